@@ -1,0 +1,191 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// opcode is what an instruction does.
+type opcode uint32
+
+const (
+	opLit      opcode = iota // push lits[n]
+	opWord                   // call the built-in word
+	opCall                   // do what the entry stands for now
+	opJump                   // continue at n
+	opJumpZero               // pop a flag, continue at n if it is 0
+	opReturn                 // end of the definition, or exit
+)
+
+// instr is one instruction of compiled code.
+type instr struct {
+	op    opcode
+	n     int32
+	word  *Word
+	entry *Entry
+}
+
+// code is a compiled definition, or a block of control structures at the prompt.
+// It is immutable once it runs.
+type code struct {
+	name string // "" for a block
+	ins  []instr
+	lits []Value
+	pos  []position // of ins, one each
+}
+
+// position is a place in source, from 1.
+type position struct{ line, col int32 }
+
+// compiler turns tokens into code, from the opening of a definition or structure
+// until everything that is open has been closed.
+type compiler struct {
+	code    *code
+	open    []opening
+	colon   bool            // a `:` definition: done at `;`
+	source  strings.Builder // of a `:` definition, for those who want to see it
+	comment string
+	at      position // of the token being compiled
+}
+
+// opening is a control structure that waits for its end.
+type opening struct {
+	word string // that opened it or stands open now: if, else, begin
+	at   int    // of the instruction to mend, or to come back to
+}
+
+// emit appends an instruction.
+func (c *compiler) emit(in instr) error {
+	if len(c.code.ins) >= MaxCode {
+		return errCode
+	}
+	c.code.ins = append(c.code.ins, in)
+	c.code.pos = append(c.code.pos, c.at)
+	return nil
+}
+
+func (c *compiler) literal(v Value) error {
+	c.code.lits = append(c.code.lits, v)
+	return c.emit(instr{op: opLit, n: int32(len(c.code.lits) - 1)})
+}
+
+// here is the index of the next instruction.
+func (c *compiler) here() int { return len(c.code.ins) }
+
+// land makes the forward jump at index at continue here.
+func (c *compiler) land(at int) { c.code.ins[at].n = int32(c.here()) }
+
+func (c *compiler) push(word string, at int) { c.open = append(c.open, opening{word, at}) }
+
+// pop closes the innermost structure, which must be one of those named.
+func (c *compiler) pop(closer string, openers ...string) (opening, error) {
+	if c != nil && len(c.open) > 0 {
+		o := c.open[len(c.open)-1]
+		for _, w := range openers {
+			if o.word == w {
+				c.open = c.open[:len(c.open)-1]
+				return o, nil
+			}
+		}
+		return o, fmt.Errorf("%s cannot close the open %s", closer, o.word)
+	}
+	return opening{}, fmt.Errorf("without %s", strings.Join(openers, " or "))
+}
+
+// compileToken compiles one token.
+func (s *Session) compileToken(tok token) error {
+	c := s.comp
+	c.at = position{int32(s.line), int32(tok.col)}
+	if c.colon {
+		if c.source.Len() > MaxValue {
+			return errTooLong
+		}
+		if c.source.Len() > 0 {
+			c.source.WriteByte(' ')
+		}
+		if tok.quoted {
+			c.source.WriteString(Quote(tok.text))
+		} else {
+			c.source.WriteString(tok.text)
+		}
+	}
+	if tok.quoted {
+		return c.literal(NewString(tok.text))
+	}
+	e := s.dict.find(tok.text)
+	if e != nil {
+		if def := e.def.Load(); def != nil {
+			switch {
+			case def.word == nil:
+				return c.emit(instr{op: opCall, entry: e})
+			case def.word.compile != nil:
+				return def.word.compile(s, tok)
+			}
+			return c.emit(instr{op: opWord, word: def.word})
+		}
+	}
+	if v, ok, err := ParseLiteral(tok.text); ok {
+		if err != nil {
+			return err
+		}
+		return c.literal(v)
+	}
+	if err := s.dict.unknown(tok.text); err != nil {
+		return err
+	}
+	if checkName(tok.text) != nil { // can never become a word
+		return c.literal(NewString(tok.text))
+	}
+	e, err := s.dict.intern(tok.text)
+	if err != nil {
+		return err
+	}
+	return c.emit(instr{op: opCall, entry: e})
+}
+
+// finish ends the code of the compiler and returns it.
+func (c *compiler) finish() (*code, error) {
+	return c.code, c.emit(instr{op: opReturn})
+}
+
+// compileLine compiles a line that defines name, as `!!` has it.
+func (s *Session) compileLine(name, line string) (*definition, error) {
+	outer, outerScan, outerComment := s.comp, s.scan, s.comment
+	defer func() { s.comp, s.scan, s.comment = outer, outerScan, outerComment }()
+	c := &compiler{code: &code{name: name}}
+	s.comp, s.comment = c, false
+	for _, l := range strings.Split(line, "\n") {
+		s.scan = scanner{line: l}
+		for {
+			tok, ok, err := s.nextToken()
+			if err == nil && ok {
+				err = s.compileToken(tok)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, nil, err))
+			}
+			if !ok {
+				break
+			}
+		}
+	}
+	if open := s.Open(); open != "" {
+		return nil, fmt.Errorf("in the definition of %s: %s is still open at its end", name, open)
+	}
+	code, err := c.finish()
+	return &definition{code: code, source: line}, err
+}
+
+// Define defines a compound word, as `!!` does: line is its source.
+func (s *Session) Define(name, line string) error {
+	def, err := s.compileLine(name, line)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) { // the place is in the line, not in the source that holds it
+			err = errors.New(err.Error())
+		}
+		return err
+	}
+	return s.dict.define(name, def, Value{})
+}

@@ -1,0 +1,177 @@
+package interp
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Text returns the value as `.` prints it, without the final newline: numbers,
+// text and addresses as one reads them, generic data as a hexdump.
+func (v Value) Text() string {
+	switch v.Kind() {
+	case KindInt:
+		return strconv.FormatInt(v.n, 10)
+	case KindString:
+		return v.ref.bytes
+	case KindMAC:
+		return formatMAC(bitsMAC(v.n))
+	case KindMACRange:
+		b := []byte(v.ref.bytes)
+		return formatMAC([6]byte(b[:6])) + "-" + formatMAC([6]byte(b[6:]))
+	case KindIP:
+		return v.addr().String()
+	case KindIPRange:
+		lo, hi := v.bounds()
+		return lo.String() + "-" + hi.String()
+	}
+	if t := subtypes[v.ref.sub]; t.size > 0 {
+		if t.signed {
+			return strconv.FormatInt(v.ref.dataInt(), 10)
+		}
+		return fmt.Sprintf("0x%0*x", 2*t.size, v.ref.bytesAsUint())
+	}
+	return strings.TrimSuffix(Hexdump([]byte(v.ref.bytes)), "\n")
+}
+
+func (o *object) bytesAsUint() uint64 { return uint64(o.dataInt()) }
+
+// Source returns the value as one would type it, and data as its type and length:
+// `[data length 99]`. It is what `.s` and `.d` show.
+func (v Value) Source() string {
+	switch v.Kind() {
+	case KindString:
+		return Quote(v.ref.bytes)
+	case KindData:
+		return fmt.Sprintf("[%s length %d]", v.ref.sub, len(v.ref.bytes))
+	}
+	return v.Text()
+}
+
+// Quote returns s as an RPCL string literal.
+func Quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r < ' ' || r == 0x7f || r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		default:
+			b.WriteString(s[i : i+n])
+		}
+		i += n
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+const hexDigits = "0123456789abcdef"
+
+func formatMAC(a [6]byte) string {
+	var b [17]byte
+	for i, x := range a {
+		b[3*i], b[3*i+1] = hexDigits[x>>4], hexDigits[x&15]
+		if i < 5 {
+			b[3*i+2] = ':'
+		}
+	}
+	return string(b[:])
+}
+
+// Int returns v as an integer. Strings that read as a number and data of a
+// fixed-width subtype convert; a uint64 above 2^63-1 wraps, as in Forth.
+func (v Value) Int() (int64, error) {
+	switch v.Kind() {
+	case KindInt:
+		return v.n, nil
+	case KindString:
+		if n, ok, err := parseInt(v.ref.bytes); ok {
+			return n, err
+		}
+	case KindData:
+		if v.ref.sub != Generic {
+			return v.ref.dataInt(), nil
+		}
+	}
+	return 0, v.notA("a number")
+}
+
+// Str returns v as a string. Everything but data converts, to the form in which
+// it prints; data does when it is a fixed-width number.
+func (v Value) Str() (string, error) {
+	if v.Kind() == KindData && v.ref.sub == Generic {
+		return "", v.notA("a string")
+	}
+	return v.Text(), nil
+}
+
+// Data returns v as bytes. Strings convert to their UTF-8 bytes, addresses and
+// ranges to their bytes in network order; integers do not convert, since they do
+// not say how wide they are.
+func (v Value) Data() ([]byte, error) {
+	if v.Kind() == KindInt {
+		return nil, v.notA("data")
+	}
+	return v.Bytes(), nil
+}
+
+// MAC returns v as an Ethernet address; a string that reads as one converts, and
+// so do six bytes of data.
+func (v Value) MAC() ([6]byte, error) {
+	switch v.Kind() {
+	case KindMAC:
+		return bitsMAC(v.n), nil
+	case KindString:
+		if a, ok := parseMAC(v.ref.bytes); ok {
+			return a, nil
+		}
+	case KindData:
+		if len(v.ref.bytes) == 6 {
+			return [6]byte([]byte(v.ref.bytes)), nil
+		}
+	}
+	return [6]byte{}, v.notA("a MAC address")
+}
+
+// IP returns v as an IP address; a string that reads as one converts.
+func (v Value) IP() (netip.Addr, error) {
+	switch v.Kind() {
+	case KindIP:
+		return v.addr(), nil
+	case KindString:
+		if a, err := netip.ParseAddr(v.ref.bytes); err == nil && a.Zone() == "" {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, v.notA("an IP address")
+}
+
+// notA returns the error of a value that does not convert.
+func (v Value) notA(what string) error {
+	return fmt.Errorf("%s is not %s", abbreviate(v.Source()), what)
+}
+
+// abbreviate shortens s for an error message that has to fit a line.
+func abbreviate(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}

@@ -1,0 +1,265 @@
+package interp
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Dict is the dictionary: built-in words, compound words and variables by name.
+// Sessions share it; all methods may be called from several goroutines.
+//
+// An Entry is never removed once code refers to it, so that compiled code holds
+// entries instead of names: redefinition reaches callers, and a name that is not
+// yet defined binds when it appears.
+type Dict struct {
+	mu       sync.RWMutex
+	entries  map[string]*Entry
+	prefixes []string // reserved, from the registered sets
+	sets     []Set
+}
+
+// Entry is a name of the dictionary.
+type Entry struct {
+	name string
+	self Value                      // the name as a value, with its way back to the entry
+	def  atomic.Pointer[definition] // written under Dict.mu; nil while undefined
+	cell cell                       // the value, while def is a variable
+}
+
+// definition is what a name stands for; immutable once published.
+type definition struct {
+	word     *Word  // built-in
+	code     *code  // compound
+	source   string // compound: as it was defined
+	comment  string // compound: stack comment and help, "" if none was given
+	variable bool
+}
+
+// isVariable is the one definition of all variables.
+var isVariable = &definition{variable: true}
+
+// NewDict returns a dictionary that holds the control words and the given sets.
+func NewDict(sets ...Set) (*Dict, error) {
+	d := &Dict{entries: make(map[string]*Entry)}
+	for _, s := range append([]Set{controlWords()}, sets...) {
+		if err := d.Register(s); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// Register adds a word set, all of it or, with an error, nothing. Words may be
+// registered while sessions run; a compound word or variable of the same name
+// gives way.
+func (d *Dict) Register(set Set) error {
+	words := slices.Clone(set.Words)
+	for i := range words {
+		w := &words[i]
+		if err := checkName(w.Name); err != nil {
+			return fmt.Errorf("word set %s: %w", set.Name, err)
+		}
+		w.min, w.max = 0, 0
+		if err := w.parseStack(); err != nil {
+			return fmt.Errorf("word set %s: %w", set.Name, err)
+		}
+		if w.Help == "" || w.Func == nil && w.compile == nil {
+			return fmt.Errorf("word set %s: %s has no help or no function", set.Name, w.Name)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seen := make(map[string]bool)
+	for _, w := range words {
+		if e := d.entries[w.Name]; seen[w.Name] || e != nil && e.word() != nil {
+			return fmt.Errorf("word set %s: %s is a built-in word already", set.Name, w.Name)
+		}
+		seen[w.Name] = true
+	}
+	for i := range words {
+		d.enter(words[i].Name).def.Store(&definition{word: &words[i]})
+	}
+	set.Words = words
+	d.sets = append(d.sets, set)
+	d.prefixes = append(d.prefixes, set.Prefixes...)
+	return nil
+}
+
+// Sets returns the registered word sets, the control words first.
+func (d *Dict) Sets() []Set {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Clone(d.sets)
+}
+
+// enter returns the entry of a name, made if need be. Dict.mu is held.
+func (d *Dict) enter(name string) *Entry {
+	e := d.entries[name]
+	if e == nil {
+		e = &Entry{name: strings.Clone(name)}
+		e.self = Value{ref: &object{kind: KindString, bytes: e.name, entry: e}}
+		d.entries[e.name] = e
+	}
+	return e
+}
+
+// find returns the entry of a name, or nil. It may be undefined.
+func (d *Dict) find(name string) *Entry {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.entries[name]
+}
+
+// intern returns the entry of a name that compiled code is to refer to.
+func (d *Dict) intern(name string) (*Entry, error) {
+	if e := d.find(name); e != nil {
+		return e, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.entries) >= MaxWords {
+		return nil, errWords
+	}
+	return d.enter(name), nil
+}
+
+// define gives a name a meaning. Built-in words cannot be redefined, and reserved
+// prefixes belong to their word sets.
+func (d *Dict) define(name string, def *definition, value Value) error {
+	e := d.find(name)
+	if e == nil || e.def.Load() == nil {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+		if p := d.reserved(name); p != "" {
+			return fmt.Errorf("%s cannot be a name of yours: the prefix %s belongs to built-in words", name, p)
+		}
+	}
+	if e != nil && def == isVariable && e.def.Load() == isVariable {
+		e.cell.store(value)
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.entries[name] == nil && len(d.entries) >= MaxWords {
+		return errWords
+	}
+	e = d.enter(name)
+	if e.word() != nil {
+		return fmt.Errorf("%s is a built-in word and cannot be changed", name)
+	}
+	if def == isVariable {
+		e.cell.store(value)
+	}
+	e.def.Store(def)
+	return nil
+}
+
+// word returns the record of a built-in word, or nil.
+func (e *Entry) word() *Word {
+	if def := e.def.Load(); def != nil {
+		return def.word
+	}
+	return nil
+}
+
+// Word returns the record of a built-in word.
+func (d *Dict) Word(name string) (*Word, bool) {
+	if e := d.find(name); e != nil {
+		if w := e.word(); w != nil {
+			return w, true
+		}
+	}
+	return nil, false
+}
+
+// SetVariable stores a variable, as `!` does.
+func (d *Dict) SetVariable(name string, v Value) error { return d.define(name, isVariable, v) }
+
+// reserved returns the reserved prefix that a name begins with, or "".
+func (d *Dict) reserved(name string) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, p := range d.prefixes {
+		if strings.HasPrefix(name, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+// names returns the sorted names of the entries that keep accepts.
+func (d *Dict) names(keep func(*Entry, *definition) bool) []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var names []string
+	for name, e := range d.entries {
+		if def := e.def.Load(); def != nil && keep(e, def) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Complete returns the sorted names of words and variables that begin with prefix.
+func (d *Dict) Complete(prefix string) []string {
+	return d.names(func(e *Entry, _ *definition) bool { return strings.HasPrefix(e.name, prefix) })
+}
+
+// Builtins returns the sorted names of built-in words that contain substring.
+func (d *Dict) Builtins(substring string) []string {
+	return d.names(func(e *Entry, def *definition) bool {
+		return def.word != nil && strings.Contains(e.name, substring)
+	})
+}
+
+// Variables returns the sorted names of the variables.
+func (d *Dict) Variables() []string {
+	return d.names(func(_ *Entry, def *definition) bool { return def.variable })
+}
+
+// Compounds returns the sorted names of the compound words.
+func (d *Dict) Compounds() []string {
+	return d.names(func(_ *Entry, def *definition) bool { return def.code != nil })
+}
+
+// beginsWord reports whether some built-in word begins with s.
+func (d *Dict) beginsWord(s string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for name, e := range d.entries {
+		if strings.HasPrefix(name, s) && e.word() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// unknown decides what a bare token that is neither word nor literal becomes:
+// itself as a string, or an error when it begins with a reserved prefix. A part
+// of a name that ends at a dot (`tap.hash.`) is a string, as `.i` wants it.
+func (d *Dict) unknown(tok string) error {
+	if d.reserved(tok) == "" || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
+		return nil
+	}
+	if near := d.nearest(tok); near != "" {
+		return fmt.Errorf("no such word; did you mean %s?", near)
+	}
+	return fmt.Errorf("no such word")
+}
+
+// Compound returns the source of a compound word and its stack comment, which is
+// "" when none was given.
+func (d *Dict) Compound(name string) (source, comment string, ok bool) {
+	if e := d.find(name); e != nil {
+		if def := e.def.Load(); def != nil && def.code != nil {
+			return def.source, def.comment, true
+		}
+	}
+	return "", "", false
+}

@@ -1,0 +1,73 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Error says where evaluation failed, in which word, and why. It prints on one line:
+//
+//	/etc/ethertap.rpcl:12:3: tap.hash.insert: stack underflow ( mac - )
+type Error struct {
+	Source string   // file; "" at the prompt
+	Line   int      // from 1; 0 at the prompt
+	Col    int      // from 1, in bytes
+	Word   string   // the word or token that failed
+	Err    error    // what went wrong
+	Stack  string   // stack comment of the word, when the stack was at fault
+	Trace  []string // compound words that were running, innermost first
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Source != "" {
+		fmt.Fprintf(&b, "%s:%d:%d: ", e.Source, e.Line, e.Col)
+	}
+	if e.Word != "" {
+		b.WriteString(e.Word + ": ")
+	}
+	b.WriteString(e.Err.Error())
+	if e.Stack != "" {
+		b.WriteString(" " + e.Stack)
+	}
+	for i, w := range e.Trace {
+		if i == traceShown {
+			fmt.Fprintf(&b, " in %d more", len(e.Trace)-i)
+			break
+		}
+		b.WriteString(" in " + w)
+	}
+	return b.String()
+}
+
+// Unwrap returns what went wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
+// traceShown is how many running words an error line names.
+const traceShown = 8
+
+// ErrUnderflow is the error of a word that found too few values in its stack frame.
+var ErrUnderflow = errors.New("stack underflow")
+
+// ErrInterrupted is the error of words stopped by Session.Interrupt.
+var ErrInterrupted = errors.New("interrupted")
+
+// errLeave unwinds everything after `bye`, or `exit` outside a definition.
+var errLeave = errors.New("leaving")
+
+// fail makes the Error of a built-in word or token that failed.
+func fail(word string, w *Word, err error) error {
+	if err == errLeave {
+		return err
+	}
+	var located *Error
+	if errors.As(err, &located) { // from source that the word ran
+		return err
+	}
+	e := &Error{Word: abbreviate(word), Err: err}
+	if w != nil && (errors.Is(err, ErrUnderflow) || errors.Is(err, errStack)) {
+		e.Stack = w.Stack
+	}
+	return e
+}

@@ -1,0 +1,136 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// ParseLiteral reads a bare token as a literal: integer, MAC, MAC range, IP or
+// IP range. ok is false when the token has none of their forms; an error means
+// that it has one but no value of that type (a number out of range, a range that
+// ends before it begins).
+func ParseLiteral(tok string) (v Value, ok bool, err error) {
+	if tok == "" || !literalStart(tok[0]) {
+		return Value{}, false, nil
+	}
+	if n, ok, err := parseInt(tok); ok {
+		return NewInt(n), true, err
+	}
+	if a, ok := parseMAC(tok); ok {
+		return NewMAC(a), true, nil
+	}
+	if !strings.ContainsAny(tok, ".:") {
+		return Value{}, false, nil
+	}
+	if a, ok := parseIP(tok); ok {
+		return NewIP(a), true, nil
+	}
+	lo, hi, found := strings.Cut(tok, "-")
+	if !found {
+		return Value{}, false, nil
+	}
+	if a, ok := parseMAC(lo); ok {
+		if b, ok := parseMAC(hi); ok {
+			if macBits(a[:]) > macBits(b[:]) {
+				return Value{}, true, fmt.Errorf("%s: the range ends before it begins", tok)
+			}
+			return NewMACRange(a, b), true, nil
+		}
+	}
+	if a, ok := parseIP(lo); ok {
+		if b, ok := parseIP(hi); ok {
+			switch {
+			case a.Is4() != b.Is4():
+				return Value{}, true, fmt.Errorf("%s: the range mixes IPv4 and IPv6", tok)
+			case b.Less(a):
+				return Value{}, true, fmt.Errorf("%s: the range ends before it begins", tok)
+			}
+			return NewIPRange(a, b), true, nil
+		}
+	}
+	return Value{}, false, nil
+}
+
+// literalStart keeps the parsers away from tokens that cannot be literals.
+func literalStart(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' || c == '-' || c == ':'
+}
+
+// parseInt reads decimal, 0x and 0b numbers, with an optional minus sign. Hexadecimal
+// and binary ones may use all 64 bits and wrap then.
+func parseInt(s string) (n int64, ok bool, err error) {
+	digits, minus := strings.CutPrefix(s, "-")
+	if digits == "" || digits[0] < '0' || digits[0] > '9' {
+		return 0, false, nil
+	}
+	if len(digits) > 2 && digits[0] == '0' {
+		base := 0
+		switch digits[1] {
+		case 'x', 'X':
+			base = 16
+		case 'b', 'B':
+			base = 2
+		}
+		if base != 0 {
+			u, err := strconv.ParseUint(digits[2:], base, 64)
+			if errors.Is(err, strconv.ErrSyntax) {
+				return 0, false, nil
+			}
+			if err != nil {
+				return 0, true, rangeError(s)
+			}
+			if minus {
+				u = -u
+			}
+			return int64(u), true, nil
+		}
+	}
+	n, err = strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, true, rangeError(s)
+	}
+	return n, true, nil
+}
+
+func rangeError(s string) error {
+	return fmt.Errorf("%s: number out of range (64 bits)", abbreviate(s))
+}
+
+// parseMAC reads six pairs of hexadecimal digits separated by colons.
+func parseMAC(s string) (a [6]byte, ok bool) {
+	if len(s) != 17 {
+		return a, false
+	}
+	for i := range a {
+		hi, lo := hexValue(s[3*i]), hexValue(s[3*i+1])
+		if hi < 0 || lo < 0 || i < 5 && s[3*i+2] != ':' {
+			return a, false
+		}
+		a[i] = byte(hi<<4 | lo)
+	}
+	return a, true
+}
+
+func hexValue(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// parseIP reads an IP address without a zone.
+func parseIP(s string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Zone() == ""
+}

@@ -1,0 +1,66 @@
+package interp
+
+import (
+	"fmt"
+	"io"
+)
+
+// output gathers what words print into writes of whole lines. The first error
+// stays and ends the line that is being interpreted.
+type output struct {
+	w     io.Writer
+	buf   []byte
+	err   error
+	midst bool // the last byte written was no newline
+}
+
+// outputFull is when a line without end is written all the same, in bytes.
+const outputFull = 4096
+
+func (o *output) write(p []byte) {
+	if len(p) == 0 || o.err != nil {
+		return
+	}
+	o.buf = append(o.buf, p...)
+	o.midst = p[len(p)-1] != '\n'
+	if !o.midst || len(o.buf) >= outputFull {
+		o.flush()
+	}
+}
+
+func (o *output) flush() {
+	if len(o.buf) > 0 && o.err == nil {
+		if _, err := o.w.Write(o.buf); err != nil {
+			o.err = fmt.Errorf("output: %w", err)
+		}
+	}
+	o.buf = o.buf[:0]
+}
+
+// Write prints to the output of the session. Errors are kept and end the line that
+// is being interpreted.
+func (s *Session) Write(p []byte) (int, error) {
+	s.out.write(p)
+	return len(p), s.out.err
+}
+
+// Print prints text, without adding a newline.
+func (s *Session) Print(text string) { s.out.write([]byte(text)) }
+
+// Printf prints as fmt.Printf does.
+func (s *Session) Printf(format string, args ...any) {
+	s.out.write(fmt.Appendf(nil, format, args...))
+}
+
+// Flush writes what has been printed, also when its line has not ended. Words that
+// wait call it first.
+func (s *Session) Flush() { s.out.flush() }
+
+// AtLineStart reports whether the last thing printed ended with a newline.
+func (s *Session) AtLineStart() bool { return !s.out.midst }
+
+// Report prints an error to the error output of the session, as one line.
+func (s *Session) Report(err error) {
+	s.out.flush()
+	fmt.Fprintf(s.err, "error: %v\n", err)
+}

@@ -1,0 +1,130 @@
+package interp
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// token is one word of source text.
+type token struct {
+	text   string
+	col    int  // column of its first byte, from 1, in bytes
+	quoted bool // a string literal; text is its value
+}
+
+// scanner splits one line into tokens at white space.
+type scanner struct {
+	line string
+	pos  int
+}
+
+func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// next returns the next token. ok is false at the end of the line or at a comment.
+// An error leaves the scanner at the end of the line.
+func (sc *scanner) next() (tok token, ok bool, err error) {
+	for sc.pos < len(sc.line) && isBlank(sc.line[sc.pos]) {
+		sc.pos++
+	}
+	if sc.pos == len(sc.line) || sc.line[sc.pos] == '#' {
+		sc.pos = len(sc.line)
+		return token{}, false, nil
+	}
+	tok.col = sc.pos + 1
+	if sc.line[sc.pos] == '"' {
+		tok.quoted = true
+		tok.text, err = sc.quoted()
+		if err != nil {
+			sc.pos = len(sc.line)
+		}
+		return tok, true, err
+	}
+	start := sc.pos
+	for sc.pos < len(sc.line) && !isBlank(sc.line[sc.pos]) {
+		sc.pos++
+	}
+	tok.text = sc.line[start:sc.pos]
+	switch {
+	case len(tok.text) > MaxValue:
+		err = errTooLong
+	case !utf8.ValidString(tok.text):
+		err = errors.New("not UTF-8 text; write other bytes in a string as \\xHH")
+	}
+	if err != nil {
+		sc.pos = len(sc.line)
+	}
+	return tok, true, err
+}
+
+// quoted reads a string literal; the position stands at its opening quote.
+func (sc *scanner) quoted() (string, error) {
+	sc.pos++
+	rest := sc.line[sc.pos:]
+	end := strings.IndexAny(rest, `"\`)
+	if end >= 0 && rest[end] == '"' { // no escapes
+		sc.pos += end + 1
+		return rest[:end], sc.closed(rest[:end])
+	}
+	var b strings.Builder
+	for sc.pos < len(sc.line) {
+		c := sc.line[sc.pos]
+		sc.pos++
+		switch c {
+		case '"':
+			return b.String(), sc.closed(b.String())
+		case '\\':
+			if err := sc.escape(&b); err != nil {
+				return "", err
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", errors.New(`unterminated string; close it with " on the same line`)
+}
+
+// escape reads the rest of an escape sequence, after its backslash.
+func (sc *scanner) escape(b *strings.Builder) error {
+	if sc.pos == len(sc.line) {
+		return errors.New(`unterminated string; close it with " on the same line`)
+	}
+	c := sc.line[sc.pos]
+	sc.pos++
+	switch c {
+	case '"', '\\':
+		b.WriteByte(c)
+	case 'n':
+		b.WriteByte('\n')
+	case 't':
+		b.WriteByte('\t')
+	case 'r':
+		b.WriteByte('\r')
+	case 'x':
+		if sc.pos+2 <= len(sc.line) {
+			hi, lo := hexValue(sc.line[sc.pos]), hexValue(sc.line[sc.pos+1])
+			if hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				sc.pos += 2
+				return nil
+			}
+		}
+		return errors.New(`\x needs two hexadecimal digits`)
+	default:
+		return errors.New(`unknown escape; there are \" \\ \n \t \r \xHH`)
+	}
+	return nil
+}
+
+// closed checks a string literal whose closing quote has just been read.
+func (sc *scanner) closed(s string) error {
+	switch {
+	case sc.pos < len(sc.line) && !isBlank(sc.line[sc.pos]):
+		return errors.New("blank missing after the closing quote")
+	case len(s) > MaxValue:
+		return errTooLong
+	case !utf8.ValidString(s):
+		return errors.New("string is not UTF-8; build other bytes as data")
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package interp
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"sync/atomic"
+)
+
+// Session is one user of the VM: a prompt, a control connection or a script. It
+// has stacks, input and output of its own and shares the dictionary. A session
+// belongs to one goroutine; Interrupt alone may be called from others.
+//
+// # Rules for the function of a word
+//
+// The VM has checked that the inputs named in the stack comment, other than the
+// optional ones, are there. The function pops its inputs, does its work, and
+// pushes its results after the last thing that can fail: when it returns an
+// error, the VM puts the stack pointer back where it was, so that the user finds
+// the stack as it was before the word.
+type Session struct {
+	dict *Dict
+	in   io.Reader
+	out  output
+	err  io.Writer
+
+	stack  []Value // all of it; stack[base:sp] is what the words see
+	sp     int
+	base   int   // of the innermost frame
+	frames []int // bases of the outer frames
+
+	calls []call // running compound words, blocks and sources, innermost last
+
+	scan    scanner   // the line at work
+	comp    *compiler // while a definition or structure is open
+	comment bool      // inside a ( comment
+	source  string    // name of the file at work; "" at the prompt
+	line    int       // in source, from 1; 0 at the prompt
+
+	interrupt atomic.Bool // set by Interrupt, cleared by Interpret
+	left      bool
+	locals    map[any]any // what word sets keep by session
+}
+
+// call is a compound word, block or source that is being executed.
+type call struct {
+	code   *code
+	ip     int // of the next instruction
+	frames int // open stack frames when it was called
+}
+
+// NewSession returns a session on a dictionary. Words print to stdout; Report
+// prints errors to stderr.
+func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
+	return &Session{
+		dict: d, in: stdin, out: output{w: stdout}, err: stderr,
+		stack: make([]Value, MaxStack),
+		calls: make([]call, 0, MaxNesting),
+	}
+}
+
+// Dict returns the dictionary of the session.
+func (s *Session) Dict() *Dict { return s.dict }
+
+// Interrupt stops the words that are running, as soon as they call a word or loop.
+// It may be called from any goroutine.
+func (s *Session) Interrupt() { s.interrupt.Store(true) }
+
+// Interrupted reports whether the running words are to stop. A word that works for
+// long asks it now and then and returns ErrInterrupted.
+func (s *Session) Interrupted() bool { return s.interrupt.Load() }
+
+// Left reports whether the user has left the session, with `bye` for instance.
+func (s *Session) Left() bool { return s.left }
+
+// Leave returns the error by which a word leaves the session.
+func (s *Session) Leave() error { return errLeave }
+
+// Nesting returns the depth of nested execution: 1 at the prompt and at the top of
+// a script, 2 in a word that was called there.
+func (s *Session) Nesting() int {
+	if len(s.calls) > 0 && s.calls[0].code == sourceCode {
+		return len(s.calls)
+	}
+	return 1 + len(s.calls)
+}
+
+// Local returns what SetLocal has kept in this session under a key, or nil.
+func (s *Session) Local(key any) any { return s.locals[key] }
+
+// SetLocal keeps a value for a word set in this session. Keys are values of types
+// of the word set's own, as with contexts.
+func (s *Session) SetLocal(key, value any) {
+	if s.locals == nil {
+		s.locals = make(map[any]any)
+	}
+	s.locals[key] = value
+}
+
+// NextToken takes the next token of the line, for the few words that read their
+// argument there instead of from the stack. ok is false at the end of the line.
+func (s *Session) NextToken() (text string, ok bool, err error) {
+	tok, ok, err := s.nextToken()
+	return tok.text, ok, err
+}
+
+// Depth returns the number of values in the current stack frame.
+func (s *Session) Depth() int { return s.sp - s.base }
+
+// Peek returns the value i places below the top. i must be below Depth.
+func (s *Session) Peek(i int) Value { return s.stack[s.base:s.sp:s.sp][s.Depth()-1-i] }
+
+// Push puts a value on the stack.
+func (s *Session) Push(v Value) error {
+	if s.sp == MaxStack {
+		return errStack
+	}
+	if v.ref != nil && len(v.ref.bytes) > MaxValue {
+		return errTooLong
+	}
+	s.stack[s.sp] = v
+	s.sp++
+	return nil
+}
+
+// Pop takes the value on top of the stack.
+func (s *Session) Pop() (Value, error) {
+	if s.sp == s.base {
+		return Value{}, ErrUnderflow
+	}
+	s.sp--
+	return s.stack[s.sp], nil
+}
+
+// PopInt takes an integer.
+func (s *Session) PopInt() (int64, error) {
+	v, err := s.Pop()
+	if err != nil {
+		return 0, err
+	}
+	return v.Int()
+}
+
+// PopRange takes an integer between lo and hi, both included; what says in the
+// error what the number means.
+func (s *Session) PopRange(what string, lo, hi int64) (int64, error) {
+	n, err := s.PopInt()
+	if err == nil && (n < lo || n > hi) {
+		err = fmt.Errorf("%s %d is not in %d…%d", what, n, lo, hi)
+	}
+	return n, err
+}
+
+// PopString takes a string.
+func (s *Session) PopString() (string, error) {
+	v, err := s.Pop()
+	if err != nil {
+		return "", err
+	}
+	return v.Str()
+}
+
+// PopData takes bytes.
+func (s *Session) PopData() ([]byte, error) {
+	v, err := s.Pop()
+	if err != nil {
+		return nil, err
+	}
+	return v.Data()
+}
+
+// PopMAC takes an Ethernet address.
+func (s *Session) PopMAC() ([6]byte, error) {
+	v, err := s.Pop()
+	if err != nil {
+		return [6]byte{}, err
+	}
+	return v.MAC()
+}
+
+// PopIP takes an IP address.
+func (s *Session) PopIP() (netip.Addr, error) {
+	v, err := s.Pop()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return v.IP()
+}
+
+// Clear removes the values of the current stack frame.
+func (s *Session) Clear() {
+	clear(s.stack[s.base:s.sp])
+	s.sp = s.base
+}
+
+// OpenFrame opens a stack frame: the values on the stack disappear from sight.
+func (s *Session) OpenFrame() error {
+	if len(s.frames) == MaxFrames {
+		return errFrames
+	}
+	s.frames = append(s.frames, s.base)
+	s.base = s.sp
+	return nil
+}
+
+// CloseFrame closes the innermost stack frame that was opened in the running word;
+// its values stay.
+func (s *Session) CloseFrame() error {
+	open := 0
+	if len(s.calls) > 0 {
+		open = s.calls[len(s.calls)-1].frames
+	}
+	if len(s.frames) <= open {
+		return fmt.Errorf("without {")
+	}
+	s.closeFrames(len(s.frames) - 1)
+	return nil
+}
+
+// closeFrames closes frames until n are open.
+func (s *Session) closeFrames(n int) {
+	if len(s.frames) > n {
+		s.base = s.frames[n]
+		s.frames = s.frames[:n]
+	}
+}
+
+// Fetch returns the value of a variable, or the help of a built-in word.
+func (s *Session) Fetch(name Value) (Value, error) {
+	e, text, err := s.named(name)
+	if err != nil {
+		return Value{}, err
+	}
+	if e != nil {
+		switch def := e.def.Load(); {
+		case def == nil:
+		case def.variable:
+			return e.cell.load(), nil
+		case def.word != nil:
+			return NewString(def.word.Usage()), nil
+		default:
+			return NewString(def.source), nil
+		}
+	}
+	if err := s.dict.unknown(text); err != nil {
+		return Value{}, fmt.Errorf("%s: %w", text, err)
+	}
+	return Value{}, fmt.Errorf("no variable %s", abbreviate(Quote(text)))
+}
+
+// Store gives a variable a value; it appears if there was none.
+func (s *Session) Store(name, value Value) error {
+	e, text, err := s.named(name)
+	if err != nil {
+		return err
+	}
+	if e != nil && e.def.Load() == isVariable {
+		e.cell.store(value)
+		return nil
+	}
+	return s.dict.define(text, isVariable, value)
+}
+
+// named returns the entry of a name, or nil and its text.
+func (s *Session) named(name Value) (*Entry, string, error) {
+	if name.ref != nil && name.ref.entry != nil {
+		return name.ref.entry, name.ref.entry.name, nil
+	}
+	text, err := name.Str()
+	if err != nil {
+		return nil, "", err
+	}
+	return s.dict.find(text), text, nil
+}

@@ -1,0 +1,268 @@
+package interp
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+var (
+	errLateControl = errors.New("control word registered after this was compiled; define the word again")
+	errCloseParen  = errors.New("without (")
+)
+
+// Interpret evaluates one line typed at a prompt. A definition or structure may
+// stay open at its end; Open tells. The error is for Report; the rest of the line
+// is abandoned, with what it opened.
+func (s *Session) Interpret(line string) error {
+	s.interrupt.Store(false)
+	return s.interpret(line)
+}
+
+// interpret evaluates one line of any source.
+func (s *Session) interpret(line string) error {
+	frames := len(s.frames)
+	err := s.tokens(line)
+	if err == nil {
+		err = s.out.err
+	}
+	s.out.flush()
+	if err == nil {
+		return nil
+	}
+	s.closeFrames(frames)
+	s.comp, s.comment = nil, false
+	if err == errLeave {
+		s.left = true
+	}
+	return err
+}
+
+// tokens evaluates the tokens of a line one by one.
+func (s *Session) tokens(line string) error {
+	if len(line) > MaxLine {
+		return s.locate(token{col: 1}, errLine)
+	}
+	s.scan = scanner{line: line}
+	for {
+		tok, ok, err := s.nextToken()
+		if err == nil && ok {
+			err = s.evaluate(tok)
+		}
+		if err != nil {
+			return s.locate(tok, err)
+		}
+		if !ok {
+			return nil
+		}
+	}
+}
+
+// locate makes err an Error with the position of the token.
+func (s *Session) locate(tok token, err error) error {
+	if err == errLeave {
+		return err
+	}
+	name := tok.text
+	if tok.quoted {
+		name = ""
+	}
+	err = fail(name, nil, err)
+	if e, ok := err.(*Error); ok && e.Line == 0 && s.source != "" {
+		e.Source, e.Line, e.Col = s.source, s.line, max(tok.col, 1)
+	}
+	return err
+}
+
+// nextToken returns the next token that is not in a comment.
+func (s *Session) nextToken() (token, bool, error) {
+	if s.comment {
+		if !s.scan.skipComment() {
+			return token{}, false, nil
+		}
+		s.comment = false
+	}
+	return s.scan.next()
+}
+
+// evaluate runs or compiles one token.
+func (s *Session) evaluate(tok token) error {
+	if s.comp == nil {
+		if err := s.interpretToken(tok); err != nil || s.comp == nil {
+			return err
+		}
+	} else if err := s.compileToken(tok); err != nil {
+		return err
+	}
+	if s.comp == nil || len(s.comp.open) > 0 {
+		return nil
+	}
+	c := s.comp // a block at the prompt that has just been closed
+	s.comp = nil
+	code, err := c.finish()
+	if err != nil {
+		return err
+	}
+	return s.execute(code)
+}
+
+// interpretToken runs one token.
+func (s *Session) interpretToken(tok token) error {
+	if tok.quoted {
+		return s.Push(NewString(tok.text))
+	}
+	if e := s.dict.find(tok.text); e != nil {
+		if def := e.def.Load(); def != nil {
+			switch {
+			case def.variable:
+				return s.Push(e.self)
+			case def.code != nil:
+				if s.interrupt.Load() {
+					return ErrInterrupted
+				}
+				return s.execute(def.code)
+			case def.word.compile != nil:
+				return def.word.compile(s, tok)
+			}
+			return s.callWord(def.word)
+		}
+	}
+	if v, ok, err := ParseLiteral(tok.text); ok {
+		if err != nil {
+			return err
+		}
+		return s.Push(v)
+	}
+	if tok.text == ")" {
+		return errCloseParen
+	}
+	if err := s.dict.unknown(tok.text); err != nil {
+		return err
+	}
+	return s.Push(NewString(strings.Clone(tok.text)))
+}
+
+// Open returns what is still open at the end of a line, the innermost first: the
+// name of a definition or structure, or "(" for a comment. "" means nothing is.
+func (s *Session) Open() string {
+	switch {
+	case s.comment:
+		return "("
+	case s.comp != nil && len(s.comp.open) > 0:
+		return s.comp.open[len(s.comp.open)-1].word
+	}
+	return ""
+}
+
+// Run evaluates a source to its end: a file, standard input, a program's default.
+// name stands in error messages. The first error ends it; so does `bye`, and then
+// Left reports true. Sources may run sources.
+func (s *Session) Run(name string, r io.Reader) error {
+	if err := s.enter(sourceCode); err != nil {
+		return err
+	}
+	floor := len(s.calls) - 1
+	outer := *s.save()
+	s.comp, s.comment, s.source, s.line = nil, false, name, 0
+	err := s.lines(r)
+	if err == nil && s.Open() != "" {
+		err = &Error{Source: name, Line: s.line, Col: 1,
+			Err: fmt.Errorf("the source ends while %s is open", s.Open())}
+	}
+	s.closeFrames(s.calls[floor].frames)
+	s.calls = s.calls[:floor]
+	s.restore(&outer)
+	if err == errLeave && floor == 0 {
+		return nil
+	}
+	return err
+}
+
+// sourceCode stands for a source among the calls.
+var sourceCode = &code{}
+
+// place is where a session stands in its source.
+type place struct {
+	scan    scanner
+	comp    *compiler
+	comment bool
+	source  string
+	line    int
+}
+
+func (s *Session) save() *place {
+	return &place{s.scan, s.comp, s.comment, s.source, s.line}
+}
+
+func (s *Session) restore(p *place) {
+	s.scan, s.comp, s.comment, s.source, s.line = p.scan, p.comp, p.comment, p.source, p.line
+}
+
+// lines interprets the lines of a source.
+func (s *Session) lines(r io.Reader) error {
+	br := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := readLine(br)
+		s.line++
+		if err != nil && err != io.EOF {
+			return &Error{Source: s.source, Line: s.line, Col: 1, Err: err}
+		}
+		if line != "" {
+			if s.interrupt.Load() {
+				return &Error{Source: s.source, Line: s.line, Col: 1, Err: ErrInterrupted}
+			}
+			if err := s.interpret(strings.TrimSuffix(line, "\n")); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+// readLine reads up to and including a newline, at most MaxLine bytes and one.
+func readLine(br *bufio.Reader) (string, error) {
+	var long []byte
+	for {
+		part, err := br.ReadSlice('\n')
+		if err == nil && long == nil {
+			return string(part), nil
+		}
+		long = append(long, part...)
+		if len(long) > MaxLine+1 {
+			return "", errLine
+		}
+		if err != bufio.ErrBufferFull {
+			return string(long), err
+		}
+	}
+}
+
+// skipComment moves behind the ) that ends a comment; false if it is not on this line.
+func (sc *scanner) skipComment() bool {
+	for i := sc.pos; i < len(sc.line); i++ {
+		if sc.line[i] == ')' && (i == 0 || isBlank(sc.line[i-1])) && (i+1 == len(sc.line) || isBlank(sc.line[i+1])) {
+			sc.pos = i + 1
+			return true
+		}
+	}
+	sc.pos = len(sc.line)
+	return false
+}
+
+// stackComment takes the comment `( … )` if it comes next on the line, and returns it.
+func (sc *scanner) stackComment() string {
+	ahead := *sc
+	if tok, ok, err := ahead.next(); err != nil || !ok || tok.quoted || tok.text != "(" {
+		return ""
+	}
+	start := ahead.pos - 1
+	if !ahead.skipComment() {
+		return ""
+	}
+	*sc = ahead
+	return ahead.line[start:ahead.pos]
+}

@@ -1,0 +1,29 @@
+// Package core is the word set of the language itself: stack, arithmetic,
+// variables, printing, data and networking types, files. It knows the VM and the
+// embedded library, and no application.
+package core
+
+import (
+	"ethertap/interp"
+	"ethertap/lib"
+)
+
+// Set returns the core words.
+func Set() interp.Set {
+	var words []interp.Word
+	for _, table := range [][]interp.Word{stackWords, arithmeticWords, variableWords, printWords, dataWords, sourceWords, helpWords} {
+		words = append(words, table...)
+	}
+	return interp.Set{Name: "core", Help: "the language: stack, numbers, variables, printing, data, files", Words: words}
+}
+
+// Prelude runs the embedded prelude in a session, which defines the predefined
+// compound words in its dictionary.
+func Prelude(s *interp.Session) error {
+	f, err := lib.Files.Open(lib.Prelude)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.Run(lib.Prelude, f)
+}
