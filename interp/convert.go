@@ -175,3 +175,14 @@ func abbreviate(s string) string {
 	}
 	return s[:cut] + "…"
 }
+
+// Printable returns s with every character that a terminal might obey replaced by
+// a question mark: for names that come from outside.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -21,6 +21,20 @@ func (s *Session) Interpret(line string) error {
 	return s.interpret(line)
 }
 
+// RunLine evaluates one line as a source of its own, as `-e` does: an error or a
+// structure left open at its end ends it.
+func (s *Session) RunLine(line string) error {
+	err := s.Interpret(line)
+	if err == nil && s.Open() != "" {
+		err = fmt.Errorf("the line ends while %s is open", s.Open())
+		s.comp, s.comment = nil, false
+	}
+	if err == errLeave {
+		return nil
+	}
+	return err
+}
+
 // interpret evaluates one line of any source.
 func (s *Session) interpret(line string) error {
 	frames := len(s.frames)

@@ -1,0 +1,192 @@
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Info describes a running instance as List found it.
+type Info struct {
+	Program string
+	Name    string
+	PID     int
+	Socket  string    // where it listens, if it does; the path may be absent
+	Started time.Time // when it registered
+
+	path string // its pid file
+}
+
+// List returns the running instances of program, the oldest first. Files of
+// dead ones are removed if we may. A run directory that does not exist is an
+// empty one.
+func List(program string) ([]Info, error) {
+	dir, err := filepath.Abs(Path())
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	unlock, err := lockDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	defer unlock()
+	if err := checkDir(dir); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	var infos []Info
+	for _, e := range entries {
+		base, isPid := strings.CutSuffix(e.Name(), pidSuffix)
+		name, ours := splitBase(program, base)
+		if !isPid || !ours {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		socket := filepath.Join(dir, base+socketSuffix)
+		p, err := readPidFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // closed a moment ago
+		case err != nil:
+			return nil, fmt.Errorf("run directory: %w", err)
+		case !p.held:
+			// Without the right to remove them they stay; they hinder nobody.
+			os.Remove(socket)
+			os.Remove(path)
+		default:
+			infos = append(infos, Info{Program: program, Name: name, PID: p.pid, Socket: socket, Started: p.started, path: path})
+		}
+	}
+	slices.SortFunc(infos, func(a, b Info) int {
+		if c := a.Started.Compare(b.Started); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return infos, nil
+}
+
+// ErrTimeout is in the error of Stop when the instance still runs at the end
+// of the time.
+var ErrTimeout = errors.New("still running")
+
+// Stop asks the instance to end (SIGTERM) and waits until it has: until its
+// lock is free. An instance that ended meanwhile is stopped.
+//
+// The signal goes to the process that holds the pid file and to no other. The
+// file is created anew for each instance, so the lock on it is that of the one
+// process that wrote its number there; the process is pinned with pidfd_open,
+// found to have the file open, and signalled through the pidfd.
+func Stop(info Info, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	f, err := openPidFile(info.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	}
+	defer f.Close()
+	p, err := inspect(f)
+	if err != nil {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	}
+	if !p.held || p.pid != info.PID {
+		return nil // the one we were told of is gone
+	}
+	pidfd, err := unix.PidfdOpen(p.pid, 0)
+	if err == unix.ESRCH {
+		return stillHeld(f, info)
+	}
+	if err != nil {
+		return fmt.Errorf("stop %s PID %d: pidfd: %w", info.Program, info.PID, err)
+	}
+	defer unix.Close(pidfd)
+	if has, err := hasOpen(p.pid, f); err != nil {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	} else if !has {
+		return stillHeld(f, info)
+	}
+	if err := unix.PidfdSendSignal(pidfd, unix.SIGTERM, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	}
+	return waitFree(f, pidfd, info, deadline)
+}
+
+// stillHeld decides what it means that no process with the number in the file
+// has the file open: it has ended since, or the number is not that of the holder.
+func stillHeld(f *os.File, info Info) error {
+	held, err := isHeld(f)
+	if err == nil && held {
+		err = fmt.Errorf("%s is held by another process; nothing was signalled", f.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	}
+	return nil
+}
+
+// hasOpen reports whether the process has the file open, by its descriptors
+// in /proc.
+func hasOpen(pid int, f *os.File) (bool, error) {
+	want, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	fds, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, fd := range fds {
+		got, err := os.Stat(filepath.Join(dir, fd.Name()))
+		if err == nil && os.SameFile(got, want) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// waitFree waits for the lock. The pidfd wakes it at once when the process
+// ends; a process may give the lock up earlier, hence the short steps.
+func waitFree(f *os.File, pidfd int, info Info, deadline time.Time) error {
+	const step = 20 * time.Millisecond
+	for ended := false; ; {
+		held, err := isHeld(f)
+		if err != nil {
+			return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+		}
+		if !held {
+			return nil
+		}
+		if ended { // and yet the lock is held: a child of it has the file
+			return stillHeld(f, info)
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, ErrTimeout)
+		}
+		ms := max(1, int(min(left, step)/time.Millisecond))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, ms)
+		ended = n > 0
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("stop %s PID %d: poll: %w", info.Program, info.PID, err)
+		}
+	}
+}

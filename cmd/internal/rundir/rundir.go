@@ -1,0 +1,299 @@
+// Package rundir keeps the run directory: which instances of which program
+// run, as whom to signal them, and where their sockets are.
+//
+// An instance is a pid file held with a lock. The lock, not the number in the
+// file, says whether the instance lives: the kernel drops it when the process
+// ends in any way, so a stale file is known for certain and removed. The lock
+// is an OFD lock (fcntl F_OFD_SETLK), which can be asked for without being
+// taken, and which a process cannot lose by closing another descriptor of the
+// same file.
+//
+// All changes of the directory happen under flock on the directory itself.
+//
+// The package knows no program: it neither speaks over the sockets nor knows
+// what an instance does, and it starts nothing.
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Default is the run directory unless Env names another.
+	Default = "/run/ethertap"
+	// Env is the environment variable that moves the run directory.
+	Env = "ETHERTAP_RUNDIR"
+
+	dirMode = 0o750 // the group may list instances and reach their sockets
+	pidMode = 0o644 // holds no secret; the directory guards it
+
+	// maxName keeps the path of a socket below the 108 bytes that fit in a
+	// socket address, with room for a long directory.
+	maxName = 32
+)
+
+// Path returns the run directory in use. It need not exist.
+func Path() string {
+	if d := os.Getenv(Env); d != "" {
+		return d
+	}
+	return Default
+}
+
+// Instance is this process in the run directory, from Register to Close.
+type Instance struct {
+	pid    *os.File // locked while the instance lives
+	dir    string
+	base   string
+	socket string
+}
+
+// Register enters this process as the instance of program with that name,
+// creating the run directory if it is missing. It fails when an instance of
+// that name runs. The file and the socket of a dead one are removed.
+func Register(program, name string) (*Instance, error) {
+	if err := checkName(program, name); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(Path())
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	defer unlock()
+
+	in := &Instance{dir: dir, base: baseName(program, name)}
+	in.socket = filepath.Join(dir, in.base+socketSuffix)
+	path := filepath.Join(dir, in.base+pidSuffix)
+	switch old, err := readPidFile(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("run directory: %w", err)
+	case old.held:
+		return nil, fmt.Errorf("%s %q is already running as PID %d; choose another --name", program, name, old.pid)
+	default:
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("run directory: stale pid file: %w", err)
+		}
+	}
+	if err := os.Remove(in.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("run directory: stale socket: %w", err)
+	}
+	if in.pid, err = createPidFile(path); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	return in, nil
+}
+
+// SocketPath is where the instance may listen; nothing is there yet after
+// Register.
+func (in *Instance) SocketPath() string { return in.socket }
+
+// Close removes the pid file and the socket and gives up the lock. It is to be
+// the last thing a program does, since Stop takes it as the end. On a nil
+// Instance it does nothing.
+func (in *Instance) Close() error {
+	if in == nil || in.pid == nil {
+		return nil
+	}
+	// The lock is given up last: until then nobody else takes the name, so
+	// what is removed here is our own.
+	var failed error
+	for _, suffix := range []string{socketSuffix, pidSuffix} {
+		err := os.Remove(filepath.Join(in.dir, in.base+suffix))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && failed == nil {
+			failed = fmt.Errorf("run directory: %w", err)
+		}
+	}
+	if err := in.pid.Close(); err != nil && failed == nil {
+		failed = fmt.Errorf("run directory: %w", err)
+	}
+	in.pid = nil
+	return failed
+}
+
+// checkName keeps names such that they are file names, that program and name
+// can be told apart in one, and that a socket address holds them.
+func checkName(program, name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("%s name %q: 1 to %d characters", program, name, maxName)
+	}
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" || name[0] == '.' {
+		return fmt.Errorf("%s name %q: letters, digits, - _ and . only, and no . in front", program, name)
+	}
+	return nil
+}
+
+const (
+	pidSuffix    = ".pid"
+	socketSuffix = ".sock"
+)
+
+// baseName gives the common part of the file names of an instance. The
+// instance named like its program is the usual one and has the short form
+// (ethertap.pid); any other is ethertap.NAME.pid.
+func baseName(program, name string) string {
+	if name == program {
+		return program
+	}
+	return program + "." + name
+}
+
+// splitBase undoes baseName for the program; ok is false for another program's.
+func splitBase(program, base string) (name string, ok bool) {
+	if base == program {
+		return program, true
+	}
+	return strings.CutPrefix(base, program+".")
+}
+
+// makeDir creates the directory and refuses one in which strangers could
+// plant files: its owner must be root or we, and others may not write.
+func makeDir(dir string) error {
+	switch err := os.Mkdir(dir, dirMode); {
+	case err == nil:
+		// Mkdir is subject to the umask; the group is to have its access.
+		return os.Chmod(dir, dirMode)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; create %s or set %s", err, filepath.Dir(dir), Env)
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	return checkDir(dir)
+}
+
+func checkDir(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s: not a directory", dir)
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("%s: belongs to user %d, not to root or us; set %s", dir, st.Uid, Env)
+	case st.Mode&unix.S_IWOTH != 0:
+		return fmt.Errorf("%s: anybody may write in it; chmod o-w %s, or set %s", dir, dir, Env)
+	}
+	return nil
+}
+
+// lockDir takes the lock under which the directory is changed. It waits: the
+// lock is held for a few system calls only.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
+	}
+	return func() { f.Close() }, nil
+}
+
+// createPidFile makes a file that is new, so that nobody but this process ever
+// locks it, takes the lock and writes the pid and the time of start. The
+// directory is locked, so nobody sees it half done.
+func createPidFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, pidMode)
+	if err != nil {
+		return nil, err
+	}
+	lk := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lk)
+	if err != nil {
+		err = &fs.PathError{Op: "lock", Path: path, Err: err}
+	} else {
+		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), time.Now().Format(time.RFC3339Nano))
+	}
+	if err != nil {
+		os.Remove(path)
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// pidFile is what a pid file says, and whether somebody holds it.
+type pidFile struct {
+	pid     int
+	started time.Time
+	held    bool
+}
+
+// readPidFile reads the file at path once.
+func readPidFile(path string) (pidFile, error) {
+	f, err := openPidFile(path)
+	if err != nil {
+		return pidFile{}, err
+	}
+	defer f.Close()
+	return inspect(f)
+}
+
+// openPidFile opens without following a symbolic link and without waiting
+// should something other than a file stand there.
+func openPidFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%s: not a pid file", path)
+	}
+	return f, nil
+}
+
+// inspect reads an open pid file. What it says is believed only if it is held:
+// an unheld one may be empty or half written by a process killed meanwhile.
+func inspect(f *os.File) (pidFile, error) {
+	held, err := isHeld(f)
+	if err != nil || !held {
+		return pidFile{}, err
+	}
+	var buf [128]byte
+	n, err := f.ReadAt(buf[:], 0)
+	if n == 0 {
+		return pidFile{}, fmt.Errorf("%s: held, but empty: %w", f.Name(), err)
+	}
+	first, rest, _ := strings.Cut(string(buf[:n]), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil || pid <= 1 {
+		return pidFile{}, fmt.Errorf("%s: no pid in it", f.Name())
+	}
+	// A time that cannot be read shows as the zero time; nothing depends on it.
+	started, _ := time.Parse(time.RFC3339Nano, strings.TrimSpace(rest))
+	return pidFile{pid: pid, started: started, held: true}, nil
+}
+
+// isHeld asks for the lock without taking it.
+func isHeld(f *os.File) (bool, error) {
+	lk := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lk); err != nil {
+		return false, &fs.PathError{Op: "query lock", Path: f.Name(), Err: err}
+	}
+	return lk.Type != unix.F_UNLCK, nil
+}

@@ -1,0 +1,140 @@
+// Command rpclsh is the bare RPCL shell: the language and the words of the TAP
+// queue, without a dataplane.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"ethertap/cmd/internal/about"
+	"ethertap/interp"
+	"ethertap/interp/console"
+	"ethertap/shm"
+	"ethertap/words/core"
+	"ethertap/words/queue"
+)
+
+const usage = `usage: rpclsh [options] [file.rpcl]
+       options:
+       -q|--queue <q>       specify packet queue (default ` + shm.DefaultName + `)
+       -e|--eval <line>     run a line of RPCL (may be given several times)
+       -i|--interactive     prompt even if standard input is no terminal
+       -h|--help            show usage
+       -v|--version         show version
+       -c|--copyright       show copyright
+
+Without file and line it gives a prompt, or runs the lines of standard input.
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+type options struct {
+	queue       string
+	lines       []string
+	interactive bool
+	file        string
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, shown, err := parse(args, stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "rpclsh: %v; rpclsh -h shows usage\n", err)
+		return 2
+	}
+	if shown {
+		return 0
+	}
+	q, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
+	if err != nil {
+		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
+		return 1
+	}
+	defer q.Close()
+	dict, err := interp.NewDict(core.Set(), queue.Words(q))
+	if err != nil {
+		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
+		return 1
+	}
+	return session(o, dict, stdin, stdout, stderr)
+}
+
+func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
+	f := pflag.NewFlagSet("rpclsh", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SetInterspersed(false) // what follows the file belongs to the script
+	f.StringVarP(&o.queue, "queue", "q", shm.DefaultName, "")
+	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
+	f.BoolVarP(&o.interactive, "interactive", "i", false, "")
+	info := about.Flags(f)
+	f.Usage = func() {}
+	if err := f.Parse(args); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		return o, false, err
+	}
+	if info.Show(stdout, "rpclsh", usage) {
+		return o, true, nil
+	}
+	if f.NArg() > 1 {
+		return o, false, fmt.Errorf("one file at most; %q is too much", f.Arg(1))
+	}
+	o.file = f.Arg(0)
+	return o, false, nil
+}
+
+// session runs the file and the lines, and prompts if asked to or if there are none.
+func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Writer) int {
+	con := console.New(stdin, stdout, stderr)
+	defer con.Close()
+	s := interp.NewSession(dict, con.Input(), stdout, stderr)
+	err := core.Prelude(s)
+	stop := onSignals(s, con)
+	defer stop()
+	for _, line := range o.lines {
+		if err == nil && !s.Left() {
+			err = s.RunLine(line)
+		}
+	}
+	if err == nil && o.file != "" && !s.Left() {
+		err = runFile(s, o.file)
+	}
+	if err != nil {
+		s.Report(err)
+		return 1
+	}
+	if s.Left() || (o.file != "" || len(o.lines) > 0) && !o.interactive {
+		return 0
+	}
+	if con.Terminal() || o.interactive {
+		return con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()})
+	}
+	return con.Run(s, console.Options{})
+}
+
+func runFile(s *interp.Session, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.Run(name, f)
+}
+
+// onSignals has SIGINT stop the words that run and SIGTERM end the prompt too, with
+// the terminal given back. A second signal ends the program as it would any other.
+func onSignals(s *interp.Session, con *console.Console) (stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for range signals {
+			s.Interrupt()
+			con.Close()
+			signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		}
+	}()
+	return func() { signal.Stop(signals); close(signals) }
+}

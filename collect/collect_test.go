@@ -1,0 +1,287 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"ethertap/shm"
+)
+
+// newQueue makes a queue of its own for the test.
+func newQueue(t *testing.T, o shm.Options) string {
+	t.Helper()
+	name := fmt.Sprintf("test.collect.%d.%x", os.Getpid(), rand.Uint64())
+	o.Role, o.Name = shm.RoleOther, "test"
+	q, err := shm.Open(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		q.Close()
+		if err := shm.Delete(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+func attach(t *testing.T, name string) *shm.Queue {
+	t.Helper()
+	q, err := shm.Open(name, shm.Options{NoCreate: true, Role: shm.RoleOther, Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+// producer attaches as a process of its own would.
+func producer(t *testing.T, name string) *shm.Producer {
+	t.Helper()
+	p, err := attach(t, name).NewProducer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// collector attaches likewise; the stream goes to f.
+func collector(t *testing.T, name string, f *os.File, l Limits) *Collector {
+	t.Helper()
+	c, err := attach(t, name).NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return New(c, NewOutput(f, f.Name(), Encoder{}), l)
+}
+
+func newFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "x.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func readFile(t *testing.T, path string) (int, []packet) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(text), readStream(t, bytes.NewReader(text))
+}
+
+// put stores all records, waiting while the queue is full.
+func put(p *shm.Producer, records ...shm.Record) {
+	for len(records) > 0 {
+		n := p.Put(records)
+		records = records[n:]
+		if n == 0 {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+// putFrames stores frames from..to-1 of size bytes.
+func putFrames(p *shm.Producer, who, from, to, size int) {
+	for i := from; i < to; i++ {
+		put(p, shm.Record{Data: frame(who, i, size), OrigLen: uint32(size), Timestamp: 1})
+	}
+}
+
+func waiting(t *testing.T, name string) int {
+	t.Helper()
+	st, err := attach(t, name).Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Waiting
+}
+
+func TestPacketLimit(t *testing.T) {
+	for _, limit := range []int{1, 7, batch, batch + 1, 300} {
+		name := newQueue(t, shm.Options{})
+		putFrames(producer(t, name), 1, 0, 300, 60)
+		f := newFile(t)
+		c := collector(t, name, f, Limits{Packets: uint64(limit)})
+		if err := c.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		n, got := readFile(t, f.Name())
+		if len(got) != limit || n != HeaderSize+limit*76 {
+			t.Errorf("limit %d: %d packets, %d bytes", limit, len(got), n)
+		}
+		if w := waiting(t, name); w != 300-limit {
+			t.Errorf("limit %d: %d packets were left in the queue", limit, w)
+		}
+		packets, size, unwritten := c.Counts()
+		if packets != uint64(limit) || size != uint64(n) || unwritten != 0 {
+			t.Errorf("limit %d: counted %d packets, %d bytes, %d unwritten", limit, packets, size, unwritten)
+		}
+	}
+}
+
+func TestByteLimit(t *testing.T) {
+	const whole = HeaderSize + 5*116
+	for _, l := range []struct {
+		limit              uint64
+		written, unwritten int
+	}{
+		{HeaderSize, 0, 0},
+		{HeaderSize + recordHeader - 1, 0, 0},
+		{HeaderSize + recordHeader, 0, 1},
+		{whole - 1, 4, 1},
+		{whole, 5, 0},
+		{whole + recordHeader - 1, 5, 0},
+		{whole + recordHeader, 5, 1},
+	} {
+		name := newQueue(t, shm.Options{})
+		putFrames(producer(t, name), 1, 0, 20, 100)
+		f := newFile(t)
+		c := collector(t, name, f, Limits{Bytes: l.limit})
+		if err := c.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		n, got := readFile(t, f.Name())
+		if uint64(n) > l.limit || len(got) != l.written {
+			t.Errorf("limit %d: %d bytes, %d packets", l.limit, n, len(got))
+		}
+		if w := waiting(t, name); w != 20-l.written-l.unwritten {
+			t.Errorf("limit %d: %d packets were left in the queue", l.limit, w)
+		}
+		if p, b, u := c.Counts(); p != uint64(l.written) || b != uint64(n) || u != uint64(l.unwritten) {
+			t.Errorf("limit %d: counted %d packets, %d bytes, %d unwritten", l.limit, p, b, u)
+		}
+	}
+}
+
+// Everything a producer stores comes out once, in order, whole, stamped with
+// the time of writing.
+func TestStream(t *testing.T) {
+	const n = 30_000
+	name := newQueue(t, shm.Options{Slots: 1024})
+	f := newFile(t)
+	c := collector(t, name, f, Limits{})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	begin := time.Now().Truncate(time.Microsecond)
+	var wg sync.WaitGroup
+	p := producer(t, name)
+	wg.Go(func() {
+		for i := range n {
+			put(p, shm.Record{Data: frame(1, i, 60+i%1400), OrigLen: uint32(60 + i%1400)})
+		}
+		for got := uint64(0); got < n && ctx.Err() == nil; {
+			got, _, _ = c.Counts()
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	})
+	err := c.Run(ctx)
+	stop()
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got := readFile(t, f.Name())
+	if len(got) != n {
+		t.Fatalf("%d packets", len(got))
+	}
+	last, end := begin, time.Now()
+	for i, p := range got {
+		if !bytes.Equal(p.data, frame(1, i, 60+i%1400)) {
+			t.Fatalf("packet %d is another", i)
+		}
+		if p.Timestamp.Before(last) || p.Timestamp.After(end) {
+			t.Fatalf("packet %d: timestamp %v after %v, before %v", i, p.Timestamp, last, end)
+		}
+		last = p.Timestamp
+	}
+}
+
+func TestTruncated(t *testing.T) {
+	name := newQueue(t, shm.Options{})
+	long := frame(1, 1, 9000)
+	put(producer(t, name), shm.Record{Data: long, OrigLen: 9000})
+	f := newFile(t)
+	if err := collector(t, name, f, Limits{Packets: 1}).Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, got := readFile(t, f.Name())
+	if len(got) != 1 || got[0].Length != 9000 || got[0].CaptureLength >= shm.DefaultSlotSize || !bytes.HasPrefix(long, got[0].data) {
+		t.Errorf("%d packets, the first %+v", len(got), got[0].CaptureInfo)
+	}
+}
+
+// Several collectors share what several producers store: all of it, nothing twice.
+func TestSharing(t *testing.T) {
+	const collectors, producers, each = 2, 2, 10_000
+	name := newQueue(t, shm.Options{Slots: 256})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var files [collectors]*os.File
+	var cs [collectors]*Collector
+	var running, producing sync.WaitGroup
+	for i := range cs {
+		files[i] = newFile(t)
+		cs[i] = collector(t, name, files[i], Limits{})
+		running.Go(func() {
+			if err := cs[i].Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for who := range producers {
+		p := producer(t, name)
+		producing.Go(func() { putFrames(p, who, 0, each, 64) })
+	}
+	producing.Wait()
+	for {
+		var sum uint64
+		for _, c := range cs {
+			n, _, _ := c.Counts()
+			sum += n
+		}
+		if sum >= producers*each || t.Failed() {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	running.Wait()
+
+	var seen [producers][each]int
+	for i, f := range files {
+		var last [producers]int
+		_, got := readFile(t, f.Name())
+		for _, p := range got {
+			who, seq := frameID(p.data)
+			if who >= producers || seq >= each || !bytes.Equal(p.data, frame(who, seq, 64)) {
+				t.Fatalf("collector %d: packet %d of %d is torn", i, seq, who)
+			}
+			if seq < last[who] {
+				t.Fatalf("collector %d: packet %d of %d after %d", i, seq, who, last[who])
+			}
+			last[who] = seq
+			seen[who][seq]++
+		}
+	}
+	for who := range seen {
+		for seq, n := range seen[who] {
+			if n != 1 {
+				t.Fatalf("packet %d of %d came %d times", seq, who, n)
+			}
+		}
+	}
+}

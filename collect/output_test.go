@@ -1,0 +1,203 @@
+package collect
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/shm"
+)
+
+func record(seq, size int) *shm.Record {
+	return &shm.Record{Data: frame(1, seq, size), OrigLen: uint32(size)}
+}
+
+func TestOutputFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.pcap")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := NewOutput(f, path, Encoder{})
+	want := uint64(HeaderSize)
+	for i := range 10_000 {
+		o.Append(int64(i)*1000, record(i, 100))
+		want += 116
+		if o.Full() {
+			if err := o.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if o.Bytes() != want || o.Packets() != 10_000 {
+		t.Errorf("%d bytes, %d packets", o.Bytes(), o.Packets())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || uint64(len(text)) != want {
+		t.Fatalf("%d bytes in the file, %v", len(text), err)
+	}
+	for i, p := range readStream(t, bytes.NewReader(text)) {
+		if !bytes.Equal(p.data, frame(1, i, 100)) || p.Timestamp.UnixNano() != int64(i)*1000 {
+			t.Fatalf("packet %d is another", i)
+		}
+	}
+}
+
+func TestOutputRoom(t *testing.T) {
+	o := NewOutput(nil, "", Encoder{})
+	for _, c := range []struct {
+		n     int
+		limit uint64
+		want  bool
+	}{{1 << 40, 0, true}, {1, 24, false}, {0, 24, true}, {76, 100, true}, {77, 100, false}, {0, 23, false}} {
+		if o.Room(c.n, c.limit) != c.want {
+			t.Errorf("room for %d below %d: %v", c.n, c.limit, !c.want)
+		}
+	}
+}
+
+func TestOutputReaderGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := NewOutput(w, "pipe", Encoder{})
+	if err := o.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if o.ReaderGone() {
+		t.Error("gone while it is there")
+	}
+	r.Close()
+	if !o.ReaderGone() {
+		t.Error("there while it is gone")
+	}
+	o.Append(1, record(1, 60))
+	if err := o.Flush(); err != ErrReaderGone {
+		t.Error("flush:", err)
+	}
+	if err := o.Close(); err != ErrReaderGone {
+		t.Error("close:", err)
+	}
+}
+
+// A reader that stopped reading does not keep us from ending. The pipe is a
+// blocking one, as a shell makes it.
+func TestOutputReaderAsleep(t *testing.T) {
+	t.Parallel()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	o := NewOutput(os.NewFile(uintptr(fds[1]), "pipe"), "pipe", Encoder{})
+	for i := range 10_000 {
+		o.Append(1, record(i, 60))
+	}
+	o.HurryUp()
+	err := o.Flush()
+	if err == nil || !strings.HasPrefix(err.Error(), "pipe: the reader does not read; ") {
+		t.Error("flush:", err)
+	}
+	if flags, _ := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
+		t.Error("the pipe's other users were made not to block")
+	}
+	o.Close()
+}
+
+// smallDisk mounts a file system of 64 KiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("mounting a small file system needs root")
+		}
+		t.Skip("mounting a small file system needs root")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal("mount:", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error("unmount:", err)
+		}
+	})
+	return dir
+}
+
+func TestOutputDiskFull(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		each  int // packets a flush
+		open  int // flags
+		there int // bytes already in the file
+	}{
+		{"one write", 1000, 0, 0},
+		{"small writes", 1, 0, 0},
+		{"appending", 10, os.O_APPEND, 1000},
+		{"no room for the header", 10, 0, 64<<10 - 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(smallDisk(t), "x.pcap")
+			before := bytes.Repeat([]byte("x"), c.there)
+			if err := os.WriteFile(path, before, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_RDWR|c.open, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Seek(0, 2); err != nil {
+				t.Fatal(err)
+			}
+			o := NewOutput(f, "x.pcap", Encoder{})
+			appended := 0
+			for err == nil {
+				for range c.each {
+					o.Append(1, record(appended, 100+appended%7))
+					appended++
+				}
+				err = o.Flush()
+			}
+			if !errors.Is(err, unix.ENOSPC) || o.Flush() != err || o.Close() != err {
+				t.Error("flush:", err)
+			}
+			text, rerr := os.ReadFile(path)
+			if rerr != nil || !bytes.HasPrefix(text, before) {
+				t.Fatal("what was there before is gone:", rerr)
+			}
+			text = text[c.there:]
+			if uint64(len(text)) != o.Bytes() {
+				t.Errorf("a stream of %d bytes, counted %d", len(text), o.Bytes())
+			}
+			var got []packet
+			if len(text) > 0 {
+				got = readStream(t, bytes.NewReader(text))
+			}
+			for i, p := range got {
+				if !bytes.Equal(p.data, frame(1, i, 100+i%7)) {
+					t.Fatalf("packet %d is another", i)
+				}
+			}
+			// The disk holds so much that this many must have got through, and
+			// no more can have.
+			least := (64<<10-c.there-HeaderSize)/(16+106) - c.each
+			if len(got) < least || len(got) >= appended {
+				t.Errorf("%d of %d packets are safe", len(got), appended)
+			}
+			want := "x.pcap: no space left on device; " + grouped(uint64(len(got))) + " packets are safe, "
+			if !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("said %q, want %q", err, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,130 @@
+package collect
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	redrawEvery = 500 * time.Millisecond
+	lineEvery   = 10 * time.Second
+)
+
+// Counts is how far a run has come.
+type Counts struct {
+	Packets uint64
+	Bytes   uint64 // of the stream
+	Lost    uint64 // packets that found no room in the queue
+	Elapsed time.Duration
+}
+
+// Progress shows the counts of a run on one line: redrawn in place twice a
+// second on a terminal, a new one every ten seconds elsewhere. Errors of its
+// writer are of no consequence to the run and ignored.
+type Progress struct {
+	w     io.Writer
+	tty   bool
+	last  Counts
+	width int // columns of the line that stands on the terminal
+}
+
+// NewProgress shows on w, which is a terminal or not.
+func NewProgress(w io.Writer, terminal bool) *Progress {
+	return &Progress{w: w, tty: terminal}
+}
+
+// Run shows what counts tells until done is closed.
+func (p *Progress) Run(done <-chan struct{}, counts func() Counts) {
+	every := lineEvery
+	if p.tty {
+		every = redrawEvery
+		p.Show(counts())
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			p.Show(counts())
+		}
+	}
+}
+
+// Show shows the counts now. The rate is that since the last time.
+func (p *Progress) Show(c Counts) {
+	line := line(c, rate(c.Packets-p.last.Packets, c.Elapsed-p.last.Elapsed))
+	p.last = c
+	if p.tty {
+		p.draw(line)
+	} else {
+		fmt.Fprintln(p.w, line)
+	}
+}
+
+// End shows the last counts, with the rate of the whole run, and a note.
+func (p *Progress) End(c Counts, note string) {
+	line := line(c, rate(c.Packets, c.Elapsed)) + "  " + note
+	if p.tty {
+		p.draw(line)
+		line = ""
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+// draw puts the line over the one before, with blanks where that was longer:
+// understood by any terminal.
+func (p *Progress) draw(line string) {
+	width := utf8.RuneCountInString(line)
+	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.width-width)))
+	p.width = width
+}
+
+func line(c Counts, rate uint64) string {
+	s := uint64(max(0, c.Elapsed) / time.Second)
+	return fmt.Sprintf("  %s packets  %s  %s/s  lost %s  %02d:%02d:%02d",
+		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), s/3600, s/60%60, s%60)
+}
+
+// rate is in packets a second. Packets that vanish, because they could not be
+// written in the end, make no rate.
+func rate(packets uint64, d time.Duration) uint64 {
+	if d <= 0 || int64(packets) < 0 {
+		return 0
+	}
+	return uint64(float64(packets)/d.Seconds() + 0.5)
+}
+
+// grouped writes a number with a comma before each group of three digits.
+func grouped(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	var b strings.Builder
+	for i, digit := range s {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(digit)
+	}
+	return b.String()
+}
+
+// size writes a number of bytes with a decimal unit and one decimal: 1.2 MB is
+// 1,200,000 bytes.
+func size(n uint64) string {
+	if n < 1000 {
+		return strconv.FormatUint(n, 10) + " B"
+	}
+	v := float64(n)
+	for _, unit := range []string{"kB", "MB", "GB", "TB"} {
+		v /= 1000
+		if v < 999.95 { // else it would be printed as 1000.0
+			return fmt.Sprintf("%.1f %s", v, unit)
+		}
+	}
+	return fmt.Sprintf("%.1f PB", v/1000)
+}

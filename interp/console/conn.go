@@ -1,0 +1,286 @@
+package console
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"ethertap/interp"
+)
+
+// conn is one client of a server. Its reader goroutine (serve) takes frames and
+// never waits for words, so an interrupt is always heard; its runner evaluates.
+type conn struct {
+	srv     *Server
+	nc      *net.UnixConn
+	out     *outbox
+	session *interp.Session
+
+	jobs chan job
+	data chan []byte // pieces of the running source; holds one
+
+	mu      sync.Mutex
+	busy    uint32        // id of the request that runs or is about to; 0 none
+	stopped chan struct{} // of that request; closed when it is to stop
+	wants   bool          // its source has asked for more
+	forget  bool          // what is open is to be forgotten before the next request
+}
+
+// job is a request for the runner.
+type job struct {
+	kind byte // kindLine or kindRun
+	id   uint32
+	text string // the line, or the name of the source
+}
+
+// Violations of the protocol; the client is told and cut.
+var (
+	errBusy     = errors.New("protocol: request while another runs")
+	errZeroID   = errors.New("protocol: id 0")
+	errUnwanted = errors.New("protocol: data nobody asked for")
+)
+
+func newConn(s *Server, nc *net.UnixConn) *conn {
+	c := &conn{
+		srv: s, nc: nc, out: newOutbox(nc, s.o.WriteTimeout),
+		jobs: make(chan job, 1), data: make(chan []byte, 1),
+	}
+	c.session = interp.NewSession(s.dict, strings.NewReader(""), stream{c.out, kindOutput}, stream{c.out, kindErrors})
+	return c
+}
+
+// serve greets the client and does what it says until it leaves or is cut. All
+// goroutines of the connection have ended when it returns.
+func (c *conn) serve() {
+	var runner sync.WaitGroup
+	runner.Go(c.run)
+	h := hello{Version, uint32(os.Getpid()), c.srv.instance}
+	err := c.out.say(h.append)
+	if err == nil {
+		err = c.listen()
+	}
+	close(c.jobs)
+	if id := c.running(); id != 0 {
+		c.stop(id)
+	}
+	switch {
+	case c.srv.isClosing():
+		err = errors.New("shutting down")
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		err = nil
+	}
+	if err == nil {
+		c.out.close() // a word that prints gets an error
+	}
+	runner.Wait()
+	if err != nil {
+		c.out.say(func(b []byte) []byte { return appendFrame(b, kindGoodbye, err.Error()) })
+		c.out.close()
+	}
+}
+
+// listen takes frames until the client leaves (io.EOF) or misbehaves.
+func (c *conn) listen() error {
+	br := bufio.NewReader(c.nc)
+	for {
+		// A client may be silent for as long as it likes, but not within a frame.
+		c.nc.SetReadDeadline(time.Time{})
+		if _, err := br.Peek(1); err != nil {
+			return err
+		}
+		c.nc.SetReadDeadline(time.Now().Add(c.srv.o.ReadTimeout))
+		f, err := readFrame(br)
+		if err != nil {
+			return fmt.Errorf("protocol: %w", err)
+		}
+		if err := c.handle(f); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what a frame says; an error cuts the client.
+func (c *conn) handle(f frame) error {
+	if f.kind == kindBye {
+		return io.EOF
+	}
+	id, rest, err := f.withID()
+	if err != nil {
+		return fmt.Errorf("protocol: %w", err)
+	}
+	switch f.kind {
+	case kindLine, kindRun:
+		return c.begin(job{f.kind, id, string(rest)})
+	case kindData:
+		return c.feed(id, rest)
+	case kindInterrupt:
+		c.stop(id)
+		return nil
+	case kindComplete:
+		words := c.srv.dict.Complete(string(rest))
+		c.out.say(func(b []byte) []byte { return appendWords(b, id, words) })
+		return nil
+	}
+	return fmt.Errorf("protocol: unknown frame type %#02x", f.kind)
+}
+
+// begin hands a request to the runner.
+func (c *conn) begin(j job) error {
+	if j.id == 0 {
+		return errZeroID
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy != 0 {
+		return errBusy
+	}
+	c.busy, c.stopped = j.id, make(chan struct{})
+	c.jobs <- j // has room: the runner is idle
+	return nil
+}
+
+// feed gives the running source what it asked for. What comes for one that has
+// ended meanwhile is dropped.
+func (c *conn) feed(id uint32, p []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id != c.busy {
+		return nil
+	}
+	if !c.wants {
+		return errUnwanted
+	}
+	c.wants = false
+	c.data <- p // has room: one piece is asked for at a time
+	return nil
+}
+
+func (c *conn) running() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy
+}
+
+// stop interrupts request id if it is the one that runs; 0 has the open structure
+// forgotten instead.
+func (c *conn) stop(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case id == 0:
+		c.forget = true
+	case id == c.busy && !c.stopping():
+		close(c.stopped)
+		c.insist(id)
+	}
+}
+
+// stopping says that the running request is to stop. c.mu is held.
+func (c *conn) stopping() bool {
+	select {
+	case <-c.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// insist interrupts request id until it has ended: an interrupt that comes just
+// before the interpreter begins with it is lost. c.mu is held.
+func (c *conn) insist(id uint32) {
+	c.session.Interrupt()
+	time.AfterFunc(5*time.Millisecond, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.busy == id {
+			c.insist(id)
+		}
+	})
+}
+
+// run evaluates requests one after the other until there are no more.
+func (c *conn) run() {
+	over := false
+	for j := range c.jobs {
+		r := Result{Failed: true, Left: true, Status: 1} // of what comes after a bye
+		if !over {
+			var err error
+			if r, err = c.evaluate(j); err != nil {
+				c.srv.o.Logf("control: %v", err)
+			}
+			over = r.Left
+		}
+		c.mu.Lock()
+		c.busy, c.wants = 0, false
+		select {
+		case <-c.data: // a piece that came when the source had stopped waiting
+		default:
+		}
+		c.mu.Unlock()
+		c.out.say(func(b []byte) []byte { return r.append(b, j.id) })
+	}
+}
+
+// evaluate runs one request. A word that panics ends its session, not the daemon
+// that forwards packets meanwhile; where it did goes to the log.
+func (c *conn) evaluate(j job) (r Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stream{c.out, kindErrors}, "error: internal error: %v\n", p)
+			err = fmt.Errorf("panic in a word: %v\n%s", p, debug.Stack())
+			r = Result{Failed: true, Left: true, Status: 1}
+		}
+	}()
+	c.mu.Lock()
+	forget := c.forget
+	c.forget = false
+	c.mu.Unlock()
+	if forget {
+		abandon(c.session)
+	}
+	nothing := func() {}
+	if j.kind == kindLine {
+		return interpret(c.session, j.text, nothing), nil
+	}
+	c.session.Interpret("") // an interrupt of an earlier request does not count
+	err = c.session.Run(j.text, &source{c: c, id: j.id})
+	return result(c.session, err, nothing), nil
+}
+
+// source is the text of request R, fetched from the client piece by piece: the
+// reader goroutine then never has to wait for the runner to take some.
+type source struct {
+	c    *conn
+	id   uint32
+	rest []byte
+	end  bool
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 && !s.end {
+		s.c.mu.Lock()
+		s.c.wants = true
+		stopped := s.c.stopped
+		s.c.mu.Unlock()
+		s.c.out.say(func(b []byte) []byte { return appendFrame(b, kindMore, idBytes(s.id)) })
+		select {
+		case s.rest = <-s.c.data:
+			s.end = len(s.rest) == 0
+		case <-stopped:
+			return 0, interp.ErrInterrupted
+		}
+	}
+	if s.end {
+		return 0, io.EOF
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}

@@ -1,0 +1,197 @@
+// Package console is where people and programs meet RPCL: the prompt on a
+// terminal, lines from a pipe, the Unix socket that serves prompts of other
+// processes, and the client behind `control`. A prompt is the same thing in all
+// of them: read a line, hand it to a target (a session of ours, or one behind a
+// socket), show what came of it, ask for the next.
+//
+// It knows the interpreter and nothing of any application: no dataplane, no
+// queue, no run directory. It installs no signal handlers and never ends the
+// process; mains do that.
+package console
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"ethertap/interp"
+)
+
+// Console is one prompt: its input, its outputs, and, while Run or Attach is
+// under way, the terminal behind them. Make it before the session, so that the
+// session can read what Input gives.
+type Console struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	tty    *terminal // nil when stdin is no terminal
+}
+
+// Options of Run and Attach.
+type Options struct {
+	// Interactive prints the prompt even where stdin is no terminal; errors then
+	// do not end the run.
+	Interactive bool
+	// History is the file that keeps the lines between runs; "" keeps none. Not
+	// being able to read or write it is never an error. See HistoryFile.
+	History string
+	// Name stands in errors of a source that is no terminal; "" means "stdin".
+	Name string
+}
+
+// New makes a console on three streams. If stdin is a terminal its line is
+// edited there, but nothing is touched before Run or Attach.
+func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
+	c := &Console{stdin: stdin, stdout: stdout, stderr: stderr}
+	if f, ok := stdin.(*os.File); ok && isTerminal(f) {
+		c.tty = newTerminal(f, stdout, stderr)
+	}
+	return c
+}
+
+// Terminal says whether a person sits at stdin.
+func (c *Console) Terminal() bool { return c.tty != nil }
+
+// Input is what a session on this console reads as its standard input. On a
+// terminal it gives the keys typed while words run (without echo), and fails
+// once when Ctrl-C is among them; otherwise it is stdin itself.
+func (c *Console) Input() io.Reader {
+	if c.tty != nil {
+		return c.tty
+	}
+	return c.stdin
+}
+
+// Log is where lines go that come at any time, like those of a dataplane: on a
+// terminal they are put above the line being edited. For concurrent use.
+func (c *Console) Log() io.Writer {
+	if c.tty != nil {
+		return logWriter{c.tty}
+	}
+	return c.stderr
+}
+
+// Close ends a Run or Attach under way, as if Ctrl-D had been typed, and gives
+// the terminal back. A word that runs is interrupted. It may be called from any
+// goroutine, more than once, and from a signal handler's.
+func (c *Console) Close() {
+	if c.tty != nil {
+		c.tty.close()
+	}
+}
+
+// Run reads lines from stdin and interprets them in s until the input ends or a
+// word leaves, and returns the exit status. At a prompt errors are shown and the
+// next line is asked for; without one (stdin is no terminal) the first error
+// ends the run with status 1.
+func (c *Console) Run(s *interp.Session, o Options) int {
+	if c.tty == nil && !o.Interactive {
+		name := o.Name
+		if name == "" {
+			name = "stdin"
+		}
+		return result(s, s.Run(name, c.stdin), func() {}).ExitStatus()
+	}
+	return c.prompt(local{s}, o)
+}
+
+// Attach is Run with the session behind cl. The connection stays open.
+func (c *Console) Attach(cl *Client, o Options) int {
+	if c.tty == nil && !o.Interactive {
+		name := o.Name
+		if name == "" {
+			name = "stdin"
+		}
+		r, err := cl.Run(name, c.stdin, c.stdout, c.stderr)
+		if err != nil {
+			fmt.Fprintf(c.stderr, "error: %v\n", err)
+			return 1
+		}
+		return r.ExitStatus()
+	}
+	return c.prompt(&remote{cl: cl, stdout: c.stdout, stderr: c.stderr}, o)
+}
+
+// target is what a prompt talks to: a session of this process or of another.
+type target interface {
+	// eval runs one line; what it prints, errors included, is out when it returns.
+	// err says that the target is gone.
+	eval(line string) (Result, error)
+	interrupt()                      // stops eval; from another goroutine
+	abandon()                        // forgets the open structure
+	complete(prefix string) []string // words that begin with it, sorted
+	freshLine()                      // ends the line that was being printed, if one was
+}
+
+// errClear is what a lineReader returns when the line was given up (Ctrl-C).
+var errClear = errors.New("line given up")
+
+// lineReader gives lines to a prompt: the editor, the plain terminal, a pipe.
+type lineReader interface {
+	line(prompt string) (string, error) // io.EOF ends, errClear asks again
+}
+
+// prompt is the loop that all prompts share.
+func (c *Console) prompt(t target, o Options) int {
+	var in lineReader
+	if c.tty != nil {
+		r, err := c.tty.start(t, o.History)
+		if err != nil {
+			fmt.Fprintf(c.stderr, "error: terminal: %v\n", err)
+			return 1
+		}
+		defer c.tty.close()
+		in = r
+	} else {
+		in = newPipeReader(c.stdin, c.stdout)
+	}
+	open := ""
+	for {
+		line, err := in.line(promptText(open))
+		switch {
+		case errors.Is(err, errClear):
+			t.abandon()
+			open = ""
+			continue
+		case errors.Is(err, io.EOF):
+			return 0
+		case err != nil:
+			fmt.Fprintf(c.stderr, "error: %v\n", err)
+			return 1
+		}
+		r, err := c.eval(t, line)
+		t.freshLine()
+		if err != nil {
+			fmt.Fprintf(c.stderr, "error: %v\n", err)
+			return 1
+		}
+		if r.Left {
+			return r.Status
+		}
+		open = r.Open
+	}
+}
+
+// eval runs a line with Ctrl-C going to the target meanwhile.
+func (c *Console) eval(t target, line string) (Result, error) {
+	if c.tty == nil {
+		return t.eval(line)
+	}
+	c.tty.running(t.interrupt)
+	defer c.tty.running(nil)
+	return t.eval(line)
+}
+
+// promptText is `ok `, or the name of the open structure: `if> `.
+func promptText(open string) string {
+	const longest = 12 // the editor needs a prompt narrower than its narrowest screen
+	if open == "" {
+		return "ok "
+	}
+	if len(open) > longest {
+		open = open[:longest]
+	}
+	return strings.ToValidUTF8(open, "") + "> "
+}

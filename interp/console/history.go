@@ -1,0 +1,110 @@
+package console
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// historyLimit is how many lines the history file is cut back to, and
+// historyMax the size in bytes at which it is.
+const (
+	historyLimit = 1000
+	historyMax   = 256 << 10
+)
+
+// HistoryFile is where the lines of prompts are kept between runs:
+// $XDG_STATE_HOME/ethertap/history, else ~/.ethertap_history, else nowhere ("").
+func HistoryFile() string {
+	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "ethertap", "history")
+	}
+	if h, err := os.UserHomeDir(); err == nil && filepath.IsAbs(h) {
+		return filepath.Join(h, ".ethertap_history")
+	}
+	return ""
+}
+
+// history is the lines entered before, in this run and in earlier ones. Its file
+// is only appended to, so prompts side by side keep each other's lines. Nothing
+// that happens to the file is an error to anybody.
+type history struct {
+	lines []string // oldest first
+	f     *os.File // nil when there is no file
+}
+
+func openHistory(path string) *history {
+	h := &history{}
+	if path == "" {
+		return h
+	}
+	os.MkdirAll(filepath.Dir(path), 0o700)
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+		return h // opening a pipe would wait for its other end
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return h
+	}
+	f.Chmod(0o600)
+	h.f = f
+	old, err := io.ReadAll(io.LimitReader(f, 64*historyMax))
+	if err != nil {
+		return h
+	}
+	for l := range bytes.Lines(old) {
+		if s := strings.TrimSpace(strings.ToValidUTF8(string(l), "")); s != "" {
+			h.lines = append(h.lines, s)
+		}
+	}
+	if n := len(h.lines); n > historyLimit {
+		h.lines = h.lines[n-historyLimit:]
+	}
+	if len(old) > historyMax {
+		h.shorten(path)
+	}
+	return h
+}
+
+// shorten replaces the file by one with the lines that are kept.
+func (h *history) shorten(path string) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return
+	}
+	_, err = f.WriteString(strings.Join(h.lines, "\n") + "\n")
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		f.Close()
+		return
+	}
+	h.f.Close()
+	h.f = f
+}
+
+// add keeps a line unless it is blank or repeats the one before.
+func (h *history) add(line string) bool {
+	line = strings.TrimSpace(line)
+	if line == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+		return false
+	}
+	h.lines = append(h.lines, line)
+	if len(h.lines) > historyLimit {
+		h.lines = h.lines[1:]
+	}
+	if h.f != nil {
+		h.f.WriteString(line + "\n") // one write: lines of two prompts do not mix
+	}
+	return true
+}
+
+func (h *history) close() {
+	if h.f != nil {
+		h.f.Close()
+	}
+}

@@ -1,0 +1,52 @@
+package console
+
+import (
+	"strings"
+
+	"ethertap/interp"
+)
+
+// local is a session of this process as the target of its prompt.
+type local struct{ s *interp.Session }
+
+func (l local) eval(line string) (Result, error) {
+	return interpret(l.s, line, l.freshLine), nil
+}
+
+func (l local) interrupt() { l.s.Interrupt() }
+
+func (l local) abandon() { abandon(l.s) }
+
+func (l local) complete(prefix string) []string { return l.s.Dict().Complete(prefix) }
+
+func (l local) freshLine() {
+	if !l.s.AtLineStart() {
+		l.s.Print("\n")
+		l.s.Flush()
+	}
+}
+
+// interpret runs a line in s and reports its error, after what beforeError does.
+func interpret(s *interp.Session, line string, beforeError func()) Result {
+	err := s.Interpret(line)
+	return result(s, err, beforeError)
+}
+
+// result reports err, unless it is how a session is left, and says how s stands.
+func result(s *interp.Session, err error, beforeError func()) Result {
+	r := Result{Left: s.Left(), Open: s.Open()}
+	if err != nil && !r.Left {
+		r.Failed = true
+		beforeError()
+		s.Report(err)
+	}
+	return r
+}
+
+// abandon makes s forget the structure or comment that is open. Any error does
+// that; this is the one that evaluates nothing before.
+func abandon(s *interp.Session) {
+	if s.Open() != "" {
+		s.Interpret(strings.Repeat(" ", interp.MaxLine+1))
+	}
+}

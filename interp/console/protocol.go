@@ -1,0 +1,215 @@
+package console
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"ethertap/interp"
+)
+
+// The protocol between a server and its clients, version 1, over a Unix stream
+// socket. Everything is a frame:
+//
+//	type    1 byte
+//	length  4 bytes, big endian, of what follows; at most MaxPayload
+//	payload
+//
+// Numbers in payloads are big endian. A client sends one request at a time and
+// numbers it (id, never 0); the next one may follow the reply. The server speaks
+// first.
+//
+//	server → client
+//	  H hello      magic "ETHERTAP", version u16, pid u32, instance name
+//	  O output     bytes for standard output, in the order they were printed
+//	  E errors     bytes for standard error, in order with O
+//	  M more       id: the source of request R wants its next piece
+//	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
+//	               exit status u8, name of the innermost open structure ("" none)
+//	  W words      id, the completions, separated by new lines
+//	  B goodbye    why the server closes, in words
+//
+//	client → server
+//	  L line       id, text: one line of the prompt; answered by O and E, then Z
+//	  R run        id, name: a whole source, stops at the first error; answered by
+//	               M whenever it wants more, O and E, then Z
+//	  D data       id, bytes: the answer to M; none means that the source ends
+//	  I interrupt  id of the L or R to stop; too late is no error.
+//	               id 0: forget the open structure; both have no answer
+//	  C complete   id, prefix; answered by W, also while a line runs
+//	  Q bye        the client leaves; closing the connection says the same
+//
+// What a server does not understand it answers with B and closes.
+const (
+	// Version of the protocol; a client and a server of different versions part.
+	Version = 1
+	// MaxPayload bounds what a frame carries, in bytes: an id and the longest line.
+	MaxPayload = 4 + interp.MaxLine
+
+	magic     = "ETHERTAP"
+	headerLen = 5
+	chunk     = 16 << 10 // output and sources travel in pieces of about this size
+	maxWords  = 64 << 10 // of completions; nobody reads more
+)
+
+const (
+	kindHello     = 'H'
+	kindOutput    = 'O'
+	kindErrors    = 'E'
+	kindMore      = 'M'
+	kindResult    = 'Z'
+	kindWords     = 'W'
+	kindGoodbye   = 'B'
+	kindLine      = 'L'
+	kindRun       = 'R'
+	kindData      = 'D'
+	kindInterrupt = 'I'
+	kindComplete  = 'C'
+	kindBye       = 'Q'
+)
+
+// frame is one message as it travels.
+type frame struct {
+	kind    byte
+	payload []byte
+}
+
+// Errors of the decoder. A connection ends with any of them.
+var (
+	errTooLong = errors.New("frame too long")
+	errShort   = errors.New("frame too short")
+	errMagic   = errors.New("not an EtherTAP socket")
+)
+
+// readFrame reads one frame. io.EOF means that the peer left between frames.
+func readFrame(r io.Reader) (frame, error) {
+	var h [headerLen]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return frame{}, err
+	}
+	n := binary.BigEndian.Uint32(h[1:])
+	if n > MaxPayload {
+		return frame{}, fmt.Errorf("%w: %d bytes", errTooLong, n)
+	}
+	p := make([]byte, n)
+	if _, err := io.ReadFull(r, p); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return frame{}, err
+	}
+	return frame{h[0], p}, nil
+}
+
+// appendFrame adds a frame to b; the payload is given in parts.
+func appendFrame(b []byte, kind byte, parts ...string) []byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	b = append(b, kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+// idBytes is an id as it travels, to be a part of a frame.
+func idBytes(id uint32) string {
+	return string(binary.BigEndian.AppendUint32(nil, id))
+}
+
+// withID takes the id off a payload.
+func (f frame) withID() (id uint32, rest []byte, err error) {
+	if len(f.payload) < 4 {
+		return 0, nil, errShort
+	}
+	return binary.BigEndian.Uint32(f.payload), f.payload[4:], nil
+}
+
+// hello is what a server says first.
+type hello struct {
+	version  uint16
+	pid      uint32
+	instance string
+}
+
+func (h hello) append(b []byte) []byte {
+	fixed := binary.BigEndian.AppendUint16([]byte(magic), h.version)
+	fixed = binary.BigEndian.AppendUint32(fixed, h.pid)
+	return appendFrame(b, kindHello, string(fixed), h.instance)
+}
+
+func parseHello(f frame) (hello, error) {
+	const fixed = len(magic) + 2 + 4
+	if f.kind != kindHello || len(f.payload) < fixed || string(f.payload[:len(magic)]) != magic {
+		return hello{}, errMagic
+	}
+	p := f.payload[len(magic):]
+	return hello{
+		version:  binary.BigEndian.Uint16(p),
+		pid:      binary.BigEndian.Uint32(p[2:]),
+		instance: string(p[6:]),
+	}, nil
+}
+
+// Result is what came of a line or a source. What was printed, the error
+// message included, has been written when it is returned.
+type Result struct {
+	Failed bool   // an error ended it
+	Left   bool   // a word left the session (bye)
+	Status int    // exit status it left with, 0 to 255
+	Open   string // innermost structure still open, "" none
+}
+
+// ExitStatus is what a program that ran this ends with.
+func (r Result) ExitStatus() int {
+	if r.Failed {
+		return 1
+	}
+	return r.Status
+}
+
+const flagLeft = 1
+
+func (r Result) append(b []byte, id uint32) []byte {
+	fixed := []byte{0, 0, byte(r.Status)}
+	if r.Failed {
+		fixed[0] = 1
+	}
+	if r.Left {
+		fixed[1] = flagLeft
+	}
+	return appendFrame(b, kindResult, idBytes(id), string(fixed), r.Open)
+}
+
+func parseResult(p []byte) (Result, error) {
+	if len(p) < 3 {
+		return Result{}, errShort
+	}
+	return Result{
+		Failed: p[0] != 0,
+		Left:   p[1]&flagLeft != 0,
+		Status: int(p[2]),
+		Open:   string(p[3:]),
+	}, nil
+}
+
+// appendWords adds a list of completions, as many as fit.
+func appendWords(b []byte, id uint32, words []string) []byte {
+	text := strings.Join(words, "\n")
+	if len(text) > maxWords {
+		text = text[:max(0, strings.LastIndexByte(text[:maxWords+1], '\n'))]
+	}
+	return appendFrame(b, kindWords, idBytes(id), text)
+}
+
+func parseWords(p []byte) []string {
+	if len(p) == 0 {
+		return nil
+	}
+	return strings.Split(string(p), "\n")
+}

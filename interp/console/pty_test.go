@@ -1,0 +1,190 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/interp"
+)
+
+// patience is how long tests wait for what must happen; passing it is failure,
+// never a measure.
+const patience = 20 * time.Second
+
+// pty is a terminal with a test sitting at it.
+type pty struct {
+	t      *testing.T
+	master *os.File
+	slave  *os.File
+
+	mu   sync.Mutex
+	cond *sync.Cond
+	out  []byte // what is on the screen since the last expect
+	end  bool
+}
+
+func openPty(t *testing.T, cols uint16) *pty {
+	t.Helper()
+	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pty{t: t, master: os.NewFile(uintptr(m), "ptmx"), slave: os.NewFile(uintptr(s), "pts")}
+	p.cond = sync.NewCond(&p.mu)
+	if err := unix.IoctlSetWinsize(s, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: cols}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := unix.Read(m, buf)
+			if err == unix.EINTR {
+				continue
+			}
+			p.mu.Lock()
+			if n > 0 {
+				p.out = append(p.out, buf[:n]...)
+			}
+			p.end = err != nil || n <= 0
+			ended := p.end
+			p.cond.Broadcast()
+			p.mu.Unlock()
+			if ended { // EIO: the last slave is closed
+				p.master.Close()
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { p.slave.Close() })
+	return p
+}
+
+func (p *pty) typed(s string) {
+	p.t.Helper()
+	if _, err := unix.Write(int(p.master.Fd()), []byte(s)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expect waits until want is on the screen and consumes all up to its end. What
+// stood before it is returned. Escape sequences are taken out first.
+func (p *pty) expect(want string) string {
+	p.t.Helper()
+	timer := time.AfterFunc(patience, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.end = true
+		p.cond.Broadcast()
+	})
+	defer timer.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		text, ends := plainText(p.out)
+		if i := strings.Index(text, want); i >= 0 {
+			p.out = p.out[ends[i+len(want)-1]:]
+			return text[:i]
+		}
+		if p.end {
+			p.t.Fatalf("no %q on the screen: %q", want, p.out)
+		}
+		p.cond.Wait()
+	}
+}
+
+// plainText drops escape sequences and carriage returns; ends maps every byte
+// kept to the place behind it.
+func plainText(b []byte) (string, []int) {
+	var text []byte
+	var ends []int
+	for i := 0; i < len(b); i++ {
+		if b[i] == 0x1b && i+1 < len(b) && b[i+1] == '[' {
+			j := i + 2
+			for j < len(b) && !(b[j] >= '@' && b[j] <= '~') {
+				j++
+			}
+			i = j
+			continue
+		}
+		if b[i] == '\r' {
+			continue
+		}
+		text = append(text, b[i])
+		ends = append(ends, i+1)
+	}
+	return string(text), ends
+}
+
+func (p *pty) termios() unix.Termios {
+	p.t.Helper()
+	tio, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return *tio
+}
+
+// testDict is a dictionary with a few words that put a console to the test. They
+// are here because console knows no word set, not even the language's.
+func testDict(t *testing.T) *interp.Dict {
+	t.Helper()
+	word := func(name string, f func(*interp.Session) error) interp.Word {
+		return interp.Word{Name: name, Stack: "( - )", Help: "for tests", Func: f}
+	}
+	d, err := interp.NewDict(interp.Set{Name: "test", Help: "words for tests", Words: []interp.Word{
+		{Name: ".", Stack: "( item - )", Help: "prints", Func: func(s *interp.Session) error {
+			v, err := s.Pop()
+			if err == nil {
+				s.Print(v.Source() + "\n")
+			}
+			return err
+		}},
+		{Name: "type", Stack: "( string - )", Help: "prints text", Func: func(s *interp.Session) error {
+			v, err := s.PopString()
+			if err == nil {
+				s.Print(v)
+				s.Flush()
+			}
+			return err
+		}},
+		word("bye", func(s *interp.Session) error { return s.Leave() }),
+		word("panic", func(s *interp.Session) error { panic("on purpose") }),
+		word("flood", func(s *interp.Session) error {
+			line := bytes.Repeat([]byte("x"), 1000)
+			line[999] = '\n'
+			for !s.Interrupted() {
+				if _, err := s.Write(line); err != nil {
+					return err
+				}
+			}
+			return interp.ErrInterrupted
+		}),
+		word("started", func(s *interp.Session) error { s.Print("started\n"); return nil }),
+		word("tap.rx.enable", nop), word("tap.rx.disable", nop), word("tap.tx.enable", nop),
+		word("random", nop),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func nop(*interp.Session) error { return nil }

@@ -1,0 +1,199 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/interp"
+)
+
+// Server serves prompts on a dictionary to other processes. Each client has a
+// session and goroutines of its own: one that loops, hangs, floods or sends
+// garbage costs the others nothing but the processor time it uses.
+type Server struct {
+	dict     *interp.Dict
+	instance string
+	o        ServerOptions
+
+	mu        sync.Mutex
+	listeners map[*net.UnixListener]bool
+	conns     map[*conn]bool
+	closing   bool
+	wg        sync.WaitGroup // connections
+}
+
+// ServerOptions are limits of a Server; the zero value gives the defaults.
+type ServerOptions struct {
+	// MaxClients are served at once; who comes later is told so. Default 32.
+	MaxClients int
+	// WriteTimeout is how long a client may leave what it is sent unread. Default 1 minute.
+	WriteTimeout time.Duration
+	// ReadTimeout is how long a client may take to finish a frame. Default 10 s.
+	ReadTimeout time.Duration
+	// Logf gets one line per event worth one: a client refused, a word that crashed.
+	Logf func(format string, args ...any)
+}
+
+// NewServer makes a server; instance is the name it greets with.
+func NewServer(d *interp.Dict, instance string, o ServerOptions) *Server {
+	if o.MaxClients <= 0 {
+		o.MaxClients = 32
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = time.Minute
+	}
+	if o.ReadTimeout <= 0 {
+		o.ReadTimeout = 10 * time.Second
+	}
+	if o.Logf == nil {
+		o.Logf = func(string, ...any) {}
+	}
+	return &Server{
+		dict: d, instance: instance, o: o,
+		listeners: make(map[*net.UnixListener]bool), conns: make(map[*conn]bool),
+	}
+}
+
+// Listen makes a socket at path for root and its group: mode 0660 from its first
+// moment, not only from a later chmod. It fails if something stands there; who
+// owns the directory removes what is stale. The socket goes when the listener closes.
+func Listen(path string) (*net.UnixListener, error) {
+	const longest = 107 // struct sockaddr_un, with the final 0
+	if len(path) > longest {
+		return nil, fmt.Errorf("socket %s: path longer than %d bytes", path, longest)
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+		var err error
+		// The node that bind makes takes its mode from the socket, less the umask.
+		if cerr := rc.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o660) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	l, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil { // what the umask took away
+		l.Close()
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	return l.(*net.UnixListener), nil
+}
+
+// Serve takes connections until Close, and returns nil then. Failing to take one
+// is not the end: a process short of descriptors gets well again.
+func (s *Server) Serve(l *net.UnixListener) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		l.Close()
+		return nil
+	}
+	s.listeners[l] = true
+	s.mu.Unlock()
+	for {
+		nc, err := l.AcceptUnix()
+		switch {
+		case err == nil:
+			s.take(nc)
+		case errors.Is(err, net.ErrClosed):
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.closing {
+				return nil
+			}
+			return fmt.Errorf("socket: %w", err)
+		default:
+			s.o.Logf("control: accept: %v", err)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+// take starts to serve a connection, or refuses it.
+func (s *Server) take(nc *net.UnixConn) {
+	refuse := func(reason string) {
+		nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // fits into any socket buffer
+		nc.Write(appendFrame(nil, kindGoodbye, reason))
+		nc.Close()
+	}
+	if err := checkPeer(nc); err != nil {
+		s.o.Logf("control: client refused: %v", err)
+		refuse("refused: " + err.Error())
+		return
+	}
+	s.mu.Lock()
+	full := len(s.conns) >= s.o.MaxClients
+	if s.closing || full {
+		s.mu.Unlock()
+		if full {
+			s.o.Logf("control: client refused: %d are connected", s.o.MaxClients)
+			refuse(fmt.Sprintf("refused: %d clients are connected already", s.o.MaxClients))
+		} else {
+			refuse("shutting down")
+		}
+		return
+	}
+	c := newConn(s, nc)
+	s.conns[c] = true
+	s.wg.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.wg.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+}
+
+// Close stops serving: words that run are interrupted and clients told goodbye.
+// It waits for all of it, but not for ever: the error says how many clients run a
+// word that does not let itself be stopped.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		c.nc.CloseRead() // as if the client had left; what is under way still gets out
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	for _, patience := range []time.Duration{time.Second, 5 * time.Second} {
+		select {
+		case <-done:
+			return nil
+		case <-time.After(patience):
+		}
+		s.mu.Lock()
+		for c := range s.conns {
+			c.nc.Close() // a write to a client that does not read fails
+		}
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.conns); n > 0 {
+		return fmt.Errorf("control: %d clients run words that do not stop", n)
+	}
+	return nil
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}

@@ -1,0 +1,266 @@
+package console
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is the keyboard and screen of a console. From start to close it is
+// the only reader of the keyboard: a goroutine takes bytes as they come, so that
+// Ctrl-C is seen while a word runs and what is typed or pasted ahead waits in
+// order. The kernel makes no signal of Ctrl-C meanwhile (ISIG is off): SIGINT
+// then always comes from outside and keeps the meaning that main gives it.
+//
+// The modes are set once and restored once. Switching between raw and cooked
+// around every line, as readline does by itself, echoes pasted lines twice and
+// turns Ctrl-C into a signal.
+type terminal struct {
+	in     *os.File
+	screen *os.File // where the prompt is drawn: stdout, else stderr if that is a terminal
+	stderr io.Writer
+	plain  bool // the kernel edits the line: TERM=dumb, too narrow, or no screen
+
+	mu      sync.Mutex
+	cond    *sync.Cond // mu: bytes came, the state changed
+	started bool
+	closed  bool
+	keys    []byte // typed and not yet consumed
+	eof     bool   // no more will come
+	editing bool   // the editor may take keys; else programs may
+	broke   bool   // Ctrl-C came while words ran, not yet told to a reading word
+	onBreak func() // what Ctrl-C does while words run; nil at the prompt
+
+	saved  unix.Termios
+	wake   int // eventfd that ends the pump
+	pumped sync.WaitGroup
+	ed     *editor // nil when plain
+}
+
+const (
+	ctrlC = 0x03
+	ctrlD = 0x04
+	// maxKeys bounds what is typed ahead; more is dropped while a word runs.
+	maxKeys = 8 << 20
+)
+
+// errInterrupted is what a word gets that reads keys when Ctrl-C is typed.
+var errInterrupted = errors.New("terminal: interrupted")
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
+	t := &terminal{in: in, stderr: stderr, wake: -1}
+	t.cond = sync.NewCond(&t.mu)
+	for _, w := range []io.Writer{stdout, stderr} {
+		if f, ok := w.(*os.File); ok && isTerminal(f) {
+			t.screen = f
+			break
+		}
+	}
+	return t
+}
+
+// start takes the terminal and gives the reader of its lines.
+func (t *terminal) start(tg target, history string) (lineReader, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.started {
+		return closedReader{}, nil
+	}
+	tio, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	t.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	term := os.Getenv("TERM")
+	t.plain = t.screen == nil || term == "dumb" || term == "" || t.width() < minWidth
+	t.saved = *tio
+	if err := unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, t.mode(*tio)); err != nil {
+		unix.Close(t.wake)
+		return nil, err
+	}
+	t.started = true
+	t.pumped.Go(t.pump)
+	if t.plain {
+		return &plainReader{t}, nil
+	}
+	t.ed, err = newEditor(t, tg, history)
+	if err != nil {
+		return nil, err
+	}
+	return t.ed, nil
+}
+
+// mode is how the terminal works from start to close. Output processing stays
+// on, so "\n" begins a new line whatever runs.
+func (t *terminal) mode(m unix.Termios) *unix.Termios {
+	m.Lflag &^= unix.ISIG
+	m.Iflag |= unix.ICRNL
+	if t.plain {
+		m.Lflag |= unix.ICANON | unix.ECHO
+		m.Cc[unix.VEOL] = ctrlC // a line ends with it, so it arrives at once
+		return &m
+	}
+	m.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.IXON
+	m.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.IEXTEN
+	m.Cc[unix.VMIN] = 1
+	m.Cc[unix.VTIME] = 0
+	return &m
+}
+
+// close interrupts what runs, ends the input and gives the terminal back.
+func (t *terminal) close() {
+	t.mu.Lock()
+	if t.closed || !t.started {
+		t.closed = true
+		t.mu.Unlock()
+		return
+	}
+	t.closed, t.eof = true, true
+	t.cond.Broadcast()
+	onBreak, ed := t.onBreak, t.ed
+	t.mu.Unlock()
+
+	if onBreak != nil {
+		onBreak()
+	}
+	unix.Write(t.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	t.pumped.Wait()
+	unix.Close(t.wake)
+	if ed != nil {
+		ed.close()
+	}
+	// TCSADRAIN would wait for a screen stopped with Ctrl-S; nothing needs it.
+	unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
+}
+
+// pump moves keys from the kernel to t.keys until the terminal ends or close.
+func (t *terminal) pump() {
+	fds := []unix.PollFd{
+		{Fd: int32(t.in.Fd()), Events: unix.POLLIN},
+		{Fd: int32(t.wake), Events: unix.POLLIN},
+	}
+	buf := make([]byte, 4096)
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			break
+		}
+		if fds[1].Revents != 0 {
+			break
+		}
+		if fds[0].Revents == 0 {
+			continue
+		}
+		n, err := unix.Read(int(t.in.Fd()), buf)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n <= 0 { // hung up, or Ctrl-D at the start of a plain line
+			break
+		}
+		if f := t.typed(buf[:n]); f != nil {
+			f()
+		}
+	}
+	t.mu.Lock()
+	t.eof = true
+	f := t.onBreak
+	t.cond.Broadcast()
+	t.mu.Unlock()
+	if f != nil && !t.plain { // the terminal is gone: nobody is left to stop the word
+		f()
+	}
+}
+
+// typed takes in what was typed, and returns what Ctrl-C among it calls. As with
+// a terminal's own interrupt key, what was typed before it is forgotten.
+func (t *terminal) typed(b []byte) (onBreak func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range b {
+		switch {
+		case c == ctrlC && t.onBreak != nil:
+			t.keys = t.keys[:0]
+			t.broke = true
+			onBreak = t.onBreak
+		case len(t.keys) < maxKeys:
+			t.keys = append(t.keys, c)
+		}
+	}
+	t.cond.Broadcast()
+	return onBreak
+}
+
+// running says that words run from now on and how Ctrl-C stops them; nil says
+// that they have ended.
+func (t *terminal) running(onBreak func()) {
+	t.mu.Lock()
+	t.onBreak = onBreak
+	t.broke = false
+	gone := t.closed && onBreak != nil
+	t.mu.Unlock()
+	if gone {
+		onBreak()
+	}
+}
+
+// Read gives keys to words that read their session's input.
+func (t *terminal) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	t.mu.Lock()
+	if !t.started {
+		t.mu.Unlock()
+		return t.in.Read(p)
+	}
+	defer t.mu.Unlock()
+	for (len(t.keys) == 0 || t.editing) && !t.broke && !t.eof {
+		t.cond.Wait()
+	}
+	switch {
+	case t.broke:
+		t.broke = false
+		return 0, errInterrupted
+	case len(t.keys) == 0 || t.editing:
+		return 0, io.EOF
+	}
+	n := copy(p, t.keys)
+	t.keys = t.keys[:copy(t.keys, t.keys[n:])]
+	return n, nil
+}
+
+// width of the screen in columns; 80 where it does not say.
+func (t *terminal) width() int {
+	if t.screen == nil {
+		return 80
+	}
+	ws, err := unix.IoctlGetWinsize(int(t.screen.Fd()), unix.TIOCGWINSZ)
+	if err != nil || ws.Col == 0 {
+		return 80
+	}
+	return int(ws.Col)
+}
+
+// logWriter puts what comes at any time above the line being edited.
+type logWriter struct{ t *terminal }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.t.mu.Lock()
+	ed, editing := w.t.ed, w.t.editing
+	w.t.mu.Unlock()
+	if ed != nil && editing {
+		return ed.log(p)
+	}
+	return w.t.stderr.Write(p)
+}

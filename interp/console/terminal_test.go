@@ -1,0 +1,299 @@
+package console
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/interp"
+)
+
+// prompt is a console on a pty, and what its Run returned.
+type prompt struct {
+	*pty
+	con     *Console
+	session *interp.Session
+	status  chan int
+}
+
+func startPrompt(t *testing.T, cols uint16, term, history string) *prompt {
+	t.Helper()
+	t.Setenv("TERM", term)
+	p := &prompt{pty: openPty(t, cols), status: make(chan int, 1)}
+	before := p.termios()
+	p.con = New(p.slave, p.slave, p.slave)
+	p.session = interp.NewSession(testDict(t), p.con.Input(), p.slave, p.slave)
+	go func() { p.status <- p.con.Run(p.session, Options{History: history}) }()
+	t.Cleanup(func() {
+		p.con.Close()
+		if after := p.termios(); after != before {
+			t.Errorf("terminal not restored: %+v, was %+v", after, before)
+		}
+	})
+	p.expect("ok ")
+	return p
+}
+
+func (p *prompt) wantStatus(want int) {
+	p.t.Helper()
+	if got := <-p.status; got != want {
+		p.t.Errorf("status %d, want %d", got, want)
+	}
+}
+
+func TestTerminalPrompt(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	p.typed("1 2 .\r")
+	p.expect("1 2 .\n2\nok ")
+	p.typed(`"no newline" type` + "\r")
+	p.expect("no newline\nok ")
+	p.typed(`"here" type then` + "\r")
+	p.expect("here\nerror: ")
+	p.expect("ok ")
+	p.typed("begin\r")
+	p.expect("begin> ")
+	p.typed("1 if\r")
+	p.expect("if> ")
+	p.typed("5 . then 1 until\r")
+	p.expect("5\nok ")
+	p.typed("\x04")
+	p.expect("\n")
+	p.wantStatus(0)
+}
+
+func TestTerminalInterrupt(t *testing.T) {
+	for _, term := range []string{"xterm", "dumb"} {
+		t.Run(term, func(t *testing.T) {
+			p := startPrompt(t, 80, term, "")
+			p.typed("started begin 0 until\r")
+			p.expect("\nstarted\n")
+			p.typed("typed ahead .\r\x03")
+			p.expect("interrupted")
+			if got := p.expect("ok "); strings.Contains(got, "ahead") && term != "dumb" {
+				t.Errorf("what was typed before Ctrl-C survived it: %q", got)
+			}
+			p.typed("half a line\x03")
+			p.expect("^C\nok ")
+			p.typed("1 if\r")
+			p.expect("if> ")
+			p.typed("\x03")
+			p.expect("ok ")
+			p.typed("7 .\r")
+			p.expect("\n7\nok ")
+			p.typed("bye\r")
+			p.wantStatus(0)
+		})
+	}
+}
+
+func TestTerminalPaste(t *testing.T) {
+	for _, term := range []string{"xterm", "dumb"} {
+		t.Run(term, func(t *testing.T) {
+			p := startPrompt(t, 80, term, "")
+			p.typed("started\r1 .\r2 .\r: five\r5 .\r;\rfive\r\r77 .\r")
+			for _, want := range []string{"\nstarted\n", "\n1\n", "\n2\n", "\n5\n", "\n77\nok "} {
+				p.expect(want)
+			}
+			p.typed("\x04")
+			p.wantStatus(0)
+		})
+	}
+}
+
+func TestTerminalCompletion(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	p.typed("0 ta\t")
+	p.expect("0 tap.")
+	p.typed("\t")
+	p.expect("tap.rx.disable  tap.rx.enable   tap.tx.enable\n")
+	p.typed("r\te\t")
+	p.expect("0 tap.rx.enable ")
+	p.typed(".\r")
+	p.expect("\n0\nok ")
+	p.typed("rand\x01\x05\t5 .\r")
+	p.expect("random 5 .\n5\nok ")
+	p.typed("zzz\t\x15\x04")
+	p.wantStatus(0)
+}
+
+// The Delete key is Ctrl-D to readline; on an empty line it must not leave.
+func TestTerminalKeys(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	p.typed("\x1b[3~\x1a")
+	p.typed("x12 .\x01\x1b[3~\r")
+	p.expect("\n12\nok ")
+	p.typed("\x1b[A\x01 3\x05\r") // up: the line before, edited
+	p.expect("\n12\nok ")
+	p.typed("\x12 3\r") // Ctrl-R finds it
+	p.expect("\n12\nok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+}
+
+func TestTerminalHistory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state", "history")
+	p := startPrompt(t, 80, "xterm", file)
+	p.typed("41 .\r")
+	p.expect("\n41\nok ")
+	p.typed("  \r")
+	p.expect("ok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+	fi, err := os.Stat(file)
+	if err != nil || fi.Mode() != 0o600 {
+		t.Fatalf("history file: %v, %v", fi.Mode(), err)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "41 .\n" {
+		t.Errorf("history file holds %q", b)
+	}
+	p = startPrompt(t, 80, "xterm", file)
+	p.typed("\x1b[A\r")
+	p.expect("41 .\n41\nok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+}
+
+func TestHistoryFileHostile(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := filepath.Join(dir, "long")
+	os.WriteFile(long, bytes.Repeat([]byte("0123456789 .\n\xff\n"), historyMax/8), 0o666)
+	for _, path := range []string{fifo, dir, "/proc/nonexistent/history", long} {
+		h := openHistory(path)
+		h.add("1 .")
+		h.close()
+	}
+	h := openHistory(long)
+	defer h.close()
+	if len(h.lines) != historyLimit || h.lines[historyLimit-1] != "1 ." {
+		t.Errorf("%d lines, last %q", len(h.lines), h.lines[len(h.lines)-1])
+	}
+	if fi, _ := os.Stat(long); fi.Size() > historyMax || fi.Mode() != 0o600 {
+		t.Errorf("file has %d bytes, mode %v", fi.Size(), fi.Mode())
+	}
+	if left, _ := filepath.Glob(long + ".*"); left != nil {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestTerminalNarrow(t *testing.T) {
+	for _, cols := range []uint16{0, 1, 3, 19, 20, 25} {
+		p := startPrompt(t, cols, "xterm", "")
+		p.typed("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05\x15")
+		unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 2, Col: 3})
+		p.typed("8\x02\x02\x06\x06 .\r")
+		p.expect("8\n")
+		p.typed("\x03\x04")
+		p.wantStatus(0)
+	}
+}
+
+// Whatever is typed, the program behind the prompt lives on.
+func TestTerminalGarbage(t *testing.T) {
+	p := startPrompt(t, 40, "xterm", "")
+	rnd := rand.New(rand.NewSource(int64(os.Getpid())))
+	keys := []string{"\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[3~", "\x1bb", "\x1bf", "\x1bd",
+		"\t", "\t\t", "tap.", "\x12", "\x13", "\x03", "\r", "\x01", "\x05", "\x0b", "\x15", "\x17", "\x19", "\x14", "\x7f",
+		"\x07", "é", "日本", "\xff", "\x1bO", "\x1b[", "\x1b", "\x1b\x14", "\x0c", "\x10", "\x0e", "\x1a", "\x1c", "x .", "1 ."}
+	for range 400 {
+		var b strings.Builder
+		for range 1 + rnd.Intn(5) {
+			b.WriteString(keys[rnd.Intn(len(keys))])
+		}
+		p.typed(b.String())
+	}
+	p.typed("xx\x07\x07\x05\x15\r\r")
+	p.typed("\"ali\" \x15\"ali\" type \"ve\" type\r")
+	p.expect("alive\nok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+}
+
+// Close from elsewhere, as on SIGTERM: what is half typed is not run.
+func TestTerminalClose(t *testing.T) {
+	for _, term := range []string{"xterm", "dumb"} {
+		p := startPrompt(t, 80, term, "")
+		p.typed("started")
+		p.expect("started")
+		p.con.Close()
+		p.wantStatus(0)
+		p = startPrompt(t, 80, term, "")
+		p.typed("started begin 0 until\r")
+		p.expect("\nstarted\n")
+		p.con.Close()
+		p.wantStatus(0)
+	}
+}
+
+func TestTerminalLog(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	p.typed("1 ")
+	p.expect("1 ")
+	io.WriteString(p.con.Log(), "eth0: link down\n")
+	p.expect("eth0: link down\nok 1 ")
+	p.typed(".\r")
+	p.expect("\n1\nok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+}
+
+func TestTerminalInput(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	err := p.session.Dict().Register(interp.Set{Name: "input", Help: "reads", Words: []interp.Word{{
+		Name: "ask", Stack: "( - )", Help: "reads a line", Func: func(s *interp.Session) error {
+			s.Print("asked\n")
+			line, err := bufio.NewReader(p.con.Input()).ReadString('\n')
+			if err == nil {
+				s.Print("got " + line)
+			}
+			return err
+		}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.typed("ask\r")
+	p.expect("\nasked\n")
+	p.typed("an answer\r")
+	p.expect("got an answer\nok ")
+	p.typed("ask\r")
+	p.expect("\nasked\n")
+	p.typed("\x03")
+	p.expect("error: ask: terminal: interrupted\nok ")
+	p.typed("3 .\r")
+	p.expect("\n3\nok ")
+	p.typed("\x04")
+	p.wantStatus(0)
+}
+
+func TestPipe(t *testing.T) {
+	for _, c := range []struct {
+		in, out, err string
+		interactive  bool
+		status       int
+	}{
+		{in: "1 .\n2 .", out: "1\n2\n"},
+		{in: "1 .\n.\n2 .\n", out: "1\n", err: "error: stdin:2:1: .: stack underflow ( item - )\n", status: 1},
+		{in: "1 if", err: "error: stdin:1:1: the source ends while if is open\n", status: 1},
+		{in: "1 .\nbye\n2 .\n", out: "1\n"},
+		{in: "1 .\n.\n2 .\n", interactive: true, out: "ok 1\nok ok 2\nok \n", err: "error: .: stack underflow ( item - )\n"},
+		{in: "1 if\n5 . then", interactive: true, out: "ok if> 5\nok \n"},
+	} {
+		var out, errs bytes.Buffer
+		con := New(strings.NewReader(c.in), &out, &errs)
+		s := interp.NewSession(testDict(t), con.Input(), &out, &errs)
+		status := con.Run(s, Options{Interactive: c.interactive})
+		if out.String() != c.out || errs.String() != c.err || status != c.status {
+			t.Errorf("%q: %q, %q, status %d; want %q, %q, %d", c.in, out.String(), errs.String(), status, c.out, c.err, c.status)
+		}
+	}
+}

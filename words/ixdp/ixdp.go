@@ -1,0 +1,90 @@
+// Package ixdp is the word set that looks at the dataplane: `if.*`. It translates
+// between the VM and the engine and holds nothing but a pointer to it.
+package ixdp
+
+import (
+	"fmt"
+
+	"ethertap/dataplane"
+	"ethertap/interp"
+)
+
+// Words returns the words that work on one engine. The prefixes of fault injection
+// and the drop list are reserved with them: they are the dataplane's too.
+func Words(e *dataplane.Engine) interp.Set {
+	w := words{e}
+	return interp.Set{
+		Name:     "ixdp",
+		Help:     "the dataplane: interfaces and their counters",
+		Prefixes: []string{"if.", "fault.", "drop."},
+		Words: []interp.Word{
+			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
+			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.reset},
+			{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Func: w.queueStats},
+		},
+	}
+}
+
+type words struct{ engine *dataplane.Engine }
+
+// row prints a line of statistics: the label in 24 columns, then the value.
+func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", label, value) }
+
+func (w words) stats(s *interp.Session) error {
+	policy := w.engine.Policy()
+	ports := w.engine.Ports()
+	for i, port := range ports {
+		st, err := w.engine.Stats(i)
+		if err != nil {
+			return err
+		}
+		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, port.Mode)
+		counters(s, st, len(ports) == 1)
+		p := policy.Port[i]
+		row(s, "RX tap", enabled(p.TapRX))
+		row(s, "TX tap", enabled(p.TapTX))
+		row(s, "fault injection", enabled(p.Fault.Enabled))
+		row(s, "  drop probability", percent(p.Fault.Drop))
+		row(s, "  bitflip probability", percent(p.Fault.Bitflip))
+		row(s, "  dup probability", percent(p.Fault.Dup))
+		row(s, "  length probability", percent(p.Fault.Length))
+		row(s, "  dropped by FI", st.DroppedByFI)
+		row(s, "  bitflipped by FI", st.BitflippedByFI)
+		row(s, "  duplicated by FI", st.DuplicatedByFI)
+		row(s, "  length by FI", st.LengthByFI)
+	}
+	return nil
+}
+
+// counters prints what was counted of the frames of an interface.
+func counters(s *interp.Session, st dataplane.PortStats, mirror bool) {
+	row(s, "rx", st.RX)
+	row(s, "tx", st.TX)
+	row(s, "drop", st.Drop)
+	row(s, "noif", st.NoIf)
+	row(s, "err", st.Err)
+	if mirror {
+		row(s, "mirrored", st.Mirrored)
+	}
+	row(s, "lost", st.Lost)
+	row(s, "held", st.Held)
+	row(s, "tapped", st.TapStored)
+	row(s, "tap full", st.TapRefused)
+}
+
+func enabled(on bool) string {
+	if on {
+		return "enabled"
+	}
+	return "disabled"
+}
+
+// percent shows a probability in its unit and in percent: `1000 (1.000%)`.
+func percent(p uint32) string {
+	return fmt.Sprintf("%d (%d.%03d%%)", p, p/1000, p%1000)
+}
+
+func (w words) reset(*interp.Session) error {
+	w.engine.ResetStats()
+	return nil
+}

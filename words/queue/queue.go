@@ -1,0 +1,129 @@
+// Package queue is the word set of the TAP queue, `tap.queue.*`. It translates
+// between the VM and a queue in shared memory and knows no dataplane, so that the
+// bare shell has these words too, also when nothing fills the queue.
+package queue
+
+import (
+	"fmt"
+	"sync"
+
+	"ethertap/interp"
+	"ethertap/shm"
+)
+
+// Words returns the words that work on one queue. All sessions share one consumer,
+// which is made when a packet is first asked for.
+func Words(q *shm.Queue) interp.Set {
+	w := &words{queue: q}
+	return interp.Set{
+		Name:     "tap.queue",
+		Help:     "the TAP queue: take packets out, empty it, look at it",
+		Prefixes: []string{"tap."},
+		Words: []interp.Word{
+			{Name: "tap.queue.get", Stack: "( - packet )", Help: "retrieve packet from TAP queue", Example: "tap.queue.get .", Func: w.get},
+			{Name: "tap.queue.reset", Stack: "( - )", Help: "reset (clear) TAP queue", Example: "tap.queue.reset", Func: w.reset},
+			{Name: "tap.queue.status", Stack: "( - )", Help: "show TAP packet queue status", Example: "tap.queue.status", Func: w.status},
+			{Name: "tap.queue.who", Stack: "( - )", Help: "list the processes that have the TAP queue open", Example: "tap.queue.who", Func: w.who},
+		},
+	}
+}
+
+type words struct {
+	queue *shm.Queue
+
+	mu       sync.Mutex // a consumer is not for concurrent use
+	consumer *shm.Consumer
+	buf      []byte
+}
+
+// get leaves the next packet, or data of length 0 when none waits. It never blocks.
+// The packet is taken only when the stack has room for it.
+func (w *words) get(s *interp.Session) error {
+	empty := interp.NewData(nil)
+	if err := s.Push(empty); err != nil {
+		return err
+	}
+	if _, err := s.Pop(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.consumer == nil {
+		c, err := w.queue.NewConsumer("tap.queue.get")
+		if err != nil {
+			return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+		}
+		w.consumer = c
+	}
+	rec, ok, err := w.consumer.Get(w.buf)
+	if err != nil {
+		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+	}
+	if !ok {
+		return s.Push(empty)
+	}
+	w.buf = rec.Data
+	data := rec.Data
+	if len(data) > interp.MaxValue {
+		data = data[:interp.MaxValue]
+	}
+	return s.Push(interp.NewData(data))
+}
+
+func (w *words) reset(*interp.Session) error {
+	if _, err := w.queue.Reset(); err != nil {
+		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+	}
+	return nil
+}
+
+func (w *words) status(s *interp.Session) error {
+	st, err := w.queue.Status()
+	if err != nil {
+		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+	}
+	s.Printf("packet queue %s\n", st.Name)
+	for _, row := range []struct {
+		name string
+		n    uint64
+		rare bool // shown only when it is not 0
+	}{
+		{"head", st.Head, false},
+		{"tail", st.Tail, false},
+		{"inserted", st.Inserted, false},
+		{"full", st.Full, false},
+		{"retrieved", st.Retrieved, false},
+		{"discarded", st.Discarded, true},
+		{"overwritten", st.Overwritten, true},
+		{"truncated", st.Truncated, true},
+		{"orphaned", st.Orphaned, true},
+	} {
+		if row.n > 0 || !row.rare {
+			s.Printf("  %-9s %d\n", row.name, row.n)
+		}
+	}
+	return nil
+}
+
+func (w *words) who(s *interp.Session) error {
+	list, err := w.queue.Participants()
+	if err != nil {
+		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+	}
+	s.Printf("%7s %-9s %-9s %12s  %s\n", "pid", "program", "role", "packets", "name")
+	for _, p := range list {
+		role := "user"
+		switch {
+		case p.Producer:
+			role = "producer"
+		case p.Consumer:
+			role = "consumer"
+		}
+		dead := ""
+		if !p.Alive {
+			dead = " (ended)"
+		}
+		s.Printf("%7d %-9s %-9s %12d  %s%s\n", p.PID, p.Role, role, p.Packets, interp.Printable(p.Name), dead)
+	}
+	return nil
+}
