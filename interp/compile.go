@@ -53,6 +53,7 @@ type compiler struct {
 type opening struct {
 	word string // that opened it or stands open now: if, else, begin
 	at   int    // of the instruction to mend, or to come back to
+	pos  position
 }
 
 // emit appends an instruction.
@@ -76,7 +77,7 @@ func (c *compiler) here() int { return len(c.code.ins) }
 // land makes the forward jump at index at continue here.
 func (c *compiler) land(at int) { c.code.ins[at].n = int32(c.here()) }
 
-func (c *compiler) push(word string, at int) { c.open = append(c.open, opening{word, at}) }
+func (c *compiler) push(word string, at int) { c.open = append(c.open, opening{word, at, c.at}) }
 
 // pop closes the innermost structure, which must be one of those named.
 func (c *compiler) pop(closer string, openers ...string) (opening, error) {

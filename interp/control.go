@@ -42,8 +42,8 @@ func (s *Session) block(tok token) *compiler {
 	return s.comp
 }
 
-func compileComment(s *Session, _ token) error {
-	s.comment = true
+func compileComment(s *Session, tok token) error {
+	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
 	return nil
 }
 

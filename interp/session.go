@@ -31,11 +31,12 @@ type Session struct {
 
 	calls []call // running compound words, blocks and sources, innermost last
 
-	scan    scanner   // the line at work
-	comp    *compiler // while a definition or structure is open
-	comment bool      // inside a ( comment
-	source  string    // name of the file at work; "" at the prompt
-	line    int       // in source, from 1; 0 at the prompt
+	scan      scanner   // the line at work
+	comp      *compiler // while a definition or structure is open
+	comment   bool      // inside a ( comment
+	commentAt position  // where it begins
+	source    string    // name of the file at work; "" at the prompt
+	line      int       // in source, from 1; 0 at the prompt
 
 	interrupt atomic.Bool // set by Interrupt, cleared by Interpret
 	left      bool

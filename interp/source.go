@@ -182,8 +182,12 @@ func (s *Session) Run(name string, r io.Reader) error {
 	s.comp, s.comment, s.source, s.line = nil, false, name, 0
 	err := s.lines(r)
 	if err == nil && s.Open() != "" {
-		err = &Error{Source: name, Line: s.line, Col: 1,
-			Err: fmt.Errorf("the source ends while %s is open", s.Open())}
+		at := s.commentAt
+		if !s.comment {
+			at = s.comp.open[len(s.comp.open)-1].pos
+		}
+		err = &Error{Source: name, Line: int(at.line), Col: int(at.col),
+			Err: fmt.Errorf("%s is not closed at the end of the source", s.Open())}
 	}
 	s.closeFrames(s.calls[floor].frames)
 	s.calls = s.calls[:floor]

@@ -35,9 +35,10 @@ func (s escapeState) after(c byte) escapeState {
 }
 
 // passed are the control characters that readline has a use for. Others would
-// stand in the line, and some (Ctrl-Z) do harm.
+// stand in the line, and some do harm: Ctrl-Z stops our parent as well, Ctrl-T on
+// a line of one character ends in a panic.
 const passed = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 |
-	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<20 | 1<<21 | 1<<23 | 1<<25 | 1<<27
+	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<21 | 1<<23 | 1<<25 | 1<<27
 
 // Read gives keys up to the end of a line. The way is closed with that end, and
 // opens with the next prompt: what was pasted after it waits in the terminal,

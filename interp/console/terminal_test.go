@@ -98,7 +98,7 @@ func TestTerminalPaste(t *testing.T) {
 		t.Run(term, func(t *testing.T) {
 			p := startPrompt(t, 80, term, "")
 			p.typed("started\r1 .\r2 .\r: five\r5 .\r;\rfive\r\r77 .\r")
-			for _, want := range []string{"\nstarted\n", "\n1\n", "\n2\n", "\n5\n", "\n77\nok "} {
+			for _, want := range []string{"started\n", "1\n", "2\n", "5\n", "77\nok "} {
 				p.expect(want)
 			}
 			p.typed("\x04")
@@ -129,7 +129,7 @@ func TestTerminalKeys(t *testing.T) {
 	p.typed("\x1b[3~\x1a")
 	p.typed("x12 .\x01\x1b[3~\r")
 	p.expect("\n12\nok ")
-	p.typed("\x1b[A\x01 3\x05\r") // up: the line before, edited
+	p.typed("\x1b[A\x01 3 \x05\r") // up: the line before, edited
 	p.expect("\n12\nok ")
 	p.typed("\x12 3\r") // Ctrl-R finds it
 	p.expect("\n12\nok ")
@@ -189,10 +189,13 @@ func TestHistoryFileHostile(t *testing.T) {
 func TestTerminalNarrow(t *testing.T) {
 	for _, cols := range []uint16{0, 1, 3, 19, 20, 25} {
 		p := startPrompt(t, cols, "xterm", "")
-		p.typed("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05\x15")
+		if cols == 0 || cols >= minWidth {
+			p.typed("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05\x02")
+		}
+		p.typed("5 6 7\x15")
 		unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 2, Col: 3})
-		p.typed("8\x02\x02\x06\x06 .\r")
-		p.expect("8\n")
+		p.typed("8 .\r")
+		p.expect("8 .\n8\nok ")
 		p.typed("\x03\x04")
 		p.wantStatus(0)
 	}

@@ -1,0 +1,292 @@
+package interp_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"ethertap/interp"
+	"ethertap/words/core"
+)
+
+// session returns a session with the core words and its output.
+func session(t testing.TB) (*interp.Session, *bytes.Buffer) {
+	t.Helper()
+	dict, err := interp.NewDict(core.Set())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return on(t, dict)
+}
+
+func on(t testing.TB, dict *interp.Dict) (*interp.Session, *bytes.Buffer) {
+	var out bytes.Buffer
+	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
+	if err := core.Prelude(s); err != nil {
+		t.Fatal(err)
+	}
+	return s, &out
+}
+
+// stack shows the stack as .s does, in one line, bottom first.
+func stack(s *interp.Session) string {
+	var items []string
+	for i := s.Depth() - 1; i >= 0; i-- {
+		items = append(items, s.Peek(i).Source())
+	}
+	return strings.Join(items, " ")
+}
+
+func TestLinesLeave(t *testing.T) {
+	for _, c := range []struct{ line, stack string }{
+		{`1 2 three "four five" #six`, `1 2 "three" "four five"`},
+		{`a#b 0x10 -0x1 0b11 -7 0xffffffffffffffff`, `"a#b" 16 -1 3 -7 -1`},
+		{`00:23:7D:86:71:ff 10.1.1.1 ::1 ::ffff:10.1.1.1`, `00:23:7d:86:71:ff 10.1.1.1 ::1 ::ffff:10.1.1.1`},
+		{`10.0.0.1-10.0.0.9 00:00:00:00:00:00-00:00:00:ff:ff:ff`, `10.0.0.1-10.0.0.9 00:00:00:00:00:00-00:00:00:ff:ff:ff`},
+		{`1.2.3 12:34 0x 0xg - dead -`, ``}, // an error: - of strings
+		{`"\"\\\n\t\r\x41"`, `"\"\\\n\t\rA"`},
+		{`( 1 2 ) 3 ( 4 )`, `3`},
+		{`-7 2 / -7 2 mod 7 -2 / 7 -2 mod`, `-4 1 -4 -1`},
+		{`"5" 3 +`, `8`},
+		{`1 2 { 3 } { } depth`, `1 2 3 3`},
+		{`5 { 3 { 4 + } }`, `5 3 4`},
+		{`1 if 2 else 3 then 0 if 4 else 5 then 0 if 6 then`, `2 5`},
+		{`0 begin 1 + dup 10 = until`, `10`},
+		{`: f dup 3 > if drop 99 exit then 1 + ; 1 f 7 f`, `2 99`},
+		{`: f { 1 2 exit } ; 5 f depth`, `5 1 2 3`},
+		{`: g h ; g : h 42 ; g`, `"h" 42`},
+		{`1 v ! v @ 2 v ! v @ "x" v ! v @`, `1 2 "x"`},
+		{`: c 1 ; 5 c "2" "c" !! c`, `5 1 2`},
+		{`00:00:00:00:00:01 "00:00:00:00:00:01" = 1 "1" = 10.0.0.1 10.0.0.1 = 1 2 <>`, `-1 -1 -1 -1`},
+		{`1 2 3 rot nip tuck 2dup ?dup 0 ?dup`, ``},
+		{`-3 abs 3 negate 2 5 min 2 5 max`, `3 -3 2 5`},
+		{`9223372036854775807 1 +`, `-9223372036854775808`},
+	} {
+		s, _ := session(t)
+		err := s.Interpret(c.line)
+		if c.stack != "" && (err != nil || stack(s) != c.stack) {
+			t.Errorf("%s leaves %s (%v), not %s", c.line, stack(s), err, c.stack)
+		}
+	}
+}
+
+// A failing word leaves the stack as it was before it, whatever it popped.
+func TestErrorKeepsStack(t *testing.T) {
+	for _, c := range []struct{ line, message, stack string }{
+		{`+`, `+: stack underflow ( [n1] n2 - sum )`, ``},
+		{`1 "x" + 9`, `+: "x" is not a number`, `1 "x"`},
+		{`"x" 1 +`, `+: "x" is not a number`, `"x" 1`},
+		{`1 0 /`, `/: division by zero`, `1 0`},
+		{`1 "+" !`, `!: + is a built-in word and cannot be changed`, `1 "+"`},
+		{`: f 1 0 / ; 8 f`, `/: division by zero in f`, `8 1 0`},
+		{`{ 1 2 + + drop drop`, `drop: stack underflow ( a - )`, ``},
+		{`}`, `}: without {`, ``},
+		{`1 { }  }`, `}: without {`, `1`},
+		{`: f } ; { 3 f`, `}: without { in f`, `3`},
+		{`then`, `then: without if or else`, ``},
+		{`1 if begin then`, `then: then cannot close the open begin`, `1`},
+		{`;`, `;: without :`, ``},
+		{`)`, `): without (`, ``},
+		{`99999999999999999999`, `99999999999999999999: 99999999999999999999: number out of range (64 bits)`, ``},
+		{`"a" nosuch @`, `@: no variable "nosuch"`, `"a" "nosuch"`},
+		{`1 "10" !`, `!: "10" cannot be a name: it reads as something else`, `1 "10"`},
+		{`"x`, `unterminated string; close it with " on the same line`, ``},
+		{`: r r ; r`, `r: nested deeper than 1024 executions in r in r in r in r in r in r in r in r in 1016 more`, ``},
+	} {
+		s, _ := session(t)
+		err := s.Interpret(c.line)
+		if err == nil || err.Error() != c.message {
+			t.Errorf("%s: %v\n  and not %s", c.line, err, c.message)
+		}
+		if stack(s) != c.stack {
+			t.Errorf("%s leaves %s, not %s", c.line, stack(s), c.stack)
+		}
+		if s.Open() != "" || s.Nesting() != 1 {
+			t.Errorf("%s: open %q, nesting %d", c.line, s.Open(), s.Nesting())
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	s, _ := session(t)
+	for _, c := range []struct{ line, message string }{
+		{`begin 1 0 until`, "stack overflow (4096 values) in"},
+		{`begin { 0 until`, "more than 1024 open stack frames"},
+		{`"x" begin dup datacat 0 until`, "value longer than 65536 bytes"},
+		{`"` + strings.Repeat("x", interp.MaxValue+1) + `"`, "value longer than 65536 bytes"},
+		{strings.Repeat(" ", interp.MaxLine+1), "line longer than 1048576 bytes"},
+		{`1 ` + strings.Repeat("n", 33) + ` !`, "longer than 32 characters"},
+	} {
+		err := s.Interpret(c.line)
+		want := strings.TrimSuffix(c.message, " in")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s: %v, not %q", c.line, err, want)
+		}
+		s.Interpret(".cs")
+	}
+}
+
+func TestSourcePositions(t *testing.T) {
+	for _, c := range []struct{ source, message string }{
+		{"1 2\n  + drop\n\n 5 nosuch @\n", `f.rpcl:4:11: @: no variable "nosuch"`},
+		{"1 if\n 2\n 0 /\nthen\n", `f.rpcl:3:4: /: division by zero`},
+		{": f 0 / ;\n\n1 f", `f.rpcl:3:3: /: division by zero in f`},
+		{"\n1 if 1 if then\n\n", `f.rpcl:2:3: if is not closed at the end of the source`},
+		{"( x\n\n", `f.rpcl:1:1: ( is not closed at the end of the source`},
+		{"\"\xff\"\n", `f.rpcl:1:1: string is not UTF-8; build other bytes as data`},
+		{"a \xff\n", "f.rpcl:1:3: \xff: not UTF-8 text; write other bytes in a string as \\xHH"},
+	} {
+		s, _ := session(t)
+		err := s.Run("f.rpcl", strings.NewReader(c.source))
+		if err == nil || err.Error() != c.message {
+			t.Errorf("%q: %v\n  and not %s", c.source, err, c.message)
+		}
+	}
+}
+
+func TestReservedPrefix(t *testing.T) {
+	dict, err := interp.NewDict(core.Set(), interp.Set{Name: "x", Prefixes: []string{"x."}, Words: []interp.Word{
+		{Name: "x.enable", Stack: "( - )", Help: "does nothing", Func: func(*interp.Session) error { return nil }},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ line, message string }{
+		{"x.enabel", "x.enabel: no such word; did you mean x.enable?"},
+		{": f x.zzzzzzzzzz ;", "x.zzzzzzzzzz: no such word"},
+		{`1 "x.y" !`, "!: x.y cannot be a name of yours: the prefix x. belongs to built-in words"},
+		{"x.", ""},
+		{"x.enable", ""},
+	} {
+		s, _ := on(t, dict)
+		err := s.Interpret(c.line)
+		if got := fmt.Sprint(err); got != c.message && (err != nil || c.message != "") {
+			t.Errorf("%s: %v, not %s", c.line, err, c.message)
+		}
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	for _, line := range []string{"begin 0 until", ": r r 1 ; begin 1 drop 0 until"} {
+		s, _ := session(t)
+		done := make(chan error)
+		go func() { done <- s.Interpret(line) }()
+		for err := error(nil); ; {
+			s.Interrupt() // again and again: Interpret clears what came before it began
+			select {
+			case err = <-done:
+			default:
+				continue
+			}
+			if !errors.Is(err, interp.ErrInterrupted) {
+				t.Errorf("%s: %v", line, err)
+			}
+			break
+		}
+	}
+}
+
+// Sessions share words and variables, and have their own stacks.
+func TestSessionsShareDictionary(t *testing.T) {
+	dict, err := interp.NewDict(core.Set())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		s, _ := on(t, dict)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range 2000 {
+				line := fmt.Sprintf(`%d shared ! 00:00:00:00:00:01 shared ! shared @ drop : w%d %d ; w%d drop "1 drop" "common" !! common`, n, i, n, i)
+				if err := s.Interpret(line); err != nil {
+					t.Error(err)
+					return
+				}
+				s.Interpret("shared @")
+				if v := s.Peek(0); v.Kind() == interp.KindInt && v.Source() == "1" && n > 2 {
+					continue // another session's number
+				} else if v.Kind() != interp.KindInt && v.Source() != "00:00:00:00:00:01" {
+					t.Errorf("torn variable: %s", v.Source())
+				}
+				s.Interpret(".cs")
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func TestRegisterRefuses(t *testing.T) {
+	nothing := func(*interp.Session) error { return nil }
+	for name, w := range map[string]interp.Word{
+		"dup is a built-in word already":              {Name: "dup", Stack: "( - )", Help: "x", Func: nothing},
+		`stack comment "( a b )" has no dash`:         {Name: "w", Stack: "( a b )", Help: "x", Func: nothing},
+		`stack comment "a -" is not of the form`:      {Name: "w", Stack: "a -", Help: "x", Func: nothing},
+		`has an optional input above one that is not`: {Name: "w", Stack: "( a [b] - )", Help: "x", Func: nothing},
+		"w has no help or no function":                {Name: "w", Stack: "( - )", Func: nothing},
+		"names are printable ASCII without blanks":    {Name: "a b", Stack: "( - )", Help: "x", Func: nothing},
+		`stack comment "( - - )" has two dashes`:      {Name: "w", Stack: "( - - )", Help: "x", Func: nothing},
+	} {
+		name = strings.TrimPrefix(name, "names are ")
+		_, err := interp.NewDict(core.Set(), interp.Set{Name: "bad", Words: []interp.Word{w}})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%+v: %v, not %s", w.Name, err, name)
+		}
+	}
+}
+
+func TestHexdump(t *testing.T) {
+	long := make([]byte, 0x10011)
+	lines := strings.Split(interp.Hexdump(long), "\n")
+	if last := lines[len(lines)-2]; last != "10010  00"+strings.Repeat(" ", 48)+"|.               |" {
+		t.Errorf("%q", last)
+	}
+	if got := interp.Hexdump(nil); got != "0000  "+strings.Repeat(" ", 50)+"|                |\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func FuzzInterpret(f *testing.F) {
+	for _, seed := range []string{
+		"1 2 + .", ": f dup if 1 - f then ; 5 f", "begin 1 until", `"x" "y" !!`, "{ } } {", "( ", ": : ;", `"\x0" .x`,
+		"1 if 2 else else then", "10.0.0.1-10.0.0.0", ".i", ".d .s", "\x00\xff", `"a" begin dup datacat 0 until`, "help :",
+	} {
+		f.Add(seed)
+	}
+	dict, err := interp.NewDict(core.Set())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		if strings.Contains(source, "load") || strings.Contains(source, "begin") || strings.Contains(source, "!!") || strings.Contains(source, ":") {
+			source = strings.NewReplacer("load", "lode", "until", "drop").Replace(source) // no files, no endless loops
+		}
+		s, _ := on(t, dict)
+		for line := range strings.Lines(source) {
+			s.Interpret(line)
+			if s.Nesting() != 1 || s.Depth() < 0 || s.Depth() > interp.MaxStack {
+				t.Fatalf("%q: nesting %d, depth %d", line, s.Nesting(), s.Depth())
+			}
+		}
+	})
+}
+
+func FuzzLiteral(f *testing.F) {
+	for _, seed := range []string{"0x", "-", "-0b1", "1.2.3.4", "fe80::1%eth0", "00:00:00:00:00:00-", "::-::1", "9223372036854775808"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, tok string) {
+		v, ok, err := interp.ParseLiteral(tok)
+		if !ok || err != nil {
+			return
+		}
+		again, ok, err := interp.ParseLiteral(v.Source())
+		if !ok || err != nil || !again.Equal(v) {
+			t.Errorf("%q reads as %s, which does not read as itself (%v %v)", tok, v.Source(), ok, err)
+		}
+	})
+}

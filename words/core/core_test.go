@@ -1,0 +1,109 @@
+package core
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ethertap/interp"
+)
+
+func newSession(t *testing.T) (*interp.Session, *bytes.Buffer) {
+	t.Helper()
+	dict, err := interp.NewDict(Set())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
+	if err := Prelude(s); err != nil {
+		t.Fatal(err)
+	}
+	return s, &out
+}
+
+// Every word has an example that runs.
+func TestExamples(t *testing.T) {
+	s, _ := newSession(t)
+	for _, set := range s.Dict().Sets() {
+		for _, w := range set.Words {
+			if w.Example == "" {
+				t.Errorf("%s has no example", w.Name)
+			}
+			s, out := newSession(t)
+			if err := s.Run(w.Name, strings.NewReader(w.Example)); err != nil && !s.Left() {
+				t.Errorf("%v (%s)", err, out)
+			}
+		}
+	}
+}
+
+// Every word, on too few values and on values of every type, ends well or leaves
+// the stack as it was.
+func TestWrongInputs(t *testing.T) {
+	values := []interp.Value{
+		interp.NewInt(0), interp.NewInt(-1 << 63), interp.NewString(""), interp.NewString("x y"), interp.NewData(nil),
+		interp.NewData(make([]byte, 1000)), interp.NewMAC([6]byte{1}), interp.NewUint(interp.Uint64, 1<<63),
+	}
+	s, _ := newSession(t)
+	for _, set := range s.Dict().Sets()[1:] { // those of control come with a compiler
+		for _, w := range set.Words {
+			for _, v := range values {
+				for n := range 4 {
+					s, _ := newSession(t)
+					for range n {
+						if err := s.Push(v); err != nil {
+							t.Fatal(err)
+						}
+					}
+					err := s.Interpret(w.Name)
+					if least, _ := w.Inputs(); n < least && err == nil {
+						t.Errorf("%s runs on %d values", w.Name, n)
+					}
+					if err != nil && !s.Left() && s.Depth() != n {
+						t.Errorf("%s fails (%v) and leaves %d values of %d", w.Name, err, s.Depth(), n)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"good.rpcl":   "1 2 + .\n",
+		"bad.rpcl":    "1\n2 +\n\"x\" +\n9\n",
+		"outer.rpcl":  interp.Quote(filepath.Join(dir, "bad.rpcl")) + " load-if-present\n",
+		"absent.rpcl": interp.Quote(filepath.Join(dir, "none.rpcl")) + " load\n",
+		"self.rpcl":   interp.Quote(filepath.Join(dir, "self.rpcl")) + " load\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	for _, c := range []struct{ line, out, message string }{
+		{`"good.rpcl" load`, "3\n", ""},
+		{`"bad.rpcl" load`, "", `bad.rpcl:3:5: +: "x" is not a number`},
+		{`"outer.rpcl" load`, "", dir + `/bad.rpcl:3:5: +: "x" is not a number`},
+		{`"none.rpcl" load-if-present 5 .`, "5\n", ""},
+		{`"none.rpcl" load`, "", "load: open none.rpcl: no such file or directory"},
+		{`"absent.rpcl" load-if-present`, "", "absent.rpcl:1:" + "%d"},
+		{`"self.rpcl" load`, "", "nested deeper than 1024 executions"},
+		{`"." load`, "", "load: . is a directory, not a source file"},
+	} {
+		s, out := newSession(t)
+		err := s.Interpret(c.line)
+		message := ""
+		if err != nil {
+			message = err.Error()
+		}
+		want, _, _ := strings.Cut(c.message, "%d")
+		if out.String() != c.out || (message == "") != (c.message == "") || !strings.Contains(message, want) {
+			t.Errorf("%s: printed %q, failed %q; not %q, %q", c.line, out, message, c.out, c.message)
+		}
+	}
+}
