@@ -1,0 +1,82 @@
+package shm
+
+import (
+	"bufio"
+	"fmt"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// The C reader, made by the system's compiler, takes what Go puts in: packets that wait
+// already and packets it has to be woken for by the real sem_timedwait.
+func TestCReader(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		skip(t, "no C compiler")
+	}
+	reader := t.TempDir() + "/reader"
+	if out, err := exec.Command(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-o", reader, "example/reader.c", "-pthread").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	name := testName(t)
+	q := openTest(t, name, Options{Slots: 16, SlotSize: 256})
+	p := producer(t, q)
+	const packets = 300
+	cmd := exec.Command(reader, name, fmt.Sprint(packets), "20000")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recs [3]Record
+	put := func(first int) {
+		for i := range recs {
+			n := first + i
+			data := make([]byte, n)
+			for k := range data {
+				data[k] = byte(n + k)
+			}
+			recs[i] = Record{Timestamp: int64(n) * 1e9, Interface: uint16(n % 2), Direction: TX, Data: data}
+		}
+		for done := 0; done < len(recs); {
+			done += p.Put(recs[done:])
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	put(0)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for n := 3; n < packets; n += 3 {
+			put(n)
+			time.Sleep(time.Duration(n%5) * 200 * time.Microsecond)
+		}
+	}()
+	lines := bufio.NewScanner(out)
+	n := 0
+	for ; lines.Scan(); n++ {
+		var prod, iface, dir, orig, length, sum int
+		var seq, ts int64
+		if _, err := fmt.Sscan(lines.Text(), &prod, &seq, &ts, &iface, &dir, &orig, &length, &sum); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		want := uint32(0)
+		for k := range min(n, 256-64) {
+			want = want*31 + uint32(byte(n+k))
+		}
+		if prod != int(p.id) || ts != int64(n)*1e9 || iface != n%2 || dir != 2 || orig != n || length != min(n, 192) || uint32(sum) != want {
+			t.Fatalf("packet %d: %q", n, lines.Text())
+		}
+	}
+	if err := cmd.Wait(); err != nil || n != packets {
+		t.Fatalf("%d packets: %v", n, err)
+	}
+	st := status(t, q)
+	if st.Retrieved != packets || st.Waiting != 0 || st.Inserted != packets {
+		t.Fatalf("%+v", st)
+	}
+	if sleepersSet(q.m.header()) != 0 || q.m.header().bell.data.Load()>>32 != 0 {
+		t.Fatalf("sleepers %d, semaphore %#x", sleepersSet(q.m.header()), q.m.header().bell.data.Load())
+	}
+}

@@ -1,0 +1,104 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Interface names the interface of a record's index.
+type Interface struct {
+	Index   int    // 0 to 63
+	Name    string // up to 32 bytes
+	MAC     [6]byte
+	Refused uint64 // packets refused because the queue was full; not set by SetInterfaces
+}
+
+// interfacePatience is how long a writer of the table is waited for. One that was killed
+// or stopped in the middle is then passed over: what it wrote is written again.
+const interfacePatience = 100 * time.Millisecond
+
+// SetInterfaces replaces the table. The counters of an interface go on when index and
+// name stay the same, and start at 0 otherwise.
+func (q *Queue) SetInterfaces(list []Interface) error {
+	for _, i := range list {
+		if i.Index < 0 || i.Index >= maxInterfaces {
+			return fmt.Errorf("queue %s: interface %s: index %d: must be 0 to %d", q.name, i.Name, i.Index, maxInterfaces-1)
+		}
+		if len(i.Name) > 32 {
+			return fmt.Errorf("queue %s: interface %s: name longer than 32 bytes", q.name, i.Name)
+		}
+	}
+	return q.with(func(b *member) error {
+		lock := &b.h.interfaceLock
+		if !b.lockInterfaces() {
+			return errors.New("interface table: somebody keeps changing it")
+		}
+		var seen [maxInterfaces]bool
+		for _, i := range list {
+			e := b.m.iface(i.Index)
+			seen[i.Index] = true
+			if e.used == 0 || printable(e.name[:]) != i.Name {
+				e.refused.Store(0)
+			}
+			e.name = [32]byte{}
+			copy(e.name[:], i.Name)
+			e.mac = i.MAC
+			e.index = uint32(i.Index)
+			e.used = 1
+		}
+		for n, ok := range seen {
+			if !ok {
+				b.m.iface(n).used = 0
+			}
+		}
+		lock.Add(1)
+		return nil
+	})
+}
+
+// lockInterfaces makes the lock's number odd by a step of its own.
+func (b *member) lockInterfaces() bool {
+	lock := &b.h.interfaceLock
+	deadline := time.Now().Add(interfacePatience)
+	for {
+		v := lock.Load()
+		if v&1 == 0 {
+			if lock.CompareAndSwap(v, v+1) {
+				return true
+			}
+		} else if time.Now().After(deadline) {
+			if lock.CompareAndSwap(v, v+2) {
+				return true
+			}
+		}
+		if time.Now().After(deadline.Add(interfacePatience)) {
+			return false
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// Interfaces reads the table, by index. A table that is being written is waited for; one
+// whose writer died in the middle is given as it is.
+func (q *Queue) Interfaces() ([]Interface, error) {
+	var list []Interface
+	err := q.with(func(b *member) error {
+		lock := &b.h.interfaceLock
+		deadline := time.Now().Add(interfacePatience)
+		for {
+			v := lock.Load()
+			list = list[:0]
+			for n := range maxInterfaces {
+				if e := b.m.iface(n); e.used != 0 {
+					list = append(list, Interface{Index: n, Name: printable(e.name[:]), MAC: e.mac, Refused: e.refused.Load()})
+				}
+			}
+			if v&1 == 0 && lock.Load() == v || time.Now().After(deadline) {
+				return nil
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	})
+	return list, err
+}

@@ -1,0 +1,326 @@
+package shm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where somebody branches on it:
+var (
+	ErrForeign = errors.New("not a queue of EtherTAP")           // refused, untouched
+	ErrVersion = errors.New("queue of another version")          // ours, replaced under Repair
+	ErrCorrupt = errors.New("queue is corrupt")                  // ours, replaced under Repair
+	ErrInUse   = errors.New("queue is used by another")          // so it cannot be replaced
+	ErrClosed  = errors.New("queue is closed")                   // used after Close
+	errAgain   = errors.New("queue file replaced while opening") // never leaves this file
+)
+
+// Limits of what Options may ask for.
+const (
+	MinSlots    = 16
+	MaxSlots    = 1 << 22
+	MinSlotSize = 128
+	MaxSlotSize = 1 << 17
+)
+
+const defaultDir = "/dev/shm"
+
+// patience is how long Open waits for somebody who is just replacing the file.
+const patience = 500 * time.Millisecond
+
+func fileSize(slots, slotSize int) int { return slotsOffset + slots*slotSize }
+
+// open finds or makes the file. The returned descriptor holds the use lock.
+func open(dir, name string, o Options) (fd int, m *memory, err error) {
+	if err := checkName(name); err != nil {
+		return -1, nil, err
+	}
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return -1, nil, errors.New("the layout needs a little-endian machine")
+	}
+	slots, slotSize, err := geometry(o)
+	if err != nil {
+		return -1, nil, err
+	}
+	path := dir + "/" + name
+	deadline := time.Now().Add(patience)
+	for {
+		fd, m, err = attach(path, o.Repair)
+		switch {
+		case err == nil:
+			return fd, m, nil
+		case errors.Is(err, fs.ErrNotExist) && !o.NoCreate:
+			fd, m, err = create(path, slots, slotSize, false)
+			if err == nil {
+				return fd, m, nil
+			}
+			if !errors.Is(err, fs.ErrExist) {
+				return -1, nil, err
+			}
+		case errors.Is(err, ErrInUse) || err == errAgain:
+		case o.Repair && replaceable(err):
+			// attach holds the use lock exclusively for us: nobody is in there.
+			old := fd
+			fd, m, err = create(path, slots, slotSize, true)
+			unix.Close(old)
+			return fd, m, err
+		default:
+			return -1, nil, err
+		}
+		if time.Now().After(deadline) {
+			return -1, nil, err
+		}
+		time.Sleep(time.Millisecond + time.Duration(os.Getpid()%7)*time.Millisecond/4)
+	}
+}
+
+func replaceable(err error) bool { return errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) }
+
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 200 || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("queue %q: not a name for a file in %s", name, defaultDir)
+	}
+	return nil
+}
+
+// geometry rounds what is asked for up to what the layout can hold.
+func geometry(o Options) (slots, slotSize int, err error) {
+	slots, slotSize = o.Slots, o.SlotSize
+	if slots == 0 {
+		slots = DefaultSlots
+	}
+	if slotSize == 0 {
+		slotSize = DefaultSlotSize
+	}
+	if slots < MinSlots || slots > MaxSlots {
+		return 0, 0, fmt.Errorf("%d slots: must be %d to %d", slots, MinSlots, MaxSlots)
+	}
+	if slotSize < MinSlotSize || slotSize > MaxSlotSize {
+		return 0, 0, fmt.Errorf("slot size %d: must be %d to %d bytes", slotSize, MinSlotSize, MaxSlotSize)
+	}
+	n := MinSlots
+	for n < slots {
+		n *= 2
+	}
+	return n, (slotSize + 63) &^ 63, nil
+}
+
+// attach opens an existing file and checks it. A foreign file is only read. With
+// repair, an error that is replaceable comes with a descriptor that holds the use
+// lock exclusively.
+func attach(path string, repair bool) (fd int, m *memory, err error) {
+	fd, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == unix.ELOOP || err == unix.EISDIR {
+		return -1, nil, fmt.Errorf("%w: not a plain file", ErrForeign)
+	}
+	if err != nil {
+		return -1, nil, err
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			unix.Close(fd)
+			fd = -1
+		}
+	}()
+	if err := ours(fd); err != nil {
+		return fd, nil, err
+	}
+	ok, err := tryLock(fd, unix.F_RDLCK, useByte)
+	if err != nil {
+		return fd, nil, err
+	}
+	if !ok {
+		return fd, nil, fmt.Errorf("%w, who replaces it", ErrInUse)
+	}
+	if !named(fd, path) {
+		return fd, nil, errAgain
+	}
+	slots, slotSize, err := check(fd)
+	if err == nil {
+		if m, err = mapFile(fd, slots, slotSize); err == nil {
+			if err = m.consistent(); err == nil {
+				keep = true
+				return fd, m, nil
+			}
+			m.unmap()
+		}
+	}
+	if !repair || !replaceable(err) {
+		return fd, nil, err
+	}
+	if ok, lockErr := tryLock(fd, unix.F_WRLCK, useByte); lockErr != nil {
+		return fd, nil, lockErr
+	} else if !ok {
+		return fd, nil, fmt.Errorf("%w: %w", err, ErrInUse)
+	}
+	keep = true
+	return fd, nil, err
+}
+
+// ours says whether the file is a queue at all, of any version, that we may trust to
+// have been made by us or by root.
+func ours(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%w: not a plain file", ErrForeign)
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%w: it belongs to user %d", ErrForeign, st.Uid)
+	}
+	var b [8]byte
+	if n, err := unix.Pread(fd, b[:], 0); err != nil {
+		return err
+	} else if n < len(b) || string(b[:]) != magic {
+		return ErrForeign
+	}
+	return nil
+}
+
+// named says whether path still leads to this file.
+func named(fd int, path string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(fd, &a) == nil && unix.Lstat(path, &b) == nil && a.Ino == b.Ino && a.Dev == b.Dev
+}
+
+// check validates the header and returns the geometry.
+func check(fd int) (slots, slotSize int, err error) {
+	var page [headerSize / 8]uint64
+	n, err := unix.Pread(fd, pageBytes(&page), 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	if n < headerSize {
+		return 0, 0, fmt.Errorf("%w: %d bytes long", ErrCorrupt, n)
+	}
+	h := headerOf(&page)
+	if h.byteOrder != byteOrderMark {
+		return 0, 0, fmt.Errorf("%w: byte order %#x", ErrVersion, h.byteOrder)
+	}
+	if h.version != layoutVersion {
+		return 0, 0, fmt.Errorf("%w: %d, ours is %d", ErrVersion, h.version, layoutVersion)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, 0, err
+	}
+	s, z := uint64(h.slots), uint64(h.slotSize)
+	switch {
+	case s < MinSlots || s > MaxSlots || s&(s-1) != 0:
+		err = fmt.Errorf("%w: %d slots", ErrCorrupt, s)
+	case z < MinSlotSize || z > MaxSlotSize || z%64 != 0:
+		err = fmt.Errorf("%w: slot size %d", ErrCorrupt, z)
+	case h.slotsOffset != slotsOffset || h.participantsOffset != participantsOffset || h.interfacesOffset != interfacesOffset ||
+		h.participantSlots != participantSlots || h.participantSize != 512 || h.interfaceSlots != maxInterfaces ||
+		h.interfaceSize != 64 || h.slotHeader != slotHeader:
+		err = fmt.Errorf("%w: tables are not where they should be", ErrCorrupt)
+	case h.fileSize != slotsOffset+s*z || st.Size != int64(h.fileSize):
+		err = fmt.Errorf("%w: %d bytes long, its header says %d", ErrCorrupt, st.Size, h.fileSize)
+	case h.state.Load() != stateReady:
+		err = fmt.Errorf("%w: marked so", ErrCorrupt)
+	}
+	return int(s), int(z), err
+}
+
+// create makes a new file without a name, fills it and gives it the name: by link,
+// which fails with fs.ErrExist when somebody else was first, or, to replace one, by
+// rename. A kill in between leaves nothing behind (or, while replacing, one hidden file
+// for the length of one system call).
+func create(path string, slots, slotSize int, replace bool) (fd int, m *memory, err error) {
+	dir, name, _ := strings.Cut(path[1:], "\x00")
+	if i := strings.LastIndexByte(dir, '/'); i >= 0 {
+		dir, name = "/"+dir[:i], dir[i+1:]
+	}
+	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return -1, nil, fmt.Errorf("create in %s: %w", dir, err)
+	}
+	defer func() {
+		if err != nil {
+			if m != nil {
+				m.unmap()
+			}
+			unix.Close(fd)
+			fd, m = -1, nil
+		}
+	}()
+	size := int64(fileSize(slots, slotSize))
+	for {
+		// Not ftruncate: pages that are not there raise SIGBUS when tmpfs is full.
+		if err = unix.Fallocate(fd, 0, 0, size); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return fd, nil, fmt.Errorf("no room for %d bytes in %s: %w", size, dir, err)
+	}
+	if err = setLock(fd, unix.F_RDLCK, useByte); err != nil {
+		return fd, nil, fmt.Errorf("lock: %w", err)
+	}
+	if m, err = mapFile(fd, slots, slotSize); err != nil {
+		return fd, nil, err
+	}
+	m.format()
+	self := fmt.Sprintf("/proc/self/fd/%d", fd)
+	if !replace {
+		return fd, m, unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	}
+	hidden := fmt.Sprintf("%s/.%s.%d.%d", dir, name, os.Getpid(), time.Now().UnixNano())
+	if err = unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, hidden, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return fd, m, err
+	}
+	if err = unix.Rename(hidden, path); err != nil {
+		unix.Unlink(hidden)
+	}
+	return fd, m, err
+}
+
+// format writes the header of a new file, which is all zeros.
+func (m *memory) format() {
+	h := m.header()
+	copy(h.magic[:], magic)
+	h.version = layoutVersion
+	h.byteOrder = byteOrderMark
+	h.fileSize = uint64(len(m.bytes))
+	h.slots = uint32(m.slots)
+	h.slotSize = uint32(m.stride)
+	h.slotsOffset = slotsOffset
+	h.participantsOffset = participantsOffset
+	h.participantSlots = participantSlots
+	h.participantSize = 512
+	h.interfacesOffset = interfacesOffset
+	h.interfaceSlots = maxInterfaces
+	h.interfaceSize = 64
+	h.slotHeader = slotHeader
+	h.created = time.Now().UnixNano()
+	h.creator = uint32(os.Getpid())
+	h.bootID = bootID()
+	h.bell.private = semaphoreShared
+	h.state.Store(stateReady)
+}
+
+// bootID is the kernel's random name for this boot; zeros when it does not say.
+func bootID() (id [16]byte) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return id
+	}
+	s := strings.ReplaceAll(strings.TrimSpace(string(b)), "-", "")
+	for i := range id {
+		if len(s) < 2*i+2 {
+			break
+		}
+		fmt.Sscanf(s[2*i:2*i+2], "%02x", &id[i])
+	}
+	return id
+}

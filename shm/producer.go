@@ -1,0 +1,272 @@
+package shm
+
+import "fmt"
+
+// Direction says which way a packet went through its interface.
+type Direction uint8
+
+const (
+	RX Direction = 1
+	TX Direction = 2
+)
+
+// Record is what a producer hands in and a consumer gets.
+type Record struct {
+	Timestamp int64     // of reception, ns since the epoch
+	OrigLen   uint32    // length on the wire; len(Data) is smaller when truncated to the slot. 0 in Put: len(Data)
+	Interface uint16    // index of the interface
+	Queue     uint16    // queue of the interface
+	Direction Direction // RX or TX
+	Fault     uint32    // what fault injection did to it; 0: nothing
+	PacketID  uint64    // the same for the RX and the TX copy of one frame
+	Seq       uint64    // producer's sequence number, refused packets included; set by Put
+	Producer  uint16    // participant id of the producer; set by Put
+	Data      []byte
+}
+
+// Producer puts packets into a queue. Not for concurrent use.
+type Producer struct {
+	*member
+	pos  uint64 // where the next packet goes, as far as this producer knows
+	tail uint64 // as last read, for the high-water mark
+
+	// Copies of the counters in the entry, so that they are written and never read.
+	offered, stored, full, highWater uint64
+}
+
+// NewProducer adds a participant that puts packets in; one for each thread.
+func (q *Queue) NewProducer(name string) (*Producer, error) {
+	b, err := q.join(name, kindProducer)
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: producer %s: %w", q.name, name, err)
+	}
+	p := &Producer{member: b}
+	if err := p.init(); err != nil {
+		b.leave()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Producer) init() (err error) {
+	defer p.m.rescue(guard(), &err)
+	p.offered, p.stored = p.me.offered.get(), p.me.stored.get()
+	p.full, p.highWater = p.me.full.get(), p.me.highWater.get()
+	return nil
+}
+
+// Put copies packets into the queue in order and says how many it stored; it never
+// blocks, and makes no system call unless somebody sleeps (or holds up the ring for a
+// whole lap, whom it then asks the kernel about). When a packet finds no room, it and
+// the rest of the batch are refused and counted as full. Packets longer than a slot are truncated. Seq and Producer of the
+// stored records are set. A corrupt queue stores nothing: see Err.
+func (p *Producer) Put(recs []Record) (stored int) {
+	if p.err != nil || len(recs) == 0 {
+		return 0
+	}
+	defer p.m.rescue(guard(), &p.err)
+	return p.put(recs)
+}
+
+// Err is nil, or why this producer stores nothing any more: ErrCorrupt, ErrClosed.
+func (p *Producer) Err() error { return p.err }
+
+// Close gives the participant's place back. Closing twice is harmless.
+func (p *Producer) Close() error {
+	if p.err == ErrClosed {
+		return nil
+	}
+	p.err = ErrClosed
+	return p.leave()
+}
+
+func (p *Producer) put(recs []Record) (stored int) {
+	me, n := p.me, uint64(len(recs))
+	seq := p.offered
+	p.offered += n
+	me.offered.set(p.offered) // before the first: a successor must not use these numbers again
+	if p.h.state.Load() != stateReady {
+		p.refuse(recs)
+		p.err = fmt.Errorf("queue %s: %w: marked so by another", p.q.name, ErrCorrupt)
+		return 0
+	}
+	overwrite := p.h.mode.Load()&modeOverwrite != 0
+	pos := max(p.pos, p.h.head.Load())
+	hint := pos
+	for i := range recs {
+		at, ok := p.claim(pos, overwrite)
+		pos = at
+		if !ok {
+			p.refuse(recs[i:])
+			break
+		}
+		recs[i].Seq = seq + uint64(i) + 1
+		recs[i].Producer = p.id
+		if p.fill(at, &recs[i]) {
+			stored++
+		}
+		if pos++; pos-hint >= lag {
+			advance(&p.h.head, pos)
+			hint = pos
+		}
+	}
+	if int64(pos-p.h.head.Load()) >= lag { // stays behind by less: see lag
+		advance(&p.h.head, pos)
+	}
+	p.pos = pos
+	if p.measure(pos); stored > 0 {
+		p.ring()
+	}
+	return stored
+}
+
+// refuse counts packets that found no room.
+func (p *Producer) refuse(recs []Record) {
+	p.full += uint64(len(recs))
+	p.me.full.set(p.full)
+	for i := range recs {
+		if n := int(recs[i].Interface); n < maxInterfaces {
+			p.m.iface(n).refused.Add(1)
+		}
+	}
+}
+
+// measure keeps the high-water mark, and looks at the tail only when it may have risen.
+func (p *Producer) measure(pos uint64) {
+	if pos-p.tail <= p.highWater {
+		return
+	}
+	p.tail = p.h.tail.Load()
+	if depth := pos - p.tail; depth > p.highWater && depth <= p.m.slots {
+		p.highWater = depth
+		p.me.highWater.set(depth)
+	}
+}
+
+// claim finds the first position from pos on that can be written and makes it ours. ok
+// is false when the queue is full there, or p.err is set.
+func (p *Producer) claim(pos uint64, overwrite bool) (at uint64, ok bool) {
+	m := p.m
+	for range 2*m.slots + 64 {
+		lap := pos >> m.shift
+		s := m.slot(pos)
+		w := word(s.word.Load())
+		switch atHead(w, lap) {
+		case stepTake:
+			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, writing, p.id))) {
+				return pos, true
+			}
+		case stepPast:
+			if w.lap() > lap+1 {
+				if p.wild(w) {
+					p.corrupt("word from the far future", pos, w)
+					return pos, false
+				}
+				if h := p.h.head.Load(); h > pos {
+					pos = h // we were away for long
+					continue
+				}
+			}
+			pos++
+		case stepFull:
+			if !overwrite {
+				return pos, false
+			}
+			p.drop(s, pos-m.slots, w)
+		case stepWriter:
+			if !overwrite {
+				return pos, false // some consumer will deal with it
+			}
+			if !(p.dead(w) && p.reap(s, w)) {
+				s.word.CompareAndSwap(uint64(w), uint64(makeWord(w.lap(), orphan, w.owner())))
+			}
+		case stepJump:
+			if !overwrite && pos-p.h.tail.Load() > m.slots-m.margin() {
+				return pos, false
+			}
+			p.jump(s, w, lap)
+		default:
+			p.corrupt("impossible word at the head", pos, w)
+			return pos, false
+		}
+	}
+	return pos, false
+}
+
+// margin is how many slots behind a slow reader's must be free before a producer goes
+// round it; with less the reader is probably just busy.
+func (m *memory) margin() uint64 { return min(16, m.slots/4) }
+
+// jump frees a dead reader's slot, or goes round a live one's: word first, head later.
+func (p *Producer) jump(s *slot, w word, lap uint64) {
+	if p.dead(w) {
+		p.reap(s, w)
+		return
+	}
+	if s.word.CompareAndSwap(uint64(w), uint64(w.jumped(lap))) {
+		p.me.holes.set(p.me.holes.get() + 1)
+	}
+}
+
+// drop throws the oldest packet away, as a consumer would take it.
+func (p *Producer) drop(s *slot, pos uint64, w word) {
+	r := makeWord(w.lap(), reading, p.id)
+	if s.word.CompareAndSwap(uint64(w), uint64(r)) {
+		n := p.me.overwritten.get() + 1
+		p.intend(countOverwritten, pos, n)
+		p.release(s, r)
+		p.me.overwritten.set(n)
+	}
+}
+
+// release lets go of a slot in READING. The lap may have been raised by producers that
+// went round it.
+func (b *member) release(s *slot, w word) {
+	for range 1024 {
+		if s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
+			return
+		}
+		w = word(s.word.Load())
+		if w.owner() != b.id || !w.owned() {
+			return // somebody lied about us; the slot is not ours any more
+		}
+	}
+}
+
+// fill copies a packet into the claimed slot and publishes it; false when a consumer
+// lost patience meanwhile.
+func (p *Producer) fill(pos uint64, r *Record) bool {
+	s, room := p.m.slot(pos), p.m.room(pos)
+	n := copy(room, r.Data)
+	s.seq = r.Seq
+	s.timestamp = r.Timestamp
+	s.packetID = r.PacketID
+	s.length = uint32(n)
+	s.origLen = max(r.OrigLen, uint32(len(r.Data)))
+	s.iface = r.Interface
+	s.queue = r.Queue
+	s.producer = p.id
+	s.direction = uint8(r.Direction)
+	s.fault = r.Fault
+	if p.pause != nil {
+		p.pause()
+	}
+	p.intend(countStored, pos, p.stored+1)
+	lap := pos >> p.m.shift
+	w := makeWord(lap, writing, p.id)
+	if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, full, 0))) {
+		if p.pause != nil {
+			p.pause()
+		}
+		p.stored++
+		p.me.stored.set(p.stored)
+		if n < len(r.Data) {
+			p.me.truncated.set(p.me.truncated.get() + 1)
+		}
+		return true
+	}
+	p.me.intentNext.set(0) // before the slot is free: then it would look published
+	p.release(s, w)
+	p.me.orphaned.set(p.me.orphaned.get() + 1)
+	return false
+}

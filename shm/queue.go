@@ -1,0 +1,274 @@
+package shm
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	DefaultName     = "ixdp.pqueue.tap"
+	DefaultSlots    = 4096
+	DefaultSlotSize = 2048 // stride in bytes: 64 of record header, the rest captured bytes
+)
+
+// Role says what program a participant is.
+type Role uint8
+
+const (
+	RoleOther Role = iota
+	RoleEthertap
+	RoleCollect
+	RoleShell
+)
+
+func (r Role) String() string {
+	switch r {
+	case RoleEthertap:
+		return "ethertap"
+	case RoleCollect:
+		return "collect"
+	case RoleShell:
+		return "rpclsh"
+	}
+	return "other"
+}
+
+// Options of Open. Slots and SlotSize count only when the file is made; they are
+// rounded up to a power of two and a multiple of 64, and 0 means the default.
+type Options struct {
+	Slots, SlotSize int
+	Role            Role
+	Name            string // shown to others, up to 40 bytes
+	Repair          bool   // replace a file of ours that is corrupt or of another version, when nobody uses it
+	NoCreate        bool   // fail with fs.ErrNotExist when there is none
+
+	dir string // for tests; "" is /dev/shm
+}
+
+// Queue is an open queue. Its methods may be called concurrently.
+type Queue struct {
+	name, path string
+	m          *memory
+	fd         int // holds the use lock for as long as anything here is open
+
+	mu sync.Mutex // orders the use of self, which is one participant
+	// self takes part for Reset and for the list of participants; nil after Close.
+	self *member
+	role Role
+}
+
+// Open attaches to the queue NAME in /dev/shm, or makes it: whoever comes first wins.
+// Errors: ErrForeign (untouched), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
+// fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
+func Open(name string, o Options) (*Queue, error) {
+	dir := o.dir
+	if dir == "" {
+		dir = defaultDir
+	}
+	fd, m, err := open(dir, name, o)
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: %w", name, err)
+	}
+	q := &Queue{name: name, path: dir + "/" + name, m: m, fd: fd, role: o.Role}
+	if q.self, err = q.join(o.Name, 0); err != nil {
+		m.unmap()
+		unix.Close(fd)
+		return nil, fmt.Errorf("queue %s: %w", name, err)
+	}
+	return q, nil
+}
+
+// Delete takes the name away from a queue; those who use it go on with what they
+// have. A file that is not a queue is refused with ErrForeign.
+func Delete(name string) error { return remove(defaultDir, name) }
+
+func remove(dir, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	path := dir + "/" + name
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == unix.ELOOP {
+		err = ErrForeign
+	}
+	if err != nil {
+		return fmt.Errorf("queue %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	if err := ours(fd); err != nil {
+		return fmt.Errorf("queue %s: %w", name, err)
+	}
+	if err := unix.Unlink(path); err != nil {
+		return fmt.Errorf("queue %s: %w", name, err)
+	}
+	return nil
+}
+
+// Name is the name that Open was given.
+func (q *Queue) Name() string { return q.name }
+
+// Close leaves the queue. Producers and consumers made from it stay usable until they
+// are closed themselves. Closing twice is harmless.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.self == nil {
+		return nil
+	}
+	err := q.self.leave()
+	q.self = nil
+	return err
+}
+
+// member is one participant: an id, the lock that shows it is alive, an entry.
+type member struct {
+	q   *Queue
+	m   *memory
+	h   *header
+	me  *participant
+	id  uint16
+	fd  int
+	err error // found corrupt or truncated; for good
+
+	// pause, when set by a test, is called inside the critical sections.
+	pause func()
+}
+
+// join takes the first id nobody holds and clears up after its last holder.
+func (q *Queue) join(name string, kinds uint32) (b *member, err error) {
+	fd, err := reopen(q.fd)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			b = nil
+		}
+	}()
+	for id := uint16(1); id < participantSlots; id++ {
+		ok, err := tryLock(fd, unix.F_WRLCK, int64(id))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			b = &member{q: q, m: q.m, h: q.m.header(), me: q.m.participant(id), id: id, fd: fd}
+			return b, b.enter(name, kinds)
+		}
+	}
+	return nil, fmt.Errorf("%d participants already", participantSlots-1)
+}
+
+func (b *member) enter(name string, kinds uint32) (err error) {
+	defer b.m.rescue(guard(), &err)
+	e := b.me
+	if e.pid.Load() != 0 {
+		b.bury(b.id)
+		for i := range b.m.slots {
+			if w := b.m.slot(i); word(w.word.Load()).owner() == b.id {
+				b.reap(w, word(w.word.Load()))
+			}
+		}
+	}
+	b.awake()
+	e.intentNext.set(0)
+	e.role = uint32(b.q.role)
+	e.kinds = kinds
+	e.generation++
+	e.joined = time.Now().UnixNano()
+	e.name = [40]byte{}
+	copy(e.name[:], name)
+	e.base = [8]uint64{e.stored.get(), e.full.get(), e.orphaned.get(), e.truncated.get(), e.overwritten.get(), e.retrieved.get(), e.discarded.get()}
+	e.pid.Store(uint32(os.Getpid())) // before the first claim: a slot of ours is looked for only then
+	b.m.refs.Add(1)
+	return nil
+}
+
+// leave gives the id back; the member owns no slot when it is called.
+func (b *member) leave() error {
+	func() {
+		var fault error
+		defer b.m.rescue(guard(), &fault)
+		b.me.intentNext.set(0)
+		b.awake()
+		b.me.pid.Store(0)
+	}()
+	err := unix.Close(b.fd)
+	last, e := b.m.unmap()
+	if err == nil {
+		err = e
+	}
+	if last {
+		if e := unix.Close(b.q.fd); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("queue %s: close: %w", b.q.name, err)
+	}
+	return nil
+}
+
+// corrupt marks the queue for good, so that everybody stops and a later Open knows.
+func (b *member) corrupt(what string, pos uint64, w word) error {
+	b.h.state.Store(stateCorrupt)
+	b.err = fmt.Errorf("queue %s: %w: %s at position %d, word %#x", b.q.name, ErrCorrupt, what, pos, uint64(w))
+	return b.err
+}
+
+// Ahead of the head by more laps than this is not a lagging hint but a lie: hints lag
+// by a few positions for each participant.
+const wildLaps = 1024
+
+// wild says whether a word is further ahead of the head than any lag explains. The
+// head is read after the word.
+func (b *member) wild(w word) bool {
+	lap := b.h.head.Load() >> b.m.shift
+	return w.lap() > lap && w.lap()-lap > wildLaps
+}
+
+// advance moves a hint forward to a position; never back. A lost race is somebody
+// else's progress; the bound is for those who only pretend.
+func advance(hint *atomic.Uint64, to uint64) {
+	for range 64 {
+		cur := hint.Load()
+		if int64(to-cur) <= 0 || hint.CompareAndSwap(cur, to) {
+			return
+		}
+	}
+}
+
+// lag is how far a hint may stay behind: moving it costs other cores a cache line.
+const lag = 8
+
+// consistent looks at the words of a file that is being opened.
+func (m *memory) consistent() (err error) {
+	defer m.rescue(guard(), &err)
+	b := member{m: m, h: m.header()}
+	head, tail := b.h.head.Load(), b.h.tail.Load()
+	if head > math.MaxInt64 || tail > math.MaxInt64 {
+		return fmt.Errorf("%w: head %d, tail %d", ErrCorrupt, head, tail)
+	}
+	hw, tw := word(m.slot(head).word.Load()), word(m.slot(tail).word.Load())
+	if atHead(hw, head>>m.shift) == stepCorrupt || atTail(tw, tail>>m.shift) == stepCorrupt {
+		return fmt.Errorf("%w: head %d, tail %d, words %#x, %#x", ErrCorrupt, head, tail, uint64(hw), uint64(tw))
+	}
+	for i := range m.slots {
+		if w := word(m.slot(i).word.Load()); w.state() > orphan || b.wild(w) {
+			return fmt.Errorf("%w: slot %d, word %#x", ErrCorrupt, i, uint64(w))
+		}
+	}
+	return nil
+}
+
+// sleepersSet is how many bits of the sleepers' map are set.
+func sleepersSet(h *header) int {
+	return bits.OnesCount64(h.sleepers[0].Load()) + bits.OnesCount64(h.sleepers[1].Load())
+}

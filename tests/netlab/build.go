@@ -1,0 +1,90 @@
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// builds are the binaries of this test process. They are shared by its tests,
+// so they cannot belong to one of them.
+var builds struct {
+	mu    sync.Mutex
+	dir   string
+	paths map[string]string // by package
+}
+
+// Build compiles one of our programs without cgo, such as "./cmd/ethertap"
+// seen from the top of the module, and returns the path of the binary. Each is
+// built once per test process; the directory goes when that process ends.
+func Build(t testing.TB, pkg string) string {
+	t.Helper()
+	builds.mu.Lock()
+	defer builds.mu.Unlock()
+	if path, ok := builds.paths[pkg]; ok {
+		return path
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if builds.dir == "" {
+		dir, err := temporaryDir()
+		if err != nil {
+			t.Fatalf("directory for binaries: %v", err)
+		}
+		builds.dir = dir
+		builds.paths = make(map[string]string)
+	}
+	path := filepath.Join(builds.dir, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	builds.paths[pkg] = path
+	return path
+}
+
+// moduleRoot is the nearest directory upwards with a go.mod.
+func moduleRoot() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("module root: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("module root: no go.mod above %s", start)
+		}
+	}
+}
+
+// temporaryDir makes a directory that vanishes with this process, however it
+// ends: a shell waits for the pipe to close that only we hold, and removes it.
+func temporaryDir() (string, error) {
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-build-", prefix, os.Getpid()))
+	if err != nil {
+		return "", err
+	}
+	remover := exec.Command("/bin/sh", "-c", `trap "" HUP INT TERM; read -r _; rm -rf -- "$1"`, "sh", dir)
+	remover.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	remover.Dir = "/"
+	// The pipe is never closed by us: the end of this process does it.
+	if _, err = remover.StdinPipe(); err == nil {
+		err = remover.Start()
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", fmt.Errorf("remover of %s: %w", dir, err)
+	}
+	go func() { _ = remover.Wait() }()
+	return dir, nil
+}

@@ -1,0 +1,37 @@
+package netlab
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// skip skips the test, or fails it when CI=true: there, what is missing is a
+// fault of the machine that must not pass unseen.
+func skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format+" (CI=true: not skipped)", args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// RequireRoot skips the test when it does not run as root, and fails it then
+// when CI=true.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	if uid := os.Geteuid(); uid != 0 {
+		skip(t, "needs root (effective uid is %d)", uid)
+	}
+}
+
+// RequireTool returns the path of a program. Without it the test is skipped,
+// or fails when CI=true.
+func RequireTool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		skip(t, "needs %s: %v", name, err)
+	}
+	return path
+}
