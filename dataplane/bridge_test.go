@@ -1,0 +1,51 @@
+package dataplane_test
+
+import (
+	"testing"
+
+	"ethertap/dataplane"
+	"ethertap/tests/netlab"
+)
+
+func modes() []struct {
+	name   string
+	attach dataplane.AttachMode
+	mode   string
+} {
+	return []struct {
+		name   string
+		attach dataplane.AttachMode
+		mode   string
+	}{{"native", dataplane.AttachDRV, "COPY"}, {"generic", dataplane.AttachSKB, "SKB"}}
+}
+
+// Every kind of frame that a link of MTU 1500 carries, both ways.
+func TestBridgePassesEverythingUnchangedInOrder(t *testing.T) {
+	netlab.RequireRoot(t)
+	for _, m := range modes() {
+		t.Run(m.name, func(t *testing.T) {
+			lab := netlab.NewBridge(t)
+			d := newDevice(t, lab, dataplane.Config{Attach: m.attach})
+			d.mustStart()
+			if got := d.Ports()[1]; got.Mode != m.mode || got.Driver != "veth" || got.MTU != 1500 || got.Name != netlab.D1 {
+				t.Errorf("port 1: %+v", got)
+			}
+			frames := netlab.Mix(1, 1000)
+			for size := 14; size < 60; size++ {
+				frames = append(frames, netlab.Runt(size, uint64(size)))
+			}
+			frames = append(frames, netlab.UDP(1514, 1), netlab.VLAN(1518, 2, 5), netlab.QinQ(1514, 3, 100, 200), netlab.QinQ(64, 4, 1, 4094))
+			pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+			pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+			for i := range 2 {
+				s := d.stats(i)
+				if n := uint64(len(frames)); s.RX != n || s.TX != n || s.Lost != 0 || s.Err != 0 || s.Held != 0 {
+					t.Errorf("interface %d: %+v, want rx and tx %d", i, s, n)
+				}
+			}
+			d.checkBooks()
+			d.mustStop()
+			d.checkFrames()
+		})
+	}
+}

@@ -1,0 +1,396 @@
+package dataplane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"ethertap/dataplane/xsk"
+)
+
+// bench is a worker on simulated rings: the chain without rights or interfaces.
+type bench struct {
+	t      *testing.T
+	w      *worker
+	kernel []*xsk.Kernel
+	policy atomic.Pointer[Policy]
+	out    [2][][]byte // what was transmitted on each interface
+}
+
+const benchFrames = 1024
+
+func newBench(t *testing.T, ports int, p Policy) *bench {
+	t.Helper()
+	b := &bench{t: t}
+	b.policy.Store(&p)
+	u, err := xsk.NewUMEM(benchFrames, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := u.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports)}
+	w.free = make([]uint64, 0, u.Frames())
+	for i := range uint64(benchFrames) {
+		w.free = append(w.free, i*2048)
+	}
+	for i := range w.lanes {
+		s, k, err := xsk.Simulate(u, xsk.Options{Fill: 128, Completion: 128, RX: 128, TX: 128})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.kernel = append(b.kernel, k)
+		w.lanes[i] = lane{sock: s, output: mirror, limit: 1514}
+		if ports == 2 {
+			w.lanes[i].output = 1 - i
+		}
+	}
+	w.prepare()
+	b.w = w
+	w.round()
+	return b
+}
+
+// run passes frames through the chain, received on one interface, and lets the
+// simulated kernel transmit all that comes out.
+func (b *bench) run(in int, frames ...[]byte) {
+	b.t.Helper()
+	for len(frames) > 0 {
+		n := 0
+		for n < len(frames) && n < 64 && b.kernel[in].Receive(frames[n]) {
+			n++
+		}
+		if n == 0 {
+			b.t.Fatal("the simulated kernel found no room")
+		}
+		frames = frames[n:]
+		b.w.round()
+		b.transmit()
+		b.w.round()
+	}
+	b.w.round()
+	b.check()
+}
+
+func (b *bench) transmit() {
+	for i, k := range b.kernel {
+		k.Transmit(math.MaxInt, func(f []byte) { b.out[i] = append(b.out[i], bytes.Clone(f)) })
+		k.Complete(math.MaxInt)
+	}
+}
+
+func (b *bench) count(port int) tally { return b.w.counts.read()[port] }
+
+// check demands that the accounts close and that every chunk is where it should
+// be, once.
+func (b *bench) check() {
+	b.t.Helper()
+	b.w.publish()
+	for i := range b.w.lanes {
+		t := b.count(i)
+		var errs uint64
+		for r := range Reasons {
+			errs += t[countErr+r]
+		}
+		sum := t[countDrop] + t[countMirrored] + t[countNoIf] + t[countFIDropped] + t[countHeld] + errs - t[countDuplicated]
+		if o := b.w.lanes[i].output; o != mirror {
+			sum += b.count(o)[countTX]
+		}
+		if t[countRX] != sum {
+			b.t.Errorf("interface %d: rx %d, the rest %d", i, t[countRX], sum)
+		}
+	}
+	if f := b.w.frames(); f.Lost() != 0 {
+		b.t.Errorf("frames %+v: %d lost", f, f.Lost())
+	}
+	free := slices.Clone(b.w.free)
+	slices.Sort(free)
+	if n := len(slices.Compact(free)); n != len(b.w.free) {
+		b.t.Errorf("%d chunks are free twice", len(b.w.free)-n)
+	}
+}
+
+func testFrame(n int, src byte, seq uint32) []byte {
+	f := make([]byte, n)
+	copy(f, []byte{2, 0, 0, 0, 0, 0xfe, 2, 0, 0, 0, 0, src, 0x88, 0xb5})
+	for i := 14; i < n; i++ {
+		f[i] = byte(i)
+	}
+	if n >= 18 {
+		binary.BigEndian.PutUint32(f[14:], seq)
+	}
+	return f
+}
+
+func mac(last byte) MAC { return MAC{2, 0, 0, 0, 0, last} }
+
+func TestChainForwardsUnchanged(t *testing.T) {
+	b := newBench(t, 2, Policy{})
+	var frames [][]byte
+	for i := range 1000 {
+		frames = append(frames, testFrame(14+i, byte(i), uint32(i)))
+	}
+	b.run(0, frames...)
+	b.run(1, frames[:500]...)
+	if !slices.EqualFunc(b.out[1], frames, bytes.Equal) || !slices.EqualFunc(b.out[0], frames[:500], bytes.Equal) {
+		t.Error("what came out is not what went in")
+	}
+}
+
+func TestChainDropHash(t *testing.T) {
+	for _, ports := range []int{1, 2} {
+		b := newBench(t, ports, Policy{DropHash: new(MACHash).With(mac(1), mac(3))})
+		var frames [][]byte
+		for i := range 100 {
+			frames = append(frames, testFrame(60, byte(i%5), uint32(i)))
+		}
+		b.run(0, frames...)
+		c := b.count(0)
+		if c[countDrop] != 40 {
+			t.Errorf("%d interfaces: dropped %d, want 40", ports, c[countDrop])
+		}
+		if ports == 1 && c[countMirrored] != 60 || ports == 2 && b.count(1)[countTX] != 60 {
+			t.Errorf("%d interfaces: mirrored %d, sent %d, want 60", ports, c[countMirrored], b.count(1)[countTX])
+		}
+	}
+}
+
+func TestChainTapCountsWithoutAQueue(t *testing.T) {
+	p := Policy{TapHash: new(MACHash).With(mac(1))}
+	p.Port[0].TapRX, p.Port[1].TapTX = true, true
+	b := newBench(t, 2, p)
+	b.run(0, testFrame(60, 1, 0), testFrame(60, 2, 1), testFrame(13, 1, 2), testFrame(5, 1, 3))
+	for i := range 2 {
+		if c := b.count(i); c[countTapQualified] != 2 || c[countTapRefused] != 2 || c[countTapStored] != 0 {
+			t.Errorf("interface %d: qualified %d, refused %d", i, c[countTapQualified], c[countTapRefused])
+		}
+	}
+	// The hash holds for destinations as well.
+	b.policy.Store(&Policy{Port: p.Port, TapHash: new(MACHash).With(mac(0xfe))})
+	b.run(0, testFrame(60, 9, 0))
+	if c := b.count(0); c[countTapQualified] != 3 {
+		t.Errorf("qualified by destination: %d, want 3", c[countTapQualified])
+	}
+}
+
+func TestChainCountsWhatFindsNoRoom(t *testing.T) {
+	b := newBench(t, 2, Policy{})
+	for range 4 { // 256 frames for a TX ring of 128 that nobody empties
+		for i := range uint32(64) {
+			if !b.kernel[0].Receive(testFrame(60, 1, i)) {
+				t.Fatal("not received")
+			}
+		}
+		b.w.round()
+		b.check()
+	}
+	c := b.count(0)
+	if c[countRX] != 256 || c[countHeld] != 128 || c[countErr+int(ReasonFull)] != 128 || b.count(1)[countTX] != 0 {
+		t.Errorf("rx %d, held %d, err %d, tx %d", c[countRX], c[countHeld], c[countErr+int(ReasonFull)], b.count(1)[countTX])
+	}
+	b.transmit()
+	b.w.round()
+	b.check()
+	if c := b.count(0); c[countHeld] != 0 || b.count(1)[countTX] != 128 || len(b.out[1]) != 128 {
+		t.Errorf("after transmission: held %d, tx %d, out %d", c[countHeld], b.count(1)[countTX], len(b.out[1]))
+	}
+}
+
+func TestChainVanishedOutputCountsAsNoIf(t *testing.T) {
+	b := newBench(t, 2, Policy{})
+	b.w.lanes[1].gone = true
+	b.run(0, testFrame(60, 1, 0), testFrame(60, 1, 1))
+	if c := b.count(0); c[countNoIf] != 2 {
+		t.Errorf("noif %d, want 2", c[countNoIf])
+	}
+}
+
+func faulty(f FaultPolicy, seed uint64) Policy {
+	f.Enabled = true
+	return Policy{Port: [2]PortPolicy{{Fault: f}}, FaultSeed: FaultSeed{Seed: seed}}
+}
+
+// near demands a count within four standard deviations of n draws of p/Certain.
+func near(t *testing.T, what string, got uint64, n int, p uint32) {
+	t.Helper()
+	q := float64(p) / Certain
+	mean := float64(n) * q
+	if dev := math.Sqrt(float64(n) * q * (1 - q)); math.Abs(float64(got)-mean) > 4*dev {
+		t.Errorf("%s: %d of %d, expected %.0f ± %.0f", what, got, n, mean, 4*dev)
+	}
+}
+
+func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
+	const n = 20000
+	f := FaultPolicy{Drop: 10000, Bitflip: 30000, Dup: 5000, Length: 20000}
+	b := newBench(t, 2, faulty(f, 7))
+	for i := range n / 50 {
+		var frames [][]byte
+		for j := range 50 {
+			frames = append(frames, testFrame(100, 1, uint32(50*i+j)))
+		}
+		b.run(0, frames...)
+	}
+	c := b.count(0)
+	near(t, "drop", c[countFIDropped], n, f.Drop)
+	rest := n - int(c[countFIDropped])
+	near(t, "length", c[countLength], rest, f.Length)
+	near(t, "bitflip", c[countBitflipped], rest, f.Bitflip)
+	near(t, "dup", c[countDuplicated], rest, f.Dup)
+	if got := len(b.out[1]); got != rest+int(c[countDuplicated]) {
+		t.Errorf("%d came out, want %d", got, rest+int(c[countDuplicated]))
+	}
+}
+
+func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
+	run := func(seed uint64, batches ...int) [][]byte {
+		b := newBench(t, 2, faulty(FaultPolicy{Drop: 20000, Bitflip: 20000, Dup: 20000, Length: 20000}, seed))
+		seq := uint32(0)
+		for _, n := range batches {
+			var frames [][]byte
+			for range n {
+				frames = append(frames, testFrame(200, 1, seq))
+				seq++
+			}
+			b.run(0, frames...)
+			b.run(1, testFrame(60, 3, 0)) // the other direction draws from other dice
+		}
+		return b.out[1]
+	}
+	a := run(5, 60, 1, 39)
+	if !slices.EqualFunc(a, run(5, 10, 10, 80), bytes.Equal) {
+		t.Error("same seed, same traffic, other faults")
+	}
+	if slices.EqualFunc(a, run(6, 60, 1, 39), bytes.Equal) {
+		t.Error("another seed, the same faults")
+	}
+}
+
+func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Bitflip: Certain}, 1))
+	where := map[int]bool{}
+	for i := range 2000 {
+		in := testFrame(64, 1, uint32(i))
+		b.run(0, in)
+		out := b.out[1][len(b.out[1])-1]
+		flipped := 0
+		for j := range in {
+			if n := bits.OnesCount8(in[j] ^ out[j]); n > 0 {
+				flipped += n
+				where[j] = true
+				if j < 14 {
+					t.Fatalf("byte %d changed", j+1)
+				}
+			}
+		}
+		if flipped != 1 {
+			t.Fatalf("%d bits changed", flipped)
+		}
+	}
+	if len(where) != 50 {
+		t.Errorf("only %d of 50 bytes were ever hit", len(where))
+	}
+	b.run(0, testFrame(14, 1, 0))
+	if c := b.count(0); c[countBitflipped] != 2000 {
+		t.Errorf("bitflipped %d, want 2000: a frame of a header alone has nothing to flip", c[countBitflipped])
+	}
+}
+
+func TestLengthFaultStaysInBounds(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Length: Certain}, 1))
+	shorter, longer := 0, 0
+	for i, n := range []int{14, 60, 1000, 1514} {
+		for range 500 {
+			b.run(0, testFrame(n, 1, uint32(i)))
+			out := b.out[1][len(b.out[1])-1]
+			switch {
+			case len(out) == n || len(out) < 14 || len(out) > 1514:
+				t.Fatalf("%d bytes became %d", n, len(out))
+			case len(out) < n:
+				shorter++
+			default:
+				longer++
+			}
+			same := min(n, len(out))
+			if !bytes.Equal(out[:same], testFrame(n, 1, uint32(i))[:same]) {
+				t.Fatalf("length %d to %d: other bytes changed", n, len(out))
+			}
+		}
+	}
+	if shorter < 800 || longer < 800 {
+		t.Errorf("%d shorter, %d longer", shorter, longer)
+	}
+}
+
+func TestFaultHashRestrictsToSources(t *testing.T) {
+	p := faulty(FaultPolicy{Drop: Certain}, 1)
+	p.FaultHash = new(MACHash).With(mac(1))
+	b := newBench(t, 2, p)
+	b.run(0, testFrame(60, 1, 0), testFrame(60, 2, 0))
+	b.run(1, testFrame(60, 1, 0))
+	if c := b.count(0); c[countFIDropped] != 1 || len(b.out[1]) != 1 || len(b.out[0]) != 1 {
+		t.Errorf("dropped %d, out %d and %d", c[countFIDropped], len(b.out[1]), len(b.out[0]))
+	}
+}
+
+// The chain allocates nothing, whatever is switched on.
+func TestChainAllocatesNothing(t *testing.T) {
+	p := faulty(FaultPolicy{Drop: 1000, Bitflip: 50000, Dup: 30000, Length: 10000}, 3)
+	p.DropHash, p.TapHash, p.FaultHash = new(MACHash).With(mac(9)), new(MACHash).With(mac(1)), new(MACHash).With(mac(1), mac(2))
+	p.Port[0].TapRX, p.Port[1].TapTX = true, true
+	b := newBench(t, 2, p)
+	frame := testFrame(100, 1, 0)
+	n := testing.AllocsPerRun(100, func() {
+		for range 32 {
+			b.kernel[0].Receive(frame)
+		}
+		b.w.round()
+		b.kernel[1].Transmit(64, func([]byte) {})
+		b.kernel[1].Complete(64)
+		b.w.round()
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+}
+
+func BenchmarkChain(b *testing.B) {
+	var policy atomic.Pointer[Policy]
+	policy.Store(&Policy{DropHash: new(MACHash).With(mac(9))})
+	u, err := xsk.NewUMEM(benchFrames, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer u.Close()
+	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, 2)}
+	for i := range uint64(benchFrames) {
+		w.free = append(w.free, i*2048)
+	}
+	var k [2]*xsk.Kernel
+	for i := range w.lanes {
+		s, kernel, err := xsk.Simulate(u, xsk.Options{Fill: 128, Completion: 128, RX: 128, TX: 128})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.lanes[i], k[i] = lane{sock: s, output: 1 - i}, kernel
+	}
+	w.prepare()
+	w.round()
+	frame := testFrame(64, 1, 0)
+	for b.Loop() { // one frame: with the simulated kernel's share
+		for range 64 {
+			k[0].Receive(frame)
+		}
+		w.round()
+		k[1].Transmit(64, func([]byte) {})
+		k[1].Complete(64)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(64*b.N), "ns/frame")
+}

@@ -1,0 +1,107 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ethertap/shm"
+)
+
+// MaxQueues is the largest number of threads.
+const MaxQueues = 8
+
+// maxName is the length of an interface's name (IFNAMSIZ less the final zero).
+const maxName = 15
+
+// AttachMode says where in the kernel XDP runs.
+type AttachMode uint8
+
+// AttachAuto takes native XDP if the driver has it and generic XDP otherwise.
+const (
+	AttachAuto AttachMode = iota
+	AttachSKB             // generic
+	AttachDRV             // native
+)
+
+// CopyMode says how frames get between the driver and us.
+type CopyMode uint8
+
+// CopyAuto takes zero-copy if the driver has it and copies otherwise.
+const (
+	CopyAuto CopyMode = iota
+	CopyForced
+	ZeroCopyForced
+)
+
+// PollMode says what a thread does when no frame comes.
+type PollMode uint8
+
+// PollAdaptive spins a little, then sleeps until a frame comes.
+const (
+	PollAdaptive PollMode = iota
+	PollSpin              // never sleeps: a whole CPU per thread
+	PollSleep             // sleeps at once
+)
+
+// Config is what an Engine is made of. It does not change afterwards.
+type Config struct {
+	Interfaces []string   // one: mirror, two: bridge
+	Queues     int        // threads; 0 = 1, at most MaxQueues
+	Attach     AttachMode //
+	Copy       CopyMode   //
+	CPUs       []int      // thread i is pinned to CPUs[i]; empty = no pinning
+	Poll       PollMode   //
+	Replace    bool       // replace an XDP program of somebody else
+	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
+	// Logf gets one line per event: warnings, what was changed and restored. It
+	// is called from several goroutines and must not call the engine; nil = silence.
+	Logf func(format string, args ...any)
+}
+
+func (c *Config) validate() error {
+	switch len(c.Interfaces) {
+	case 0:
+		return errors.New("no interface named")
+	case 1, 2:
+	default:
+		return fmt.Errorf("%d interfaces named: one is mirrored, two are bridged", len(c.Interfaces))
+	}
+	for i, name := range c.Interfaces {
+		switch {
+		case name == "":
+			return fmt.Errorf("interface %d has an empty name", i)
+		case len(name) > maxName:
+			return fmt.Errorf("interface %q: name longer than %d bytes", name, maxName)
+		case strings.ContainsAny(name, "/ \t\n"):
+			return fmt.Errorf("interface %q: no interface can have this name", name)
+		case slices.Contains(c.Interfaces[:i], name):
+			return fmt.Errorf("interface %s named twice", name)
+		}
+	}
+	if c.Queues < 0 || c.Queues > MaxQueues {
+		return fmt.Errorf("%d queues are not in 1…%d", c.Queues, MaxQueues)
+	}
+	if c.Queues == 0 {
+		c.Queues = 1
+	}
+	if c.Attach > AttachDRV || c.Copy > ZeroCopyForced || c.Poll > PollSleep {
+		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)
+	}
+	if c.Attach == AttachSKB && c.Copy == ZeroCopyForced {
+		return errors.New("generic XDP copies every frame: zero-copy cannot be forced with it")
+	}
+	if len(c.CPUs) > 0 && len(c.CPUs) < c.Queues {
+		return fmt.Errorf("%d threads but only %d CPUs named", c.Queues, len(c.CPUs))
+	}
+	for _, cpu := range c.CPUs {
+		if cpu < 0 || cpu >= 1024 {
+			return fmt.Errorf("no CPU %d", cpu)
+		}
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	return nil
+}

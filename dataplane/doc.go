@@ -1,0 +1,24 @@
+// Package dataplane takes Ethernet frames from one or two interfaces through the
+// chain: it counts, taps, drops, spoils and forwards them, unchanged and in order.
+//
+//	RX ring of interface i, queue q                                receive.go
+//	  │  counted                                                   receive.go
+//	  │  copy to the TAP queue, if RX tap of i and TAP machash     tap.go
+//	  │  output chosen (bridge: the other one; mirror: none)       receive.go
+//	  │  drop machash                                              machash.go
+//	  │  faults of i: drop, length, bitflip, duplicate             fault.go
+//	  ▼
+//	TX ring of interface o, queue q                                transmit.go
+//	  │  copy to the TAP queue, if TX tap of o and TAP machash     tap.go
+//	  ▼
+//	completion: the frame is free again                            transmit.go
+//
+// Thread q (worker.go) serves queue q of all interfaces and owns the memory of
+// their frames; threads share nothing but what they read. What is done to frames
+// is the Policy (policy.go), an immutable value that each thread reads once a
+// batch; how it is done is mechanics (port.go, socket.go, offload.go) and knows
+// no policy. Counters (count.go) belong to a thread and are summed when asked.
+//
+// The package knows nothing of words, prompts, files or processes. It prints
+// nothing: what is worth a line goes through Config.Logf.
+package dataplane

@@ -1,0 +1,108 @@
+package dataplane
+
+import (
+	"math/bits"
+	"math/rand/v2"
+
+	"ethertap/dataplane/xsk"
+)
+
+// Faults done to a frame, as they stand in shm.Record.Fault.
+const (
+	FaultBitflip = 1 << iota
+	FaultDup
+	FaultLength
+)
+
+// protected is the length of what faults leave alone: both addresses and the
+// first Ethertype.
+const protected = 14
+
+// dice are the random numbers of the frames that one thread receives on one
+// interface: own ones for each, so that the same traffic meets the same faults
+// however threads and interfaces take turns.
+type dice struct{ pcg rand.PCG }
+
+// hit says whether something of probability n/Certain happens. What never
+// happens draws nothing.
+func (d *dice) hit(n uint32) bool { return n > 0 && d.below(Certain) < uint64(n) }
+
+// below draws a number in 0…n-1. The bias of the multiplication is n/2⁶⁴.
+func (d *dice) below(n uint64) uint64 {
+	high, _ := bits.Mul64(d.pcg.Uint64(), n)
+	return high
+}
+
+func (w *worker) reseed(seed FaultSeed) {
+	w.seed = seed
+	for i := range w.lanes {
+		w.lanes[i].dice.pcg.Seed(seed.Seed, uint64(w.queue)<<8|uint64(i))
+	}
+}
+
+// spoil takes a frame through the faults of the interface it was received on
+// and schedules what is left of it: w.sending has out frames before, and the
+// number after is returned.
+func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) int {
+	l, t := &w.lanes[in], &w.tally[in]
+	if l.dice.hit(f.Drop) {
+		t[countFIDropped]++
+		w.retired = append(w.retired, w.umem.Frame(d.Addr))
+		return out
+	}
+	m := mark{id: id}
+	if l.dice.hit(f.Length) && w.stretch(l, &d) {
+		t[countLength]++
+		m.fault |= FaultLength
+	}
+	if l.dice.hit(f.Bitflip) && d.Len > protected {
+		w.flushTap() // the copy of reception shows the frame as received
+		bit := l.dice.below(uint64(d.Len-protected) * 8)
+		w.umem.Bytes(d)[protected+bit/8] ^= 1 << (bit % 8)
+		t[countBitflipped]++
+		m.fault |= FaultBitflip
+	}
+	duplicate := l.dice.hit(f.Dup) && len(w.free) > 0
+	if duplicate {
+		m.fault |= FaultDup
+	}
+	w.sending[out], w.sent[out] = d, m
+	out++
+	if duplicate {
+		copied := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: d.Len}
+		w.free = w.free[:len(w.free)-1]
+		copy(w.umem.Bytes(copied), w.umem.Bytes(d))
+		w.sending[out], w.sent[out] = copied, m
+		out++
+		t[countDuplicated]++
+	}
+	return out
+}
+
+// stretch gives a frame another length, at least protected and at most the
+// lane's limit, with random bytes at the end of a longer one. It draws which way,
+// and goes the other way when there is none.
+func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
+	shorter := l.dice.below(2) == 0
+	room := min(l.limit, uint32(w.umem.FrameSize())-uint32(d.Addr-w.umem.Frame(d.Addr)))
+	canShrink, canGrow := d.Len > protected, d.Len < room
+	switch {
+	case canShrink && (shorter || !canGrow):
+		d.Len = protected + uint32(l.dice.below(uint64(d.Len-protected)))
+	case canGrow:
+		old := d.Len
+		d.Len += 1 + uint32(l.dice.below(uint64(room-old)))
+		// The bytes behind a frame belong to its chunk, so the tap's copy does not see them.
+		for tail := w.umem.Bytes(*d)[old:]; len(tail) > 0; {
+			r := l.dice.pcg.Uint64()
+			for range min(8, len(tail)) {
+				tail[0] = byte(r)
+				r >>= 8
+				tail = tail[1:]
+			}
+		}
+	default:
+		return false
+	}
+	return true
+}

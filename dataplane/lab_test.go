@@ -1,0 +1,230 @@
+package dataplane_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ethertap/dataplane"
+	"ethertap/shm"
+	"ethertap/tests/netlab"
+)
+
+// device is an engine under test, in the middle of the lab.
+type device struct {
+	*dataplane.Engine
+	t   *testing.T
+	lab *netlab.Bridge
+	mu  sync.Mutex
+	log []string
+}
+
+// newDevice makes an engine that logs into the test. It starts and stops on a
+// thread inside the lab's middle namespace: that is where its sockets are made,
+// and its own threads only use them.
+func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
+	t.Helper()
+	d := &device{t: t, lab: lab}
+	if c.Interfaces == nil {
+		c.Interfaces = []string{netlab.D0, netlab.D1}
+	}
+	c.Logf = func(format string, args ...any) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.log = append(d.log, fmt.Sprintf(format, args...))
+	}
+	var err error
+	if d.Engine, err = dataplane.New(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if t.Failed() {
+			for _, line := range d.lines() {
+				t.Log(line)
+			}
+		}
+	})
+	return d
+}
+
+func (d *device) start() error { return d.lab.Dut.Do(d.Start) }
+func (d *device) stop() error  { return d.lab.Dut.Do(d.Stop) }
+
+func (d *device) mustStart() {
+	d.t.Helper()
+	if err := d.start(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) mustStop() {
+	d.t.Helper()
+	if err := d.stop(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) lines() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.log...)
+}
+
+func (d *device) said(text string) int {
+	n := 0
+	for _, line := range d.lines() {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *device) policy(fn func(*dataplane.Policy)) {
+	d.t.Helper()
+	if err := d.Update(func(p *dataplane.Policy) error { fn(p); return nil }); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) stats(port int) dataplane.PortStats {
+	d.t.Helper()
+	s, err := d.Stats(port)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return s
+}
+
+// await waits until the condition holds. The time-out only bounds a failure.
+func (d *device) await(what string, ok func() bool) {
+	d.t.Helper()
+	await(d.t, what, ok)
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// checkBooks demands that both sides' accounts close, at this very moment, and
+// that no frame of memory is lost.
+func (d *device) checkBooks() {
+	d.t.Helper()
+	one := len(d.Ports()) == 1
+	for i := range d.Ports() {
+		a := d.stats(i)
+		if one {
+			if a.RX != a.Drop+a.Mirrored {
+				d.t.Errorf("mirror: rx %d, drop %d + mirrored %d", a.RX, a.Drop, a.Mirrored)
+			}
+		} else {
+			b := d.stats(1 - i)
+			// The two readings are of two moments unless nothing moves.
+			if sum := b.TX - a.DuplicatedByFI + a.Drop + a.NoIf + a.Err + a.DroppedByFI + a.Held; a.RX != sum {
+				d.t.Errorf("interface %d: rx %d but the rest is %d: %+v, other side's tx %d", i, a.RX, sum, a, b.TX)
+			}
+		}
+		if a.TapQualified != a.TapStored+a.TapRefused {
+			d.t.Errorf("interface %d: qualified %d, stored %d + refused %d", i, a.TapQualified, a.TapStored, a.TapRefused)
+		}
+	}
+	d.checkFrames()
+}
+
+func (d *device) checkFrames() {
+	d.t.Helper()
+	if f, err := d.Frames(); err != nil {
+		d.t.Error(err)
+	} else if f.Total == 0 || f.Lost() != 0 {
+		d.t.Errorf("frames of memory: %+v, %d lost", f, f.Lost())
+	}
+}
+
+// pass sends frames from one end and demands that the other end gets them, all,
+// in order and byte for byte. send and receive are the ends' links.
+func pass(t *testing.T, from *netlab.Namespace, send string, to *netlab.Namespace, receive string, frames [][]byte) {
+	t.Helper()
+	r := to.NewReceiver(receive)
+	defer r.Close()
+	s := from.NewSender(send, true)
+	defer s.Close()
+	var got [][]byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got, err = r.Collect(len(frames), 20*time.Second)
+	}()
+	// In portions that fit in every ring on the way, so that none is lost.
+	for rest := frames; len(rest) > 0; {
+		n := min(100, len(rest))
+		if err := s.Send(rest[:n]...); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+		time.Sleep(2 * time.Millisecond)
+	}
+	<-done
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, got, frames)
+}
+
+func compare(t *testing.T, got, want [][]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d frames came, %d were sent", len(got), len(want))
+	}
+	for i := range min(len(got), len(want)) {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Fatalf("frame %d: got  %d bytes %x\nsent %d bytes %x", i, len(got[i]), got[i], len(want[i]), want[i])
+		}
+	}
+}
+
+// newQueue makes a TAP queue of its own, which goes with the test.
+func newQueue(t *testing.T, slots int) *shm.Queue {
+	t.Helper()
+	name := fmt.Sprintf("et-dataplane-%d-%d", os.Getpid(), time.Now().UnixNano())
+	q, err := shm.Open(name, shm.Options{Slots: slots, Role: shm.RoleEthertap, Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := shm.Delete(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+// drainQueue takes all packets that wait.
+func drainQueue(t *testing.T, c *shm.Consumer) (records []shm.Record) {
+	t.Helper()
+	for {
+		r, ok, err := c.Get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return records
+		}
+		records = append(records, r)
+	}
+}

@@ -1,0 +1,89 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// falsifying are the features that show XDP other frames than were on the wire
+// (stripped tags, several frames as one), or send others than were given.
+// Software GRO is not among them: it works behind XDP.
+var falsifying = []string{
+	"rx-lro", "rx-gro-hw",
+	"rx-vlan-hw-parse", "tx-vlan-hw-insert", "rx-vlan-stag-hw-parse", "tx-vlan-stag-hw-insert",
+	"tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-sctp", "tx-checksum-fcoe-crc",
+	"tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation",
+	"tx-tcp-accecn-segmentation", "tx-generic-segmentation", "tx-udp-segmentation", "tx-sctp-segmentation", "tx-gso-list",
+}
+
+// offloadsOff switches off what falsifies frames on the port's interface and
+// returns what puts it back.
+func (p *port) offloadsOff(tool *ethtool, logf func(string, ...any)) (restore func() error, err error) {
+	active, changeable, err := tool.features(p.index)
+	if err != nil {
+		// A device without features, or a kernel without the protocol, falsifies nothing that could be helped.
+		logf("port %s: offloads are unknown, none changed: %v", p.name, err)
+		return nil, nil
+	}
+	var names, stuck []string
+	for _, f := range falsifying {
+		switch {
+		case active[f] && changeable[f]:
+			names = append(names, f)
+		case active[f] && strings.HasPrefix(f, "rx-"):
+			stuck = append(stuck, f)
+		}
+	}
+	if len(stuck) > 0 {
+		logf("port %s: %s cannot be switched off: frames may arrive changed", p.name, strings.Join(stuck, " "))
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	if err := tool.setFeatures(p.index, names, false); err != nil {
+		return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
+	}
+	logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
+	return func() error {
+		if err := tool.setFeatures(p.index, names, true); errors.Is(err, unix.ENODEV) {
+			return nil // the interface is gone, and its settings with it
+		} else if err != nil {
+			return fmt.Errorf("port %s: restore %s: %w", p.name, strings.Join(names, " "), err)
+		}
+		logf("port %s: restored: %s", p.name, strings.Join(names, " "))
+		return nil
+	}, nil
+}
+
+// warnPeer speaks of the other end of a veth. What it offloads reaches us
+// unfinished: checksums not computed, tags beside the frame, many frames as one.
+// It is not our interface, so the command that mends it is all that is given.
+func (p *port) warnPeer(tool *ethtool, link netlink.Link, logf func(string, ...any)) {
+	if link.Type() != "veth" || link.Attrs().ParentIndex == 0 {
+		return
+	}
+	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
+	if link.Attrs().NetNsID >= 0 {
+		logf("port %s: the other end of this veth is in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken: there, ethtool -K <interface with index %d> %s",
+			p.name, link.Attrs().ParentIndex, off)
+		return
+	}
+	peer, err := netlink.LinkByIndex(link.Attrs().ParentIndex)
+	if err != nil {
+		return
+	}
+	active, _, err := tool.features(peer.Attrs().Index)
+	if err != nil {
+		return
+	}
+	for _, f := range falsifying {
+		if active[f] && strings.HasPrefix(f, "tx-") {
+			logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: ethtool -K %s %s", p.name, f, peer.Attrs().Name, off)
+			return
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package dataplane
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestUpdatePublishesACopyOrNothing(t *testing.T) {
+	e, err := New(Config{Interfaces: []string{"a", "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := e.Policy()
+	if err := e.Update(func(p *Policy) error { p.Port[0].TapRX = true; p.TapHash = p.TapHash.With(mac(1)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if before.Port[0].TapRX || before.TapHash.Len() != 0 || !e.Policy().Port[0].TapRX || !e.Policy().TapHash.Has(mac(1)) {
+		t.Error("a policy once read has changed, or the new one is not in force")
+	}
+	broken := errors.New("broken")
+	if err := e.Update(func(p *Policy) error { p.Port[0].TapRX = false; return broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	if err := e.Update(func(p *Policy) error { p.Port[1].Fault.Dup = Certain + 1; return nil }); err == nil {
+		t.Error("a probability above one was accepted")
+	}
+	if got := e.Policy(); !got.Port[0].TapRX || got.Port[1].Fault.Dup != 0 {
+		t.Errorf("a refused update left traces: %+v", got)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		c    Config
+	}{
+		{"no interface", Config{}},
+		{"3 interfaces", Config{Interfaces: []string{"a", "b", "c"}}},
+		{"empty name", Config{Interfaces: []string{""}}},
+		{"longer than 15", Config{Interfaces: []string{"abcdefghijklmnop"}}},
+		{"named twice", Config{Interfaces: []string{"a", "a"}}},
+		{"no interface can have", Config{Interfaces: []string{"../lo"}}},
+		{"queues", Config{Interfaces: []string{"a"}, Queues: 9}},
+		{"queues", Config{Interfaces: []string{"a"}, Queues: -1}},
+		{"CPUs", Config{Interfaces: []string{"a"}, Queues: 2, CPUs: []int{0}}},
+		{"no CPU", Config{Interfaces: []string{"a"}, CPUs: []int{-1}}},
+		{"zero-copy", Config{Interfaces: []string{"a"}, Attach: AttachSKB, Copy: ZeroCopyForced}},
+		{"out of range", Config{Interfaces: []string{"a"}, Poll: 9}},
+	} {
+		if _, err := New(c.c); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want %q", c.c, err, c.want)
+		}
+	}
+}
+
+func TestPortsHaveNumbersBeforeStart(t *testing.T) {
+	e, err := New(Config{Interfaces: []string{"left", "right"}, Queues: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := e.Ports()
+	if len(ports) != 2 || ports[1].Index != 1 || ports[1].Name != "right" || ports[1].Mode != "-" || ports[1].Queues != 2 {
+		t.Errorf("%+v", ports)
+	}
+	if e.Running() {
+		t.Error("runs before it was started")
+	}
+	if _, err := e.Stats(2); err == nil {
+		t.Error("statistics of an interface that is none")
+	}
+	if _, err := e.QueueStats(0, 2); err == nil {
+		t.Error("statistics of a queue that is none")
+	}
+	if err := e.Stop(); err != nil {
+		t.Errorf("stop of what does not run: %v", err)
+	}
+}
+
+func TestResetKeepsTheAccountsClosed(t *testing.T) {
+	base := &tally{countRX: 10, countTX: 3, countHeld: 2}
+	now := tally{countRX: 15, countTX: 9, countHeld: 4}
+	if got := now.since(base); got[countRX] != 7 || got[countTX] != 6 || got[countHeld] != 4 {
+		t.Errorf("rx %d, tx %d, held %d", got[countRX], got[countTX], got[countHeld])
+	}
+}

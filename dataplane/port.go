@@ -1,0 +1,176 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/asavie/xdp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/xsk"
+)
+
+// header is what a frame may have before its payload: Ethernet and four tags.
+const header = 14 + 4*4
+
+// port is an interface, numbered since New and known since Start. Engine.mu
+// guards it, but for gone.
+type port struct {
+	number  int
+	name    string
+	index   int
+	driver  string
+	mtu     int
+	mac     MAC
+	generic bool // XDP in generic mode
+	mode    string
+	program *xdp.Program
+	gone    atomic.Bool // has disappeared while running; set by the first thread that finds out
+}
+
+// notAttached is the mode of a port whose engine does not run.
+const notAttached = "-"
+
+// inspect looks the interface up and refuses what cannot be served. It changes
+// nothing.
+func (p *port) inspect(c *Config, tool *ethtool) error {
+	l, err := netlink.LinkByName(p.name)
+	if err != nil {
+		if errors.As(err, new(netlink.LinkNotFoundError)) {
+			return fmt.Errorf("port %s: no such interface", p.name)
+		}
+		return fmt.Errorf("port %s: %w", p.name, err)
+	}
+	a := l.Attrs()
+	switch {
+	case a.Flags&net.FlagLoopback != 0:
+		return fmt.Errorf("port %s: a loopback interface has no other side", p.name)
+	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
+		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
+	case a.Xdp != nil && a.Xdp.Attached && !c.Replace:
+		return fmt.Errorf("port %s: an XDP program of somebody else (id %d) is attached; detach or replace it first", p.name, a.Xdp.ProgId)
+	case a.MTU > maxMTU:
+		return fmt.Errorf("port %s: MTU %d does not fit in a frame of user memory, which holds %d: ip link set %s mtu %d",
+			p.name, a.MTU, maxMTU, p.name, maxMTU)
+	}
+	p.index, p.mtu, p.mac = a.Index, a.MTU, MAC(a.HardwareAddr)
+	p.driver = driver(p.name)
+	if err := p.checkQueues(c.Queues, tool); err != nil {
+		return err
+	}
+	if a.Flags&net.FlagUp == 0 {
+		c.Logf("port %s: the link is down: ip link set %s up", p.name, p.name)
+	} else if a.OperState == netlink.OperDown || a.OperState == netlink.OperLowerLayerDown {
+		c.Logf("port %s: the link has no carrier", p.name)
+	}
+	p.warnAddresses(l, c.Logf)
+	p.warnPeer(tool, l, c.Logf)
+	return nil
+}
+
+// maxMTU is what the larger chunk holds.
+const maxMTU = 4096 - xsk.Headroom - header
+
+// frameSize is the chunk that holds frames of an MTU.
+func frameSize(mtu int) int {
+	if mtu <= 2048-xsk.Headroom-header {
+		return 2048
+	}
+	return 4096
+}
+
+// driver returns the name of the interface's driver, or "-".
+func driver(name string) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "-"
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, name)
+	if err != nil {
+		return "-"
+	}
+	if s := unix.ByteSliceToString(info.Driver[:]); s != "" {
+		return s
+	}
+	return "-"
+}
+
+// checkQueues demands as many queues as there are threads: frames of a queue
+// without a thread would go past the bridge, and a thread without a queue has
+// nothing to bind to.
+func (p *port) checkQueues(threads int, tool *ethtool) error {
+	c, err := tool.channels(p.index)
+	if err != nil {
+		// Devices that cannot tell have the queues that sysfs lists, or one.
+		c = channels{rx: sysfsQueues(p.name, "rx"), tx: sysfsQueues(p.name, "tx")}
+	}
+	rx, tx := c.rx+c.combined, c.tx+c.combined
+	mend := fmt.Sprintf("ethtool -L %s rx %d tx %d", p.name, threads, threads)
+	if c.combined > 0 {
+		mend = fmt.Sprintf("ethtool -L %s combined %d", p.name, threads)
+	}
+	switch {
+	case rx > threads:
+		return fmt.Errorf("port %s: %d receive queues but %d to be served: the rest of the traffic would be lost: %s", p.name, rx, threads, mend)
+	case rx < threads:
+		return fmt.Errorf("port %s: only %d receive queues for %d threads: %s", p.name, rx, threads, mend)
+	case tx < threads:
+		return fmt.Errorf("port %s: only %d transmit queues for %d threads: %s", p.name, tx, threads, mend)
+	}
+	return nil
+}
+
+func sysfsQueues(name, direction string) int {
+	entries, err := os.ReadDir(filepath.Join("/sys/class/net", name, "queues"))
+	n := 0
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), direction+"-") {
+			n++
+		}
+	}
+	if err != nil || n == 0 {
+		return 1
+	}
+	return n
+}
+
+// warnAddresses speaks of IP addresses: what is sent to them goes over the
+// bridge and does not reach this host.
+func (p *port) warnAddresses(l netlink.Link, logf func(string, ...any)) {
+	addresses, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return
+	}
+	for _, a := range addresses {
+		if !a.IP.IsLinkLocalUnicast() {
+			logf("port %s: has the IP address %s: this host will not be reached by it while frames are bridged", p.name, a.IPNet)
+		}
+	}
+}
+
+// promiscuous makes the interface receive all frames, as long as the returned
+// function is not called and the process lives: a packet socket's membership
+// ends with the socket.
+func (p *port) promiscuous() (end func() error, err error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: packet socket: %w", p.name, err)
+	}
+	mreq := unix.PacketMreq{Ifindex: int32(p.index), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
+		return nil, errors.Join(fmt.Errorf("port %s: promiscuous mode: %w", p.name, err), unix.Close(fd))
+	}
+	return func() error {
+		if err := unix.Close(fd); err != nil {
+			return fmt.Errorf("port %s: leave promiscuous mode: %w", p.name, err)
+		}
+		return nil
+	}, nil
+}

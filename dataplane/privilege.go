@@ -1,0 +1,37 @@
+package dataplane
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkPrivileges says in one line which capabilities are missing. memory is how
+// many bytes the kernel will be asked to lock.
+func checkPrivileges(memory uint64) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	var missing []string
+	if !has(unix.CAP_NET_ADMIN) {
+		missing = append(missing, "CAP_NET_ADMIN")
+	}
+	if !has(unix.CAP_NET_RAW) {
+		missing = append(missing, "CAP_NET_RAW")
+	}
+	if !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
+		missing = append(missing, "CAP_BPF")
+	}
+	var limit unix.Rlimit
+	if !has(unix.CAP_IPC_LOCK) && unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) == nil && limit.Cur < memory {
+		missing = append(missing, fmt.Sprintf("CAP_IPC_LOCK (or a limit of locked memory of %d KiB)", memory>>10))
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("privileges: missing %s", strings.Join(missing, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package dataplane
+
+import (
+	"time"
+
+	"ethertap/shm"
+)
+
+// receive takes one batch from an interface through the chain and returns how
+// many frames it had.
+func (w *worker) receive(in int, policy *Policy) int {
+	l := &w.lanes[in]
+	n := l.sock.RX.Get(w.descs[:])
+	if n == 0 {
+		return 0
+	}
+	l.filled -= n
+	t := &w.tally[in]
+	t[countRX] += uint64(n)
+	w.now = time.Now().UnixNano()
+	port := &policy.Port[in]
+	faults := port.Fault.Enabled && l.output != mirror
+	if faults && w.seed != policy.FaultSeed {
+		w.reseed(policy.FaultSeed)
+	}
+	out := 0 // frames in w.sending
+	for i := range w.descs[:n] {
+		d := w.descs[i]
+		d.Options = 0
+		frame := w.umem.Bytes(d)
+		id := w.frameID
+		w.frameID++
+		if port.TapRX && policy.taps(frame) {
+			w.tap(in, in, shm.RX, mark{id: id}, frame)
+		}
+		switch {
+		case l.output != mirror && w.lanes[l.output].gone:
+			t[countNoIf]++
+		case policy.DropHash != nil && policy.DropHash.Has(source(frame)):
+			t[countDrop]++
+		case l.output == mirror:
+			t[countMirrored]++
+		case faults && (policy.FaultHash == nil || policy.FaultHash.Has(source(frame))):
+			out = w.spoil(in, &port.Fault, d, id, out)
+			continue
+		default:
+			w.sending[out], w.sent[out] = d, mark{id: id}
+			out++
+			continue
+		}
+		w.retired = append(w.retired, w.umem.Frame(d.Addr))
+	}
+	if out > 0 {
+		w.transmit(l.output, policy, out)
+	}
+	w.flushTap()
+	// Only now may chunks be used again: the tap has copied what it wanted.
+	w.free = append(w.free, w.retired...)
+	w.retired = w.retired[:0]
+	return n
+}

@@ -1,0 +1,199 @@
+package dataplane
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/xsk"
+)
+
+// PortInfo is what is known of an interface. Before the first Start that is its
+// number and its name.
+type PortInfo struct {
+	Index  int
+	Name   string
+	Driver string // "-" if unknown
+	Queues int
+	Mode   string // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
+	MTU    int
+	MAC    MAC
+	Gone   bool // the interface has disappeared since Start
+}
+
+// Ports tells about the interfaces, by number.
+func (e *Engine) Ports() []PortInfo {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]PortInfo, len(e.ports))
+	for i, p := range e.ports {
+		list[i] = PortInfo{Index: i, Name: p.name, Driver: p.driver, Queues: e.config.Queues, Mode: p.mode, MTU: p.mtu, MAC: p.mac, Gone: p.gone.Load()}
+	}
+	return list
+}
+
+// Count is a counter with a name.
+type Count struct {
+	Name string
+	N    uint64
+}
+
+// PortStats are the counters of an interface, in frames. In a bridge, with o the
+// other side of i, at every moment between two batches,
+//
+//	RX(i) = TX(o) − DuplicatedByFI(i) + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
+//
+// and of a mirrored interface RX = Drop + Mirrored. All but TX, TapTX's share of
+// the tap counters and CallErrors belong to the interface of reception.
+type PortStats struct {
+	RX       uint64 // taken from the RX ring
+	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
+	Drop     uint64 // by the drop machash
+	NoIf     uint64 // the output interface does not exist (any more)
+	Err      uint64 // could not be sent; the sum of ErrReasons
+	Mirrored uint64 // received and not to be sent
+	Lost     uint64 // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
+	Held     uint64 // now waiting in the TX ring for the kernel, because the link is down or busy
+
+	DroppedByFI, BitflippedByFI, DuplicatedByFI, LengthByFI uint64
+
+	TapQualified uint64 // frames, each direction by itself; TapStored + TapRefused
+	TapStored    uint64 // in the TAP queue
+	TapRefused   uint64 // the TAP queue was full, or there is none
+
+	ErrReasons []Count // why frames could not be sent
+	CallErrors []Count // system calls on this interface that failed, by errno
+}
+
+// QueueStats are the counters of one thread for an interface, and the kernel's.
+type QueueStats struct {
+	PortStats
+	Kernel unix.XDPStatistics
+}
+
+// Stats returns the counters of an interface, summed over the threads.
+func (e *Engine) Stats(port int) (PortStats, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if port < 0 || port >= len(e.ports) {
+		return PortStats{}, fmt.Errorf("no interface %d", port)
+	}
+	var sum tally
+	var lost uint64
+	for q := range e.counts {
+		t, k := e.queue(port, q)
+		sum.add(&t)
+		lost += lostIn(k)
+	}
+	return sum.stats(lost), nil
+}
+
+// QueueStats returns the counters of one queue of an interface.
+func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if port < 0 || port >= len(e.ports) {
+		return QueueStats{}, fmt.Errorf("no interface %d", port)
+	}
+	if queue < 0 || queue >= len(e.counts) {
+		return QueueStats{}, fmt.Errorf("no queue %d", queue)
+	}
+	t, k := e.queue(port, queue)
+	return QueueStats{t.stats(lostIn(k)), k}, nil
+}
+
+// queue returns what was counted since the last reset. The caller holds mu.
+func (e *Engine) queue(port, queue int) (tally, unix.XDPStatistics) {
+	k := &e.kernel[queue][port]
+	var s *xsk.Socket
+	if e.workers != nil {
+		s = e.workers[queue].lanes[port].sock
+	}
+	t := e.counts[queue].read()[port]
+	return t.since(&e.base[queue][port]), minus(k.total(s), k.base)
+}
+
+// ResetStats sets all counters to zero. Frames held at that moment count as
+// received after it.
+func (e *Engine) ResetStats() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for q := range e.counts {
+		e.base[q] = e.counts[q].read()
+		for p := range e.ports {
+			var s *xsk.Socket
+			if e.workers != nil {
+				s = e.workers[q].lanes[p].sock
+			}
+			e.kernel[q][p].base = e.kernel[q][p].total(s)
+		}
+	}
+}
+
+func (t *tally) stats(lost uint64) PortStats {
+	s := PortStats{
+		RX: t[countRX], TX: t[countTX], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored],
+		Lost: lost, Held: t[countHeld],
+		DroppedByFI: t[countFIDropped], BitflippedByFI: t[countBitflipped],
+		DuplicatedByFI: t[countDuplicated], LengthByFI: t[countLength],
+		TapQualified: t[countTapQualified], TapStored: t[countTapStored], TapRefused: t[countTapRefused],
+	}
+	for r := range Reason(Reasons) {
+		if n := t[countErr+int(r)]; n > 0 {
+			s.Err += n
+			s.ErrReasons = append(s.ErrReasons, Count{r.String(), n})
+		}
+		if n := t[countCall+int(r)]; n > 0 {
+			s.CallErrors = append(s.CallErrors, Count{r.String(), n})
+		}
+	}
+	return s
+}
+
+// kernelCount sums the kernel's statistics over the sockets that served one
+// queue of an interface one after the other.
+type kernelCount struct {
+	past unix.XDPStatistics // of closed sockets
+	base unix.XDPStatistics // at the last reset
+}
+
+// total adds the statistics of the socket that is open now, if any. A socket
+// whose interface has gone may refuse to tell; then the past is all there is.
+func (k *kernelCount) total(s *xsk.Socket) unix.XDPStatistics {
+	if s == nil {
+		return k.past
+	}
+	now, err := s.Statistics()
+	if err != nil {
+		return k.past
+	}
+	return plus(k.past, now)
+}
+
+func (k *kernelCount) close(s *xsk.Socket) { k.past = k.total(s) }
+
+// lostIn counts frames that the kernel dropped before they reached us. A frame
+// that found no chunk in the fill ring is in rx_dropped as well when copying.
+func lostIn(k unix.XDPStatistics) uint64 { return k.Rx_dropped + k.Rx_ring_full }
+
+func plus(a, b unix.XDPStatistics) unix.XDPStatistics {
+	return unix.XDPStatistics{
+		Rx_dropped:               a.Rx_dropped + b.Rx_dropped,
+		Rx_invalid_descs:         a.Rx_invalid_descs + b.Rx_invalid_descs,
+		Tx_invalid_descs:         a.Tx_invalid_descs + b.Tx_invalid_descs,
+		Rx_ring_full:             a.Rx_ring_full + b.Rx_ring_full,
+		Rx_fill_ring_empty_descs: a.Rx_fill_ring_empty_descs + b.Rx_fill_ring_empty_descs,
+		Tx_ring_empty_descs:      a.Tx_ring_empty_descs + b.Tx_ring_empty_descs,
+	}
+}
+
+func minus(a, b unix.XDPStatistics) unix.XDPStatistics {
+	return unix.XDPStatistics{
+		Rx_dropped:               a.Rx_dropped - b.Rx_dropped,
+		Rx_invalid_descs:         a.Rx_invalid_descs - b.Rx_invalid_descs,
+		Tx_invalid_descs:         a.Tx_invalid_descs - b.Tx_invalid_descs,
+		Rx_ring_full:             a.Rx_ring_full - b.Rx_ring_full,
+		Rx_fill_ring_empty_descs: a.Rx_fill_ring_empty_descs - b.Rx_fill_ring_empty_descs,
+		Tx_ring_empty_descs:      a.Tx_ring_empty_descs - b.Tx_ring_empty_descs,
+	}
+}

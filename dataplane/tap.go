@@ -1,0 +1,43 @@
+package dataplane
+
+import "ethertap/shm"
+
+// tap notes a frame for the TAP queue: its bytes stay in the UMEM until flushTap,
+// so nothing may change or reuse them before. The frame counts for interface
+// owner; from is the interface that it names.
+func (w *worker) tap(owner, from int, dir shm.Direction, m mark, frame []byte) {
+	w.tally[owner][countTapQualified]++
+	if w.tapper == nil {
+		w.tally[owner][countTapRefused]++
+		return
+	}
+	w.records = append(w.records, shm.Record{
+		Timestamp: w.now,
+		OrigLen:   uint32(len(frame)),
+		Interface: uint16(from),
+		Queue:     uint16(w.queue),
+		Direction: dir,
+		Fault:     m.fault,
+		PacketID:  m.id,
+		Data:      frame,
+	})
+	w.owners = append(w.owners, uint8(owner))
+}
+
+// flushTap puts what was noted into the TAP queue, in one call. The queue takes
+// records in order until it is full, so those refused are the last ones.
+func (w *worker) flushTap() {
+	if len(w.records) == 0 {
+		return
+	}
+	stored := w.tapper.Put(w.records)
+	for i, owner := range w.owners {
+		if i < stored {
+			w.tally[owner][countTapStored]++
+		} else {
+			w.tally[owner][countTapRefused]++
+		}
+	}
+	w.records = w.records[:0]
+	w.owners = w.owners[:0]
+}

@@ -1,0 +1,149 @@
+package dataplane
+
+import (
+	"golang.org/x/sys/unix"
+
+	"ethertap/shm"
+)
+
+// patience is how often in a row the kernel is asked to go on with a TX ring
+// though it made no progress. A veth whose peer is busy needs a few.
+const patience = 16
+
+// transmit schedules the first n frames of w.sending on an interface, sends
+// them, and taps those that found room. What finds none is counted and freed.
+//
+// A frame counts as tx when the kernel has taken it from the TX ring without
+// reporting it dropped; before that it is held. When a link is down the kernel
+// takes nothing: at most one batch then waits in the ring, sent first when the
+// link is back; what comes after it is not let in but counted as err.
+func (w *worker) transmit(out int, policy *Policy, n int) {
+	l := &w.lanes[out]
+	if l.blocked != 0 {
+		w.kick(out)
+	}
+	queued := 0
+	for stalls := 0; l.blocked == 0 && queued < n; {
+		m := l.sock.TX.Put(w.sending[queued:n])
+		queued += m
+		l.put += uint32(m)
+		l.outside += m
+		if queued == n {
+			break
+		}
+		before := l.taken
+		w.kick(out)
+		if w.complete(out) == 0 && l.taken == before {
+			if stalls++; stalls > patience {
+				break
+			}
+		}
+	}
+	if l.blocked == 0 {
+		w.kick(out)
+	}
+	if policy.Port[out].TapTX {
+		for i := range queued {
+			if frame := w.umem.Bytes(w.sending[i]); policy.taps(frame) {
+				w.tap(out, out, shm.TX, w.sent[i], frame)
+			}
+		}
+	}
+	if queued < n {
+		reason := ReasonFull
+		if l.blocked != 0 {
+			reason = reasonOf(l.blocked)
+		}
+		w.tally[w.lanes[out].output][countErr+int(reason)] += uint64(n - queued)
+		for _, d := range w.sending[queued:n] {
+			w.retired = append(w.retired, w.umem.Frame(d.Addr))
+		}
+	}
+}
+
+// kick makes the kernel transmit what waits in a TX ring, and accounts for it.
+// No error is fatal; each is counted by its name.
+func (w *worker) kick(out int) {
+	l := &w.lanes[out]
+	t := &w.tally[out]
+	for stalls := 0; l.put != l.taken && !l.gone; {
+		if l.sock.ZeroCopy() && !l.sock.TX.NeedWakeup() {
+			w.account(out, 0)
+			l.blocked = 0
+			return
+		}
+		errno := l.sock.Kick()
+		taken := w.account(out, errno)
+		switch {
+		case taken > 0:
+			// EAGAIN here says only that the budget of one call is used up.
+			if errno != 0 && errno != unix.EAGAIN {
+				t[countCall+int(reasonOf(errno))]++
+			}
+			l.blocked = 0
+			stalls = 0
+			if errno == 0 {
+				return
+			}
+		case errno == 0:
+			l.blocked = 0
+			return
+		case errno == unix.EAGAIN || errno == unix.EBUSY:
+			w.complete(out) // a full completion ring is one of the causes
+			if stalls++; stalls > patience {
+				t[countCall+int(reasonOf(errno))]++
+				return
+			}
+		default:
+			t[countCall+int(reasonOf(errno))]++
+			l.blocked = errno
+			if errno == unix.ENXIO {
+				w.checkGone(out)
+			}
+			return
+		}
+	}
+}
+
+// account counts what the kernel has taken from a TX ring since the last time
+// and returns how many. When a copying socket's call gives EBUSY, the device
+// has dropped the last frame taken.
+func (w *worker) account(out int, errno unix.Errno) uint32 {
+	l := &w.lanes[out]
+	taken := l.sock.TX.Taken()
+	n := taken - l.taken
+	l.taken = taken
+	w.tally[out][countTX] += uint64(n)
+	if errno == unix.EBUSY && n > 0 && !l.sock.ZeroCopy() {
+		w.tally[out][countTX]--
+		w.tally[l.output][countErr+int(ReasonEBUSY)]++
+	}
+	return n
+}
+
+// complete takes back transmitted chunks and returns how many.
+func (w *worker) complete(out int) int {
+	l := &w.lanes[out]
+	total := 0
+	for {
+		n := l.sock.Completion.Get(w.back[:])
+		for _, addr := range w.back[:n] {
+			w.free = append(w.free, w.umem.Frame(addr))
+		}
+		total += n
+		if n < len(w.back) {
+			l.outside -= total
+			return total
+		}
+	}
+}
+
+// abandon counts the frames that wait in a TX ring as not sent: nobody will take
+// them any more. Their chunks stay there until the socket is closed.
+func (w *worker) abandon(out int, reason Reason) {
+	l := &w.lanes[out]
+	if n := l.put - l.taken; n > 0 {
+		w.tally[l.output][countErr+int(reason)] += uint64(n)
+		l.taken = l.put
+	}
+}

@@ -1,0 +1,291 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
+
+const (
+	// batchSize is how many frames are taken from an RX ring at once. On veth
+	// 32…256 are alike; smaller ones leave a burst less time to fill the rings.
+	batchSize = 64
+	// spins is how many empty rounds the adaptive mode makes before it sleeps:
+	// some 50 µs, less than falling asleep and being woken costs at the rates
+	// where it would happen often.
+	spins = 1000
+	// napTime bounds a sleep, so that an interface that vanished is found.
+	napTime = 250 * time.Millisecond
+	// retryTime bounds a sleep while frames wait in a TX ring.
+	retryTime = time.Millisecond
+	// drainTime is how long a stop waits for frames on their way out.
+	drainTime = 100 * time.Millisecond
+)
+
+// worker is the thread of one queue of all interfaces. Everything in it belongs
+// to that thread unless said otherwise.
+type worker struct {
+	queue   int
+	poll    PollMode
+	cpu     int // -1: not pinned
+	policy  *atomic.Pointer[Policy]
+	counts  *counters     // written here, read by anybody
+	stop    atomic.Bool   // set by Engine.Stop
+	ask     atomic.Bool   // set by Engine.Frames, cleared here when answered
+	answer  chan Frames   // the answer; capacity 1
+	done    chan Frames   // the last one, when the thread ends; capacity 1
+	wakeFD  int           // eventfd that ends a sleep
+	vanish  func(int)     // says that an interface has disappeared
+	tapper  *shm.Producer // nil: nowhere to tap to
+	umem    *xsk.UMEM
+	lanes   []lane
+	tally   [2]tally
+	free    []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
+	retired []uint64 // chunks freed in this batch: the tap may still point into them
+	descs   [batchSize]xsk.Desc
+	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
+	sent    [2 * batchSize]mark     // beside sending
+	back    [batchSize]uint64
+	records []shm.Record // to be put in the TAP queue at the end of the batch
+	owners  []uint8      // whose count each record is, beside records
+	now     int64        // reception of this batch, ns since the epoch
+	frameID uint64       // of the next frame; the queue is in the upper byte
+	seed    FaultSeed    // what the dice were made from
+	inbox   [8]byte      // where the eventfd is read to
+}
+
+// mark is what the tap has to know of a frame on its way out.
+type mark struct {
+	id    uint64
+	fault uint32
+}
+
+// lane is a worker's half of one interface.
+type lane struct {
+	sock    *xsk.Socket
+	output  int        // index of the lane that frames go to; mirror: none
+	limit   uint32     // bytes that a frame may be made longer to
+	gone    bool       // the interface has disappeared
+	blocked unix.Errno // why the frames in the TX ring are stuck; 0 = they are not
+	put     uint32     // frames put in the TX ring, modulo 2³²
+	taken   uint32     // of these: taken by the kernel and accounted for
+	filled  int        // chunks given for reception and not come back
+	outside int        // chunks given for transmission and not come back
+	dice    dice       // of the faults of frames received here
+}
+
+const mirror = -1
+
+// Frames says where the chunks of a thread's memory are, for tests: Total is
+// the sum of all the others, or a chunk was lost or is in two places.
+type Frames struct {
+	Total, Free, Fill, RX, TX, Completion, Held int
+}
+
+// Lost returns how many chunks are not accounted for: 0.
+func (f Frames) Lost() int { return f.Total - f.Free - f.Fill - f.RX - f.TX - f.Completion - f.Held }
+
+func (f *Frames) add(o Frames) {
+	f.Total += o.Total
+	f.Free += o.Free
+	f.Fill += o.Fill
+	f.RX += o.RX
+	f.TX += o.TX
+	f.Completion += o.Completion
+	f.Held += o.Held
+}
+
+// frames counts the chunks. Fill and TX include what the kernel has taken from
+// these rings and not given back.
+func (w *worker) frames() Frames {
+	f := Frames{Total: w.umem.Frames(), Free: len(w.free) + len(w.retired)}
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		rx, done := l.sock.RX.Ready(), l.sock.Completion.Ready()
+		f.RX += rx
+		f.Fill += l.filled - rx
+		f.Completion += done
+		f.TX += l.outside - done
+	}
+	return f
+}
+
+// prepare makes what the thread needs besides its sockets, so that it allocates
+// nothing later.
+func (w *worker) prepare() {
+	w.retired = make([]uint64, 0, 2*batchSize)
+	w.records = make([]shm.Record, 0, 3*batchSize)
+	w.owners = make([]uint8, 0, 3*batchSize)
+	w.frameID = max(w.frameID, uint64(w.queue)<<56)
+	w.reseed(w.policy.Load().FaultSeed)
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		l.put = l.sock.TX.Taken()
+		l.taken = l.put
+	}
+}
+
+// run is the thread. It reports once through ready, before the first frame, and
+// once through done, after the last.
+func (w *worker) run(ready chan<- error) {
+	// The thread is never unlocked: it ends with the goroutine, and the CPU it
+	// was pinned to with it.
+	runtime.LockOSThread()
+	if w.cpu >= 0 {
+		var set unix.CPUSet
+		set.Set(w.cpu)
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			ready <- fmt.Errorf("thread of queue %d: pin to CPU %d: %w", w.queue, w.cpu, err)
+			return
+		}
+	}
+	ready <- nil
+	for idle := 0; !w.stop.Load(); {
+		work := w.round()
+		if w.ask.Load() {
+			w.ask.Store(false)
+			w.answer <- w.frames()
+		}
+		if work > 0 {
+			idle = 0
+			continue
+		}
+		if idle++; w.poll == PollSleep || w.poll == PollAdaptive && idle > spins {
+			idle = 0
+			w.sleep()
+		}
+	}
+	w.drain()
+	w.done <- w.frames()
+}
+
+// round serves every interface once and returns how much there was to do.
+func (w *worker) round() int {
+	policy := w.policy.Load()
+	work := 0
+	for i := range w.lanes {
+		work += w.receive(i, policy)
+	}
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		if l.put != l.taken && !l.gone {
+			w.kick(i)
+		}
+		work += w.complete(i)
+		w.refill(i)
+	}
+	if work > 0 {
+		w.publish()
+	}
+	return work
+}
+
+// refill gives free chunks to the kernel for reception.
+func (w *worker) refill(i int) {
+	l := &w.lanes[i]
+	tail := w.free[max(0, len(w.free)-2*batchSize):]
+	n := l.sock.Fill.Put(tail)
+	copy(tail, tail[n:])
+	w.free = w.free[:len(w.free)-n]
+	l.filled += n
+	if l.sock.Fill.NeedWakeup() && !l.gone {
+		if errno := l.sock.Wake(); errno != 0 && errno != unix.EAGAIN {
+			w.tally[i][countCall+int(reasonOf(errno))]++
+		}
+	}
+}
+
+// sleep waits until something comes: a frame, a wish (wakeFD), or the end of its
+// patience. A socket that copies is left out while frames wait in its TX ring:
+// poll would transmit them itself and hide which ones the device drops.
+func (w *worker) sleep() {
+	var fds [3]unix.PollFd
+	fds[0] = unix.PollFd{Fd: int32(w.wakeFD), Events: unix.POLLIN}
+	n, patience := 1, napTime
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		if l.gone {
+			continue
+		}
+		if l.put != l.taken {
+			patience = retryTime
+			if !l.sock.ZeroCopy() {
+				continue
+			}
+		}
+		fds[n] = unix.PollFd{Fd: int32(l.sock.FD()), Events: unix.POLLIN}
+		n++
+	}
+	ready, err := unix.Poll(fds[:n], int(patience/time.Millisecond))
+	switch {
+	case err != nil || ready > 0 && fds[0].Revents == 0:
+	case ready > 0:
+		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // only empties it; it does not block
+	case patience == napTime:
+		for i := range w.lanes {
+			w.checkGone(i)
+		}
+	}
+}
+
+// wake ends a sleep. Any goroutine may call it while the thread runs.
+func (w *worker) wake() {
+	one := binary.NativeEndian.AppendUint64(nil, 1)
+	_, _ = unix.Write(w.wakeFD, one) // fails only when it has been written 2⁶⁴-2 times unread
+}
+
+// checkGone finds out whether an interface has disappeared. The kernel then
+// unbinds its sockets and leaves an error in each.
+func (w *worker) checkGone(i int) {
+	l := &w.lanes[i]
+	if l.gone {
+		return
+	}
+	if soerr, err := unix.GetsockoptInt(l.sock.FD(), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || soerr == 0 {
+		return
+	}
+	w.account(i, 0)
+	l.gone = true
+	w.abandon(i, ReasonENXIO)
+	w.publish()
+	w.vanish(i)
+}
+
+// drain ends the thread's work: what has been received is still forwarded, what
+// the kernel does not transmit in time counts as not sent.
+func (w *worker) drain() {
+	deadline := time.Now().Add(drainTime)
+	for {
+		busy := w.round() > 0
+		for i := range w.lanes {
+			l := &w.lanes[i]
+			busy = busy || !l.gone && l.blocked == 0 && l.outside > 0
+		}
+		if !busy || time.Now().After(deadline) {
+			break
+		}
+	}
+	for i := range w.lanes {
+		if !w.lanes[i].gone {
+			w.account(i, 0)
+			w.abandon(i, ReasonStopped)
+		}
+	}
+	w.publish()
+}
+
+func (w *worker) publish() {
+	for i := range w.lanes {
+		if o := w.lanes[i].output; o != mirror {
+			w.tally[i][countHeld] = uint64(w.lanes[o].put - w.lanes[o].taken)
+		}
+	}
+	w.counts.publish(&w.tally)
+}

@@ -1,0 +1,107 @@
+package xsk
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Kernel is the other side of a simulated socket's rings, in plain memory. It
+// does what a zero-copy driver does, when its methods are called: tests and
+// fuzzing drive the rings, and all that is built on them, without rights or
+// interfaces. It may run in another goroutine than the socket's thread.
+type Kernel struct {
+	umem *UMEM
+	fill CompletionRing // the consuming side of the fill ring
+	rx   TXRing         // the producing side of the RX ring
+	tx   RXRing
+	done FillRing
+
+	sent    []uint64 // taken from the TX ring and not completed yet
+	Starved uint64   // frames that found the fill ring empty
+	Full    uint64   // frames that found the RX ring full
+}
+
+// Simulate makes a socket without a kernel and the side that plays it. Kick and
+// Statistics of the socket fail; NeedWakeup is clear, so Kick is not needed.
+func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
+	s := &Socket{fd: -1, umem: u, options: o, bound: true, zeroCopy: true}
+	k := &Kernel{umem: u}
+	at := layout{producer: 0, consumer: 128, flags: 256, entries: 384}
+	memory := func(size int, entry uintptr) []byte {
+		words := make([]uint64, at.bytes(uint32(size), entry)/8)
+		return unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8)
+	}
+	for _, size := range []int{o.Fill, o.Completion, o.RX, o.TX} {
+		if size <= 0 {
+			return nil, nil, fmt.Errorf("ring size %d is not positive", size)
+		}
+	}
+	fill, done, rx, tx := memory(o.Fill, 8), memory(o.Completion, 8), memory(o.RX, 16), memory(o.TX, 16)
+	var err error
+	build := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	var e error
+	s.Fill, e = newFillRing(fill, at, uint32(o.Fill))
+	build(e)
+	k.fill, e = newCompletionRing(fill, at, uint32(o.Fill))
+	build(e)
+	s.Completion, e = newCompletionRing(done, at, uint32(o.Completion))
+	build(e)
+	k.done, e = newFillRing(done, at, uint32(o.Completion))
+	build(e)
+	s.RX, e = newRXRing(rx, at, uint32(o.RX))
+	build(e)
+	k.rx, e = newTXRing(rx, at, uint32(o.RX))
+	build(e)
+	s.TX, e = newTXRing(tx, at, uint32(o.TX))
+	build(e)
+	k.tx, e = newRXRing(tx, at, uint32(o.TX))
+	build(e)
+	return s, k, err
+}
+
+// Receive puts a frame in the RX ring as the kernel does, and says whether it
+// found room.
+func (k *Kernel) Receive(frame []byte) bool {
+	if k.rx.room(1) == 0 {
+		k.Full++
+		return false
+	}
+	var at [1]uint64
+	if k.fill.Get(at[:]) == 0 {
+		k.Starved++
+		return false
+	}
+	d := Desc{Addr: k.umem.Frame(at[0]) + Headroom, Len: uint32(len(frame))}
+	copy(k.umem.Bytes(d), frame)
+	return k.rx.Put([]Desc{d}) == 1
+}
+
+// Transmit takes up to n frames from the TX ring and hands each to fn, whose
+// argument is valid only during the call. The frames are not complete before
+// Complete.
+func (k *Kernel) Transmit(n int, fn func([]byte)) int {
+	var d [1]Desc
+	for i := range n {
+		if k.tx.Get(d[:]) == 0 {
+			return i
+		}
+		fn(k.umem.Bytes(d[0]))
+		k.sent = append(k.sent, d[0].Addr)
+	}
+	return n
+}
+
+// Complete gives back up to n transmitted frames and returns how many.
+func (k *Kernel) Complete(n int) int {
+	n = k.done.Put(k.sent[:min(n, len(k.sent))])
+	k.sent = append(k.sent[:0], k.sent[n:]...)
+	return n
+}
+
+// Holding returns how many frames the simulated kernel has of those put in the
+// fill ring and the TX ring: what it took and did not give back.
+func (k *Kernel) Holding() int { return len(k.sent) }
