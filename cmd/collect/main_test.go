@@ -159,7 +159,7 @@ func TestInformation(t *testing.T) {
 	for arg, want := range map[string]string{
 		"-h": string(usageText), "--help": string(usageText),
 		"-v": "collect dev\n", "--version": "collect dev\n",
-		"-c": copyright, "--copyright": copyright,
+		"-c": "EtherTAP collect, copyright (c) 2026 the EtherTAP authors\n", "--copyright": "EtherTAP collect, copyright (c) 2026 the EtherTAP authors\n",
 	} {
 		if status, out, errs := outcome(t, command(t, arg)); status != 0 || out != want || errs != "" {
 			t.Errorf("%s: status %d, %q, %q", arg, status, out, errs)

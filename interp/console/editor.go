@@ -135,6 +135,9 @@ func (e *editor) filter(r rune) (rune, bool) {
 		e.rl.Operation.Close() // has Readline return io.EOF
 		close(e.ended)
 		runtime.Goexit()
+	case r == ctrlC && e.rl.Operation.IsSearchMode(), // ends the search
+		r == ctrlD && (e.length.Load() > 0 || !e.rl.Operation.IsNormalMode()): // deletes
+		e.t.edit(true)
 	case r == deleteKey && e.length.Load() == 0:
 		r = readline.CharBell
 	case r == deleteKey:

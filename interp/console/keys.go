@@ -40,9 +40,12 @@ func (s escapeState) after(c byte) escapeState {
 const passed = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 |
 	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<21 | 1<<23 | 1<<25 | 1<<27
 
-// Read gives keys up to the end of a line. The way is closed with that end, and
-// opens with the next prompt: what was pasted after it waits in the terminal,
-// where a word that runs can read it and Ctrl-C can drop it.
+// Read gives keys up to one that may end the line, and closes the way behind it;
+// it opens again with the next prompt, or when the editor finds that the line goes
+// on. Readline leaves the way open at times (it counts the Delete key as an end),
+// and then its two goroutines would touch the line at once. And what was pasted
+// after the line has to wait in the terminal, where a word that runs can read it
+// and Ctrl-C can drop it.
 func (i *editorInput) Read(p []byte) (int, error) {
 	t := i.t
 	t.mu.Lock()
@@ -62,7 +65,7 @@ func (i *editorInput) Read(p []byte) (int, error) {
 	}
 }
 
-// take moves keys to p, at most a line of them: n bytes from used keys. t.mu is held.
+// take moves keys to p, up to the end of a line: n bytes from used keys. t.mu is held.
 func (i *editorInput) take(p []byte) (n, used int) {
 	const room = 4 // a key becomes at most so many bytes
 	t := i.t
@@ -78,7 +81,7 @@ func (i *editorInput) take(p []byte) (n, used int) {
 		if c < ' ' && passed>>c&1 == 0 {
 			continue
 		}
-		end := c == '\n' || c == '\r'
+		end := c == '\n' || c == '\r' || c == ctrlC || c == ctrlD
 		if end && i.escape == sequence {
 			p[n] = '~' // completes it, to no effect
 			n++
@@ -89,8 +92,6 @@ func (i *editorInput) take(p []byte) (n, used int) {
 		i.escape = i.escape.after(c)
 		if end {
 			t.editing = false
-		}
-		if end || c == ctrlC || c == ctrlD {
 			break
 		}
 	}

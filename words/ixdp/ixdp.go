@@ -39,7 +39,7 @@ func (w words) stats(s *interp.Session) error {
 			return err
 		}
 		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, port.Mode)
-		counters(s, st, len(ports) == 1)
+		forwarding(s, st)
 		p := policy.Port[i]
 		row(s, "RX tap", enabled(p.TapRX))
 		row(s, "TX tap", enabled(p.TapTX))
@@ -47,22 +47,28 @@ func (w words) stats(s *interp.Session) error {
 		row(s, "  drop probability", percent(p.Fault.Drop))
 		row(s, "  bitflip probability", percent(p.Fault.Bitflip))
 		row(s, "  dup probability", percent(p.Fault.Dup))
-		row(s, "  length probability", percent(p.Fault.Length))
 		row(s, "  dropped by FI", st.DroppedByFI)
 		row(s, "  bitflipped by FI", st.BitflippedByFI)
 		row(s, "  duplicated by FI", st.DuplicatedByFI)
+		row(s, "  length probability", percent(p.Fault.Length))
 		row(s, "  length by FI", st.LengthByFI)
+		others(s, st, len(ports) == 1)
 	}
 	return nil
 }
 
-// counters prints what was counted of the frames of an interface.
-func counters(s *interp.Session, st dataplane.PortStats, mirror bool) {
+// forwarding prints what became of the frames that an interface received.
+func forwarding(s *interp.Session, st dataplane.PortStats) {
 	row(s, "rx", st.RX)
 	row(s, "tx", st.TX)
 	row(s, "drop", st.Drop)
 	row(s, "noif", st.NoIf)
 	row(s, "err", st.Err)
+}
+
+// others prints what else is counted: the rest of the accounting identity, what the
+// kernel lost before us, and what became of tapped frames.
+func others(s *interp.Session, st dataplane.PortStats, mirror bool) {
 	if mirror {
 		row(s, "mirrored", st.Mirrored)
 	}

@@ -20,7 +20,8 @@ func (w words) queueStats(s *interp.Session) error {
 		return err
 	}
 	s.Printf("%d %s %s queue:%d %s\n", port.Index, port.Name, port.Driver, q, port.Mode)
-	counters(s, st.PortStats, len(ports) == 1)
+	forwarding(s, st.PortStats)
+	others(s, st.PortStats, len(ports) == 1)
 	for _, c := range st.ErrReasons {
 		if c.N > 0 {
 			row(s, "err "+c.Name, c.N)

@@ -1,0 +1,56 @@
+# EtherTAP. `make demo` shows the main job, `make test` runs the tests; both
+# install what they need on Debian.
+
+PREFIX  ?= /usr/local
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PROGRAMS = ethertap collect control rpclsh
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X ethertap/cmd/internal/about.Version=$(VERSION)"
+FUZZTIME ?= 20s
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: build test demo bench race fuzz check install deps-test deps-demo
+
+build:
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+test: deps-test build
+	go test -timeout 15m ./...
+
+demo: deps-demo build
+	@tests/demo.sh
+
+race: deps-test
+	go test -race -timeout 20m ./...
+
+bench:
+	go test -run '^$$' -bench . -count 5 ./interp ./shm ./collect ./dataplane/...
+
+# every fuzz target for FUZZTIME
+fuzz:
+	@for pkg in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+# what must hold besides the tests
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go vet ./...
+	go mod tidy -diff
+	$(STATICCHECK) ./...
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/include
+	install bin/ethertap $(DESTDIR)$(PREFIX)/sbin
+	install bin/collect bin/control bin/rpclsh $(DESTDIR)$(PREFIX)/bin
+	install -m 644 cmd/collect/collect.1 cmd/control/control.1 cmd/rpclsh/rpclsh.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 cmd/ethertap/ethertap.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 shm/ethertap_queue.h $(DESTDIR)$(PREFIX)/include
+
+deps-test:
+	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc
+
+deps-demo:
+	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump

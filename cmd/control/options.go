@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ethertap/cmd/internal/about"
+)
+
+const usage = `usage: control [options] ethertap               prompt of a running ethertap
+       control [options] ethertap < script      run a script in it
+       control [options] ethertap|collect status
+       control [options] ethertap|collect stop
+       options:
+       -e|--eval <line>      run the line and exit (repeatable)
+          --name <name>      instance, by its name or PID
+          --all              stop all instances
+          --timeout <secs>   wait so long for a shutdown (default 10)
+       -h|--help             show usage
+       -v|--version          show version
+       -c|--copyright        show copyright
+`
+
+// action is what to do with the instances.
+type action string
+
+const (
+	attach action = "attach" // written by leaving it out
+	status action = "status"
+	stop   action = "stop"
+)
+
+// options is a parsed command line.
+type options struct {
+	info *about.Info // what was asked about the program itself
+
+	program string // "ethertap" or "collect"
+	action  action
+	lines   []string // of -e
+	name    string   // of the instance or its PID; "" any
+	all     bool
+	timeout time.Duration
+}
+
+// parse reads a command line; its errors are of usage.
+func parse(args []string) (options, error) {
+	o := options{action: attach}
+	var seconds int
+	f := pflag.NewFlagSet("control", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
+	f.StringVar(&o.name, "name", "", "")
+	f.BoolVar(&o.all, "all", false, "")
+	f.IntVar(&seconds, "timeout", 10, "")
+	o.info = about.Flags(f)
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.info.Asked() {
+		return o, nil
+	}
+	const longest = 24 * 60 * 60
+	if seconds < 0 || seconds > longest {
+		return o, fmt.Errorf("--timeout %d: 0 to %d seconds", seconds, longest)
+	}
+	o.timeout = time.Duration(seconds) * time.Second
+
+	words := f.Args()
+	if len(words) == 0 {
+		return o, errors.New("no program named (ethertap or collect)")
+	}
+	if len(words) > 2 {
+		return o, fmt.Errorf("%s: one argument too many", words[2])
+	}
+	o.program = words[0]
+	if o.program != "ethertap" && o.program != "collect" {
+		return o, fmt.Errorf("%s: no such program (ethertap or collect)", o.program)
+	}
+	if len(words) == 2 {
+		o.action = action(words[1])
+		if o.action != status && o.action != stop {
+			return o, fmt.Errorf("%s: no such action (status or stop)", words[1])
+		}
+	}
+	return o, o.consistent(f.Changed("eval"), f.Changed("name"))
+}
+
+// consistent refuses options that have no meaning together.
+func (o options) consistent(eval, named bool) error {
+	switch {
+	case o.program == "collect" && o.action == attach:
+		return errors.New("collect has no prompt: status or stop")
+	case eval && o.action != attach:
+		return fmt.Errorf("--eval does not go with %s", o.action)
+	case named && o.name == "":
+		return errors.New("--name is empty")
+	case o.all && o.action != stop:
+		return errors.New("--all goes with stop only")
+	case o.all && named:
+		return errors.New("--all does not go with --name")
+	}
+	return nil
+}

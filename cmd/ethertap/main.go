@@ -1,0 +1,194 @@
+// Command ethertap is the tap: a bridge between two interfaces, or a listener on
+// one, with a prompt to control it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"ethertap/cmd/internal/about"
+	"ethertap/cmd/internal/detach"
+	"ethertap/cmd/internal/rundir"
+	"ethertap/dataplane"
+	"ethertap/interp"
+	"ethertap/interp/console"
+	"ethertap/shm"
+	"ethertap/words/core"
+	"ethertap/words/ixdp"
+	"ethertap/words/queue"
+	"ethertap/words/tap"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit statuses.
+const (
+	ok = iota
+	failed
+	wrongUsage
+)
+
+func run(args []string, stdin, stdout, stderr *os.File) int {
+	child := detach.Inherit()
+	o, err := parse(args)
+	if err == nil && !o.info.Asked() {
+		_, err = dataplane.New(o.plane) // the command line alone decides this
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "ethertap: %v; ethertap -h shows usage\n", err)
+		return wrongUsage
+	case o.info.Show(stdout, "ethertap", usage):
+		return ok
+	case o.daemon && child == nil:
+		pid, err := detach.Start(detach.Options{Args: args, Log: o.log})
+		if err != nil {
+			fmt.Fprintf(stderr, "ethertap: %v\n", err)
+			return failed
+		}
+		fmt.Fprintf(stdout, "ethertap going to background, PID %d\n", pid)
+		return ok
+	}
+	p := &program{options: o, child: child, stdout: stdout, stderr: stderr}
+	p.console = console.New(stdin, stdout, stderr)
+	defer p.console.Close()
+	status, err := p.run()
+	if err != nil {
+		child.Fail(err)
+		fmt.Fprintf(stderr, "ethertap: %v\n", err)
+		return failed
+	}
+	return status
+}
+
+// program is one running ethertap.
+type program struct {
+	options
+	child          *detach.Child
+	console        *console.Console
+	stdout, stderr io.Writer
+
+	engine  *dataplane.Engine
+	dict    *interp.Dict
+	session *interp.Session // of the configuration, the -e lines and the prompt
+}
+
+// run starts everything in order, waits for the end, and stops it in reverse. Until
+// configuration and -e lines have passed, no interface is touched.
+func (p *program) run() (status int, err error) {
+	if p.engine, err = dataplane.New(p.plane); err == nil {
+		err = p.engine.Check() // before the run directory, the queue and the configuration
+	}
+	if err != nil {
+		return failed, err
+	}
+	instance, err := rundir.Register("ethertap", p.name)
+	if err != nil {
+		return failed, err
+	}
+	defer instance.Close()
+	signals := catchSignals()
+	defer signals.stop()
+
+	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true})
+	if err != nil {
+		return failed, err
+	}
+	defer q.Close()
+	p.plane.Queue, p.plane.Logf = q, p.logf
+	if p.engine, err = dataplane.New(p.plane); err != nil {
+		return failed, err
+	}
+	if p.dict, err = interp.NewDict(core.Set(), queue.Words(q), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
+		return failed, err
+	}
+	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)
+	if err := p.configure(); err != nil || p.session.Left() {
+		return ok, err
+	}
+	if err := p.engine.Start(); err != nil {
+		return failed, err
+	}
+	defer p.engine.Stop()
+
+	server := console.NewServer(p.dict, p.name, console.ServerOptions{Logf: p.logf})
+	listener, err := console.Listen(instance.SocketPath())
+	if err != nil {
+		return failed, err
+	}
+	defer server.Close()
+	go func() {
+		if err := server.Serve(listener); err != nil {
+			p.logf("control: %v", err)
+		}
+	}()
+	if err := p.child.Ready(); err != nil {
+		return failed, err
+	}
+	status = p.serve(signals.C)
+	return status, p.engine.Stop()
+}
+
+// configure runs what comes before the first frame: prelude, configuration, -e lines.
+func (p *program) configure() error {
+	s := p.session
+	if err := core.Prelude(s); err != nil {
+		return err
+	}
+	if err := p.dict.SetVariable("version.ethertap", interp.NewString(about.Version)); err != nil {
+		return err
+	}
+	load := fmt.Sprintf("%s load", interp.Quote(p.config))
+	if p.config == "" {
+		load = fmt.Sprintf("%s load-if-present", interp.Quote(defaultConfig))
+	} else if _, err := os.Stat(p.config); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--config %s: no such file", p.config)
+	}
+	for _, line := range append([]string{load}, p.lines...) {
+		if err := s.RunLine(line); err != nil {
+			return err
+		}
+		if s.Left() {
+			break
+		}
+	}
+	return nil
+}
+
+// serve gives the prompt, or runs the lines of standard input, until their end or
+// a signal; a daemon, and --stay after the lines, wait for the signal.
+func (p *program) serve(signals <-chan os.Signal) (status int) {
+	done := make(chan int, 1)
+	if p.child == nil {
+		go func() { done <- p.console.Run(p.session, console.Options{History: console.HistoryFile()}) }()
+	}
+	for {
+		select {
+		case status = <-done:
+			if !p.stay || p.console.Terminal() || status != ok || p.session.Left() {
+				return status
+			}
+		case s := <-signals:
+			p.session.Interrupt()
+			p.console.Close()
+			if p.child != nil {
+				p.logf("stopping on %v", s)
+			}
+			return ok
+		}
+	}
+}
+
+// logf writes a line of the dataplane's: above the prompt in the foreground, with
+// the time in a daemon's log.
+func (p *program) logf(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if p.child != nil {
+		line = time.Now().Format("2006-01-02 15:04:05 ") + line
+	}
+	fmt.Fprintln(p.console.Log(), line)
+}

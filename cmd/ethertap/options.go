@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ethertap/cmd/internal/about"
+	"ethertap/dataplane"
+	"ethertap/shm"
+)
+
+const defaultConfig = "/etc/ethertap.rpcl"
+
+const usage = `usage: ethertap [options] interface0 [interface1]
+       one interface is mirrored, two are bridged
+       options:
+          --config <file>     load this instead of ` + defaultConfig + `
+       -e|--eval <line>       run a line of RPCL before starting (repeatable)
+       -d|--daemon            detach and run in background; see control(1)
+          --log <file>        where a daemon writes its log
+          --stay              go on when standard input, no terminal, ends
+          --name <name>       name of this instance (default ethertap)
+          --tap-queue <q>     name of the TAP queue (default ` + shm.DefaultName + `,
+                              of an instance with a name ixdp.pqueue.<name>)
+       -q|--queues <n>        threads, one per RX queue (default 1)
+          --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
+          --poll <mode>       when idle: spin, adaptive (default) or sleep
+          --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
+          --zerocopy          zero-copy or fail;   --copy     always copy
+          --replace           replace an XDP program that is on an interface
+       -h|--help              show usage
+       -v|--version           show version
+       -c|--copyright         show copyright
+`
+
+// defaultName is the name of an instance without --name.
+const defaultName = "ethertap"
+
+type options struct {
+	info     *about.Info
+	plane    dataplane.Config
+	config   string
+	lines    []string
+	daemon   bool
+	log      string
+	stay     bool
+	name     string
+	tapQueue string
+}
+
+// parse reads the command line. Its errors are wrong usage.
+func parse(args []string) (options, error) {
+	var o options
+	var cpus, poll string
+	var skb, drv, zerocopy, copying bool
+	f := pflag.NewFlagSet("ethertap", pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	f.StringVar(&o.config, "config", "", "")
+	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
+	f.BoolVarP(&o.daemon, "daemon", "d", false, "")
+	f.StringVar(&o.log, "log", "", "")
+	f.BoolVar(&o.stay, "stay", false, "")
+	f.StringVar(&o.name, "name", defaultName, "")
+	f.StringVar(&o.tapQueue, "tap-queue", "", "")
+	f.IntVarP(&o.plane.Queues, "queues", "q", 1, "")
+	f.StringVar(&cpus, "cpus", "", "")
+	f.StringVar(&poll, "poll", "adaptive", "")
+	f.BoolVar(&skb, "xdp_skb", false, "")
+	f.BoolVar(&drv, "xdp_drv", false, "")
+	f.BoolVar(&zerocopy, "zerocopy", false, "")
+	f.BoolVar(&copying, "copy", false, "")
+	f.BoolVar(&o.plane.Replace, "replace", false, "")
+	o.info = about.Flags(f)
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.info.Asked() {
+		return o, nil
+	}
+	var err error
+	if o.plane.CPUs, err = parseCPUs(cpus); err != nil {
+		return o, err
+	}
+	if o.plane.Poll, err = parsePoll(poll); err != nil {
+		return o, err
+	}
+	switch {
+	case skb && drv:
+		return o, errors.New("--xdp_skb and --xdp_drv exclude each other")
+	case zerocopy && copying:
+		return o, errors.New("--zerocopy and --copy exclude each other")
+	case o.plane.Queues < 1:
+		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
+	case o.name == "":
+		return o, errors.New("--name is empty")
+	case o.log != "" && !o.daemon:
+		return o, errors.New("--log is for --daemon; in the foreground the log goes to standard error")
+	case o.daemon && o.config != "" && !filepath.IsAbs(o.config):
+		return o, fmt.Errorf("--daemon changes to /, so %s would not be found there; give the whole path", o.config)
+	}
+	if skb {
+		o.plane.Attach = dataplane.AttachSKB
+	} else if drv {
+		o.plane.Attach = dataplane.AttachDRV
+	}
+	if zerocopy {
+		o.plane.Copy = dataplane.ZeroCopyForced
+	} else if copying {
+		o.plane.Copy = dataplane.CopyForced
+	}
+	o.plane.Interfaces = f.Args()
+	if o.tapQueue == "" {
+		o.tapQueue = shm.DefaultName
+		if o.name != defaultName {
+			o.tapQueue = "ixdp.pqueue." + o.name
+		}
+	}
+	return o, nil
+}
+
+func parseCPUs(list string) ([]int, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var cpus []int
+	for _, s := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return nil, fmt.Errorf("--cpus %s: a list of numbers with commas, such as 2,3", list)
+		}
+		cpus = append(cpus, n)
+	}
+	return cpus, nil
+}
+
+func parsePoll(mode string) (dataplane.PollMode, error) {
+	switch mode {
+	case "spin":
+		return dataplane.PollSpin, nil
+	case "adaptive":
+		return dataplane.PollAdaptive, nil
+	case "sleep":
+		return dataplane.PollSleep, nil
+	}
+	return 0, fmt.Errorf("--poll %s: spin, adaptive or sleep", mode)
+}

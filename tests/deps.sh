@@ -1,0 +1,22 @@
+#!/bin/sh
+# deps.sh COMMAND:PACKAGE ...: installs the Debian packages of the commands that are
+# missing, when it may, and says which are missing when it may not.
+set -u
+missing=""
+for pair in "$@"; do
+	PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	echo "installing$missing"
+	log=$(mktemp)
+	export DEBIAN_FRONTEND=noninteractive
+	if { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+		rm -f "$log"
+		exit 0
+	fi
+	tail -n 5 "$log"
+	rm -f "$log"
+fi
+echo "missing Debian packages, install them first: apt-get install$missing"
+exit 1

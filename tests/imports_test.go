@@ -1,0 +1,96 @@
+package tests
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// arrows is the picture of docs/architecture.md: which of our packages each may
+// import, and for some which modules of others. Mains and tests/netlab may import
+// whatever they assemble.
+var arrows = map[string]struct {
+	ours    []string
+	modules []string // nil: standard library only; "*": any
+}{
+	"interp":              {},
+	"interp/console":      {ours: []string{"interp"}, modules: []string{"github.com/chzyer/readline", "golang.org/x/sys"}},
+	"lib":                 {},
+	"lib/oui":             {},
+	"words/core":          {ours: []string{"interp", "lib"}},
+	"words/queue":         {ours: []string{"interp", "shm"}},
+	"words/tap":           {ours: []string{"interp", "dataplane", "lib/oui"}},
+	"words/ixdp":          {ours: []string{"interp", "dataplane", "lib/oui"}},
+	"shm":                 {modules: []string{"golang.org/x/sys"}},
+	"dataplane/xsk":       {modules: []string{"golang.org/x/sys"}},
+	"dataplane":           {ours: []string{"dataplane/xsk", "shm"}, modules: []string{"*"}},
+	"collect":             {ours: []string{"shm"}, modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/about":  {modules: []string{"github.com/spf13/pflag"}},
+	"cmd/internal/detach": {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/rundir": {modules: []string{"golang.org/x/sys"}},
+}
+
+// unsafePackages are the two that may import unsafe.
+var unsafePackages = map[string]bool{"dataplane/xsk": true, "shm": true}
+
+func TestImportPicture(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := map[string]bool{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, "ethertap/")
+		seen[name] = true
+		for _, imp := range p.Imports {
+			if imp == "unsafe" && !unsafePackages[name] {
+				t.Errorf("%s imports unsafe", name)
+			}
+			if !allowed(name, imp) {
+				t.Errorf("%s imports %s, which the picture does not have", name, imp)
+			}
+		}
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("%s is in the picture but not in the tree", name)
+		}
+	}
+}
+
+func allowed(name, imp string) bool {
+	rule, drawn := arrows[name]
+	if !drawn { // mains and test helpers
+		return strings.HasPrefix(name, "cmd/") || strings.HasPrefix(name, "tests") || !strings.HasPrefix(imp, "ethertap/")
+	}
+	if ours, ok := strings.CutPrefix(imp, "ethertap/"); ok {
+		for _, o := range rule.ours {
+			if o == ours {
+				return true
+			}
+		}
+		return false
+	}
+	if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+		return true // standard library
+	}
+	for _, m := range rule.modules {
+		if m == "*" || strings.HasPrefix(imp, m) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,136 @@
+package tests
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ethertap/dataplane"
+	"ethertap/interp"
+	"ethertap/shm"
+	"ethertap/words/core"
+	"ethertap/words/ixdp"
+	"ethertap/words/queue"
+	"ethertap/words/tap"
+)
+
+var update = flag.Bool("update", false, "write what the transcripts print now into their files")
+
+// TestTranscripts replays prompts. A transcript is what a user would see: lines
+// that begin with `ok ` (or with the continuation prompt, `if> `) are typed, the
+// others are what is printed. `# packet HEX` puts a frame into the TAP queue, as
+// the dataplane would. Each file has a dictionary, an engine on two interfaces
+// that are never attached, and a queue of its own.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := replay(t, string(want))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(want) {
+				t.Errorf("%s: %s", file, firstDifference(got, string(want)))
+			}
+		})
+	}
+}
+
+// replay types the input lines of a transcript and returns the new transcript.
+func replay(t *testing.T, transcript string) string {
+	name := fmt.Sprintf("ixdp.pqueue.test.%d.%x", os.Getpid(), rand.Uint64())
+	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "transcript", Slots: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		q.Close()
+		if err := shm.Delete(name); err != nil {
+			t.Errorf("queue: %v", err)
+		}
+	})
+	engine, err := dataplane.New(dataplane.Config{Interfaces: []string{"enp1s0f0", "enp1s0f1"}, Queue: q})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dict, err := interp.NewDict(core.Set(), queue.Words(q), tap.Words(engine), ixdp.Words(engine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	producer, err := q.NewProducer("transcript")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+
+	var out bytes.Buffer
+	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
+	if err := core.Prelude(s); err != nil {
+		t.Fatal(err)
+	}
+	prompt := "ok "
+	for _, line := range strings.Split(transcript, "\n") {
+		if hex, ok := strings.CutPrefix(line, "# packet "); ok {
+			out.WriteString(line + "\n")
+			put(t, producer, hex)
+			continue
+		}
+		input, ok := strings.CutPrefix(line+" ", prompt)
+		if !ok {
+			continue // printed before: printed again, if all is well
+		}
+		out.WriteString(line + "\n")
+		if err := s.Interpret(input); err != nil && !s.Left() {
+			s.Report(err)
+		}
+		if !s.AtLineStart() {
+			s.Print("\n")
+		}
+		s.Flush()
+		if prompt = "ok "; s.Open() != "" {
+			prompt = s.Open() + "> "
+		}
+	}
+	return strings.ReplaceAll(out.String(), name, shm.DefaultName)
+}
+
+func put(t *testing.T, p *shm.Producer, hex string) {
+	var frame []byte
+	if _, err := fmt.Sscanf(hex, "%x", &frame); err != nil {
+		t.Fatalf("packet %q: %v", hex, err)
+	}
+	if p.Put([]shm.Record{{OrigLen: uint32(len(frame)), Direction: shm.RX, Data: frame}}) != 1 {
+		t.Fatal("the queue refused a packet")
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		switch {
+		case i >= len(g):
+			return fmt.Sprintf("line %d is missing: %q", i+1, w[i])
+		case i >= len(w):
+			return fmt.Sprintf("line %d is too much: %q", i+1, g[i])
+		case g[i] != w[i]:
+			return fmt.Sprintf("line %d\n  is      %q\n  and not %q\n(go test ./tests -update writes the files anew)", i+1, g[i], w[i])
+		}
+	}
+	return "no difference"
+}
