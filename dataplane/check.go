@@ -1,13 +1,13 @@
 package dataplane
 
-// Check says why Start would refuse the interfaces or the process, as far as that
-// can be known without changing anything.
+// Privileged says which capabilities this process lacks to start the engine.
+func (e *Engine) Privileged() error { return checkPrivileges(memoryFor(&e.config, 4096)) }
+
+// Check says why Start would refuse the interfaces, as far as that can be known
+// without changing anything.
 func (e *Engine) Check() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := checkPrivileges(memoryFor(&e.config, 4096)); err != nil {
-		return err
-	}
 	tool, err := newEthtool()
 	if err != nil {
 		return err

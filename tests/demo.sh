@@ -73,7 +73,7 @@ mac=$(ip -n $b -br link show b0 | awk '{print $3}')
 rpcl "$mac tap.hash.insert tap.hash.show"
 
 say "A recording of four packets"
-echo "# collect --plimit 4 /tmp/packets.pcap &"
+echo "# collect --queue ixdp.pqueue.tap --silent --plimit 4 /tmp/packets.pcap &"
 collect --queue $queue --silent --plimit 4 "$dir/packets.pcap" &
 collector=$!
 for _ in $(seq 100); do control collect status >/dev/null 2>&1 && break; sleep 0.05; done

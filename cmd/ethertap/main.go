@@ -81,7 +81,7 @@ type program struct {
 // configuration and -e lines have passed, no interface is touched.
 func (p *program) run() (status int, err error) {
 	if p.engine, err = dataplane.New(p.plane); err == nil {
-		err = p.engine.Check() // before the run directory, the queue and the configuration
+		err = p.engine.Privileged()
 	}
 	if err != nil {
 		return failed, err
@@ -91,6 +91,9 @@ func (p *program) run() (status int, err error) {
 		return failed, err
 	}
 	defer instance.Close()
+	if err := p.engine.Check(); err != nil { // before queue and configuration
+		return failed, err
+	}
 	signals := catchSignals()
 	defer signals.stop()
 
