@@ -80,7 +80,7 @@ func (c *compiler) land(at int) { c.code.ins[at].n = int32(c.here()) }
 func (c *compiler) push(word string, at int) { c.open = append(c.open, opening{word, at, c.at}) }
 
 // pop closes the innermost structure, which must be one of those named.
-func (c *compiler) pop(closer string, openers ...string) (opening, error) {
+func (c *compiler) pop(openers ...string) (opening, error) {
 	if c != nil && len(c.open) > 0 {
 		o := c.open[len(c.open)-1]
 		for _, w := range openers {
@@ -89,7 +89,7 @@ func (c *compiler) pop(closer string, openers ...string) (opening, error) {
 				return o, nil
 			}
 		}
-		return o, fmt.Errorf("%s cannot close the open %s", closer, o.word)
+		return o, fmt.Errorf("cannot close the open %s", o.word)
 	}
 	return opening{}, fmt.Errorf("without %s", strings.Join(openers, " or "))
 }

@@ -42,6 +42,12 @@ func (s *Session) block(tok token) *compiler {
 	return s.comp
 }
 
+// record returns the record of the control word being compiled, for its errors.
+func (s *Session) record(tok token) *Word {
+	w, _ := s.dict.Word(tok.text)
+	return w
+}
+
 func compileComment(s *Session, tok token) error {
 	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
 	return nil
@@ -73,7 +79,7 @@ func compileColon(s *Session, tok token) error {
 }
 
 func compileSemicolon(s *Session, _ token) error {
-	if _, err := s.comp.pop(";", ":"); err != nil {
+	if _, err := s.comp.pop(":"); err != nil {
 		return err
 	}
 	c := s.comp
@@ -90,12 +96,12 @@ func compileSemicolon(s *Session, _ token) error {
 func compileIf(s *Session, tok token) error {
 	c := s.block(tok)
 	c.push("if", c.here())
-	return c.emit(instr{op: opJumpZero})
+	return c.emit(instr{op: opJumpZero, word: s.record(tok)})
 }
 
 func compileElse(s *Session, _ token) error {
 	c := s.comp
-	o, err := c.pop("else", "if")
+	o, err := c.pop("if")
 	if err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func compileElse(s *Session, _ token) error {
 }
 
 func compileThen(s *Session, _ token) error {
-	o, err := s.comp.pop("then", "if", "else")
+	o, err := s.comp.pop("if", "else")
 	if err == nil {
 		s.comp.land(o.at)
 	}
@@ -121,12 +127,12 @@ func compileBegin(s *Session, tok token) error {
 	return nil
 }
 
-func compileUntil(s *Session, _ token) error {
-	o, err := s.comp.pop("until", "begin")
+func compileUntil(s *Session, tok token) error {
+	o, err := s.comp.pop("begin")
 	if err != nil {
 		return err
 	}
-	return s.comp.emit(instr{op: opJumpZero, n: int32(o.at)})
+	return s.comp.emit(instr{op: opJumpZero, n: int32(o.at), word: s.record(tok)})
 }
 
 func compileExit(s *Session, _ token) error {

@@ -98,6 +98,9 @@ func (v Value) Int() (int64, error) {
 		return v.n, nil
 	case KindString:
 		if n, ok, err := parseInt(v.ref.bytes); ok {
+			if err != nil {
+				err = fmt.Errorf("%s: %w", abbreviate(v.ref.bytes), err)
+			}
 			return n, err
 		}
 	case KindData:

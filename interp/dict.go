@@ -244,13 +244,14 @@ func (d *Dict) beginsWord(s string) bool {
 // itself as a string, or an error when it begins with a reserved prefix. A part
 // of a name that ends at a dot (`tap.hash.`) is a string, as `.i` wants it.
 func (d *Dict) unknown(tok string) error {
-	if d.reserved(tok) == "" || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
+	prefix := d.reserved(tok)
+	if prefix == "" || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
 		return nil
 	}
 	if near := d.nearest(tok); near != "" {
 		return fmt.Errorf("no such word; did you mean %s?", near)
 	}
-	return fmt.Errorf("no such word")
+	return fmt.Errorf("no such word; %s .i lists those there are", prefix)
 }
 
 // Compound returns the source of a compound word and its stack comment, which is

@@ -2,7 +2,6 @@ package interp
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -35,7 +34,7 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if a, ok := parseMAC(lo); ok {
 		if b, ok := parseMAC(hi); ok {
 			if macBits(a[:]) > macBits(b[:]) {
-				return Value{}, true, fmt.Errorf("%s: the range ends before it begins", tok)
+				return Value{}, true, errors.New("the range ends before it begins")
 			}
 			return NewMACRange(a, b), true, nil
 		}
@@ -44,9 +43,9 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 		if b, ok := parseIP(hi); ok {
 			switch {
 			case a.Is4() != b.Is4():
-				return Value{}, true, fmt.Errorf("%s: the range mixes IPv4 and IPv6", tok)
+				return Value{}, true, errors.New("the range mixes IPv4 and IPv6")
 			case b.Less(a):
-				return Value{}, true, fmt.Errorf("%s: the range ends before it begins", tok)
+				return Value{}, true, errors.New("the range ends before it begins")
 			}
 			return NewIPRange(a, b), true, nil
 		}
@@ -80,7 +79,7 @@ func parseInt(s string) (n int64, ok bool, err error) {
 				return 0, false, nil
 			}
 			if err != nil {
-				return 0, true, rangeError(s)
+				return 0, true, errRange
 			}
 			if minus {
 				u = -u
@@ -93,14 +92,12 @@ func parseInt(s string) (n int64, ok bool, err error) {
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, true, rangeError(s)
+		return 0, true, errRange
 	}
 	return n, true, nil
 }
 
-func rangeError(s string) error {
-	return fmt.Errorf("%s: number out of range (64 bits)", abbreviate(s))
-}
+var errRange = errors.New("number out of range (64 bits)")
 
 // parseMAC reads six pairs of hexadecimal digits separated by colons.
 func parseMAC(s string) (a [6]byte, ok bool) {

@@ -93,7 +93,7 @@ resume:
 			}
 			if err != nil {
 				fr.ip = ip
-				return s.trace(floor, &Error{Err: err, Stack: "( flag - )"})
+				return s.trace(floor, fail(w.Name, w, err))
 			}
 			if flag.isZero() {
 				ip = int(in.n)

@@ -24,7 +24,7 @@ const (
 // after is the state when c has been read.
 func (s escapeState) after(c byte) escapeState {
 	switch {
-	case s == sequence && (c == ';' || c >= '0' && c <= '9' || c >= 0x80): // 0x80: perhaps ² or ٣
+	case s == sequence && (c == ';' || c >= '0' && c <= '9'):
 		return sequence
 	case s == escaped && (c == '[' || c == 'O'):
 		return sequence
@@ -82,8 +82,8 @@ func (i *editorInput) take(p []byte) (n, used int) {
 			continue
 		}
 		end := c == '\n' || c == '\r' || c == ctrlC || c == ctrlD
-		if end && i.escape == sequence {
-			p[n] = '~' // completes it, to no effect
+		if i.escape == sequence && (end || c >= 0x80) { // to readline ² is a parameter
+			p[n] = '~' // completes the sequence, to no effect
 			n++
 			i.escape = noEscape
 		}

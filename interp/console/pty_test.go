@@ -104,7 +104,7 @@ func (p *pty) expect(want string) string {
 			return text[:i]
 		}
 		if p.end {
-			p.t.Fatalf("no %q on the screen: %q", want, p.out)
+			p.t.Fatalf("no %q on the screen: …%q", want, p.out[max(0, len(p.out)-400):])
 		}
 		p.cond.Wait()
 	}
@@ -166,6 +166,23 @@ func testDict(t *testing.T) *interp.Dict {
 			return err
 		}},
 		word("bye", func(s *interp.Session) error { return s.Leave() }),
+		word("started", func(s *interp.Session) error { s.Print("started\n"); return nil }),
+		word("tap.rx.enable", nop), word("tap.rx.disable", nop), word("tap.tx.enable", nop),
+		word("random", nop),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// registerDangerous adds words that no random key should come upon.
+func registerDangerous(t *testing.T, d *interp.Dict) {
+	t.Helper()
+	word := func(name string, f func(*interp.Session) error) interp.Word {
+		return interp.Word{Name: name, Stack: "( - )", Help: "for tests", Func: f}
+	}
+	err := d.Register(interp.Set{Name: "dangerous", Help: "words for tests", Words: []interp.Word{
 		word("panic", func(s *interp.Session) error { panic("on purpose") }),
 		word("flood", func(s *interp.Session) error {
 			line := bytes.Repeat([]byte("x"), 1000)
@@ -177,14 +194,10 @@ func testDict(t *testing.T) *interp.Dict {
 			}
 			return interp.ErrInterrupted
 		}),
-		word("started", func(s *interp.Session) error { s.Print("started\n"); return nil }),
-		word("tap.rx.enable", nop), word("tap.rx.disable", nop), word("tap.tx.enable", nop),
-		word("random", nop),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
 }
 
 func nop(*interp.Session) error { return nil }

@@ -218,7 +218,7 @@ func TestTerminalGarbage(t *testing.T) {
 		}
 		p.typed(b.String())
 	}
-	p.typed("xx\x07\x07\x05\x15\r\r")
+	p.typed("xx\x07\x07\x05\x15\r\x03")
 	p.typed("\"ali\" \x15\"ali\" type \"ve\" type\r")
 	p.expect("alive\nok ")
 	p.typed("\x04")
