@@ -47,12 +47,15 @@ func TestCReader(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	fed := make(chan bool)
 	go func() {
+		defer close(fed)
 		for n := 3; n < packets; n += 3 {
 			put(n)
 			time.Sleep(time.Duration(n%5) * 200 * time.Microsecond)
 		}
 	}()
+	defer func() { <-fed }() // the producer is closed after this test
 	lines := bufio.NewScanner(out)
 	n := 0
 	for ; lines.Scan(); n++ {
@@ -69,6 +72,7 @@ func TestCReader(t *testing.T) {
 			t.Fatalf("packet %d: %q", n, lines.Text())
 		}
 	}
+	<-fed
 	if err := cmd.Wait(); err != nil || n != packets {
 		t.Fatalf("%d packets: %v", n, err)
 	}

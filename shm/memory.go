@@ -100,7 +100,7 @@ func (s *semaphore) wake(n int) {
 }
 
 // guard makes memory faults of this goroutine panics, which rescue turns into errors: a
-// file that somebody truncates under the mapping raises SIGBUS. Once a batch; 4 ns.
+// file that somebody truncates under the mapping raises SIGBUS. Once a batch, not a packet.
 //
 //	defer m.rescue(guard(), &err)
 func guard() bool { return debug.SetPanicOnFault(true) }
