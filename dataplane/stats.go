@@ -71,21 +71,36 @@ type QueueStats struct {
 	Kernel unix.XDPStatistics
 }
 
-// Stats returns the counters of an interface, summed over the threads.
-func (e *Engine) Stats(port int) (PortStats, error) {
+// AllStats returns the counters of all interfaces, by number, summed over the
+// threads. Those of one thread are of one moment between two batches, and no
+// frame changes threads, so the accounting identity holds in them even under
+// traffic.
+func (e *Engine) AllStats() []PortStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if port < 0 || port >= len(e.ports) {
+	var sums [2]tally
+	var lost [2]uint64
+	for q := range e.counts {
+		now := e.counts[q].read()
+		for p := range e.ports {
+			t := now[p].since(&e.base[q][p])
+			sums[p].add(&t)
+			lost[p] += lostIn(e.kernelSince(p, q))
+		}
+	}
+	list := make([]PortStats, len(e.ports))
+	for p := range list {
+		list[p] = sums[p].stats(lost[p])
+	}
+	return list
+}
+
+// Stats returns the counters of one interface.
+func (e *Engine) Stats(port int) (PortStats, error) {
+	if port < 0 || port >= len(e.config.Interfaces) {
 		return PortStats{}, fmt.Errorf("no interface %d", port)
 	}
-	var sum tally
-	var lost uint64
-	for q := range e.counts {
-		t, k := e.queue(port, q)
-		sum.add(&t)
-		lost += lostIn(k)
-	}
-	return sum.stats(lost), nil
+	return e.AllStats()[port], nil
 }
 
 // QueueStats returns the counters of one queue of an interface.
@@ -98,19 +113,24 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	if queue < 0 || queue >= len(e.counts) {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
-	t, k := e.queue(port, queue)
+	k := e.kernelSince(port, queue)
+	t := e.counts[queue].read()[port].since(&e.base[queue][port])
 	return QueueStats{t.stats(lostIn(k)), k}, nil
 }
 
-// queue returns what was counted since the last reset. The caller holds mu.
-func (e *Engine) queue(port, queue int) (tally, unix.XDPStatistics) {
-	k := &e.kernel[queue][port]
-	var s *xsk.Socket
-	if e.workers != nil {
-		s = e.workers[queue].lanes[port].sock
+// socket returns the open socket of a queue, or nil. The caller holds mu.
+func (e *Engine) socket(port, queue int) *xsk.Socket {
+	if e.workers == nil {
+		return nil
 	}
-	t := e.counts[queue].read()[port]
-	return t.since(&e.base[queue][port]), minus(k.total(s), k.base)
+	return e.workers[queue].lanes[port].sock
+}
+
+// kernelSince returns the kernel's statistics since the last reset. The caller
+// holds mu.
+func (e *Engine) kernelSince(port, queue int) unix.XDPStatistics {
+	k := &e.kernel[queue][port]
+	return minus(k.total(e.socket(port, queue)), k.base)
 }
 
 // ResetStats sets all counters to zero. Frames held at that moment count as
@@ -121,11 +141,7 @@ func (e *Engine) ResetStats() {
 	for q := range e.counts {
 		e.base[q] = e.counts[q].read()
 		for p := range e.ports {
-			var s *xsk.Socket
-			if e.workers != nil {
-				s = e.workers[q].lanes[p].sock
-			}
-			e.kernel[q][p].base = e.kernel[q][p].total(s)
+			e.kernel[q][p].base = e.kernel[q][p].total(e.socket(p, q))
 		}
 	}
 }

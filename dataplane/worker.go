@@ -157,8 +157,8 @@ func (w *worker) run(ready chan<- error) {
 			idle = 0
 			continue
 		}
+		// Woken for nothing, it sleeps again at once: only frames are worth spinning for.
 		if idle++; w.poll == PollSleep || w.poll == PollAdaptive && idle > spins {
-			idle = 0
 			w.sleep()
 		}
 	}

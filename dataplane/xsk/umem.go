@@ -34,7 +34,7 @@ func NewUMEM(frames, frameSize int) (*UMEM, error) {
 		return nil, fmt.Errorf("umem: %d frames are not in 1…%d", frames, 1<<20)
 	}
 	size := frames * frameSize
-	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_POPULATE
+	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	var mem []byte
 	err := error(unix.EINVAL)
 	if size%hugePage == 0 {
@@ -44,7 +44,9 @@ func NewUMEM(frames, frameSize int) (*UMEM, error) {
 		if mem, err = unix.Mmap(-1, 0, size, prot, flags); err != nil {
 			return nil, fmt.Errorf("umem: mmap of %d bytes: %w", size, err)
 		}
-		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE) // a wish: kernels without transparent huge pages refuse it
+		// A wish, to be said before the pages are there: registering the memory
+		// makes them. Kernels without transparent huge pages refuse it.
+		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
 	}
 	return &UMEM{mem: mem, frameSize: uint32(frameSize), frames: uint32(frames)}, nil
 }

@@ -1,0 +1,228 @@
+package dataplane_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ethertap/dataplane"
+	"ethertap/tests/netlab"
+)
+
+func TestOffloadsAreSwitchedOffAndRestored(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	features := []string{"tx-vlan-hw-insert", "rx-vlan-hw-parse", "tx-checksum-ip-generic"}
+	for _, f := range features {
+		lab.Dut.SetFeature(netlab.D0, f, true)
+	}
+	d := newDevice(t, lab, dataplane.Config{})
+	d.mustStart()
+	for _, f := range features {
+		if lab.Dut.Feature(netlab.D0, f) {
+			t.Errorf("%s is on while frames are bridged", f)
+		}
+	}
+	if d.said("port d0: switched off: ") != 1 || d.said("port d1: switched off") != 0 {
+		t.Errorf("said %q", d.lines())
+	}
+	d.mustStop()
+	for _, f := range features {
+		if !lab.Dut.Feature(netlab.D0, f) || lab.Dut.Feature(netlab.D1, f) {
+			t.Errorf("%s is not as it was: d0 %v, d1 %v", f, lab.Dut.Feature(netlab.D0, f), lab.Dut.Feature(netlab.D1, f))
+		}
+	}
+	if d.said("port d0: restored: ") != 1 {
+		t.Errorf("said %q", d.lines())
+	}
+}
+
+func TestStartRefusesWithAReason(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	netlab.Veth(lab.Dut, "wide0", lab.Dut, "wide1", netlab.VethOptions{Queues: 2})
+	netlab.Veth(lab.Dut, "long0", lab.Dut, "long1", netlab.VethOptions{MTU: 9000})
+	for _, c := range []struct {
+		want string
+		c    dataplane.Config
+	}{
+		{"port nothere: no such interface", dataplane.Config{Interfaces: []string{netlab.D0, "nothere"}}},
+		{"port lo: a loopback interface", dataplane.Config{Interfaces: []string{netlab.D0, "lo"}}},
+		{"port wide0: 2 receive queues but 1 to be served: the rest of the traffic would be lost: ethtool -L wide0 rx 1 tx 1", dataplane.Config{Interfaces: []string{netlab.D0, "wide0"}}},
+		{"port d0: only 1 receive queues for 2 threads", dataplane.Config{Queues: 2}},
+		{"port long0: MTU 9000 does not fit", dataplane.Config{Interfaces: []string{netlab.D0, "long0"}}},
+		{"port d0: the driver (veth) has no zero-copy", dataplane.Config{Copy: dataplane.ZeroCopyForced}},
+		{"pin to CPU 1000", dataplane.Config{CPUs: []int{1000}}},
+	} {
+		d := newDevice(t, lab, c.c)
+		if err := d.start(); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %v, want %q in one line", err, c.want)
+		}
+		if d.Running() || d.Ports()[0].Mode != "-" {
+			t.Error("it seems to run")
+		}
+		untouched(t, lab.Dut)
+	}
+}
+
+func TestQueueThatSomebodyHoldsIsNamed(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	d := newDevice(t, lab, dataplane.Config{})
+	d.mustStart()
+	other := newDevice(t, lab, dataplane.Config{Replace: true})
+	if err := other.start(); err == nil || !strings.Contains(err.Error(), "port d0: bind to queue 0: device or resource busy") {
+		t.Errorf("error %v", err)
+	}
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50)) // the first one goes on
+}
+
+func TestMissingPrivilegesAreNamed(t *testing.T) {
+	netlab.RequireRoot(t)
+	netlab.RequireTool(t, "setpriv")
+	lab := netlab.NewBridge(t)
+	for _, drop := range []struct{ flag, want string }{
+		{"-all", "error: privileges: missing CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF"},
+		{"-net_admin", "error: privileges: missing CAP_NET_ADMIN\n"},
+		{"-bpf,-sys_admin", "error: privileges: missing CAP_BPF\n"},
+	} {
+		p := startChild(t, lab.Dut, "setpriv", "--bounding-set", drop.flag)
+		status, err := p.Wait(20 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := p.Output(); status != 1 || !strings.HasPrefix(out, drop.want) || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: status %d: %s", drop.flag, status, out)
+		}
+	}
+	untouched(t, lab.Dut)
+}
+
+func TestWarnings(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	lab.Dut.AddAddress(netlab.D0, "192.0.2.1/24")
+	netlab.Veth(lab.Dut, "down0", lab.Dut, "down1", netlab.VethOptions{Down: true})
+	lab.Dut.SetFeature("down1", "tx-checksum-ip-generic", true)
+	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{netlab.D0, "down0"}})
+	d.mustStart()
+	for _, want := range []string{
+		"port d0: has the IP address 192.0.2.1/24",
+		"port d0: the other end of this veth is in another namespace",
+		"port down0: the link is down",
+		"port down0: its veth peer has tx-checksum-ip-generic on, so frames of that host may arrive broken: ethtool -K down1 tx off",
+	} {
+		if d.said(want) != 1 {
+			t.Errorf("said %d times: %q", d.said(want), want)
+		}
+	}
+}
+
+// A frame of 3800 bytes needs the larger chunk, and native XDP on a veth has no
+// room for it: the automatic mode goes over to generic XDP and says so.
+func TestLargeMTU(t *testing.T) {
+	netlab.RequireRoot(t)
+	for _, c := range []struct {
+		mtu  int
+		mode string
+	}{{3000, "COPY"}, {3810, "SKB"}} {
+		lab := netlab.NewBridgeWith(t, netlab.Options{MTU: c.mtu})
+		d := newDevice(t, lab, dataplane.Config{})
+		d.mustStart()
+		if p := d.Ports()[1]; p.Mode != c.mode || p.MTU != c.mtu {
+			t.Errorf("port %+v, want %s", p, c.mode)
+		}
+		var frames [][]byte
+		for i := range uint64(50) {
+			frames = append(frames, netlab.UDP(14+c.mtu-int(i), i), netlab.VLAN(18+c.mtu-int(i), i, 7))
+		}
+		pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+		pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+		d.checkBooks()
+	}
+}
+
+func TestTwoQueues(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridgeWith(t, netlab.Options{Queues: 2})
+	d := newDevice(t, lab, dataplane.Config{Queues: 2, CPUs: []int{0, 1}})
+	d.mustStart()
+	s := lab.Src.NewSender(netlab.S0, false)
+	for i := range uint64(400) {
+		frame := netlab.UDP(100, i)
+		frame[34], frame[35] = byte(i>>8), byte(i) // source ports: flows are spread over the queues
+		if err := s.Send(frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.await("all are counted", func() bool { return d.stats(0).RX == 400 && d.stats(1).TX == 400 })
+	var sum uint64
+	for q := range 2 {
+		st, err := d.QueueStats(0, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.RX == 0 {
+			t.Errorf("queue %d carried nothing", q)
+		}
+		sum += st.RX
+	}
+	if sum != 400 {
+		t.Errorf("the queues' sum is %d", sum)
+	}
+	d.checkBooks()
+}
+
+func TestIdleModes(t *testing.T) {
+	netlab.RequireRoot(t)
+	for _, mode := range []dataplane.PollMode{dataplane.PollAdaptive, dataplane.PollSpin, dataplane.PollSleep} {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			lab := netlab.NewBridge(t)
+			d := newDevice(t, lab, dataplane.Config{Poll: mode})
+			d.mustStart()
+			frames := netlab.Mix(uint64(mode), 300)
+			pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+			pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+			d.checkBooks()
+		})
+	}
+}
+
+// The accounts close at any moment, not only when nothing moves: with frames of
+// both directions, faults, a drop hash, resets and a full TAP queue.
+func TestBooksCloseUnderTraffic(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 128)})
+	d.mustStart()
+	other := netlab.MAC{2, 9, 9, 9, 9, 9}
+	d.policy(func(p *dataplane.Policy) {
+		p.DropHash = p.DropHash.With(other)
+		for i := range p.Port {
+			p.Port[i] = dataplane.PortPolicy{TapRX: true, TapTX: true, Fault: dataplane.FaultPolicy{
+				Enabled: true, Drop: 5000, Bitflip: 5000, Dup: 20000, Length: 5000,
+			}}
+		}
+	})
+	stopA, stopB := traffic(t, lab.Src, netlab.S0), traffic(t, lab.Snk, netlab.K1)
+	s := lab.Src.NewSender(netlab.S0, true)
+	for i := range uint64(100) {
+		if err := s.Send(netlab.Mix(i, 40)...); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Send(netlab.Frame{Src: other}.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		d.checkBooks()
+		if i == 50 {
+			d.ResetStats()
+			d.checkBooks()
+		}
+	}
+	stopA()
+	stopB()
+	d.await("the last frames", func() bool { return d.stats(0).Drop >= 49 && d.stats(0).DuplicatedByFI > 0 })
+	d.mustStop()
+	d.checkBooks()
+}
