@@ -8,7 +8,8 @@ import (
 // cell holds the value of a variable, for any number of sessions at once and
 // without allocating. It is a sequence lock: version is odd while a writer is
 // at work, and a reader that saw the same even version before and after has a
-// whole value. A mutex costs a reader 12 ns, this 2.
+// whole value. Measured: 2 ns to load and 7 to store, where a mutex takes 5 for either
+// and a session that loses its thread while it holds one stops all the others.
 type cell struct {
 	version atomic.Uint32 // writers: odd by CAS, then even
 	n       atomic.Int64  // writers, between the two

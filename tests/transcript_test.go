@@ -52,8 +52,10 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// replay types the input lines of a transcript and returns the new transcript.
-func replay(t *testing.T, transcript string) string {
+// dictionary returns that of ethertap, on an engine that is never attached and a
+// queue that goes with the test.
+func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
+	t.Helper()
 	name := fmt.Sprintf("ixdp.pqueue.test.%d.%x", os.Getpid(), rand.Uint64())
 	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "transcript", Slots: 64})
 	if err != nil {
@@ -73,6 +75,13 @@ func replay(t *testing.T, transcript string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dict, q
+}
+
+// replay types the input lines of a transcript and returns the new transcript.
+func replay(t *testing.T, transcript string) string {
+	t.Helper()
+	dict, q := dictionary(t)
 	producer, err := q.NewProducer("transcript")
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +116,7 @@ func replay(t *testing.T, transcript string) string {
 			prompt = s.Open() + "> "
 		}
 	}
-	return strings.ReplaceAll(out.String(), name, shm.DefaultName)
+	return strings.ReplaceAll(out.String(), q.Name(), shm.DefaultName)
 }
 
 func put(t *testing.T, p *shm.Producer, hex string) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"time"
 
 	"ethertap/cmd/internal/about"
@@ -103,6 +104,10 @@ func (p *program) run() (status int, err error) {
 	}
 	defer q.Close()
 	p.plane.Queue, p.plane.Logf = q, p.logf
+	// A thread that spins keeps a P for good; prompts and control need others.
+	if need := p.plane.Queues + 2; runtime.GOMAXPROCS(0) < need {
+		runtime.GOMAXPROCS(need)
+	}
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}

@@ -303,3 +303,55 @@ func TestPipe(t *testing.T) {
 		}
 	}
 }
+
+// The prompt of a server in another process: the same loop, over the socket.
+func TestTerminalAttach(t *testing.T) {
+	path, _, s := startServer(t, ServerOptions{})
+	t.Setenv("TERM", "xterm")
+	p := openPty(t, 80)
+	before := p.termios()
+	attach := func() (*Client, chan int) {
+		cl := dial(t, path)
+		con := New(p.slave, p.slave, p.slave)
+		status := make(chan int, 1)
+		go func() { status <- con.Attach(cl, Options{}); con.Close() }()
+		p.expect("ok ")
+		return cl, status
+	}
+	_, status := attach()
+	p.typed("1 if\r")
+	p.expect("if> ")
+	p.typed("\x03")
+	p.expect("ok ")
+	p.typed("0 tap.rx.e\t.\r")
+	p.expect("0 tap.rx.enable .\n0\nok ")
+	p.typed(`"no newline" type then` + "\r")
+	p.expect("no newline\nerror: then: ")
+	p.expect("ok ")
+	p.typed("started begin 0 until\r")
+	p.expect("\nstarted\n")
+	p.typed("\x03")
+	p.expect("interrupted")
+	p.expect("ok ")
+	p.typed("\x04")
+	if got := <-status; got != 0 {
+		t.Errorf("status %d after Ctrl-D", got)
+	}
+	_, status = attach() // the server went on
+	p.typed("2 .\r")
+	p.expect("\n2\nok ")
+	if after := p.termios(); after == before {
+		t.Error("no terminal mode set while attached")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	p.typed("1 .\r")
+	p.expect("shutting down\n")
+	if got := <-status; got != 1 {
+		t.Errorf("status %d after the server's end", got)
+	}
+	if after := p.termios(); after != before {
+		t.Error("terminal not restored")
+	}
+}

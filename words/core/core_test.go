@@ -24,53 +24,6 @@ func newSession(t *testing.T) (*interp.Session, *bytes.Buffer) {
 	return s, &out
 }
 
-// Every word has an example that runs.
-func TestExamples(t *testing.T) {
-	s, _ := newSession(t)
-	for _, set := range s.Dict().Sets() {
-		for _, w := range set.Words {
-			if w.Example == "" {
-				t.Errorf("%s has no example", w.Name)
-			}
-			s, out := newSession(t)
-			if err := s.Run(w.Name, strings.NewReader(w.Example)); err != nil && !s.Left() {
-				t.Errorf("%v (%s)", err, out)
-			}
-		}
-	}
-}
-
-// Every word, on too few values and on values of every type, ends well or leaves
-// the stack as it was.
-func TestWrongInputs(t *testing.T) {
-	values := []interp.Value{
-		interp.NewInt(0), interp.NewInt(-1 << 63), interp.NewString(""), interp.NewString("x y"), interp.NewData(nil),
-		interp.NewData(make([]byte, 1000)), interp.NewMAC([6]byte{1}), interp.NewUint(interp.Uint64, 1<<63),
-	}
-	s, _ := newSession(t)
-	for _, set := range s.Dict().Sets()[1:] { // those of control come with a compiler
-		for _, w := range set.Words {
-			for _, v := range values {
-				for n := range 4 {
-					s, _ := newSession(t)
-					for range n {
-						if err := s.Push(v); err != nil {
-							t.Fatal(err)
-						}
-					}
-					err := s.Interpret(w.Name)
-					if least, _ := w.Inputs(); n < least && err == nil {
-						t.Errorf("%s runs on %d values", w.Name, n)
-					}
-					if err != nil && !s.Left() && s.Depth() != n {
-						t.Errorf("%s fails (%v) and leaves %d values of %d", w.Name, err, s.Depth(), n)
-					}
-				}
-			}
-		}
-	}
-}
-
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

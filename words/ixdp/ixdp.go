@@ -33,11 +33,9 @@ func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", 
 func (w words) stats(s *interp.Session) error {
 	policy := w.engine.Policy()
 	ports := w.engine.Ports()
+	all := w.engine.AllStats() // of one moment, so that the figures of both sides agree
 	for i, port := range ports {
-		st, err := w.engine.Stats(i)
-		if err != nil {
-			return err
-		}
+		st := all[i]
 		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, port.Mode)
 		forwarding(s, st)
 		p := policy.Port[i]

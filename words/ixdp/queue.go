@@ -23,14 +23,10 @@ func (w words) queueStats(s *interp.Session) error {
 	forwarding(s, st.PortStats)
 	others(s, st.PortStats, len(ports) == 1)
 	for _, c := range st.ErrReasons {
-		if c.N > 0 {
-			row(s, "err "+c.Name, c.N)
-		}
+		row(s, "err "+c.Name, c.N)
 	}
 	for _, c := range st.CallErrors {
-		if c.N > 0 {
-			row(s, "call "+c.Name, c.N)
-		}
+		row(s, "call "+c.Name, c.N)
 	}
 	row(s, "rx_dropped", st.Kernel.Rx_dropped)
 	row(s, "rx_invalid_descs", st.Kernel.Rx_invalid_descs)

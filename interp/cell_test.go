@@ -1,0 +1,62 @@
+package interp
+
+import (
+	"sync"
+	"testing"
+)
+
+// What the comment on cell says of a mutex is measured here.
+func BenchmarkCell(b *testing.B) {
+	b.Run("load", func(b *testing.B) {
+		var c cell
+		for b.Loop() {
+			c.load()
+		}
+	})
+	b.Run("store", func(b *testing.B) {
+		var c cell
+		for b.Loop() {
+			c.store(Value{n: 1})
+		}
+	})
+	b.Run("mutex", func(b *testing.B) {
+		var mu sync.Mutex
+		v := Value{n: 1}
+		for b.Loop() {
+			mu.Lock()
+			v = Value{n: v.n + 1}
+			mu.Unlock()
+		}
+	})
+}
+
+// Readers see whole values while writers change their type.
+func TestCell(t *testing.T) {
+	var c cell
+	mac, n := NewMAC([6]byte{1, 2, 3, 4, 5, 6}), NewInt(7)
+	c.store(n)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
+			for i := range 20000 {
+				if i%2 == 0 {
+					c.store(mac)
+				} else {
+					c.store(n)
+				}
+			}
+		}()
+		go func() {
+			defer wg.Done()
+			for range 20000 {
+				if v := c.load(); !v.Equal(mac) && !v.Equal(n) {
+					t.Errorf("torn value %+v", v)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
