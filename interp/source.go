@@ -27,7 +27,7 @@ func (s *Session) RunLine(line string) error {
 	err := s.Interpret(line)
 	if err == nil && s.Open() != "" {
 		err = fmt.Errorf("the line ends while %s is open", s.Open())
-		s.comp, s.comment = nil, false
+		s.Abandon()
 	}
 	if err == errLeave {
 		return nil
@@ -47,7 +47,7 @@ func (s *Session) interpret(line string) error {
 		return nil
 	}
 	s.closeFrames(frames)
-	s.comp, s.comment = nil, false
+	s.Abandon()
 	if err == errLeave {
 		s.left = true
 	}
@@ -169,6 +169,9 @@ func (s *Session) Open() string {
 	}
 	return ""
 }
+
+// Abandon forgets the definition, structure or comment that is open.
+func (s *Session) Abandon() { s.comp, s.comment = nil, false }
 
 // Run evaluates a source to its end: a file, standard input, a program's default.
 // name stands in error messages. The first error ends it; so does `bye`, and then

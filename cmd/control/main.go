@@ -136,7 +136,7 @@ func passSignals(cl *console.Client, con *console.Console) (stop func()) {
 // reason makes an error of Dial one that a user can do something about.
 func reason(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return errors.New("it takes no connections (it is starting, stopping, or in the foreground without a socket)")
+		return errors.New("it takes no connections; it may be starting or stopping")
 	}
 	return err
 }

@@ -243,7 +243,7 @@ func (c *conn) evaluate(j job) (r Result, err error) {
 	c.forget = false
 	c.mu.Unlock()
 	if forget {
-		abandon(c.session)
+		c.session.Abandon()
 	}
 	nothing := func() {}
 	if j.kind == kindLine {
@@ -274,7 +274,11 @@ func (s *source) Read(p []byte) (int, error) {
 		case s.rest = <-s.c.data:
 			s.end = len(s.rest) == 0
 		case <-stopped:
+		}
+		select {
+		case <-stopped: // counts before a piece or an end that came with it
 			return 0, interp.ErrInterrupted
+		default:
 		}
 	}
 	if s.end {

@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"errors"
-	"io"
 	"math/rand"
 	"net"
 	"os"
@@ -136,6 +135,7 @@ func TestServerStranger(t *testing.T) {
 				c <- dialed{nil, e}
 				return
 			}
+			// Changing the user has marked the whole process as not to be looked into.
 			if _, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1, 0); e != 0 {
 				c <- dialed{nil, e}
 				return

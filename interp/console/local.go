@@ -1,10 +1,6 @@
 package console
 
-import (
-	"strings"
-
-	"ethertap/interp"
-)
+import "ethertap/interp"
 
 // local is a session of this process as the target of its prompt.
 type local struct{ s *interp.Session }
@@ -15,7 +11,7 @@ func (l local) eval(line string) (Result, error) {
 
 func (l local) interrupt() { l.s.Interrupt() }
 
-func (l local) abandon() { abandon(l.s) }
+func (l local) abandon() { l.s.Abandon() }
 
 func (l local) complete(prefix string) []string { return l.s.Dict().Complete(prefix) }
 
@@ -41,12 +37,4 @@ func result(s *interp.Session, err error, beforeError func()) Result {
 		s.Report(err)
 	}
 	return r
-}
-
-// abandon makes s forget the structure or comment that is open. Any error does
-// that; this is the one that evaluates nothing before.
-func abandon(s *interp.Session) {
-	if s.Open() != "" {
-		s.Interpret(strings.Repeat(" ", interp.MaxLine+1))
-	}
 }
