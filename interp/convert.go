@@ -31,12 +31,10 @@ func (v Value) Text() string {
 		if t.signed {
 			return strconv.FormatInt(v.ref.dataInt(), 10)
 		}
-		return fmt.Sprintf("0x%0*x", 2*t.size, v.ref.bytesAsUint())
+		return fmt.Sprintf("0x%0*x", 2*t.size, uint64(v.ref.dataInt()))
 	}
 	return strings.TrimSuffix(Hexdump([]byte(v.ref.bytes)), "\n")
 }
-
-func (o *object) bytesAsUint() uint64 { return uint64(o.dataInt()) }
 
 // Source returns the value as one would type it, and data as its type and length:
 // `[data length 99]`. It is what `.s` and `.d` show.
@@ -66,8 +64,10 @@ func Quote(s string) string {
 			b.WriteString(`\t`)
 		case r == '\r':
 			b.WriteString(`\r`)
-		case r < ' ' || r == 0x7f || r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError && n == 1:
+			for _, c := range []byte(s[i : i+n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
 		default:
 			b.WriteString(s[i : i+n])
 		}
@@ -154,7 +154,7 @@ func (v Value) IP() (netip.Addr, error) {
 	case KindIP:
 		return v.addr(), nil
 	case KindString:
-		if a, err := netip.ParseAddr(v.ref.bytes); err == nil && a.Zone() == "" {
+		if a, ok := parseIP(v.ref.bytes); ok {
 			return a, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -245,11 +246,14 @@ func (d *Dict) beginsWord(s string) bool {
 // of a name that ends at a dot (`tap.hash.`) is a string, as `.i` wants it.
 func (d *Dict) unknown(tok string) error {
 	prefix := d.reserved(tok)
-	if prefix == "" || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
+	if prefix == "" || tok == prefix || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
 		return nil
 	}
 	if near := d.nearest(tok); near != "" {
 		return fmt.Errorf("no such word; did you mean %s?", near)
+	}
+	if !d.beginsWord(prefix) {
+		return errors.New("no such word")
 	}
 	return fmt.Errorf("no such word; %s .i lists those there are", prefix)
 }

@@ -22,12 +22,12 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Source != "" {
-		fmt.Fprintf(&b, "%s:%d:%d: ", e.Source, e.Line, e.Col)
+		fmt.Fprintf(&b, "%s:%d:%d: ", Printable(e.Source), e.Line, e.Col)
 	}
 	if e.Word != "" {
-		b.WriteString(e.Word + ": ")
+		b.WriteString(Printable(abbreviate(e.Word)) + ": ")
 	}
-	b.WriteString(e.Err.Error())
+	b.WriteString(Printable(e.Err.Error()))
 	if e.Stack != "" {
 		b.WriteString(" " + e.Stack)
 	}
@@ -65,7 +65,7 @@ func fail(word string, w *Word, err error) error {
 	if errors.As(err, &located) { // from source that the word ran
 		return err
 	}
-	e := &Error{Word: abbreviate(word), Err: err}
+	e := &Error{Word: word, Err: err}
 	if w != nil && (errors.Is(err, ErrUnderflow) || errors.Is(err, errStack)) {
 		e.Stack = w.Stack
 	}

@@ -3,12 +3,14 @@ package interp
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // output gathers what words print into writes of whole lines. The first error
-// stays and ends the line that is being interpreted.
+// stays; it stops the words that run and is the error of their line.
 type output struct {
 	w     io.Writer
+	stop  *atomic.Bool // the interrupt of the session
 	buf   []byte
 	err   error
 	midst bool // the last byte written was no newline
@@ -18,6 +20,9 @@ type output struct {
 const outputFull = 4096
 
 func (o *output) write(p []byte) {
+	if o.err != nil {
+		o.stop.Store(true)
+	}
 	if len(p) == 0 || o.err != nil {
 		return
 	}
@@ -32,6 +37,7 @@ func (o *output) flush() {
 	if len(o.buf) > 0 && o.err == nil {
 		if _, err := o.w.Write(o.buf); err != nil {
 			o.err = fmt.Errorf("output: %w", err)
+			o.stop.Store(true)
 		}
 	}
 	o.buf = o.buf[:0]

@@ -1,5 +1,7 @@
 package interp
 
+import "errors"
+
 // The inner loop.
 //
 // Threaded code with explicit frames: one switch for what moves the instruction
@@ -44,7 +46,7 @@ resume:
 		case opLit:
 			if s.sp == MaxStack {
 				fr.ip = ip
-				return s.trace(floor, &Error{Word: lits[in.n].Source(), Err: errStack})
+				return s.trace(floor, fail(lits[in.n].Source(), nil, errStack))
 			}
 			s.stack[s.sp] = lits[in.n]
 			s.sp++
@@ -123,14 +125,16 @@ func (s *Session) callWord(w *Word) error {
 		return fail(w.Name, w, ErrUnderflow)
 	}
 	sp, base := s.sp, s.base
-	if err := w.Func(s); err != nil {
-		err = fail(w.Name, w, err)
-		if e, ok := err.(*Error); ok && e.Word == w.Name && s.base == base {
-			s.sp = sp
-		}
-		return err
+	err := w.Func(s)
+	if err == nil {
+		return nil
 	}
-	return nil
+	// An error that has its place already comes from source that the word ran: the
+	// stack is as that source left it.
+	if err != errLeave && !errors.As(err, new(*Error)) && s.base == base {
+		s.sp = sp
+	}
+	return fail(w.Name, w, err)
 }
 
 // trace adds to an error the compound words that were running above floor, and

@@ -53,11 +53,13 @@ type call struct {
 // NewSession returns a session on a dictionary. Words print to stdout; Report
 // prints errors to stderr.
 func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
-	return &Session{
-		dict: d, in: stdin, out: output{w: stdout}, err: stderr,
+	s := &Session{
+		dict: d, in: stdin, err: stderr,
 		stack: make([]Value, MaxStack),
 		calls: make([]call, 0, MaxNesting),
 	}
+	s.out = output{w: stdout, stop: &s.interrupt}
+	return s
 }
 
 // Dict returns the dictionary of the session.
@@ -80,10 +82,13 @@ func (s *Session) Leave() error { return errLeave }
 // Nesting returns the depth of nested execution: 1 at the prompt and at the top of
 // a script, 2 in a word that was called there.
 func (s *Session) Nesting() int {
-	if len(s.calls) > 0 && s.calls[0].code == sourceCode {
-		return len(s.calls)
+	n := 1
+	for i, c := range s.calls {
+		if c.code.name != "" || c.code == sourceCode && i > 0 { // blocks are no calls
+			n++
+		}
 	}
-	return 1 + len(s.calls)
+	return n
 }
 
 // Local returns what SetLocal has kept in this session under a key, or nil.
@@ -244,7 +249,7 @@ func (s *Session) Fetch(name Value) (Value, error) {
 		}
 	}
 	if err := s.dict.unknown(text); err != nil {
-		return Value{}, fmt.Errorf("%s: %w", text, err)
+		return Value{}, fmt.Errorf("%s: %w", abbreviate(Quote(text)), err)
 	}
 	return Value{}, fmt.Errorf("no variable %s", abbreviate(Quote(text)))
 }

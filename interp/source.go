@@ -39,10 +39,10 @@ func (s *Session) RunLine(line string) error {
 func (s *Session) interpret(line string) error {
 	frames := len(s.frames)
 	err := s.tokens(line)
-	if err == nil {
+	s.out.flush()
+	if s.out.err != nil && err != errLeave {
 		err = s.out.err
 	}
-	s.out.flush()
 	if err == nil {
 		return nil
 	}
@@ -175,8 +175,18 @@ func (s *Session) Abandon() { s.comp, s.comment = nil, false }
 
 // Run evaluates a source to its end: a file, standard input, a program's default.
 // name stands in error messages. The first error ends it; so does `bye`, and then
-// Left reports true. Sources may run sources.
+// Left reports true. It is for programs; words that run sources call Load.
 func (s *Session) Run(name string, r io.Reader) error {
+	err := s.Load(name, r)
+	if err == errLeave {
+		return nil
+	}
+	return err
+}
+
+// Load is Run for words: leaving a source that a word runs leaves what called the
+// word too.
+func (s *Session) Load(name string, r io.Reader) error {
 	if err := s.enter(sourceCode); err != nil {
 		return err
 	}
@@ -195,9 +205,6 @@ func (s *Session) Run(name string, r io.Reader) error {
 	s.closeFrames(s.calls[floor].frames)
 	s.calls = s.calls[:floor]
 	s.restore(&outer)
-	if err == errLeave && floor == 0 {
-		return nil
-	}
 	return err
 }
 

@@ -198,6 +198,41 @@ func (v Value) Equal(w Value) bool {
 	return v.ref.bytes == w.ref.bytes
 }
 
+// Same reports whether two values are equal where each may be of another kind: a
+// string is read as the other's kind, fixed-width data as a number, six bytes of
+// data as a MAC.
+func (v Value) Same(w Value) bool {
+	if v.Kind() == w.Kind() {
+		return v.Equal(w)
+	}
+	if v.Kind() == KindString || v.Kind() == KindData && w.Kind() != KindString {
+		v, w = w, v
+	}
+	switch v.Kind() {
+	case KindInt:
+		n, err := w.Int()
+		return err == nil && n == v.n
+	case KindMAC:
+		a, err := w.MAC()
+		return err == nil && NewMAC(a).Equal(v)
+	case KindIP:
+		a, err := w.IP()
+		return err == nil && a == v.addr()
+	case KindMACRange, KindIPRange:
+		if w.Kind() == KindString {
+			r, ok, err := ParseLiteral(w.ref.bytes)
+			return ok && err == nil && r.Kind() == v.Kind() && r.Equal(v)
+		}
+	case KindData:
+		if v.ref.sub != Generic {
+			n, err := w.Int()
+			return err == nil && n == v.ref.dataInt()
+		}
+		return w.Kind() == KindString && v.ref.bytes == w.ref.bytes
+	}
+	return false
+}
+
 // addr returns the IP address in v, which must be of kind KindIP.
 func (v Value) addr() netip.Addr {
 	if v.ref == ip4Object {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,9 +78,10 @@ func typed(t *testing.T, cmd *exec.Cmd, lines string) (stdout, stderr string, st
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(lines), &out, &errs
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, cmd) // how it ended is in the exit status
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
@@ -180,6 +182,17 @@ func readPcap(t *testing.T, name string) (packets [][]byte) {
 	}
 }
 
+// wait waits for a command that was started; the time-out only bounds a failure.
+func wait(t *testing.T, cmd *exec.Cmd) error {
+	t.Helper()
+	late := time.AfterFunc(time.Minute, func() {
+		t.Errorf("%s does not end", cmd)
+		cmd.Process.Kill()
+	})
+	defer late.Stop()
+	return cmd.Wait()
+}
+
 // await waits until the condition holds; the time-out only bounds a failure.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -239,7 +252,7 @@ func TestFramesCrossAndAreCollected(t *testing.T) {
 			}
 		}
 	}
-	if err := recording.Wait(); err != nil {
+	if err := wait(t, recording); err != nil {
 		t.Fatalf("collect: %v", err)
 	}
 	recorded := readPcap(t, pcap)
@@ -286,7 +299,7 @@ func TestHostsTalk(t *testing.T) {
 		if out, errs, status := netlab.Run(t, way.from.Command(socat, "-u", "FILE:"+file, "TCP:"+way.address+":7000,retry=50,interval=0.1")); status != 0 {
 			t.Fatalf("socat: %s%s", out, errs)
 		}
-		if err := listener.Wait(); err != nil {
+		if err := wait(t, listener); err != nil {
 			t.Fatalf("socat: %v", err)
 		}
 		got, err := os.ReadFile(back)
@@ -323,7 +336,7 @@ func TestPipeIntoTshark(t *testing.T) {
 		return status == 0
 	})
 	r.send(netlab.UDP(100, 1), netlab.VLAN(200, 2, 7), netlab.QinQ(300, 3, 8, 9))
-	if err := reader.Wait(); err != nil { // ends after three packets, collect running
+	if err := wait(t, reader); err != nil { // ends after three packets, collect running
 		t.Errorf("tshark: %v", err)
 	}
 	if n := strings.Count(seen.String(), "\n"); n != 3 {
@@ -331,7 +344,7 @@ func TestPipeIntoTshark(t *testing.T) {
 	}
 	// tshark gone, the next packet ends collect quietly
 	r.send(netlab.UDP(100, 4))
-	if err := recording.Wait(); err != nil {
+	if err := wait(t, recording); err != nil {
 		t.Errorf("collect: %v", err)
 	}
 }
@@ -469,6 +482,47 @@ func TestStandardInput(t *testing.T) {
 		}
 		r.untouched()
 	}
+}
+
+// A reader of the output that goes away, and a signal while lines run that never
+// end, are clean ends: the offloads are back, nothing is left.
+func TestEndsCleanly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Dut.SetFeature(netlab.D0, "tx-vlan-hw-insert", true)
+	piped := r.command(r.ethertap, "--config", os.DevNull, "--tap-queue", r.queue, netlab.D0, netlab.D1)
+	piped.Stdin = strings.NewReader("begin 1 . 0 until\n")
+	out, err := piped.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := piped.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	wait(t, piped)
+	if status := piped.ProcessState.ExitCode(); status != 1 {
+		t.Errorf("output gone: status %d", status)
+	}
+	r.untouched()
+	if !r.Dut.Feature(netlab.D0, "tx-vlan-hw-insert") {
+		t.Error("offloads are not restored")
+	}
+
+	looping := r.command(r.ethertap, "--config", os.DevNull, "--tap-queue", r.queue, "-e", "begin 0 until", netlab.D0, netlab.D1)
+	if err := looping.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "ethertap runs", func() bool { return len(r.Dut.Processes()) > 0 })
+	await(t, "the signal ends it", func() bool {
+		looping.Process.Signal(syscall.SIGTERM) // again, for the time before it is caught
+		return len(r.Dut.Processes()) == 0
+	})
+	wait(t, looping)
+	r.untouched()
 }
 
 // Two prompts at a time, each with its own stack; stop ends the program cleanly.

@@ -71,7 +71,7 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dict, err := interp.NewDict(core.Set(), queue.Words(q), tap.Words(engine), ixdp.Words(engine))
+	dict, err := interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(engine), ixdp.Words(engine))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,8 +65,8 @@ func run(args []string, _, stdout, stderr *os.File) int {
 	return ok
 }
 
-// record collects as the options say, from start to end. Nothing is truncated
-// or emptied before all else is known to work.
+// record collects as the options say, from start to end. No file is made or
+// truncated before all else is known to work.
 func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 	// A write to a closed pipe or past a size limit is to return an error.
 	signal.Ignore(unix.SIGPIPE, unix.SIGXFSZ)
@@ -85,6 +85,14 @@ func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 	}
 	defer consumer.Close()
 
+	ctx, stop := ending()
+	defer stop()
+	if !o.noReset {
+		if _, err := queue.Reset(); err != nil {
+			return err
+		}
+	}
+	// Who is listed collects: what comes into the queue from here on is recorded.
 	instance, err := rundir.Register("collect", strconv.Itoa(os.Getpid()))
 	if err != nil {
 		if child != nil {
@@ -95,20 +103,11 @@ func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 		}
 	}
 	defer instance.Close()
-
 	file, name, err := openOutput(o.output, stdout)
 	if err != nil {
 		return err
 	}
 	out := collect.NewOutput(file, name, collect.Encoder{})
-	ctx, stop := ending()
-	defer stop()
-	if !o.noReset {
-		if _, err := queue.Reset(); err != nil {
-			out.Close()
-			return err
-		}
-	}
 	if err := child.Ready(); err != nil {
 		out.Close()
 		return err

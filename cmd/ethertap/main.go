@@ -60,7 +60,11 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	status, err := p.run()
 	if err != nil {
 		child.Fail(err)
-		fmt.Fprintf(stderr, "ethertap: %v\n", err)
+		program := "ethertap"
+		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
+			program = "error"
+		}
+		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return failed
 	}
 	return status
@@ -111,11 +115,11 @@ func (p *program) run() (status int, err error) {
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}
-	if p.dict, err = interp.NewDict(core.Set(), queue.Words(q), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
 		return failed, err
 	}
 	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)
-	if err := p.configure(); err != nil || p.session.Left() {
+	if left, err := p.configureUnder(signals.C); err != nil || left {
 		return ok, err
 	}
 	if err := p.engine.Start(); err != nil {
@@ -139,6 +143,28 @@ func (p *program) run() (status int, err error) {
 	}
 	status = p.serve(signals.C)
 	return status, p.engine.Stop()
+}
+
+// configureUnder runs configure and stops it when a signal comes; left says that
+// the program is to end, because of one or because a line said so.
+func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error) {
+	done := make(chan error, 1)
+	go func() { done <- p.configure() }()
+	again := make(<-chan time.Time)
+	for {
+		select {
+		case err := <-done:
+			return left || p.session.Left(), err
+		case <-signals:
+			left = true
+			ticker := time.NewTicker(10 * time.Millisecond) // each line begins without an interrupt
+			defer ticker.Stop()
+			again = ticker.C
+			p.session.Interrupt()
+		case <-again:
+			p.session.Interrupt()
+		}
+	}
 }
 
 // configure runs what comes before the first frame: prelude, configuration, -e lines.

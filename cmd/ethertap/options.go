@@ -98,6 +98,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--zerocopy and --copy exclude each other")
 	case o.plane.Queues < 1:
 		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
+	case f.Changed("config") && o.config == "":
+		return o, errors.New("--config is empty")
 	case o.name == "":
 		return o, errors.New("--name is empty")
 	case o.log != "" && !o.daemon:

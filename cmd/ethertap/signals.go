@@ -19,6 +19,7 @@ func catchSignals() caught {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		stopping = append(stopping, syscall.SIGHUP)
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader of our output that went away is an error of the write
 	raw, c := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(raw, stopping...)
 	go func() {

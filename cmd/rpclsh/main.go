@@ -50,13 +50,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if shown {
 		return 0
 	}
-	q, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
-	if err != nil {
-		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
-		return 1
-	}
-	defer q.Close()
-	dict, err := interp.NewDict(core.Set(), queue.Words(q))
+	dict, err := interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) {
+		return shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
+	}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
 		return 1
@@ -109,10 +105,7 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 	if s.Left() || (o.file != "" || len(o.lines) > 0) && !o.interactive {
 		return 0
 	}
-	if con.Terminal() || o.interactive {
-		return con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()})
-	}
-	return con.Run(s, console.Options{})
+	return con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()})
 }
 
 func runFile(s *interp.Session, name string) error {
@@ -124,16 +117,18 @@ func runFile(s *interp.Session, name string) error {
 	return s.Run(name, f)
 }
 
-// onSignals has SIGINT stop the words that run and SIGTERM end the prompt too, with
-// the terminal given back. A second signal ends the program as it would any other.
+// onSignals has SIGINT stop the words that run. The signals that end a program do
+// so at once, with the terminal given back: a shell has nothing to undo.
 func onSignals(s *interp.Session, con *console.Console) (stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		for range signals {
+		for sig := range signals {
 			s.Interrupt()
-			con.Close()
-			signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+			if sig != syscall.SIGINT {
+				con.Close()
+				os.Exit(128 + int(sig.(syscall.Signal)))
+			}
 		}
 	}()
 	return func() { signal.Stop(signals); close(signals) }

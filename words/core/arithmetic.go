@@ -108,8 +108,7 @@ func invert(s *interp.Session) error {
 	return s.Push(interp.NewInt(^n))
 }
 
-// same compares the two values on top. Values of different kinds are equal when
-// one of them converts to the other's kind and is equal then.
+// same compares the two values on top, whatever their kinds.
 func same(s *interp.Session) (bool, error) {
 	b, err := s.Pop()
 	if err != nil {
@@ -119,17 +118,7 @@ func same(s *interp.Session) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if a.Kind() == b.Kind() {
-		return a.Equal(b), nil
-	}
-	if a.Kind() == interp.KindString || b.Kind() == interp.KindString {
-		x, errA := a.Str()
-		y, errB := b.Str()
-		return errA == nil && errB == nil && x == y, nil
-	}
-	x, errA := a.Int()
-	y, errB := b.Int()
-	return errA == nil && errB == nil && x == y, nil
+	return a.Same(b), nil
 }
 
 func equal(s *interp.Session) error {

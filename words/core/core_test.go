@@ -46,7 +46,7 @@ func TestLoad(t *testing.T) {
 		{`"none.rpcl" load`, "", "load: open none.rpcl: no such file or directory"},
 		{`"absent.rpcl" load-if-present`, "", "absent.rpcl:1:" + "%d"},
 		{`"self.rpcl" load`, "", "nested deeper than 1024 executions"},
-		{`"." load`, "", "load: . is a directory, not a source file"},
+		{`"." load`, "", `load: "." is no regular file`},
 	} {
 		s, out := newSession(t)
 		err := s.Interpret(c.line)

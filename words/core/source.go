@@ -2,8 +2,10 @@ package core
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"ethertap/interp"
 	"ethertap/lib"
@@ -49,15 +51,16 @@ func runFile(s *interp.Session, name string) error {
 		return err
 	}
 	defer f.Close()
-	return s.Run(name, f)
+	return s.Load(name, f)
 }
 
 func open(name string) (fs.File, error) {
-	f, err := os.Open(name)
+	// A pipe or device could make the session wait for ever, at open or later.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err == nil {
-		if info, statErr := f.Stat(); statErr == nil && info.IsDir() {
+		if info, statErr := f.Stat(); statErr != nil || !info.Mode().IsRegular() && name != os.DevNull {
 			f.Close()
-			return nil, errors.New(name + " is a directory, not a source file")
+			return nil, fmt.Errorf("%s is no regular file", interp.Quote(name))
 		}
 		return f, nil
 	}

@@ -4,17 +4,17 @@
 package queue
 
 import (
-	"fmt"
 	"sync"
 
 	"ethertap/interp"
 	"ethertap/shm"
 )
 
-// Words returns the words that work on one queue. All sessions share one consumer,
+// Words returns the words that work on the queue that open gives; it is called
+// when a word first needs it, until it succeeds. All sessions share one consumer,
 // which is made when a packet is first asked for.
-func Words(q *shm.Queue) interp.Set {
-	w := &words{queue: q}
+func Words(open func() (*shm.Queue, error)) interp.Set {
+	w := &words{open: open}
 	return interp.Set{
 		Name:     "tap.queue",
 		Help:     "the TAP queue: take packets out, empty it, look at it",
@@ -29,9 +29,10 @@ func Words(q *shm.Queue) interp.Set {
 }
 
 type words struct {
-	queue *shm.Queue
+	open func() (*shm.Queue, error)
 
-	mu       sync.Mutex // a consumer is not for concurrent use
+	mu       sync.Mutex // of what follows; a consumer is not for concurrent use
+	queue    *shm.Queue
 	consumer *shm.Consumer
 	buf      []byte
 }
@@ -46,18 +47,20 @@ func (w *words) get(s *interp.Session) error {
 	if _, err := s.Pop(); err != nil {
 		return err
 	}
+	q, err := w.opened()
+	if err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.consumer == nil {
-		c, err := w.queue.NewConsumer("tap.queue.get")
-		if err != nil {
-			return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+		if w.consumer, err = q.NewConsumer("tap.queue.get"); err != nil {
+			return err
 		}
-		w.consumer = c
 	}
 	rec, ok, err := w.consumer.Get(w.buf)
 	if err != nil {
-		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+		return err
 	}
 	if !ok {
 		return s.Push(empty)
@@ -70,17 +73,37 @@ func (w *words) get(s *interp.Session) error {
 	return s.Push(interp.NewData(data))
 }
 
-func (w *words) reset(*interp.Session) error {
-	if _, err := w.queue.Reset(); err != nil {
-		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+// opened returns the queue.
+func (w *words) opened() (*shm.Queue, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue == nil {
+		q, err := w.open()
+		if err != nil {
+			return nil, err
+		}
+		w.queue = q
 	}
-	return nil
+	return w.queue, nil
+}
+
+func (w *words) reset(*interp.Session) error {
+	q, err := w.opened()
+	if err != nil {
+		return err
+	}
+	_, err = q.Reset()
+	return err
 }
 
 func (w *words) status(s *interp.Session) error {
-	st, err := w.queue.Status()
+	q, err := w.opened()
 	if err != nil {
-		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+		return err
+	}
+	st, err := q.Status()
+	if err != nil {
+		return err
 	}
 	s.Printf("packet queue %s\n", st.Name)
 	for _, row := range []struct {
@@ -106,9 +129,13 @@ func (w *words) status(s *interp.Session) error {
 }
 
 func (w *words) who(s *interp.Session) error {
-	list, err := w.queue.Participants()
+	q, err := w.opened()
 	if err != nil {
-		return fmt.Errorf("packet queue %s: %w", w.queue.Name(), err)
+		return err
+	}
+	list, err := q.Participants()
+	if err != nil {
+		return err
 	}
 	s.Printf("%7s %-9s %-9s %12s  %s\n", "pid", "program", "role", "packets", "name")
 	for _, p := range list {
