@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -98,10 +99,16 @@ func (c *counters) publish(t *[2]tally) {
 	c.seq.Add(1)
 }
 
-// read returns the counters of one moment. Should the writer be interrupted
-// again and again while publishing, the last reading is returned as it is.
+// read returns the counters of one moment. A writer that loses its CPU while
+// publishing is waited for: a busy machine keeps it away for milliseconds. Only
+// after some seconds (a thread stopped by a debugger) the last reading is returned
+// as it is.
 func (c *counters) read() (t [2]tally) {
-	for range 1000 {
+	const spins, naps = 100, 20000
+	for try := range spins + naps {
+		if try >= spins {
+			time.Sleep(100 * time.Microsecond)
+		}
 		before := c.seq.Load()
 		for p := range t {
 			for i := range t[p] {
