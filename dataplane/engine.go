@@ -71,7 +71,7 @@ func (e *Engine) Start() error {
 }
 
 func (e *Engine) start() error {
-	if err := checkPrivileges(memoryFor(&e.config, 4096)); err != nil {
+	if err := e.Privileged(); err != nil {
 		return err
 	}
 	tool, err := newEthtool()

@@ -106,16 +106,7 @@ func (d *device) stats(port int) dataplane.PortStats {
 // await waits until the condition holds. The time-out only bounds a failure.
 func (d *device) await(what string, ok func() bool) {
 	d.t.Helper()
-	await(d.t, what, ok)
-}
-
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
+	netlab.Await(d.t, what, ok)
 }
 
 // checkBooks demands that all accounts close, at this very moment, and that no

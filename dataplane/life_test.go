@@ -90,7 +90,7 @@ func TestKilledEngineLeavesNothingAndStartsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop()
-		await(t, "nothing is left", func() bool {
+		netlab.Await(t, "nothing is left", func() bool {
 			a, b := lab.Dut.Link(netlab.D0), lab.Dut.Link(netlab.D1)
 			return a.XDPProgram == 0 && a.Promiscuity == 0 && b.XDPProgram == 0 && b.Promiscuity == 0
 		})
@@ -152,7 +152,7 @@ func TestFiftyStartsAndStopsLeaveNothing(t *testing.T) {
 	for range 50 {
 		cycle()
 	}
-	await(t, "as before", func() bool {
+	netlab.Await(t, "as before", func() bool {
 		m, f, g := resources(t)
 		return m <= maps && f <= fds && g <= goroutines
 	})

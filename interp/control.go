@@ -1,9 +1,6 @@
 package interp
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // controlWords returns the words that the compiler itself knows. They work at the
 // prompt too: a structure there is compiled until it is closed, then run once.
@@ -68,7 +65,7 @@ func compileColon(s *Session, tok token) error {
 		return err
 	}
 	if _, builtin := s.dict.Word(name.text); builtin {
-		return fmt.Errorf("%s is a built-in word and cannot be changed", name.text)
+		return builtinError(name.text)
 	}
 	c := s.block(tok)
 	c.colon = true

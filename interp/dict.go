@@ -151,13 +151,18 @@ func (d *Dict) define(name string, def *definition, value Value) error {
 	}
 	e = d.enter(name)
 	if e.word() != nil {
-		return fmt.Errorf("%s is a built-in word and cannot be changed", name)
+		return builtinError(name)
 	}
 	if def == isVariable {
 		e.cell.store(value)
 	}
 	e.def.Store(def)
 	return nil
+}
+
+// builtinError says that a name is that of a built-in word.
+func builtinError(name string) error {
+	return fmt.Errorf("%s is a built-in word and cannot be changed", name)
 }
 
 // word returns the record of a built-in word, or nil.

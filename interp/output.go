@@ -22,8 +22,9 @@ const outputFull = 4096
 func (o *output) write(p []byte) {
 	if o.err != nil {
 		o.stop.Store(true)
+		return
 	}
-	if len(p) == 0 || o.err != nil {
+	if len(p) == 0 {
 		return
 	}
 	o.buf = append(o.buf, p...)

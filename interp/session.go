@@ -116,10 +116,19 @@ func (s *Session) Depth() int { return s.sp - s.base }
 // Peek returns the value i places below the top. i must be below Depth.
 func (s *Session) Peek(i int) Value { return s.stack[s.base:s.sp:s.sp][s.Depth()-1-i] }
 
-// Push puts a value on the stack.
-func (s *Session) Push(v Value) error {
+// Room fails unless the stack has room for one more value. A word that cannot take
+// back what it does asks first.
+func (s *Session) Room() error {
 	if s.sp == MaxStack {
 		return errStack
+	}
+	return nil
+}
+
+// Push puts a value on the stack.
+func (s *Session) Push(v Value) error {
+	if err := s.Room(); err != nil {
+		return err
 	}
 	if v.ref != nil && len(v.ref.bytes) > MaxValue {
 		return errTooLong

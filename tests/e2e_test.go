@@ -193,21 +193,11 @@ func wait(t *testing.T, cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
-// await waits until the condition holds; the time-out only bounds a failure.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 // untouched fails the test if anything of ethertap is on the interfaces of dut.
 func (r *rig) untouched() {
 	r.t.Helper()
 	for _, name := range []string{netlab.D0, netlab.D1} {
-		await(r.t, name+" is as before", func() bool {
+		netlab.Await(r.t, name+" is as before", func() bool {
 			l := r.Dut.Link(name)
 			return l.XDPProgram == 0 && l.Promiscuity == 0
 		})
@@ -226,7 +216,7 @@ func TestFramesCrossAndAreCollected(t *testing.T) {
 	if err := recording.Start(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "collect runs", func() bool {
+	netlab.Await(t, "collect runs", func() bool {
 		_, _, status := r.run(r.control, "collect", "status")
 		return status == 0
 	})
@@ -331,7 +321,7 @@ func TestPipeIntoTshark(t *testing.T) {
 		t.Fatal(err)
 	}
 	pipe.Close() // tshark alone reads it, so that its end is the pipe's
-	await(t, "collect runs", func() bool {
+	netlab.Await(t, "collect runs", func() bool {
 		_, _, status := r.run(r.control, "collect", "status")
 		return status == 0
 	})
@@ -360,7 +350,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%2 == 0 { // the others die while they start
-			await(t, "ethertap forwards", func() bool { return r.Dut.Link(netlab.D1).XDPProgram != 0 })
+			netlab.Await(t, "ethertap forwards", func() bool { return r.Dut.Link(netlab.D1).XDPProgram != 0 })
 		} else {
 			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
 		}
@@ -516,8 +506,8 @@ func TestEndsCleanly(t *testing.T) {
 	if err := looping.Start(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "ethertap runs", func() bool { return len(r.Dut.Processes()) > 0 })
-	await(t, "the signal ends it", func() bool {
+	netlab.Await(t, "ethertap runs", func() bool { return len(r.Dut.Processes()) > 0 })
+	netlab.Await(t, "the signal ends it", func() bool {
 		looping.Process.Signal(syscall.SIGTERM) // again, for the time before it is caught
 		return len(r.Dut.Processes()) == 0
 	})

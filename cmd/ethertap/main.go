@@ -36,8 +36,9 @@ const (
 func run(args []string, stdin, stdout, stderr *os.File) int {
 	child := detach.Inherit()
 	o, err := parse(args)
+	var probe *dataplane.Engine
 	if err == nil && !o.info.Asked() {
-		_, err = dataplane.New(o.plane) // the command line alone decides this
+		probe, err = dataplane.New(o.plane) // the command line alone decides this
 	}
 	switch {
 	case err != nil:
@@ -57,7 +58,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	p := &program{options: o, child: child, stdout: stdout, stderr: stderr}
 	p.console = console.New(stdin, stdout, stderr)
 	defer p.console.Close()
-	status, err := p.run()
+	status, err := p.run(probe)
 	if err != nil {
 		child.Fail(err)
 		program := "ethertap"
@@ -83,12 +84,10 @@ type program struct {
 }
 
 // run starts everything in order, waits for the end, and stops it in reverse. Until
-// configuration and -e lines have passed, no interface is touched.
-func (p *program) run() (status int, err error) {
-	if p.engine, err = dataplane.New(p.plane); err == nil {
-		err = p.engine.Privileged()
-	}
-	if err != nil {
+// configuration and -e lines have passed, no interface is touched. probe is an engine
+// without a queue: it says what can be said before there is one.
+func (p *program) run(probe *dataplane.Engine) (status int, err error) {
+	if err := probe.Privileged(); err != nil {
 		return failed, err
 	}
 	instance, err := rundir.Register("ethertap", p.name)
@@ -96,7 +95,7 @@ func (p *program) run() (status int, err error) {
 		return failed, err
 	}
 	defer instance.Close()
-	if err := p.engine.Check(); err != nil { // before queue and configuration
+	if err := probe.Check(); err != nil { // before queue and configuration
 		return failed, err
 	}
 	signals := catchSignals()

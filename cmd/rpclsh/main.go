@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -69,7 +68,7 @@ func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "")
 	info := about.Flags(f)
 	f.Usage = func() {}
-	if err := f.Parse(args); err != nil && !errors.Is(err, pflag.ErrHelp) {
+	if err := f.Parse(args); err != nil {
 		return o, false, err
 	}
 	if info.Show(stdout, "rpclsh", usage) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // skip skips the test, or fails it when CI=true: there, what is missing is a
@@ -34,4 +35,14 @@ func RequireTool(t testing.TB, name string) string {
 		skip(t, "needs %s: %v", name, err)
 	}
 	return path
+}
+
+// Await waits until the condition holds. The time-out of 20 s only bounds a failure.
+func Await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }

@@ -40,11 +40,7 @@ type words struct {
 // get leaves the next packet, or data of length 0 when none waits. It never blocks.
 // The packet is taken only when the stack has room for it.
 func (w *words) get(s *interp.Session) error {
-	empty := interp.NewData(nil)
-	if err := s.Push(empty); err != nil {
-		return err
-	}
-	if _, err := s.Pop(); err != nil {
+	if err := s.Room(); err != nil {
 		return err
 	}
 	q, err := w.opened()
@@ -63,7 +59,7 @@ func (w *words) get(s *interp.Session) error {
 		return err
 	}
 	if !ok {
-		return s.Push(empty)
+		return s.Push(interp.NewData(nil))
 	}
 	w.buf = rec.Data
 	data := rec.Data
