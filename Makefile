@@ -50,7 +50,8 @@ install: build
 	install -m 644 shm/ethertap_queue.h $(DESTDIR)$(PREFIX)/include
 
 deps-test:
-	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc
+	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc \
+		/usr/share/ieee-data/oui.csv:ieee-data
 
 deps-demo:
 	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump

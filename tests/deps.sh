@@ -1,10 +1,14 @@
 #!/bin/sh
 # deps.sh COMMAND:PACKAGE ...: installs the Debian packages of the commands that are
-# missing, when it may, and says which are missing when it may not.
+# missing, when it may, and says which are missing when it may not. A path in the
+# place of a command stands for a file of the package.
 set -u
 missing=""
 for pair in "$@"; do
-	PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+	case $pair in
+	/*) test -e "${pair%%:*}" ;;
+	*) PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ;;
+	esac || missing="$missing ${pair#*:}"
 done
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,7 +76,7 @@ func TestMain(m *testing.M) {
 		os.Exit(7)
 	case "abandoned":
 		// Wait until the parent is gone; the report says what Ready makes of it.
-		unix.Poll([]unix.PollFd{{Fd: int32(child.pipe.Fd())}}, -1)
+		poll(int(child.pipe.Fd()), 0, time.Minute)
 		err := os.WriteFile(os.Getenv(reportEnv)+".new", fmt.Append(nil, child.Ready()), 0o600)
 		if err == nil {
 			os.Rename(os.Getenv(reportEnv)+".new", os.Getenv(reportEnv))
@@ -169,13 +170,25 @@ func TestAbandoned(t *testing.T) {
 	defer unix.Close(fd)
 	cmd.Process.Kill()
 	cmd.Wait()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000); n != 1 {
+	if n, err := poll(fd, unix.POLLIN, 30*time.Second); n != 1 {
 		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		t.Fatalf("the child stays: %v", err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || !strings.Contains(string(text), "the start was given up") {
 		t.Errorf("Ready said %q, %v", text, err)
+	}
+}
+
+// poll waits for events (errors always count) on fd. The runtime's own
+// signals interrupt the call, which says nothing about fd.
+func poll(fd int, events int16, limit time.Duration) (int, error) {
+	for end := time.Now().Add(limit); ; {
+		left := max(0, time.Until(end))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(left.Milliseconds()))
+		if err != unix.EINTR || left == 0 {
+			return n, err
+		}
 	}
 }
 
