@@ -229,7 +229,7 @@ func near(t *testing.T, what string, got uint64, n int, p uint32) {
 
 func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 	const n = 20000
-	f := FaultPolicy{Drop: 10000, Bitflip: 30000, Dup: 5000, Length: 20000}
+	f := FaultPolicy{Drop: Chance{Probability: 10000}, Bitflip: Chance{Probability: 30000}, Dup: Chance{Probability: 5000}, Length: Chance{Probability: 20000}}
 	b := newBench(t, 2, faulty(f, 7))
 	for i := range n / 50 {
 		var frames [][]byte
@@ -239,19 +239,39 @@ func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 		b.run(0, frames...)
 	}
 	c := b.count(0)
-	near(t, "drop", c[countFIDropped], n, f.Drop)
+	near(t, "drop", c[countFIDropped], n, f.Drop.Probability)
 	rest := n - int(c[countFIDropped])
-	near(t, "length", c[countLength], rest, f.Length)
-	near(t, "bitflip", c[countBitflipped], rest, f.Bitflip)
-	near(t, "dup", c[countDuplicated], rest, f.Dup)
+	near(t, "length", c[countLength], rest, f.Length.Probability)
+	near(t, "bitflip", c[countBitflipped], rest, f.Bitflip.Probability)
+	near(t, "dup", c[countDuplicated], rest, f.Dup.Probability)
 	if got := len(b.out[1]); got != rest+int(c[countDuplicated]) {
 		t.Errorf("%d came out, want %d", got, rest+int(c[countDuplicated]))
 	}
 }
 
+// Every n-th of the frames that come to a fault suffers it, and no other.
+func TestFaultsEveryNth(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Drop: Chance{Every: 5}, Bitflip: Chance{Every: 3}, Dup: Chance{Every: 2}}, 1))
+	for i := range uint32(100) {
+		b.run(0, testFrame(60, 1, i))
+	}
+	if c := b.count(0); c[countFIDropped] != 20 || c[countBitflipped] != 26 || c[countDuplicated] != 40 {
+		t.Errorf("dropped %d, bitflipped %d, duplicated %d, want 20, 26, 40", c[countFIDropped], c[countBitflipped], c[countDuplicated])
+	}
+	// A new number begins anew.
+	p := faulty(FaultPolicy{Drop: Chance{Every: 2}}, 1)
+	b.policy.Store(&p)
+	n := b.count(0)[countFIDropped]
+	b.run(0, testFrame(60, 1, 0))
+	b.run(0, testFrame(60, 1, 0))
+	if got := b.count(0)[countFIDropped]; got != n+1 {
+		t.Errorf("dropped %d of two, want 1", got-n)
+	}
+}
+
 func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
 	run := func(seed uint64, batches ...int) [][]byte {
-		b := newBench(t, 2, faulty(FaultPolicy{Drop: 20000, Bitflip: 20000, Dup: 20000, Length: 20000}, seed))
+		b := newBench(t, 2, faulty(FaultPolicy{Drop: Chance{Probability: 20000}, Bitflip: Chance{Probability: 20000}, Dup: Chance{Probability: 20000}, Length: Chance{Probability: 20000}}, seed))
 		seq := uint32(0)
 		for _, n := range batches {
 			var frames [][]byte
@@ -274,7 +294,7 @@ func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
 }
 
 func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Bitflip: Certain}, 1))
+	b := newBench(t, 2, faulty(FaultPolicy{Bitflip: Chance{Probability: Certain}}, 1))
 	where := map[int]bool{}
 	for i := range 2000 {
 		in := testFrame(64, 1, uint32(i))
@@ -304,7 +324,7 @@ func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
 }
 
 func TestLengthFaultStaysInBounds(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Length: Certain}, 1))
+	b := newBench(t, 2, faulty(FaultPolicy{Length: Chance{Probability: Certain}}, 1))
 	shorter, longer := 0, 0
 	for i, n := range []int{14, 60, 1000, 1514} {
 		for range 500 {
@@ -330,7 +350,7 @@ func TestLengthFaultStaysInBounds(t *testing.T) {
 }
 
 func TestFaultHashRestrictsToSources(t *testing.T) {
-	p := faulty(FaultPolicy{Drop: Certain}, 1)
+	p := faulty(FaultPolicy{Drop: Chance{Probability: Certain}}, 1)
 	p.FaultHash = new(MACHash).With(mac(1))
 	b := newBench(t, 2, p)
 	b.run(0, testFrame(60, 1, 0), testFrame(60, 2, 0))
@@ -342,7 +362,7 @@ func TestFaultHashRestrictsToSources(t *testing.T) {
 
 // The chain allocates nothing, whatever is switched on.
 func TestChainAllocatesNothing(t *testing.T) {
-	p := faulty(FaultPolicy{Drop: 1000, Bitflip: 50000, Dup: 30000, Length: 10000}, 3)
+	p := faulty(FaultPolicy{Drop: Chance{Probability: 1000}, Bitflip: Chance{Probability: 50000}, Dup: Chance{Probability: 30000}, Length: Chance{Probability: 10000}}, 3)
 	p.DropHash, p.TapHash, p.FaultHash = new(MACHash).With(mac(9)), new(MACHash).With(mac(1)), new(MACHash).With(mac(1), mac(2))
 	p.Port[0].TapRX, p.Port[1].TapTX = true, true
 	b := newBench(t, 2, p)

@@ -19,13 +19,41 @@ const (
 const protected = 14
 
 // dice are the random numbers of the frames that one thread receives on one
-// interface: own ones for each, so that the same traffic meets the same faults
-// however threads and interfaces take turns.
-type dice struct{ pcg rand.PCG }
+// interface, and how many came to each fault: own ones for each, so that the same
+// traffic meets the same faults however threads and interfaces take turns.
+type dice struct {
+	pcg  rand.PCG
+	turn [faults]turn
+}
 
-// hit says whether something of probability n/Certain happens. What never
-// happens draws nothing.
-func (d *dice) hit(n uint32) bool { return n > 0 && d.below(Certain) < uint64(n) }
+// The faults that have a Chance.
+const (
+	faultDrop = iota
+	faultLength
+	faultBitflip
+	faultDup
+	faults
+)
+
+// turn counts up to the n-th frame. A change of the number begins anew.
+type turn struct{ every, seen uint32 }
+
+// hit says whether a fault happens to the next frame. What never happens draws
+// nothing.
+func (d *dice) hit(fault int, c Chance) bool {
+	if c.Every == 0 {
+		return c.Probability > 0 && d.below(Certain) < uint64(c.Probability)
+	}
+	t := &d.turn[fault]
+	if t.every != c.Every {
+		*t = turn{every: c.Every}
+	}
+	if t.seen++; t.seen < t.every {
+		return false
+	}
+	t.seen = 0
+	return true
+}
 
 // below draws a number in 0…n-1. The bias of the multiplication is n/2⁶⁴.
 func (d *dice) below(n uint64) uint64 {
@@ -36,7 +64,9 @@ func (d *dice) below(n uint64) uint64 {
 func (w *worker) reseed(seed FaultSeed) {
 	w.seed = seed
 	for i := range w.lanes {
-		w.lanes[i].dice.pcg.Seed(seed.Seed, uint64(w.queue)<<8|uint64(i))
+		d := &w.lanes[i].dice
+		*d = dice{}
+		d.pcg.Seed(seed.Seed, uint64(w.queue)<<8|uint64(i))
 	}
 }
 
@@ -45,24 +75,24 @@ func (w *worker) reseed(seed FaultSeed) {
 // number after is returned.
 func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
-	if l.dice.hit(f.Drop) {
+	if l.dice.hit(faultDrop, f.Drop) {
 		t[countFIDropped]++
 		w.retired = append(w.retired, w.umem.Frame(d.Addr))
 		return out
 	}
 	m := mark{id: id}
-	if l.dice.hit(f.Length) && w.stretch(l, &d) {
+	if l.dice.hit(faultLength, f.Length) && w.stretch(l, &d) {
 		t[countLength]++
 		m.fault |= FaultLength
 	}
-	if l.dice.hit(f.Bitflip) && d.Len > protected {
+	if l.dice.hit(faultBitflip, f.Bitflip) && d.Len > protected {
 		w.flushTap() // the copy of reception shows the frame as received
 		bit := l.dice.below(uint64(d.Len-protected) * 8)
 		w.umem.Bytes(d)[protected+bit/8] ^= 1 << (bit % 8)
 		t[countBitflipped]++
 		m.fault |= FaultBitflip
 	}
-	duplicate := l.dice.hit(f.Dup) && len(w.free) > 0
+	duplicate := l.dice.hit(faultDup, f.Dup) && len(w.free) > 0
 	if duplicate {
 		m.fault |= FaultDup
 	}

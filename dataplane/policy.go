@@ -23,14 +23,33 @@ type PortPolicy struct {
 	Fault FaultPolicy
 }
 
-// FaultPolicy is what happens to frames received on an interface. Each is a
-// probability in units of 1/Certain.
+// FaultPolicy is what happens to frames received on an interface, in the order
+// of its fields.
 type FaultPolicy struct {
 	Enabled bool
-	Drop    uint32 // the frame is dropped
-	Bitflip uint32 // one bit is inverted at a random place from byte 15 on
-	Dup     uint32 // the frame is sent twice
-	Length  uint32 // the frame is cut short or made longer
+	Drop    Chance // the frame is dropped
+	Length  Chance // the frame is cut short or made longer
+	Bitflip Chance // one bit is inverted at a random place from byte 15 on
+	Dup     Chance // the frame is sent twice
+}
+
+// Chance says which of the frames that come to a fault suffer it: each with
+// Probability, in units of 1/Certain, or every n-th one (of a queue) if Every is
+// not 0.
+type Chance struct {
+	Probability uint32
+	Every       uint32
+}
+
+// Chances names the faults that have one, in the order in which they are drawn.
+func (f *FaultPolicy) Chances() []NamedChance {
+	return []NamedChance{{"drop", &f.Drop}, {"length", &f.Length}, {"bitflip", &f.Bitflip}, {"dup", &f.Dup}}
+}
+
+// NamedChance is a fault's chance in a policy.
+type NamedChance struct {
+	Name string
+	*Chance
 }
 
 // FaultSeed determines the faults: the same seed gives the same faults for the
@@ -41,13 +60,10 @@ type FaultSeed struct {
 }
 
 func (p *Policy) validate() error {
-	for i, port := range p.Port {
-		for _, f := range []struct {
-			name string
-			n    uint32
-		}{{"drop", port.Fault.Drop}, {"bitflip", port.Fault.Bitflip}, {"dup", port.Fault.Dup}, {"length", port.Fault.Length}} {
-			if f.n > Certain {
-				return fmt.Errorf("%s probability %d of interface %d is not in 0…%d", f.name, f.n, i, Certain)
+	for i := range p.Port {
+		for _, c := range p.Port[i].Fault.Chances() {
+			if c.Probability > Certain {
+				return fmt.Errorf("%s probability %d of interface %d is not in 0…%d", c.Name, c.Probability, i, Certain)
 			}
 		}
 	}

@@ -22,10 +22,10 @@ func TestUpdatePublishesACopyOrNothing(t *testing.T) {
 	if err := e.Update(func(p *Policy) error { p.Port[0].TapRX = false; return broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
-	if err := e.Update(func(p *Policy) error { p.Port[1].Fault.Dup = Certain + 1; return nil }); err == nil {
+	if err := e.Update(func(p *Policy) error { p.Port[1].Fault.Dup.Probability = Certain + 1; return nil }); err == nil {
 		t.Error("a probability above one was accepted")
 	}
-	if got := e.Policy(); !got.Port[0].TapRX || got.Port[1].Fault.Dup != 0 {
+	if got := e.Policy(); !got.Port[0].TapRX || got.Port[1].Fault.Dup.Probability != 0 {
 		t.Errorf("a refused update left traces: %+v", got)
 	}
 }

@@ -201,7 +201,7 @@ func TestBooksCloseUnderTraffic(t *testing.T) {
 		p.DropHash = p.DropHash.With(other)
 		for i := range p.Port {
 			p.Port[i] = dataplane.PortPolicy{TapRX: true, TapTX: true, Fault: dataplane.FaultPolicy{
-				Enabled: true, Drop: 5000, Bitflip: 5000, Dup: 20000, Length: 5000,
+				Enabled: true, Drop: dataplane.Chance{Probability: 5000}, Bitflip: dataplane.Chance{Probability: 5000}, Dup: dataplane.Chance{Probability: 20000}, Length: dataplane.Chance{Probability: 5000},
 			}}
 		}
 	})

@@ -4,9 +4,11 @@ package ixdp
 
 import (
 	"fmt"
+	"slices"
 
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/machash"
 )
 
 // Words returns the words that work on one engine. The prefixes of fault injection
@@ -15,13 +17,17 @@ func Words(e *dataplane.Engine) interp.Set {
 	w := words{e}
 	return interp.Set{
 		Name:     "ixdp",
-		Help:     "the dataplane: interfaces and their counters",
+		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
 		Prefixes: []string{"if.", "fault.", "drop."},
-		Words: []interp.Word{
+		Words: slices.Concat([]interp.Word{
 			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
 			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.reset},
 			{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Func: w.queueStats},
 		},
+			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
+			w.faultWords(),
+			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
+		),
 	}
 }
 
@@ -42,13 +48,13 @@ func (w words) stats(s *interp.Session) error {
 		row(s, "RX tap", enabled(p.TapRX))
 		row(s, "TX tap", enabled(p.TapTX))
 		row(s, "fault injection", enabled(p.Fault.Enabled))
-		row(s, "  drop probability", percent(p.Fault.Drop))
-		row(s, "  bitflip probability", percent(p.Fault.Bitflip))
-		row(s, "  dup probability", percent(p.Fault.Dup))
+		row(s, "  drop probability", often(p.Fault.Drop))
+		row(s, "  bitflip probability", often(p.Fault.Bitflip))
+		row(s, "  dup probability", often(p.Fault.Dup))
 		row(s, "  dropped by FI", st.DroppedByFI)
 		row(s, "  bitflipped by FI", st.BitflippedByFI)
 		row(s, "  duplicated by FI", st.DuplicatedByFI)
-		row(s, "  length probability", percent(p.Fault.Length))
+		row(s, "  length probability", often(p.Fault.Length))
 		row(s, "  length by FI", st.LengthByFI)
 		others(s, st, len(ports) == 1)
 	}

@@ -5,17 +5,17 @@ import "ethertap/interp"
 // queueStats prints what one thread counted for an interface, and what the kernel
 // did for the socket of that queue.
 func (w words) queueStats(s *interp.Session) error {
-	ports := w.engine.Ports()
-	i, err := s.PopRange("interface", 0, int64(len(ports)-1))
+	i, err := w.popInterface(s)
 	if err != nil {
 		return err
 	}
+	ports := w.engine.Ports()
 	port := ports[i]
 	q, err := s.PopRange("queue", 0, int64(port.Queues-1))
 	if err != nil {
 		return err
 	}
-	st, err := w.engine.QueueStats(int(i), int(q))
+	st, err := w.engine.QueueStats(i, int(q))
 	if err != nil {
 		return err
 	}
