@@ -28,16 +28,32 @@ func (c *cell) load() Value {
 }
 
 func (c *cell) store(v Value) {
-	for {
-		before := c.version.Load()
-		if before&1 == 0 && c.version.CompareAndSwap(before, before+1) {
-			break
-		}
-		runtime.Gosched()
-	}
+	c.lock()
 	c.n.Store(v.n)
 	if c.ref.Load() != v.ref {
 		c.ref.Store(v.ref)
 	}
 	c.version.Add(1)
+}
+
+// lock makes version odd.
+func (c *cell) lock() {
+	for {
+		before := c.version.Load()
+		if before&1 == 0 && c.version.CompareAndSwap(before, before+1) {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// add adds to a value that is an integer; false says that it is none.
+func (c *cell) add(n int64) bool {
+	c.lock()
+	isInt := c.ref.Load() == nil
+	if isInt {
+		c.n.Store(c.n.Load() + n)
+	}
+	c.version.Add(1)
+	return isInt
 }

@@ -6,22 +6,11 @@ import (
 	"strings"
 )
 
-// opcode is what an instruction does.
-type opcode uint32
-
-const (
-	opLit      opcode = iota // push lits[n]
-	opWord                   // call the built-in word
-	opCall                   // do what the entry stands for now
-	opJump                   // continue at n
-	opJumpZero               // pop a flag, continue at n if it is 0
-	opReturn                 // end of the definition, or exit
-)
-
 // instr is one instruction of compiled code.
 type instr struct {
-	op    opcode
-	n     int32
+	op    Op
+	n     int32 // where to jump; which literal
+	k     int64 // integer literal
 	word  *Word
 	entry *Entry
 }
@@ -51,9 +40,10 @@ type compiler struct {
 
 // opening is a control structure that waits for its end.
 type opening struct {
-	word string // that opened it or stands open now: if, else, begin
-	at   int    // of the instruction to mend, or to come back to
-	pos  position
+	word   string // that opened it or stands open now: if, else, begin
+	at     int    // of the instruction to mend, or to come back to
+	leaves []int  // do and case: jumps to their end
+	pos    position
 }
 
 // emit appends an instruction.
@@ -67,6 +57,9 @@ func (c *compiler) emit(in instr) error {
 }
 
 func (c *compiler) literal(v Value) error {
+	if v.ref == nil {
+		return c.emit(instr{op: opInt, k: v.n})
+	}
 	c.code.lits = append(c.code.lits, v)
 	return c.emit(instr{op: opLit, n: int32(len(c.code.lits) - 1)})
 }
@@ -77,7 +70,9 @@ func (c *compiler) here() int { return len(c.code.ins) }
 // land makes the forward jump at index at continue here.
 func (c *compiler) land(at int) { c.code.ins[at].n = int32(c.here()) }
 
-func (c *compiler) push(word string, at int) { c.open = append(c.open, opening{word, at, c.at}) }
+func (c *compiler) push(word string, at int) {
+	c.open = append(c.open, opening{word: word, at: at, pos: c.at})
+}
 
 // pop closes the innermost structure, which must be one of those named.
 func (c *compiler) pop(openers ...string) (opening, error) {
@@ -91,7 +86,7 @@ func (c *compiler) pop(openers ...string) (opening, error) {
 		}
 		return o, fmt.Errorf("cannot close the open %s", o.word)
 	}
-	return opening{}, fmt.Errorf("without %s", strings.Join(openers, " or "))
+	return opening{}, fmt.Errorf("without %s", openers[0])
 }
 
 // compileToken compiles one token.
@@ -114,16 +109,16 @@ func (s *Session) compileToken(tok token) error {
 	if tok.quoted {
 		return c.literal(NewString(tok.text))
 	}
-	e := s.dict.find(tok.text)
+	e := s.dict.refer(tok.text)
 	if e != nil {
 		if def := e.def.Load(); def != nil {
 			switch {
 			case def.word == nil:
-				return c.emit(instr{op: opCall, entry: e})
+				return c.call(e)
 			case def.word.compile != nil:
 				return def.word.compile(s, tok)
 			}
-			return c.emit(instr{op: opWord, word: def.word})
+			return c.emit(instr{op: def.word.Inline, word: def.word})
 		}
 	}
 	if v, ok, err := ParseLiteral(tok.text); ok {
@@ -142,12 +137,19 @@ func (s *Session) compileToken(tok token) error {
 	if err != nil {
 		return err
 	}
+	return c.call(e)
+}
+
+// call emits what the entry stands for whenever it runs.
+func (c *compiler) call(e *Entry) error {
 	return c.emit(instr{op: opCall, entry: e})
 }
 
 // finish ends the code of the compiler and returns it.
 func (c *compiler) finish() (*code, error) {
-	return c.code, c.emit(instr{op: opReturn})
+	err := c.emit(instr{op: opReturn})
+	fuse(c.code.ins)
+	return c.code, err
 }
 
 // compileLine compiles a line that defines name, as `!!` has it.

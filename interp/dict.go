@@ -13,7 +13,7 @@ import (
 // Dict is the dictionary: built-in words, compound words and variables by name.
 // Sessions share it; all methods may be called from several goroutines.
 //
-// An Entry is never removed once code refers to it, so that compiled code holds
+// An Entry is never removed once compiled code refers to it, so that compiled code holds
 // entries instead of names: redefinition reaches callers, and a name that is not
 // yet defined binds when it appears.
 type Dict struct {
@@ -21,6 +21,7 @@ type Dict struct {
 	entries  map[string]*Entry
 	prefixes []string // reserved, from the registered sets
 	sets     []Set
+	buffers  atomic.Int64 // bytes of all buffers
 }
 
 // Entry is a name of the dictionary.
@@ -29,6 +30,7 @@ type Entry struct {
 	self Value                      // the name as a value, with its way back to the entry
 	def  atomic.Pointer[definition] // written under Dict.mu; nil while undefined
 	cell cell                       // the value, while def is a variable
+	used atomic.Bool                // set once compiled code refers to the entry, which then stays
 }
 
 // definition is what a name stands for; immutable once published.
@@ -38,6 +40,7 @@ type definition struct {
 	source   string // compound: as it was defined
 	comment  string // compound: stack comment and help, "" if none was given
 	variable bool
+	buffer   *buffer
 }
 
 // isVariable is the one definition of all variables.
@@ -115,31 +118,39 @@ func (d *Dict) find(name string) *Entry {
 	return d.entries[name]
 }
 
-// intern returns the entry of a name that compiled code is to refer to.
+// refer is find for compiled code, which makes the entry stay.
+func (d *Dict) refer(name string) *Entry {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e := d.entries[name]
+	if e != nil && !e.used.Load() {
+		e.used.Store(true)
+	}
+	return e
+}
+
+// intern is refer with an entry made if there is none.
 func (d *Dict) intern(name string) (*Entry, error) {
-	if e := d.find(name); e != nil {
+	if e := d.refer(name); e != nil {
 		return e, nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.entries) >= MaxWords {
+	if d.entries[name] == nil && len(d.entries) >= MaxWords {
 		return nil, errWords
 	}
-	return d.enter(name), nil
+	e := d.enter(name)
+	e.used.Store(true)
+	return e, nil
 }
 
 // define gives a name a meaning. Built-in words cannot be redefined, and reserved
 // prefixes belong to their word sets.
 func (d *Dict) define(name string, def *definition, value Value) error {
-	e := d.find(name)
-	if e == nil || e.def.Load() == nil {
-		if err := CheckName(name); err != nil {
-			return err
-		}
-		if p := d.reserved(name); p != "" {
-			return fmt.Errorf("%s cannot be a name of yours: the prefix %s belongs to built-in words", name, p)
-		}
+	if err := d.check(name); err != nil {
+		return err
 	}
+	e := d.find(name)
 	if e != nil && def == isVariable && e.def.Load() == isVariable {
 		e.cell.store(value)
 		return nil
@@ -156,8 +167,36 @@ func (d *Dict) define(name string, def *definition, value Value) error {
 	if def == isVariable {
 		e.cell.store(value)
 	}
-	e.def.Store(def)
+	d.replace(e, def)
 	return nil
+}
+
+// check says why a name cannot be given a meaning.
+func (d *Dict) check(name string) error {
+	if d.Exists(name) {
+		return nil // it was checked then; built-in words are found out by define
+	}
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if p := d.reserved(name); p != "" {
+		return fmt.Errorf("%s cannot be a name of yours: the prefix %s belongs to built-in words", name, p)
+	}
+	return nil
+}
+
+// replace gives an entry a definition, nil to take it away. Dict.mu is held.
+func (d *Dict) replace(e *Entry, def *definition) {
+	old := e.def.Swap(def)
+	if old == nil {
+		return
+	}
+	if old.buffer != nil {
+		d.buffers.Add(-int64(len(old.buffer.bytes)))
+	}
+	if old.variable && def != isVariable {
+		e.cell.store(Value{}) // lets go of what it held
+	}
 }
 
 // builtinError says that a name is that of a built-in word.

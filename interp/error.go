@@ -48,7 +48,40 @@ func (e *Error) Unwrap() error { return e.Err }
 const traceShown = 8
 
 // ErrUnderflow is the error of a word that found too few values in its stack frame.
-var ErrUnderflow = errors.New("stack underflow")
+var ErrUnderflow = Coded(-4, "stack underflow")
+
+// errNoLoop is the error of i, loop and their kin where no do is open.
+var errNoLoop = Coded(-26, "without do")
+
+// Coded returns an error with a number that `try` leaves and `throw` raises.
+// Numbers from -1 to -255 have the meaning that Forth 2012 gives them.
+func Coded(code int64, text string) error { return &coded{code, text} }
+
+type coded struct {
+	code int64
+	text string
+}
+
+func (e *coded) Error() string { return e.text }
+
+// thrown is an error of the user's own, so that `throw` is not named as its cause.
+type thrown struct{ coded }
+
+// otherCode is the number of errors that have none of their own.
+const otherCode = -256
+
+// Code returns the number of an error: that of a Coded one, or -256.
+func Code(err error) int64 {
+	var c *coded
+	var t *thrown
+	switch {
+	case errors.As(err, &c):
+		return c.code
+	case errors.As(err, &t):
+		return t.code
+	}
+	return otherCode
+}
 
 // ErrInterrupted is the error of words stopped by Session.Interrupt.
 var ErrInterrupted = errors.New("interrupted")
@@ -64,6 +97,9 @@ func fail(word string, w *Word, err error) error {
 	var located *Error
 	if errors.As(err, &located) { // from source that the word ran
 		return err
+	}
+	if errors.As(err, new(*thrown)) {
+		word = ""
 	}
 	e := &Error{Word: word, Err: err}
 	if w != nil && (errors.Is(err, ErrUnderflow) || errors.Is(err, errStack)) {

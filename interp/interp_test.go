@@ -68,6 +68,42 @@ func TestLinesLeave(t *testing.T) {
 		{`1 2 3 rot nip tuck 2dup ?dup 0 ?dup`, `1 2 1 2 1 1 0`},
 		{`-3 abs 3 negate 2 5 min 2 5 max`, `3 -3 2 5`},
 		{`9223372036854775807 1 +`, `-9223372036854775808`},
+		{`4 1 do i loop`, `1 2 3`},
+		{`0 begin dup 3 < while dup 1+ repeat`, `0 1 2 3`},
+		{`: w begin dup 9 < while dup 5 <> while 1+ repeat 99 then ; 3 w 8 w`, `5 99 9`}, // two whiles, as in Forth
+		{`: a 0 begin 1+ dup 4 = if exit then again ; a`, `4`},
+		{`0 0 ?do i loop 1 0 ?do i loop 3 3 do i leave loop`, `0 3`},
+		{`10 0 do i 4 +loop 0 10 do i -5 +loop`, `0 4 8 10 5 0`},
+		{`-9223372036854775807 9223372036854775806 do i loop`, `9223372036854775806 9223372036854775807 -9223372036854775808`},
+		{`2 0 do 2 0 do j i loop loop`, `0 0 0 1 1 0 1 1`},
+		{`9 0 do i 3 = if leave then i loop 7`, `0 1 2 7`},
+		{`: f 9 0 do i 4 = if i exit then loop ; : g 2 0 do f i loop ; g`, `4 0 4 1`},
+		{`: f 9 0 do i 4 = if i unloop exit then loop ; 2 0 do f i loop`, `4 0 4 1`},
+		{`: c case 1 of "one" endof "2" of "two" endof 10.0.0.1 of "ip" endof dup swap endcase ; 1 c 2 c "10.0.0.1" c 7 c`, `"one" "two" "ip" 7`},
+		{`5 case 5 of 1 if "in" then endof endcase`, `"in"`},
+		{`: fac dup 2 < if drop 1 exit then dup 1- recurse * ; 5 fac`, `120`},
+		{`"dup 2 < if drop 1 else dup 1- recurse * then" "fac" !! 6 fac`, `720`},
+		{`1 >r 2 r@ r> 3`, `2 1 1 3`},
+		{`: f >r 10 0 do r@ loop r> drop ; : g 5 >r 7 f r> ; 8 >r g depth r>`, `7 7 7 7 7 7 7 7 7 7 5 11 8`},
+		{`: lost 1 >r 2 >r ; lost 3`, `3`},
+		{`1 2 3 -rot 4 5 6 7 2swap 2over`, `3 1 2 6 7 4 5 6 7`},
+		{`7 8 9 2 pick 3 roll 0 pick 1 roll`, `8 9 7 7 7`},
+		{`-7 2 /mod 7 -2 /mod 1000000007 1000000007 -7 */`, `1 -4 -1 -4 -142857144857142865`},
+		{`1 63 lshift -1 63 rshift 1 64 lshift 1 -1 lshift -5 2/ -5 2*`, `-9223372036854775808 1 0 0 -3 -10`},
+		{`-9223372036854775808 -1 / -9223372036854775808 -1 mod -9223372036854775808 abs`, `-9223372036854775808 0 -9223372036854775808`},
+		{`"b" "a" > 10.0.0.9 10.0.0.10 < 00:00:00:00:00:02 "00:00:00:00:00:10" < 9 "10" < "9" "10" <`, `-1 -1 -1 -1 0`},
+		{`5 1 10 within 10 1 10 within -1 0 -1 within 10.0.0.7 10.0.0.0 10.0.1.0 within`, `-1 0 0 -1`},
+		{`"x" "y" max 10.0.0.1 10.0.0.2 min 1 -1 u<`, `"y" 10.0.0.1 -1`},
+		{`5 v ! 3 v +! v @ : f v @ 1+ v ! 2 v +! v @ ; f`, `8 11`},
+		{`"v" exists 1 v ! "v" exists v delete "v" exists "dup" exists`, `0 -1 0 -1`},
+		{`: f v ; 1 v ! v delete f 2 v ! f @`, `"v" 2`},
+		{`20 t buffer 7 3 t b! 3 t b@ -9 1 t cell! 1 t cell@ 8 t b@ t buffer.size`, `7 -9 247 20`},
+		{`24 t buffer : f 24 0 do i dup t b! loop 0 24 0 do i t b@ + loop ; f 2 t cell@`, `276 1663540288323457296`},
+		{`4 "1+" execute 3 "dup *" execute : sq dup * ; 5 "sq" execute`, `5 9 25`},
+		{`1 2 "drop drop drop" try "1 0 /" try "9" try`, `1 2 -4 -10 9 0`},
+		{`1 2 { 3 "+ drop } drop" try } depth`, `1 2 3 -256 4`},
+		{`: f 1 >r 5 0 do i 3 = if 42 throw then loop r> ; : g 3 0 do "f" try i loop ; g`, `42 0 42 1 42 2`},
+		{`"\"no host\" throw" try error-text 0 throw "5 throw" try "5 throw" try error-text`, `-2 "no host" 5 5 "error 5"`},
 	} {
 		s, _ := session(t)
 		err := s.Interpret(c.line)
@@ -91,7 +127,7 @@ func TestErrorKeepsStack(t *testing.T) {
 		{`1 { }  }`, `}: without {`, `1`},
 		{`: f } ; { 3 f`, `}: without { in f`, `3`},
 		{`if then`, `if: stack underflow ( flag - )`, ``},
-		{`then`, `then: without if or else`, ``},
+		{`then`, `then: without if`, ``},
 		{`1 if begin then`, `then: cannot close the open begin`, `1`},
 		{`;`, `;: without :`, ``},
 		{`)`, `): without (`, ``},
@@ -99,6 +135,28 @@ func TestErrorKeepsStack(t *testing.T) {
 		{`"a" nosuch @`, `@: no variable "nosuch"`, `"a" "nosuch"`},
 		{`1 "10" !`, `!: "10" cannot be a name: it reads as something else`, `1 "10"`},
 		{`"x`, `unterminated string; close it with " on the same line`, ``},
+		{`loop`, `loop: without do`, ``},
+		{`i`, `i: without 1 do loops around it`, ``},
+		{`3 0 do j`, `j: without 2 do loops around it`, `3 0`},
+		{`leave`, `leave: without do`, ``},
+		{`1 if of`, `of: without case`, `1`},
+		{`begin repeat`, `repeat: without while`, ``},
+		{`1 0 do unloop loop`, `loop: without do`, ``},
+		{`"x" 0 do i loop`, `do: "x" is not a number`, `"x" 0`},
+		{`1 do loop`, `do: stack underflow ( limit index - )`, `1`},
+		{`5 0 do i "a" +loop`, `+loop: "a" is not a number`, `0 "a"`},
+		{`r>`, `r>: return stack underflow: without >r in the same word`, ``},
+		{`: f r> ; 1 >r f`, `r>: return stack underflow: without >r in the same word in f`, ``},
+		{`: f 5 throw ; 1 f`, `error 5 in f`, `1 5`},
+		{`"bye now" throw`, `bye now`, `"bye now"`},
+		{`5 v ! "x" v +!`, `+!: "x" is not a number`, `"x" "v"`},
+		{`8 t buffer 1 8 t b!`, `b!: index 8 is not in 0…7`, `1 8 "t"`},
+		{`8 t buffer 256 0 t b!`, `b!: byte 256 is not in 0…255`, `256 0 "t"`},
+		{`8 t buffer : f 0 1 t cell! ; f`, `cell!: index 1 is not in 0…0 in f`, `0 1 "t"`},
+		{`4 t buffer 0 t cell@`, `cell@: the buffer has 4 bytes only`, `0 "t"`},
+		{`t delete`, `delete: there is no "t" to delete`, `"t"`},
+		{`"dup" delete`, `delete: dup is a built-in word and cannot be changed`, `"dup"`},
+		{`recurse`, `recurse: outside a definition`, ``},
 		{`: r r ; r`, `r: nested deeper than 1024 executions in r in r in r in r in r in r in r in r in 1016 more`, ``},
 	} {
 		s, _ := session(t)
@@ -120,6 +178,9 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct{ line, message string }{
 		{`begin 1 0 until`, "stack overflow (4096 values)"},
 		{`begin { 0 until`, "more than 1024 open stack frames"},
+		{`begin 1 >r 0 until`, "return stack overflow (4096 values)"},
+		{`: f 1 0 do recurse loop ; f`, "nested deeper than 1024 executions"},
+		{`67108865 t buffer`, "buffer size 67108865 is not in 1…67108864"},
 		{`"x" begin dup datacat 0 until`, "value longer than 65536 bytes"},
 		{`"` + strings.Repeat("x", interp.MaxValue+1) + `"`, "value longer than 65536 bytes"},
 		{strings.Repeat(" ", interp.MaxLine+1), "line longer than 1048576 bytes"},
@@ -174,7 +235,8 @@ func TestReservedPrefix(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	for _, line := range []string{"begin 0 until", ": r r 1 ; begin 1 drop 0 until"} {
+	for _, line := range []string{"begin 0 until", ": r r 1 ; begin 1 drop 0 until", "begin again", "0 1 do loop",
+		"begin 1 0 = until", "1 begin dup 0= until", ": f begin \"begin again\" try drop again ; f", "1 begin while 1 repeat"} {
 		s, _ := session(t)
 		done := make(chan error)
 		go func() { done <- s.Interpret(line) }()

@@ -6,6 +6,7 @@ import "fmt"
 const (
 	MaxStack   = 4096     // values on the data stack
 	MaxReturn  = 4096     // values on the return stack
+	MaxLoops   = 1024     // open do loops
 	MaxNesting = 1024     // nested executions, sources included
 	MaxFrames  = 1024     // open stack frames
 	MaxValue   = 64 << 10 // bytes of a value, so of a token too
@@ -13,13 +14,18 @@ const (
 	MaxName    = 32       // bytes of a name
 	MaxWords   = 1 << 16  // entries of a dictionary
 	MaxCode    = 1 << 20  // instructions of one definition
+	MaxBuffer  = 64 << 20 // bytes of a buffer
+	MaxBuffers = 1 << 30  // bytes of all buffers of a dictionary
 )
 
 var (
 	errTooLong = fmt.Errorf("value longer than %d bytes", MaxValue)
 	errLine    = fmt.Errorf("line longer than %d bytes", MaxLine)
-	errStack   = fmt.Errorf("stack overflow (%d values)", MaxStack)
-	errNesting = fmt.Errorf("nested deeper than %d executions", MaxNesting)
+	errStack   = Coded(-3, fmt.Sprintf("stack overflow (%d values)", MaxStack))
+	errReturn  = Coded(-5, fmt.Sprintf("return stack overflow (%d values)", MaxReturn))
+	errLoops   = Coded(-7, fmt.Sprintf("more than %d open do loops", MaxLoops))
+	errNesting = Coded(-53, fmt.Sprintf("nested deeper than %d executions", MaxNesting))
+	errBuffers = Coded(-8, fmt.Sprintf("all buffers together would be longer than %d bytes", MaxBuffers))
 	errFrames  = fmt.Errorf("more than %d open stack frames", MaxFrames)
 	errWords   = fmt.Errorf("dictionary full (%d names)", MaxWords)
 	errCode    = fmt.Errorf("definition longer than %d instructions", MaxCode)

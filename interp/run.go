@@ -4,10 +4,21 @@ import "errors"
 
 // The inner loop.
 //
-// Threaded code with explicit frames: one switch for what moves the instruction
-// pointer, an indirect call through its record for every built-in word. An
-// interface call per word costs about twice as much, and Go recursion for calls
-// would cost the same as frames but give neither traces nor a limit of depth.
+// Threaded code with explicit frames: one switch for control flow and for the
+// words that records mark as Inline, an indirect call through its record for every
+// other built-in word. Go recursion for calls would cost the same as frames but
+// give neither traces nor a limit of depth.
+//
+// The stack pointer and the base of the frame live in local variables and are
+// written back before anything is called. An inline word looks whether its inputs
+// are there and plain; if not, it breaks out of the switch and its function is
+// called, which converts, or fails with the right message. A slot's ref is written
+// only when it changes, because that store carries the write barrier of the
+// garbage collector.
+//
+// Tried: caching the top of the stack in two variables (slower: the compiler spills
+// them around the switch); a table of functions instead of the switch (1.7 times as
+// long for a loop of arithmetic); masks instead of bounds checks (no difference).
 
 // execute runs code until it returns, with the stack frames it opened closed.
 func (s *Session) execute(c *code) error {
@@ -17,8 +28,7 @@ func (s *Session) execute(c *code) error {
 	}
 	err := s.run(floor)
 	if err != nil {
-		s.closeFrames(s.calls[floor].frames)
-		s.calls = s.calls[:floor]
+		s.unwind(floor)
 	}
 	return err
 }
@@ -28,94 +38,661 @@ func (s *Session) enter(c *code) error {
 	if len(s.calls) == MaxNesting {
 		return errNesting
 	}
-	s.calls = append(s.calls, call{code: c, frames: len(s.frames)})
+	s.calls = append(s.calls, call{code: c, frames: int32(len(s.frames)), rp: int32(s.rp), lp: int32(s.lp)})
 	return nil
+}
+
+// unwind takes back the calls above floor, with what they left open.
+func (s *Session) unwind(floor int) {
+	c := &s.calls[floor]
+	s.closeFrames(int(c.frames))
+	s.rp, s.lp = int(c.rp), int(c.lp)
+	s.calls = s.calls[:floor]
+}
+
+// put writes a value into a slot of the stack.
+func put(slot *Value, v Value) {
+	if slot.ref != v.ref {
+		slot.ref = v.ref
+	}
+	slot.n = v.n
+}
+
+// putInt writes an integer.
+func putInt(slot *Value, n int64) {
+	if slot.ref != nil {
+		slot.ref = nil
+	}
+	slot.n = n
+}
+
+// flag is NewFlag's number.
+func flag(b bool) int64 {
+	if b {
+		return -1
+	}
+	return 0
 }
 
 // run executes the innermost call and those below it until floor calls are left.
 // An error leaves the calls as they were when it happened.
 func (s *Session) run(floor int) error {
-resume:
+	st := s.stack
+	sp, base := s.sp, s.base
 	fr := &s.calls[len(s.calls)-1]
-	ins, lits, ip := fr.code.ins, fr.code.lits, fr.ip
+	ins, ip := fr.code.ins, int(fr.ip)
 	for {
 		in := &ins[ip]
 		ip++
-		w := in.word
 		switch in.op {
-		case opLit:
-			if s.sp == MaxStack {
-				fr.ip = ip
-				return s.trace(floor, fail(lits[in.n].Source(), nil, errStack))
+		case opInt:
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
 			}
-			s.stack[s.sp] = lits[in.n]
-			s.sp++
+			putInt(&st[sp], in.k)
+			sp++
+			continue
+		case opLit:
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			put(&st[sp], fr.code.lits[in.n])
+			sp++
 			continue
 
-		case opWord:
-
-		case opCall:
+		case opCall, opCallFetch, opCallStore, opCallPlusStore, opCallByteFetch, opCallByteStore, opCallCellFetch, opCallCellStore:
 			def := in.entry.def.Load()
-			switch {
-			case def == nil || def.variable:
-				if err := s.Push(in.entry.self); err != nil {
-					fr.ip = ip
-					return s.trace(floor, fail(in.entry.name, nil, err))
+			if def != nil && def.code != nil {
+				fr.ip = int32(ip)
+				if len(s.calls) == MaxNesting {
+					return s.halt(floor, fr, ip, sp, in, errNesting)
 				}
+				if s.interrupt.Load() {
+					return s.halt(floor, fr, ip, sp, in, ErrInterrupted)
+				}
+				s.calls = append(s.calls, call{code: def.code, frames: int32(len(s.frames)), rp: int32(s.rp), lp: int32(s.lp)})
+				fr = &s.calls[len(s.calls)-1]
+				ins, ip = def.code.ins, 0
 				continue
-			case def.word != nil: // registered since this was compiled
-				if w = def.word; w.compile != nil {
-					fr.ip = ip
-					return s.trace(floor, fail(w.Name, nil, errLateControl))
-				}
-			default:
-				fr.ip = ip
-				err := s.enter(def.code)
-				if err == nil && s.interrupt.Load() {
-					err = ErrInterrupted
-				}
-				if err != nil {
-					return s.trace(floor, fail(in.entry.name, nil, err))
-				}
-				goto resume
 			}
+			if def != nil && def.word != nil { // registered since this was compiled
+				if def.word.compile != nil {
+					return s.halt(floor, fr, ip, sp, in, errLateControl)
+				}
+				fr.ip, s.sp = int32(ip), sp
+				if err := s.callWord(def.word); err != nil {
+					return s.trace(floor, err)
+				}
+				sp, base = s.sp, s.base
+				continue
+			}
+			if in.op != opCall && def != nil {
+				if n, done := s.access(in, def, st, sp, base); done {
+					sp = n
+					ip++
+					continue
+				}
+			}
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			put(&st[sp], in.entry.self)
+			sp++
+			continue
+
+		case opReturn:
+			if len(s.frames) > int(fr.frames) {
+				s.closeFrames(int(fr.frames))
+				base = s.base
+			}
+			s.rp, s.lp = int(fr.rp), int(fr.lp)
+			s.calls = s.calls[:len(s.calls)-1]
+			if len(s.calls) == floor {
+				s.sp = sp
+				return nil
+			}
+			fr = &s.calls[len(s.calls)-1]
+			ins, ip = fr.code.ins, int(fr.ip)
+			continue
 
 		case opJump:
 			if int(in.n) < ip && s.interrupt.Load() {
-				fr.ip = ip
-				return s.trace(floor, fail("", nil, ErrInterrupted))
+				return s.halt(floor, fr, ip, sp, in, ErrInterrupted)
 			}
 			ip = int(in.n)
 			continue
-
 		case opJumpZero:
-			flag, err := s.Pop()
-			if err == nil && int(in.n) < ip && s.interrupt.Load() {
-				err = ErrInterrupted
+			if sp == base {
+				return s.halt(floor, fr, ip, sp, in, ErrUnderflow)
 			}
-			if err != nil {
-				fr.ip = ip
-				return s.trace(floor, fail(w.Name, w, err))
+			if int(in.n) < ip && s.interrupt.Load() {
+				return s.halt(floor, fr, ip, sp, in, ErrInterrupted)
 			}
-			if flag.isZero() {
+			sp--
+			if v := &st[sp]; v.ref == nil && v.n == 0 || v.ref != nil && v.isZero() {
 				ip = int(in.n)
 			}
 			continue
 
-		case opReturn:
-			s.closeFrames(fr.frames)
-			s.calls = s.calls[:len(s.calls)-1]
-			if len(s.calls) == floor {
-				return nil
+		case opDo, opAskDo:
+			if sp-base < 2 {
+				return s.halt(floor, fr, ip, sp, in, ErrUnderflow)
 			}
-			goto resume
+			if s.lp == MaxLoops {
+				return s.halt(floor, fr, ip, sp, in, errLoops)
+			}
+			limit, err := st[sp-2].Int()
+			if err == nil {
+				s.loops[s.lp].i, err = st[sp-1].Int()
+			}
+			if err != nil {
+				return s.halt(floor, fr, ip, sp, in, err)
+			}
+			sp -= 2
+			if in.op == opAskDo && s.loops[s.lp].i == limit {
+				ip = int(in.n)
+				continue
+			}
+			s.loops[s.lp].limit = limit
+			s.lp++
+			continue
+		case opLoop:
+			if s.lp == int(fr.lp) {
+				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+			}
+			l := &s.loops[s.lp-1]
+			l.i++
+			if l.i == l.limit {
+				s.lp--
+				continue
+			}
+			if s.interrupt.Load() {
+				return s.halt(floor, fr, ip, sp, in, ErrInterrupted)
+			}
+			ip = int(in.n)
+			continue
+		case opPlusLoop:
+			if sp == base {
+				return s.halt(floor, fr, ip, sp, in, ErrUnderflow)
+			}
+			if s.lp == int(fr.lp) {
+				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+			}
+			step, err := st[sp-1].Int()
+			if err == nil && s.interrupt.Load() {
+				err = ErrInterrupted
+			}
+			if err != nil {
+				return s.halt(floor, fr, ip, sp, in, err)
+			}
+			sp--
+			// The loop ends when the index crosses from limit-1 to limit or back,
+			// on the circle of 64-bit numbers.
+			l := &s.loops[s.lp-1]
+			before := l.i - l.limit
+			after := before + step
+			l.i += step
+			if (before^after)&(before^step) < 0 {
+				s.lp--
+				continue
+			}
+			ip = int(in.n)
+			continue
+		case opLeave, opUnloop:
+			if s.lp == int(fr.lp) {
+				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+			}
+			s.lp--
+			if in.op == opLeave {
+				ip = int(in.n)
+			}
+			continue
+		case opI:
+			if s.lp == int(fr.lp) {
+				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+			}
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			putInt(&st[sp], s.loops[s.lp-1].i)
+			sp++
+			continue
+		case opJ:
+			if s.lp < int(fr.lp)+2 {
+				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+			}
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			putInt(&st[sp], s.loops[s.lp-2].i)
+			sp++
+			continue
+		case opOf:
+			if sp-base < 2 {
+				return s.halt(floor, fr, ip, sp, in, ErrUnderflow)
+			}
+			sp--
+			if a, b := &st[sp-1], &st[sp]; a.ref == nil && b.ref == nil && a.n == b.n || (a.ref != nil || b.ref != nil) && a.Same(*b) {
+				sp--
+				continue
+			}
+			ip = int(in.n)
+			continue
+
+		// Stack.
+		case OpDup, opDupIntEqualJump, opDupIntLessJump, opDupIntGreatJump, opDupZeroEqualJump:
+			if sp == base {
+				break
+			}
+			top := &st[sp-1]
+			if in.op != OpDup && top.ref == nil && !s.interrupt.Load() {
+				var jump *instr
+				var holds bool
+				switch in.op {
+				case opDupZeroEqualJump:
+					holds, jump = top.n == 0, &ins[ip+1]
+					ip += 2
+				case opDupIntEqualJump:
+					holds, jump = top.n == ins[ip].k, &ins[ip+2]
+					ip += 3
+				case opDupIntLessJump:
+					holds, jump = top.n < ins[ip].k, &ins[ip+2]
+					ip += 3
+				default:
+					holds, jump = top.n > ins[ip].k, &ins[ip+2]
+					ip += 3
+				}
+				if !holds {
+					ip = int(jump.n)
+				}
+				continue
+			}
+			if sp == MaxStack {
+				break
+			}
+			put(&st[sp], *top)
+			sp++
+			continue
+		case OpDrop:
+			if sp == base {
+				break
+			}
+			sp--
+			continue
+		case OpSwap:
+			if sp-base < 2 {
+				break
+			}
+			a, b := &st[sp-2], &st[sp-1]
+			if a.ref != b.ref {
+				a.ref, b.ref = b.ref, a.ref
+			}
+			a.n, b.n = b.n, a.n
+			continue
+		case OpOver:
+			if sp-base < 2 || sp == MaxStack {
+				break
+			}
+			put(&st[sp], st[sp-2])
+			sp++
+			continue
+		case OpRot:
+			if sp-base < 3 {
+				break
+			}
+			a := st[sp-3]
+			put(&st[sp-3], st[sp-2])
+			put(&st[sp-2], st[sp-1])
+			put(&st[sp-1], a)
+			continue
+		case OpBackRot:
+			if sp-base < 3 {
+				break
+			}
+			c := st[sp-1]
+			put(&st[sp-1], st[sp-2])
+			put(&st[sp-2], st[sp-3])
+			put(&st[sp-3], c)
+			continue
+		case OpNip:
+			if sp-base < 2 {
+				break
+			}
+			put(&st[sp-2], st[sp-1])
+			sp--
+			continue
+		case OpTuck:
+			if sp-base < 2 || sp == MaxStack {
+				break
+			}
+			b := st[sp-1]
+			put(&st[sp-1], st[sp-2])
+			put(&st[sp-2], b)
+			put(&st[sp], b)
+			sp++
+			continue
+		case OpTwoDup:
+			if sp-base < 2 || sp > MaxStack-2 {
+				break
+			}
+			put(&st[sp], st[sp-2])
+			put(&st[sp+1], st[sp-1])
+			sp += 2
+			continue
+		case OpTwoDrop:
+			if sp-base < 2 {
+				break
+			}
+			sp -= 2
+			continue
+		case OpToR:
+			if sp == base || s.rp == MaxReturn {
+				break
+			}
+			sp--
+			put(&s.rstack[s.rp], st[sp])
+			s.rp++
+			continue
+		case OpFromR:
+			if s.rp == int(fr.rp) || sp == MaxStack {
+				break
+			}
+			s.rp--
+			put(&st[sp], s.rstack[s.rp])
+			sp++
+			continue
+		case OpRFetch:
+			if s.rp == int(fr.rp) || sp == MaxStack {
+				break
+			}
+			put(&st[sp], s.rstack[s.rp-1])
+			sp++
+			continue
+
+		// An integer and what is done with it.
+		case opIntAdd, opIntSub, opIntMul, opIntAnd, opIntEqual, opIntLess, opIntGreater:
+			if sp > base && st[sp-1].ref == nil {
+				a := &st[sp-1]
+				switch in.op {
+				case opIntAdd:
+					a.n += in.k
+				case opIntSub:
+					a.n -= in.k
+				case opIntMul:
+					a.n *= in.k
+				case opIntAnd:
+					a.n &= in.k
+				case opIntEqual:
+					a.n = flag(a.n == in.k)
+				case opIntLess:
+					a.n = flag(a.n < in.k)
+				default:
+					a.n = flag(a.n > in.k)
+				}
+				ip++
+				continue
+			}
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			putInt(&st[sp], in.k)
+			sp++
+			continue
+		case opIntEqualJump, opIntLessJump, opIntGreaterJump:
+			if sp > base && st[sp-1].ref == nil && !s.interrupt.Load() {
+				sp--
+				var holds bool
+				switch n := st[sp].n; in.op {
+				case opIntEqualJump:
+					holds = n == in.k
+				case opIntLessJump:
+					holds = n < in.k
+				default:
+					holds = n > in.k
+				}
+				if holds {
+					ip += 2
+				} else {
+					ip = int(ins[ip+1].n)
+				}
+				continue
+			}
+			if sp == MaxStack {
+				return s.halt(floor, fr, ip, sp, in, errStack)
+			}
+			putInt(&st[sp], in.k)
+			sp++
+			continue
+
+		case OpZeroEqual, opZeroEqualJump:
+			if sp == base || st[sp-1].ref != nil {
+				break
+			}
+			if in.op == opZeroEqualJump && !s.interrupt.Load() {
+				sp--
+				if st[sp].n == 0 {
+					ip++
+				} else {
+					ip = int(ins[ip].n)
+				}
+				continue
+			}
+			st[sp-1].n = flag(st[sp-1].n == 0)
+			continue
+		case OpInvert, OpNegate, OpOnePlus, OpOneMinus, OpTwoTimes, OpTwoSlash, OpZeroLess, OpZeroGreater:
+			if sp == base || st[sp-1].ref != nil {
+				break
+			}
+			a := &st[sp-1]
+			switch in.op {
+			case OpInvert:
+				a.n = ^a.n
+			case OpNegate:
+				a.n = -a.n
+			case OpOnePlus:
+				a.n++
+			case OpOneMinus:
+				a.n--
+			case OpTwoTimes:
+				a.n <<= 1
+			case OpTwoSlash:
+				a.n >>= 1
+			case OpZeroLess:
+				a.n = flag(a.n < 0)
+			default:
+				a.n = flag(a.n > 0)
+			}
+			continue
+
+		case OpAdd, OpSub, OpMul, OpDiv, OpMod, OpAnd, OpOr, OpXor, OpLShift, OpRShift, OpMin, OpMax,
+			OpEqual, OpNotEqual, OpLess, OpGreater, OpAtMost, OpAtLeast, opEqualJump, opLessJump, opGreaterJump:
+			if sp-base < 2 {
+				break
+			}
+			a, b := &st[sp-2], &st[sp-1]
+			if a.ref != nil || b.ref != nil {
+				break
+			}
+			switch in.op {
+			case OpAdd:
+				a.n += b.n
+			case OpSub:
+				a.n -= b.n
+			case OpMul:
+				a.n *= b.n
+			case OpDiv:
+				if b.n <= 0 {
+					goto call
+				}
+				q := a.n / b.n
+				if a.n%b.n < 0 {
+					q--
+				}
+				a.n = q
+			case OpMod:
+				if b.n <= 0 {
+					goto call
+				}
+				if a.n %= b.n; a.n < 0 {
+					a.n += b.n
+				}
+			case OpAnd:
+				a.n &= b.n
+			case OpOr:
+				a.n |= b.n
+			case OpXor:
+				a.n ^= b.n
+			case OpLShift:
+				a.n <<= uint64(b.n)
+			case OpRShift:
+				a.n = int64(uint64(a.n) >> uint64(b.n))
+			case OpMin:
+				a.n = min(a.n, b.n)
+			case OpMax:
+				a.n = max(a.n, b.n)
+			case OpEqual:
+				a.n = flag(a.n == b.n)
+			case OpNotEqual:
+				a.n = flag(a.n != b.n)
+			case OpLess:
+				a.n = flag(a.n < b.n)
+			case OpGreater:
+				a.n = flag(a.n > b.n)
+			case OpAtMost:
+				a.n = flag(a.n <= b.n)
+			case OpAtLeast:
+				a.n = flag(a.n >= b.n)
+			default:
+				var holds bool
+				switch in.op {
+				case opEqualJump:
+					holds = a.n == b.n
+				case opLessJump:
+					holds = a.n < b.n
+				default:
+					holds = a.n > b.n
+				}
+				if s.interrupt.Load() {
+					a.n = flag(holds)
+					break
+				}
+				sp -= 2
+				if holds {
+					ip++
+				} else {
+					ip = int(ins[ip].n)
+				}
+				continue
+			}
+			sp--
+			continue
+
+		case OpFetch, OpStore, OpPlusStore, OpByteFetch, OpByteStore, OpCellFetch, OpCellStore:
+			if sp == base {
+				break
+			}
+			name := st[sp-1]
+			if name.ref == nil || name.ref.entry == nil {
+				break
+			}
+			if def := name.ref.entry.def.Load(); def != nil {
+				if n, done := s.accessBy(in.op, name.ref.entry, def, st, sp-1, base); done {
+					sp = n
+					continue
+				}
+			}
 		}
 
-		fr.ip = ip
-		if err := s.callWord(w); err != nil {
+	call:
+		fr.ip, s.sp = int32(ip), sp
+		if err := s.callWord(in.word); err != nil {
 			return s.trace(floor, err)
 		}
+		sp, base = s.sp, s.base
 	}
+}
+
+// access does a fetch or store that is fused with the name of its variable or
+// buffer; false says that the name is to be pushed and the next word called.
+func (s *Session) access(in *instr, def *definition, st *[MaxStack]Value, sp, base int) (int, bool) {
+	return s.accessBy(in.op-opCallFetch+OpFetch, in.entry, def, st, sp, base)
+}
+
+// accessBy fetches from or stores to the entry: sp is the stack pointer without
+// the name, and with the results on success.
+func (s *Session) accessBy(op Op, e *Entry, def *definition, st *[MaxStack]Value, sp, base int) (int, bool) {
+	switch op {
+	case OpFetch:
+		if !def.variable || sp == MaxStack {
+			return sp, false
+		}
+		put(&st[sp], e.cell.load())
+		return sp + 1, true
+	case OpStore:
+		if !def.variable || sp == base {
+			return sp, false
+		}
+		e.cell.store(st[sp-1])
+		return sp - 1, true
+	case OpPlusStore:
+		if !def.variable || sp == base || st[sp-1].ref != nil {
+			return sp, false
+		}
+		return sp - 1, e.cell.add(st[sp-1].n)
+	}
+	b := def.buffer
+	if b == nil || sp == base || st[sp-1].ref != nil {
+		return sp, false
+	}
+	i := uint64(st[sp-1].n)
+	switch op {
+	case OpByteFetch:
+		if i >= uint64(len(b.bytes)) {
+			return sp, false
+		}
+		st[sp-1].n = int64(b.bytes[i])
+		return sp, true
+	case OpCellFetch:
+		if i >= uint64(len(b.bytes))/cellSize {
+			return sp, false
+		}
+		st[sp-1].n = b.cell(i)
+		return sp, true
+	}
+	if sp-base < 2 || st[sp-2].ref != nil {
+		return sp, false
+	}
+	switch op {
+	case OpByteStore:
+		n := uint64(st[sp-2].n)
+		if i >= uint64(len(b.bytes)) || n > 0xff {
+			return sp, false
+		}
+		b.bytes[i] = byte(n)
+	case OpCellStore:
+		if i >= uint64(len(b.bytes))/cellSize {
+			return sp, false
+		}
+		b.setCell(i, st[sp-2].n)
+	}
+	return sp - 2, true
+}
+
+// halt ends run with the error of an instruction.
+func (s *Session) halt(floor int, fr *call, ip, sp int, in *instr, err error) error {
+	fr.ip, s.sp = int32(ip), sp
+	name := ""
+	switch {
+	case in.word != nil:
+		name = in.word.Name
+	case in.entry != nil:
+		name = in.entry.name
+	case in.op == opLit:
+		name = fr.code.lits[in.n].Source()
+	case in.op != opJump:
+		name = NewInt(in.k).Source()
+	}
+	return s.trace(floor, fail(name, in.word, err))
 }
 
 // callWord checks the inputs of a built-in word and calls it. On error the stack

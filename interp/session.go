@@ -24,12 +24,19 @@ type Session struct {
 	out  output
 	err  io.Writer
 
-	stack  []Value // all of it; stack[base:sp] is what the words see
+	stack  *[MaxStack]Value // all of it; stack[base:sp] is what the words see
 	sp     int
 	base   int   // of the innermost frame
 	frames []int // bases of the outer frames
 
-	calls []call // running compound words, blocks and sources, innermost last
+	rstack *[MaxReturn]Value // >r and r>; a call sees what it put there itself
+	rp     int
+	loops  *[MaxLoops]doLoop // running do loops, apart from the return stack: neither can harm the other
+	lp     int
+
+	calls  []call  // running compound words, blocks and sources, innermost last
+	saved  []Value // stacks kept by the words try that are running
+	caught error   // by the last try
 
 	scan      scanner   // the line at work
 	comp      *compiler // while a definition or structure is open
@@ -46,16 +53,20 @@ type Session struct {
 // call is a compound word, block or source that is being executed.
 type call struct {
 	code   *code
-	ip     int // of the next instruction
-	frames int // open stack frames when it was called
+	ip     int32 // of the next instruction
+	frames int32 // open stack frames, values on the return stack
+	rp, lp int32 // and running loops when it was called
 }
+
+// doLoop is a running do loop.
+type doLoop struct{ i, limit int64 }
 
 // NewSession returns a session on a dictionary. Words print to stdout; Report
 // prints errors to stderr.
 func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
 	s := &Session{
 		dict: d, in: stdin, err: stderr,
-		stack: make([]Value, MaxStack),
+		stack: new([MaxStack]Value), rstack: new([MaxReturn]Value), loops: new([MaxLoops]doLoop),
 		calls: make([]call, 0, MaxNesting),
 	}
 	s.out = output{w: stdout, stop: &s.interrupt}
@@ -115,6 +126,14 @@ func (s *Session) Depth() int { return s.sp - s.base }
 
 // Peek returns the value i places below the top. i must be below Depth.
 func (s *Session) Peek(i int) Value { return s.stack[s.base:s.sp:s.sp][s.Depth()-1-i] }
+
+// Roll brings the value i places below the top up to the top. i must be below Depth.
+func (s *Session) Roll(i int) {
+	top := s.stack[s.base:s.sp][s.Depth()-1-i:]
+	v := top[0]
+	copy(top, top[1:])
+	top[i] = v
+}
 
 // Room fails unless the stack has room for one more value. A word that cannot take
 // back what it does asks first.
@@ -202,6 +221,39 @@ func (s *Session) PopIP() (netip.Addr, error) {
 	return v.IP()
 }
 
+// RPush puts a value on the return stack.
+func (s *Session) RPush(v Value) error {
+	if s.rp == MaxReturn {
+		return errReturn
+	}
+	s.rstack[s.rp] = v
+	s.rp++
+	return nil
+}
+
+// RPeek returns the value on top of the return stack, if the running word put one there.
+func (s *Session) RPeek() (Value, error) {
+	floor := 0
+	if len(s.calls) > 0 {
+		floor = int(s.calls[len(s.calls)-1].rp)
+	}
+	if s.rp == floor {
+		return Value{}, errReturnEmpty
+	}
+	return s.rstack[s.rp-1], nil
+}
+
+// RPop takes the value that RPeek returns.
+func (s *Session) RPop() (Value, error) {
+	v, err := s.RPeek()
+	if err == nil {
+		s.rp--
+	}
+	return v, err
+}
+
+var errReturnEmpty = Coded(-6, "return stack underflow: without >r in the same word")
+
 // Clear removes the values of the current stack frame.
 func (s *Session) Clear() {
 	clear(s.stack[s.base:s.sp])
@@ -223,7 +275,7 @@ func (s *Session) OpenFrame() error {
 func (s *Session) CloseFrame() error {
 	open := 0
 	if len(s.calls) > 0 {
-		open = s.calls[len(s.calls)-1].frames
+		open = int(s.calls[len(s.calls)-1].frames)
 	}
 	if len(s.frames) <= open {
 		return fmt.Errorf("without {")
@@ -251,6 +303,8 @@ func (s *Session) Fetch(name Value) (Value, error) {
 		case def == nil:
 		case def.variable:
 			return e.cell.load(), nil
+		case def.buffer != nil:
+			return Value{}, fmt.Errorf("%s is a buffer; b@ and cell@ fetch from it", e.name)
 		case def.word != nil:
 			return NewString(def.word.Usage()), nil
 		default:
@@ -278,7 +332,8 @@ func (s *Session) Store(name, value Value) error {
 
 // named returns the entry of a name, or nil and its text.
 func (s *Session) named(name Value) (*Entry, string, error) {
-	if name.ref != nil && name.ref.entry != nil {
+	// An entry without definition may have been deleted and its name taken again.
+	if name.ref != nil && name.ref.entry != nil && name.ref.entry.def.Load() != nil {
 		return name.ref.entry, name.ref.entry.name, nil
 	}
 	text, err := name.Str()

@@ -37,8 +37,9 @@ func (s *Session) RunLine(line string) error {
 
 // interpret evaluates one line of any source.
 func (s *Session) interpret(line string) error {
-	frames := len(s.frames)
+	frames, rp := len(s.frames), s.rp
 	err := s.tokens(line)
+	s.rp = rp // what a line leaves on the return stack goes, as with words
 	s.out.flush()
 	if s.out.err != nil && err != errLeave {
 		err = s.out.err
@@ -130,7 +131,7 @@ func (s *Session) interpretToken(tok token) error {
 	if e := s.dict.find(tok.text); e != nil {
 		if def := e.def.Load(); def != nil {
 			switch {
-			case def.variable:
+			case def.variable, def.buffer != nil:
 				return s.Push(e.self)
 			case def.code != nil:
 				if s.interrupt.Load() {
@@ -202,8 +203,7 @@ func (s *Session) Load(name string, r io.Reader) error {
 		err = &Error{Source: name, Line: int(at.line), Col: int(at.col),
 			Err: fmt.Errorf("%s is not closed at the end of the source", s.Open())}
 	}
-	s.closeFrames(s.calls[floor].frames)
-	s.calls = s.calls[:floor]
+	s.unwind(floor)
 	s.restore(&outer)
 	return err
 }

@@ -12,6 +12,7 @@ type Word struct {
 	Help    string               // one sentence, lower case, without a final stop
 	Example string               // RPCL source that shows the word; lines may be separated by newlines
 	Func    func(*Session) error // what it does; see Session for the rules
+	Inline  Op                   // how the inner loop does it when its inputs are plain; 0 is not at all
 
 	compile  func(*Session, token) error // control words: what they do while compiling
 	min, max int                         // inputs demanded and inputs named, from Stack

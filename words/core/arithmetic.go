@@ -1,38 +1,56 @@
 package core
 
 import (
-	"errors"
+	"math"
+	"math/bits"
 	"math/rand/v2"
 
 	"ethertap/interp"
 )
 
 var arithmeticWords = []interp.Word{
-	{Name: "+", Stack: "( [n1] n2 - sum )", Help: "sum of two numbers; n1 is 0 if it is not there", Example: "3 4 + .", Func: add},
-	{Name: "-", Stack: "( n1 n2 - difference )", Help: "n1 less n2", Example: "3 4 - .", Func: sub},
-	{Name: "*", Stack: "( [n1] n2 - product )", Help: "product of two numbers; n1 is 1 if it is not there", Example: "3 4 * .", Func: mul},
-	{Name: "/", Stack: "( n1 n2 - quotient )", Help: "n1 divided by n2, rounded down", Example: "-7 2 / .", Func: div},
-	{Name: "mod", Stack: "( n1 n2 - remainder )", Help: "what n1 divided by n2 leaves, with the sign of n2", Example: "-7 2 mod .", Func: mod},
-	{Name: "and", Stack: "( n1 n2 - n )", Help: "bits that are in both", Example: "12 10 and .", Func: and},
-	{Name: "or", Stack: "( n1 n2 - n )", Help: "bits that are in either", Example: "12 10 or .", Func: or},
-	{Name: "xor", Stack: "( n1 n2 - n )", Help: "bits that are in one alone", Example: "12 10 xor .", Func: xor},
-	{Name: "invert", Stack: "( n - n )", Help: "all bits inverted", Example: "0 invert .", Func: invert},
-	{Name: "=", Stack: "( a b - flag )", Help: "whether two values are equal", Example: "00:00:5e:00:53:01 \"00:00:5e:00:53:01\" = .", Func: equal},
-	{Name: "<>", Stack: "( a b - flag )", Help: "whether two values differ", Example: "1 2 <> .", Func: notEqual},
-	{Name: "<", Stack: "( n1 n2 - flag )", Help: "whether n1 is less than n2", Example: "1 2 < .", Func: less},
-	{Name: ">", Stack: "( n1 n2 - flag )", Help: "whether n1 is greater than n2", Example: "1 2 > .", Func: greater},
-	{Name: "<=", Stack: "( n1 n2 - flag )", Help: "whether n1 is at most n2", Example: "2 2 <= .", Func: atMost},
-	{Name: ">=", Stack: "( n1 n2 - flag )", Help: "whether n1 is at least n2", Example: "2 2 >= .", Func: atLeast},
-	{Name: "0=", Stack: "( n - flag )", Help: "whether n is 0", Example: "0 0= .", Func: isZero},
+	{Name: "+", Stack: "( [n1] n2 - sum )", Help: "sum of two numbers; n1 is 0 if it is not there", Example: "3 4 + .", Inline: interp.OpAdd, Func: add},
+	{Name: "-", Stack: "( n1 n2 - difference )", Help: "n1 less n2", Example: "3 4 - .", Inline: interp.OpSub, Func: sub},
+	{Name: "*", Stack: "( [n1] n2 - product )", Help: "product of two numbers; n1 is 1 if it is not there", Example: "3 4 * .", Inline: interp.OpMul, Func: mul},
+	{Name: "/", Stack: "( n1 n2 - quotient )", Help: "n1 divided by n2, rounded down", Example: "-7 2 / .", Inline: interp.OpDiv, Func: div},
+	{Name: "mod", Stack: "( n1 n2 - remainder )", Help: "what n1 divided by n2 leaves, with the sign of n2", Example: "-7 2 mod .", Inline: interp.OpMod, Func: mod},
+	{Name: "/mod", Stack: "( n1 n2 - remainder quotient )", Help: "what mod and / give", Example: "-7 2 /mod .s", Func: divMod},
+	{Name: "*/", Stack: "( n1 n2 n3 - n )", Help: "n1 times n2 divided by n3, rounded down, with a product of 128 bits", Example: "1000000000000 1000000000000 1000000000001 */ .", Func: mulDiv},
+	{Name: "negate", Stack: "( n - n )", Help: "n with the other sign", Example: "5 negate .", Inline: interp.OpNegate, Func: negate},
+	{Name: "abs", Stack: "( n - n )", Help: "n without its sign", Example: "-5 abs .", Func: abs},
+	{Name: "1+", Stack: "( n - n )", Help: "adds 1", Example: "5 1+ .", Inline: interp.OpOnePlus, Func: onePlus},
+	{Name: "1-", Stack: "( n - n )", Help: "subtracts 1", Example: "5 1- .", Inline: interp.OpOneMinus, Func: oneMinus},
+	{Name: "2*", Stack: "( n - n )", Help: "shifts left by one bit", Example: "5 2* .", Inline: interp.OpTwoTimes, Func: twoTimes},
+	{Name: "2/", Stack: "( n - n )", Help: "shifts right by one bit and keeps the sign", Example: "-5 2/ .", Inline: interp.OpTwoSlash, Func: twoSlash},
+	{Name: "lshift", Stack: "( n bits - n )", Help: "shifts left; 64 bits and more leave 0", Example: "1 4 lshift .", Inline: interp.OpLShift, Func: lshift},
+	{Name: "rshift", Stack: "( n bits - n )", Help: "shifts right without sign; 64 bits and more leave 0", Example: "-1 60 rshift .", Inline: interp.OpRShift, Func: rshift},
+	{Name: "and", Stack: "( n1 n2 - n )", Help: "bits that are in both", Example: "12 10 and .", Inline: interp.OpAnd, Func: and},
+	{Name: "or", Stack: "( n1 n2 - n )", Help: "bits that are in either", Example: "12 10 or .", Inline: interp.OpOr, Func: or},
+	{Name: "xor", Stack: "( n1 n2 - n )", Help: "bits that are in one alone", Example: "12 10 xor .", Inline: interp.OpXor, Func: xor},
+	{Name: "invert", Stack: "( n - n )", Help: "all bits inverted", Example: "0 invert .", Inline: interp.OpInvert, Func: invert},
+	{Name: "=", Stack: "( a b - flag )", Help: "whether two values are equal", Example: "00:00:5e:00:53:01 \"00:00:5e:00:53:01\" = .", Inline: interp.OpEqual, Func: equal},
+	{Name: "<>", Stack: "( a b - flag )", Help: "whether two values differ", Example: "1 2 <> .", Inline: interp.OpNotEqual, Func: notEqual},
+	{Name: "<", Stack: "( a b - flag )", Help: "whether a is less than b: numbers, addresses and ranges by value, strings and data byte by byte", Example: "1 2 < .", Inline: interp.OpLess, Func: less},
+	{Name: ">", Stack: "( a b - flag )", Help: "whether a is greater than b", Example: "1 2 > .", Inline: interp.OpGreater, Func: greater},
+	{Name: "<=", Stack: "( a b - flag )", Help: "whether a is at most b", Example: "2 2 <= .", Inline: interp.OpAtMost, Func: atMost},
+	{Name: ">=", Stack: "( a b - flag )", Help: "whether a is at least b", Example: "2 2 >= .", Inline: interp.OpAtLeast, Func: atLeast},
+	{Name: "0=", Stack: "( n - flag )", Help: "whether n is 0", Example: "0 0= .", Inline: interp.OpZeroEqual, Func: isZero},
+	{Name: "0<", Stack: "( n - flag )", Help: "whether n is less than 0", Example: "-1 0< .", Inline: interp.OpZeroLess, Func: isNegative},
+	{Name: "0>", Stack: "( n - flag )", Help: "whether n is greater than 0", Example: "1 0> .", Inline: interp.OpZeroGreater, Func: isPositive},
+	{Name: "0<>", Stack: "( n - flag )", Help: "whether n is not 0", Example: "1 0<> .", Func: isNotZero},
+	{Name: "u<", Stack: "( u1 u2 - flag )", Help: "whether u1 is less than u2, both without sign", Example: "1 -1 u< .", Func: below64},
+	{Name: "within", Stack: "( a low high - flag )", Help: "whether a is at least low and less than high; numbers go round as in Forth", Example: "5 1 10 within .\n10.0.0.7 10.0.0.0 10.0.1.0 within .", Func: within},
+	{Name: "min", Stack: "( a b - a | b )", Help: "the lesser of two values", Example: "3 4 min .", Inline: interp.OpMin, Func: lesser},
+	{Name: "max", Stack: "( a b - a | b )", Help: "the greater of two values", Example: "3 4 max .", Inline: interp.OpMax, Func: larger},
 	{Name: "random32", Stack: "( - u )", Help: "random number of 32 bits", Example: "random32 drop", Func: random32},
 	{Name: "random64", Stack: "( - u )", Help: "random number of 64 bits", Example: "random64 drop", Func: random64},
 }
 
-var errDivision = errors.New("division by zero")
+var errDivision = interp.Coded(-10, "division by zero")
 
-// binary applies f to the two numbers on top. The first defaults to absent when the
+// calculate applies f to the two numbers on top. The first defaults to absent when the
 // frame holds one value only, for the words whose comment puts it in brackets.
-func binary(s *interp.Session, absent int64, f func(a, b int64) (int64, error)) error {
+func calculate(s *interp.Session, absent int64, f func(a, b int64) (int64, error)) error {
 	b, err := s.PopInt()
 	if err != nil {
 		return err
@@ -51,61 +69,139 @@ func binary(s *interp.Session, absent int64, f func(a, b int64) (int64, error)) 
 }
 
 func add(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) { return a + b, nil })
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a + b, nil })
 }
 
 func sub(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) { return a - b, nil })
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a - b, nil })
 }
 
 func mul(s *interp.Session) error {
-	return binary(s, 1, func(a, b int64) (int64, error) { return a * b, nil })
+	return calculate(s, 1, func(a, b int64) (int64, error) { return a * b, nil })
+}
+
+// quotient divides and rounds down, as Forth's / may and as ranges of numbers want.
+func quotient(a, b int64) (q, m int64, err error) {
+	if b == 0 {
+		return 0, 0, errDivision
+	}
+	q, m = a/b, a%b
+	if m != 0 && (m < 0) != (b < 0) {
+		q, m = q-1, m+b
+	}
+	return q, m, nil
 }
 
 func div(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) {
-		if b == 0 {
-			return 0, errDivision
-		}
-		q := a / b
-		if a%b != 0 && (a < 0) != (b < 0) {
-			q--
-		}
-		return q, nil
+	return calculate(s, 0, func(a, b int64) (int64, error) {
+		q, _, err := quotient(a, b)
+		return q, err
 	})
 }
 
 func mod(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) {
-		if b == 0 {
-			return 0, errDivision
-		}
-		m := a % b
-		if m != 0 && (m < 0) != (b < 0) {
-			m += b
-		}
-		return m, nil
+	return calculate(s, 0, func(a, b int64) (int64, error) {
+		_, m, err := quotient(a, b)
+		return m, err
 	})
 }
 
-func and(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) { return a & b, nil })
+func divMod(s *interp.Session) error {
+	b, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	a, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	q, m, err := quotient(a, b)
+	if err != nil {
+		return err
+	}
+	return replace(s, 0, interp.NewInt(m), interp.NewInt(q))
 }
 
-func or(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) { return a | b, nil })
+func mulDiv(s *interp.Session) error {
+	c, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	return calculate(s, 0, func(a, b int64) (int64, error) {
+		if c == 0 {
+			return 0, errDivision
+		}
+		negative := (a < 0) != (b < 0) != (c < 0)
+		high, low := bits.Mul64(magnitude(a), magnitude(b))
+		d := magnitude(c)
+		if high >= d {
+			return 0, errProduct
+		}
+		q, m := bits.Div64(high, low, d)
+		switch {
+		case !negative && q > math.MaxInt64, negative && q > 1<<63:
+			return 0, errProduct
+		case !negative:
+			return int64(q), nil
+		case m != 0:
+			q++ // down, not towards 0
+		}
+		return -int64(q), nil
+	})
 }
 
-func xor(s *interp.Session) error {
-	return binary(s, 0, func(a, b int64) (int64, error) { return a ^ b, nil })
+var errProduct = interp.Coded(-11, "the quotient does not fit in 64 bits")
+
+func magnitude(n int64) uint64 {
+	if n < 0 {
+		return -uint64(n)
+	}
+	return uint64(n)
 }
 
-func invert(s *interp.Session) error {
+// unary applies f to the number on top.
+func unary(s *interp.Session, f func(n int64) int64) error {
 	n, err := s.PopInt()
 	if err != nil {
 		return err
 	}
-	return s.Push(interp.NewInt(^n))
+	return s.Push(interp.NewInt(f(n)))
+}
+
+func negate(s *interp.Session) error { return unary(s, func(n int64) int64 { return -n }) }
+
+func abs(s *interp.Session) error { return unary(s, func(n int64) int64 { return max(n, -n) }) }
+
+func onePlus(s *interp.Session) error { return unary(s, func(n int64) int64 { return n + 1 }) }
+
+func oneMinus(s *interp.Session) error { return unary(s, func(n int64) int64 { return n - 1 }) }
+
+func twoTimes(s *interp.Session) error { return unary(s, func(n int64) int64 { return n << 1 }) }
+
+func twoSlash(s *interp.Session) error { return unary(s, func(n int64) int64 { return n >> 1 }) }
+
+func lshift(s *interp.Session) error {
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a << uint64(b), nil })
+}
+
+func rshift(s *interp.Session) error {
+	return calculate(s, 0, func(a, b int64) (int64, error) { return int64(uint64(a) >> uint64(b)), nil })
+}
+
+func and(s *interp.Session) error {
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a & b, nil })
+}
+
+func or(s *interp.Session) error {
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a | b, nil })
+}
+
+func xor(s *interp.Session) error {
+	return calculate(s, 0, func(a, b int64) (int64, error) { return a ^ b, nil })
+}
+
+func invert(s *interp.Session) error {
+	return unary(s, func(n int64) int64 { return ^n })
 }
 
 // same compares the two values on top, whatever their kinds.
@@ -137,32 +233,98 @@ func notEqual(s *interp.Session) error {
 	return s.Push(interp.NewFlag(!eq))
 }
 
-func compare(s *interp.Session, f func(a, b int64) bool) error {
-	b, err := s.PopInt()
+// order compares the two values on top; f says what follows from -1, 0 and 1.
+func order(s *interp.Session, f func(c int) bool) error {
+	b, err := s.Pop()
 	if err != nil {
 		return err
 	}
-	a, err := s.PopInt()
+	a, err := s.Pop()
 	if err != nil {
 		return err
 	}
-	return s.Push(interp.NewFlag(f(a, b)))
+	c, err := a.Compare(b)
+	if err != nil {
+		return err
+	}
+	return s.Push(interp.NewFlag(f(c)))
 }
 
-func less(s *interp.Session) error { return compare(s, func(a, b int64) bool { return a < b }) }
+func less(s *interp.Session) error { return order(s, func(c int) bool { return c < 0 }) }
 
-func greater(s *interp.Session) error { return compare(s, func(a, b int64) bool { return a > b }) }
+func greater(s *interp.Session) error { return order(s, func(c int) bool { return c > 0 }) }
 
-func atMost(s *interp.Session) error { return compare(s, func(a, b int64) bool { return a <= b }) }
+func atMost(s *interp.Session) error { return order(s, func(c int) bool { return c <= 0 }) }
 
-func atLeast(s *interp.Session) error { return compare(s, func(a, b int64) bool { return a >= b }) }
+func atLeast(s *interp.Session) error { return order(s, func(c int) bool { return c >= 0 }) }
 
-func isZero(s *interp.Session) error {
+// choose leaves the one of two values that comes first, or last.
+func choose(s *interp.Session, first bool) error {
+	a, b := s.Peek(1), s.Peek(0)
+	c, err := a.Compare(b)
+	if err != nil {
+		return err
+	}
+	if c > 0 == first {
+		a = b
+	}
+	return replace(s, 2, a)
+}
+
+func lesser(s *interp.Session) error { return choose(s, true) }
+
+func larger(s *interp.Session) error { return choose(s, false) }
+
+func within(s *interp.Session) error {
+	a, low, high := s.Peek(2), s.Peek(1), s.Peek(0)
+	in := false
+	if n, err := a.Int(); err == nil {
+		l, err := low.Int()
+		if err != nil {
+			return err
+		}
+		h, err := high.Int()
+		if err != nil {
+			return err
+		}
+		in = uint64(n-l) < uint64(h-l)
+	} else {
+		first, err := a.Compare(low)
+		if err != nil {
+			return err
+		}
+		last, err := a.Compare(high)
+		if err != nil {
+			return err
+		}
+		in = first >= 0 && last < 0
+	}
+	return replace(s, 3, interp.NewFlag(in))
+}
+
+// test applies f to the number on top.
+func test(s *interp.Session, f func(n int64) bool) error {
 	n, err := s.PopInt()
 	if err != nil {
 		return err
 	}
-	return s.Push(interp.NewFlag(n == 0))
+	return s.Push(interp.NewFlag(f(n)))
+}
+
+func isZero(s *interp.Session) error { return test(s, func(n int64) bool { return n == 0 }) }
+
+func isNotZero(s *interp.Session) error { return test(s, func(n int64) bool { return n != 0 }) }
+
+func isNegative(s *interp.Session) error { return test(s, func(n int64) bool { return n < 0 }) }
+
+func isPositive(s *interp.Session) error { return test(s, func(n int64) bool { return n > 0 }) }
+
+func below64(s *interp.Session) error {
+	b, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	return test(s, func(a int64) bool { return uint64(a) < uint64(b) })
 }
 
 func random32(s *interp.Session) error {

@@ -11,7 +11,7 @@ import (
 // Set returns the core words.
 func Set() interp.Set {
 	var words []interp.Word
-	for _, table := range [][]interp.Word{stackWords, arithmeticWords, variableWords, printWords, dataWords, sourceWords, helpWords} {
+	for _, table := range [][]interp.Word{stackWords, arithmeticWords, variableWords, bufferWords, errorWords, printWords, dataWords, sourceWords, helpWords} {
 		words = append(words, table...)
 	}
 	return interp.Set{Name: "core", Help: "the language: stack, numbers, variables, printing, data, files", Words: words}

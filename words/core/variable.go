@@ -3,9 +3,12 @@ package core
 import "ethertap/interp"
 
 var variableWords = []interp.Word{
-	{Name: "!", Stack: "( value name - )", Help: "stores a value in a variable", Example: "3 three !\nthree @ .", Func: store},
-	{Name: "@", Stack: "( name - value )", Help: "fetches the value of a variable, or the help of a built-in word", Example: "\"+\" @ .", Func: fetch},
+	{Name: "!", Stack: "( value name - )", Help: "stores a value in a variable", Example: "3 three !\nthree @ .", Inline: interp.OpStore, Func: store},
+	{Name: "@", Stack: "( name - value )", Help: "fetches the value of a variable, or the help of a built-in word", Example: "\"+\" @ .", Inline: interp.OpFetch, Func: fetch},
 	{Name: "!!", Stack: "( line name - )", Help: "defines a compound word", Example: "\"3 +\" addthree !!\n2 addthree .", Func: define},
+	{Name: "+!", Stack: "( n name - )", Help: "adds n to a variable", Example: "3 three !\n4 three +!\nthree @ .", Inline: interp.OpPlusStore, Func: plusStore},
+	{Name: "exists", Stack: "( name - flag )", Help: "whether a word, variable or buffer has the name", Example: "\"dup\" exists .", Func: exists},
+	{Name: "delete", Stack: "( name - )", Help: "deletes a compound word, variable or buffer", Example: "3 three !\nthree delete", Func: deleteName},
 	{Name: ".d", Stack: "( - )", Help: "lists variables and their values", Example: "3 three !\n.d", Func: listVariables},
 }
 
@@ -43,6 +46,42 @@ func define(s *interp.Session) error {
 		return err
 	}
 	return s.Define(name, line)
+}
+
+func plusStore(s *interp.Session) error {
+	name, err := s.Pop()
+	if err != nil {
+		return err
+	}
+	n, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	old, err := s.Fetch(name)
+	if err != nil {
+		return err
+	}
+	m, err := old.Int()
+	if err != nil {
+		return err
+	}
+	return s.Store(name, interp.NewInt(m+n))
+}
+
+func exists(s *interp.Session) error {
+	name, err := s.PopString()
+	if err != nil {
+		return err
+	}
+	return s.Push(interp.NewFlag(s.Dict().Exists(name)))
+}
+
+func deleteName(s *interp.Session) error {
+	name, err := s.PopString()
+	if err != nil {
+		return err
+	}
+	return s.Dict().Delete(name)
 }
 
 func listVariables(s *interp.Session) error {

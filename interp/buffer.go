@@ -1,0 +1,99 @@
+package interp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// buffer is a named block of bytes that changes in place, for tables and sieves
+// that the limit of a value would not hold. Sessions share it like a variable. Its
+// bytes are plain memory: of two sessions that store to one place at once, one
+// wins; nothing else can happen, since it holds no pointers.
+type buffer struct{ bytes []byte }
+
+// cellSize is the size of the numbers that cell@ and cell! move, in bytes.
+const cellSize = 8
+
+func (b *buffer) cell(i uint64) int64 {
+	return int64(binary.LittleEndian.Uint64(b.bytes[i*cellSize:]))
+}
+
+func (b *buffer) setCell(i uint64, n int64) {
+	binary.LittleEndian.PutUint64(b.bytes[i*cellSize:], uint64(n))
+}
+
+// DefineBuffer makes name a buffer of size zero bytes. What the name was before,
+// a built-in word excepted, is replaced.
+func (s *Session) DefineBuffer(name string, size int64) error {
+	if size < 1 || size > MaxBuffer {
+		return fmt.Errorf("buffer size %d is not in 1…%d", size, MaxBuffer)
+	}
+	d := s.dict
+	if err := d.check(name); err != nil {
+		return err
+	}
+	if d.buffers.Add(size) > MaxBuffers {
+		d.buffers.Add(-size)
+		return errBuffers
+	}
+	if err := d.define(name, &definition{buffer: &buffer{make([]byte, size)}}, Value{}); err != nil {
+		d.buffers.Add(-size)
+		return err
+	}
+	return nil
+}
+
+// Buffer returns the memory of a named buffer. It is shared by all sessions and
+// stays usable when the buffer is deleted.
+func (s *Session) Buffer(name Value) ([]byte, error) {
+	e, text, err := s.named(name)
+	if err != nil {
+		return nil, err
+	}
+	if e != nil {
+		if def := e.def.Load(); def != nil && def.buffer != nil {
+			return def.buffer.bytes, nil
+		}
+	}
+	return nil, fmt.Errorf("no buffer %s", abbreviate(Quote(text)))
+}
+
+// PopBuffer takes the name of a buffer.
+func (s *Session) PopBuffer() ([]byte, error) {
+	name, err := s.Pop()
+	if err != nil {
+		return nil, err
+	}
+	return s.Buffer(name)
+}
+
+// Buffers returns the sorted names of the buffers.
+func (d *Dict) Buffers() []string {
+	return d.names(func(_ *Entry, def *definition) bool { return def.buffer != nil })
+}
+
+// Exists tells whether a name stands for a word, a variable or a buffer.
+func (d *Dict) Exists(name string) bool {
+	e := d.find(name)
+	return e != nil && e.def.Load() != nil
+}
+
+// Delete takes a compound word, variable or buffer out of the dictionary. Code
+// that refers to it pushes its name from then on, until it is defined again.
+func (d *Dict) Delete(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[name]
+	if e == nil || e.def.Load() == nil {
+		return errors.New("there is no " + abbreviate(Quote(name)) + " to delete")
+	}
+	if e.word() != nil {
+		return builtinError(name)
+	}
+	d.replace(e, nil)
+	if !e.used.Load() {
+		delete(d.entries, name)
+	}
+	return nil
+}

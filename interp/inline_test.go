@@ -1,0 +1,98 @@
+package interp_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"ethertap/interp"
+	"ethertap/words/core"
+)
+
+// What the inner loop does itself is what the function of the word does: a line of
+// random words leaves the same stack, or fails the same way, interpreted token by
+// token (by the functions) and compiled (inline, and fused with its neighbours).
+func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
+	var inline []string
+	for _, w := range core.Set().Words {
+		if w.Inline != 0 {
+			inline = append(inline, w.Name)
+		}
+	}
+	if len(inline) < 40 {
+		t.Fatalf("%d inline words", len(inline))
+	}
+	literals := []string{
+		"0", "1", "2", "3", "-1", "-2", "7", "63", "64", "255", "256", fmt.Sprint(math.MinInt64), fmt.Sprint(math.MaxInt64),
+		`"x"`, `"5"`, "10.0.0.1", "00:00:00:00:00:07", "v", "w", "t", "u", "c",
+	}
+	const prepare = `.cs 5 v ! "text" w ! 24 t buffer 3 u buffer : c 7 ;`
+	r := rand.New(rand.NewPCG(1, 2))
+	tokens, _ := session(t)
+	compiled, _ := session(t)
+	for range 20000 {
+		var line []string
+		for range 2 + r.IntN(9) {
+			if r.IntN(2) == 0 {
+				line = append(line, literals[r.IntN(len(literals))])
+			} else {
+				line = append(line, inline[r.IntN(len(inline))])
+			}
+		}
+		source := strings.Join(line, " ")
+		one, two := outcome(t, tokens, prepare, source), outcome(t, compiled, prepare, "1 if "+source+" then")
+		if one != two {
+			t.Fatalf("%s\n  interpreted: %s\n  compiled:    %s", source, one, two)
+		}
+	}
+}
+
+// outcome shows all that a line leaves.
+func outcome(t *testing.T, s *interp.Session, prepare, line string) string {
+	t.Helper()
+	if err := s.Interpret(prepare); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Interpret(line)
+	return fmt.Sprintf("%s | %v | %s", stack(s), err, contents(s))
+}
+
+// contents shows the variables and buffers of the test.
+func contents(s *interp.Session) string {
+	var b strings.Builder
+	for _, v := range []string{"v", "w"} {
+		x, err := s.Fetch(interp.NewString(v))
+		fmt.Fprint(&b, x.Source(), err, " ")
+	}
+	for _, name := range []string{"t", "u"} {
+		x, err := s.Buffer(interp.NewString(name))
+		fmt.Fprint(&b, x, err, " ")
+	}
+	return b.String()
+}
+
+// Conditions fused with their jumps decide as the words do one by one.
+func TestFusedJumps(t *testing.T) {
+	for _, test := range []string{"=", "<", ">", "0=", "7 =", "7 <", "7 >", "dup 7 =", "dup 7 <", "dup 7 >", "dup 0="} {
+		for _, inputs := range []string{"1 7 7", "1 6 7", "1 7 6", "1 0", "1 8", `1 "7" 7`, `1 7 "8"`, `1 "0"`, `1 "x" 7`} {
+			one, _ := session(t)
+			errOne := one.Interpret(inputs + " " + test)
+			want := ""
+			if errOne == nil {
+				flag, _ := one.Pop()
+				n, err := flag.Int()
+				want = map[bool]string{true: "yes", false: "no"}[n != 0 || err != nil]
+				want = strings.TrimSpace(stack(one) + ` "` + want + `"`)
+			}
+			for _, form := range []string{`%s %s if "yes" else "no" then`, `: f %s %s if "yes" else "no" then ; f`, `: f %s %s if "yes" exit then "no" ; f`} {
+				fused, _ := session(t)
+				err := fused.Interpret(fmt.Sprintf(form, inputs, test))
+				if (err == nil) != (errOne == nil) || err == nil && stack(fused) != want {
+					t.Errorf("%s %s: %s (%v), not %s (%v)", inputs, test, stack(fused), err, want, errOne)
+				}
+			}
+		}
+	}
+}

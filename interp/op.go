@@ -1,0 +1,165 @@
+package interp
+
+// Op is what an instruction does. The zero Op calls the function of a word. The
+// exported ones are words that the inner loop does itself when their inputs are
+// plain (integers, mostly): a record names its Op as Word.Inline, and its function
+// stays the definition of what the word means, which the loop falls back to for
+// every other input and for every error. A test holds the two against each other.
+type Op uint16
+
+const (
+	opWord Op = iota // call the built-in word
+
+	opInt      // push the integer k
+	opLit      // push lits[n]
+	opCall     // do what the entry stands for now
+	opJump     // continue at n
+	opJumpZero // pop a flag, continue at n if it is 0
+	opReturn   // end of the definition, or exit
+	opDo       // pop limit and index, begin a loop
+	opAskDo    // the same, but continue at n if they are equal
+	opLoop     // next round, continue at n, or end the loop
+	opPlusLoop // the same by a step from the stack
+	opLeave    // end the loop, continue at n
+	opUnloop   // forget the loop
+	opI        // push the index of the loop
+	opJ        // push that of the loop around it
+	opOf       // pop a value; if it equals the one below drop that too, else continue at n
+
+	OpDup
+	OpDrop
+	OpSwap
+	OpOver
+	OpRot
+	OpBackRot
+	OpNip
+	OpTuck
+	OpTwoDup
+	OpTwoDrop
+	OpToR
+	OpFromR
+	OpRFetch
+
+	OpAdd
+	OpSub
+	OpMul
+	OpDiv
+	OpMod
+	OpAnd
+	OpOr
+	OpXor
+	OpInvert
+	OpNegate
+	OpLShift
+	OpRShift
+	OpOnePlus
+	OpOneMinus
+	OpTwoTimes
+	OpTwoSlash
+	OpMin
+	OpMax
+
+	OpEqual
+	OpNotEqual
+	OpLess
+	OpGreater
+	OpAtMost
+	OpAtLeast
+	OpZeroEqual
+	OpZeroLess
+	OpZeroGreater
+
+	OpFetch
+	OpStore
+	OpPlusStore
+	OpByteFetch
+	OpByteStore
+	OpCellFetch
+	OpCellStore
+
+	// Pairs and more that follow each other often, done at once. The instructions
+	// that a fused one stands for stay behind it as they were: where its inputs are
+	// not plain it does the first of them alone, and jumps to the others stay right.
+	opIntAdd           // opInt +
+	opIntSub           // opInt -
+	opIntMul           // opInt *
+	opIntAnd           // opInt and
+	opIntEqual         // opInt =
+	opIntLess          // opInt <
+	opIntGreater       // opInt >
+	opIntEqualJump     // opInt = if
+	opIntLessJump      // opInt < if
+	opIntGreaterJump   // opInt > if
+	opDupIntEqualJump  // dup opInt = if
+	opDupIntLessJump   // dup opInt < if
+	opDupIntGreatJump  // dup opInt > if
+	opEqualJump        // = if
+	opLessJump         // < if
+	opGreaterJump      // > if
+	opZeroEqualJump    // 0= if
+	opDupZeroEqualJump // dup 0= if
+	opCallFetch        // variable @
+	opCallStore        // variable !
+	opCallPlusStore    // variable +!
+	opCallByteFetch    // buffer b@
+	opCallByteStore    // buffer b!
+	opCallCellFetch    // buffer cell@
+	opCallCellStore    // buffer cell!
+)
+
+// fusions are the sequences that fuse replaces, longest first where one begins
+// with another. In a sequence the jump of if, while and until is opJumpZero.
+var fusions = []struct {
+	ops   []Op
+	fused Op
+}{
+	{[]Op{OpDup, opInt, OpEqual, opJumpZero}, opDupIntEqualJump},
+	{[]Op{OpDup, opInt, OpLess, opJumpZero}, opDupIntLessJump},
+	{[]Op{OpDup, opInt, OpGreater, opJumpZero}, opDupIntGreatJump},
+	{[]Op{OpDup, OpZeroEqual, opJumpZero}, opDupZeroEqualJump},
+	{[]Op{opInt, OpEqual, opJumpZero}, opIntEqualJump},
+	{[]Op{opInt, OpLess, opJumpZero}, opIntLessJump},
+	{[]Op{opInt, OpGreater, opJumpZero}, opIntGreaterJump},
+	{[]Op{opInt, OpAdd}, opIntAdd},
+	{[]Op{opInt, OpSub}, opIntSub},
+	{[]Op{opInt, OpMul}, opIntMul},
+	{[]Op{opInt, OpAnd}, opIntAnd},
+	{[]Op{opInt, OpEqual}, opIntEqual},
+	{[]Op{opInt, OpLess}, opIntLess},
+	{[]Op{opInt, OpGreater}, opIntGreater},
+	{[]Op{OpEqual, opJumpZero}, opEqualJump},
+	{[]Op{OpLess, opJumpZero}, opLessJump},
+	{[]Op{OpGreater, opJumpZero}, opGreaterJump},
+	{[]Op{OpZeroEqual, opJumpZero}, opZeroEqualJump},
+	{[]Op{opCall, OpFetch}, opCallFetch},
+	{[]Op{opCall, OpStore}, opCallStore},
+	{[]Op{opCall, OpPlusStore}, opCallPlusStore},
+	{[]Op{opCall, OpByteFetch}, opCallByteFetch},
+	{[]Op{opCall, OpByteStore}, opCallByteStore},
+	{[]Op{opCall, OpCellFetch}, opCallCellFetch},
+	{[]Op{opCall, OpCellStore}, opCallCellStore},
+}
+
+// fuse marks the sequences in finished code. It looks at the instructions as they
+// were compiled, so a sequence may begin inside another: who jumps there profits.
+func fuse(ins []instr) {
+	ops := make([]Op, len(ins))
+	for i := range ins {
+		ops[i] = ins[i].op
+	}
+	for i := range ins {
+	next:
+		for _, f := range fusions {
+			if len(ops)-i < len(f.ops) {
+				continue
+			}
+			for j, op := range f.ops {
+				if ops[i+j] != op {
+					continue next
+				}
+			}
+			ins[i].op = f.fused
+			break
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Execute runs a word that is named, or a line of source.
+func (s *Session) Execute(line Value) error {
+	if line.ref != nil && line.ref.entry != nil {
+		if def := line.ref.entry.def.Load(); def != nil && def.code != nil {
+			return s.call(def.code)
+		}
+	}
+	text, err := line.Str()
+	if err != nil {
+		return err
+	}
+	if e := s.dict.find(text); e != nil {
+		if def := e.def.Load(); def != nil && def.code != nil {
+			return s.call(def.code)
+		}
+	}
+	return s.evaluateLine(text)
+}
+
+// call runs code as a word that a built-in word calls.
+func (s *Session) call(c *code) error {
+	if s.interrupt.Load() {
+		return ErrInterrupted
+	}
+	return s.execute(c)
+}
+
+// evaluateLine interprets a line in the middle of a word.
+func (s *Session) evaluateLine(line string) error {
+	if err := s.enter(sourceCode); err != nil {
+		return err
+	}
+	floor := len(s.calls) - 1
+	outer := s.save()
+	s.comp, s.comment, s.source = nil, false, "" // the place is that of the word that runs the line
+	err := s.tokens(line)
+	if err == nil && s.Open() != "" {
+		err = fmt.Errorf("the line ends while %s is open", s.Open())
+	}
+	s.unwind(floor)
+	s.restore(outer)
+	return err
+}
+
+// Try is Execute with the error caught: the stack is then what it was before, and
+// the number of the error is returned, which is not 0. Caught remembers it. An
+// interruption, leaving, and output that fails are not caught; err is for these.
+func (s *Session) Try(line Value) (code int64, err error) {
+	at, sp, base, frames := len(s.saved), s.sp, s.base, len(s.frames)
+	rp, lp := s.rp, s.lp
+	s.saved = append(s.saved, s.stack[base:sp]...)
+	err = s.Execute(line)
+	kept := s.saved[at:]
+	s.saved = s.saved[:at]
+	defer clear(kept)
+	if err == nil || err == errLeave || errors.Is(err, ErrInterrupted) || s.out.err != nil {
+		return 0, err
+	}
+	s.closeFrames(frames)
+	s.base, s.sp, s.rp, s.lp = base, sp, rp, lp
+	copy(s.stack[base:sp], kept)
+	s.caught = err
+	return Code(err), nil
+}
+
+// Caught returns what the last Try of this session caught, or nil.
+func (s *Session) Caught() error { return s.caught }
+
+// Thrown returns the error that `throw` raises with a value: 0 is none, the number
+// of the error last caught is that error again, and a string is an error of that
+// text.
+func (s *Session) Thrown(v Value) error {
+	const abort = -2 // ABORT" in Forth 2012
+	n, err := v.Int()
+	switch {
+	case err != nil && v.Kind() == KindString:
+		return &thrown{coded{abort, v.ref.bytes}}
+	case err != nil || n == 0:
+		return err
+	case s.caught != nil && Code(s.caught) == n:
+		return &thrown{coded{n, s.caught.Error()}}
+	}
+	return &thrown{coded{n, fmt.Sprintf("error %d", n)}}
+}
