@@ -148,13 +148,18 @@ func (v Value) MAC() ([6]byte, error) {
 	return [6]byte{}, v.notA("a MAC address")
 }
 
-// IP returns v as an IP address; a string that reads as one converts.
+// IP returns v as an IP address. Strings that read as one convert, and data of 4 or
+// 16 bytes.
 func (v Value) IP() (netip.Addr, error) {
 	switch v.Kind() {
 	case KindIP:
 		return v.addr(), nil
 	case KindString:
 		if a, ok := parseIP(v.ref.bytes); ok {
+			return a, nil
+		}
+	case KindData:
+		if a, ok := netip.AddrFromSlice([]byte(v.ref.bytes)); ok {
 			return a, nil
 		}
 	}

@@ -34,7 +34,7 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if a, ok := parseMAC(lo); ok {
 		if b, ok := parseMAC(hi); ok {
 			if macBits(a[:]) > macBits(b[:]) {
-				return Value{}, true, errors.New("the range ends before it begins")
+				return Value{}, true, errBackwards
 			}
 			return NewMACRange(a, b), true, nil
 		}
@@ -45,7 +45,7 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 			case a.Is4() != b.Is4():
 				return Value{}, true, errors.New("the range mixes IPv4 and IPv6")
 			case b.Less(a):
-				return Value{}, true, errors.New("the range ends before it begins")
+				return Value{}, true, errBackwards
 			}
 			return NewIPRange(a, b), true, nil
 		}
@@ -97,7 +97,10 @@ func parseInt(s string) (n int64, ok bool, err error) {
 	return n, true, nil
 }
 
-var errRange = errors.New("number out of range (64 bits)")
+var (
+	errRange     = errors.New("number out of range (64 bits)")
+	errBackwards = errors.New("the range ends before it begins")
+)
 
 // parseMAC reads six pairs of hexadecimal digits separated by colons.
 func parseMAC(s string) (a [6]byte, ok bool) {

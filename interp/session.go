@@ -20,7 +20,7 @@ import (
 // the stack as it was before the word.
 type Session struct {
 	dict *Dict
-	in   io.Reader
+	in   *input
 	out  output
 	err  io.Writer
 
@@ -45,8 +45,10 @@ type Session struct {
 	source    string    // name of the file at work; "" at the prompt
 	line      int       // in source, from 1; 0 at the prompt
 
-	interrupt atomic.Bool // set by Interrupt, cleared by Interpret
+	interrupt atomic.Bool   // set by Interrupt, cleared by Interpret
+	wake      chan struct{} // holds one: Interrupt was called, for words that wait
 	left      bool
+	status    int
 	locals    map[any]any // what word sets keep by session
 }
 
@@ -65,7 +67,8 @@ type doLoop struct{ i, limit int64 }
 // prints errors to stderr.
 func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
 	s := &Session{
-		dict: d, in: stdin, err: stderr,
+		dict: d, in: newInput(stdin), err: stderr,
+		wake:  make(chan struct{}, 1),
 		stack: new([MaxStack]Value), rstack: new([MaxReturn]Value), loops: new([MaxLoops]doLoop),
 		calls: make([]call, 0, MaxNesting),
 	}
@@ -78,7 +81,13 @@ func (s *Session) Dict() *Dict { return s.dict }
 
 // Interrupt stops the words that are running, as soon as they call a word or loop.
 // It may be called from any goroutine.
-func (s *Session) Interrupt() { s.interrupt.Store(true) }
+func (s *Session) Interrupt() {
+	s.interrupt.Store(true)
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
 
 // Interrupted reports whether the running words are to stop. A word that works for
 // long asks it now and then and returns ErrInterrupted.
@@ -86,6 +95,12 @@ func (s *Session) Interrupted() bool { return s.interrupt.Load() }
 
 // Left reports whether the user has left the session, with `bye` for instance.
 func (s *Session) Left() bool { return s.left }
+
+// Status is the exit status that the session asks for, 0 to 255.
+func (s *Session) Status() int { return s.status }
+
+// SetStatus sets what Status returns; bits beyond a byte are dropped.
+func (s *Session) SetStatus(n int) { s.status = n & 0xff }
 
 // Leave returns the error by which a word leaves the session.
 func (s *Session) Leave() error { return errLeave }

@@ -1,7 +1,6 @@
 package interp
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +28,28 @@ func (s *Session) RunLine(line string) error {
 		err = fmt.Errorf("the line ends while %s is open", s.Open())
 		s.Abandon()
 	}
+	return notLeaving(err)
+}
+
+// notLeaving is err, or nil if it says that the session was left.
+func notLeaving(err error) error {
 	if err == errLeave {
 		return nil
 	}
 	return err
+}
+
+// Evaluate runs source text that a word was given, line by line, as if it stood in
+// the word's place. Structures have to be closed at its end.
+func (s *Session) Evaluate(text string) error {
+	return s.load("", func() (string, error) {
+		line, rest, more := strings.Cut(text, "\n")
+		text = rest
+		if !more {
+			return line, io.EOF
+		}
+		return line + "\n", nil
+	})
 }
 
 // interpret evaluates one line of any source.
@@ -178,23 +195,32 @@ func (s *Session) Abandon() { s.comp, s.comment = nil, false }
 // name stands in error messages. The first error ends it; so does `bye`, and then
 // Left reports true. It is for programs; words that run sources call Load.
 func (s *Session) Run(name string, r io.Reader) error {
-	err := s.Load(name, r)
-	if err == errLeave {
-		return nil
-	}
-	return err
+	return notLeaving(s.Load(name, r))
+}
+
+// RunInput is Run on the input of the session itself. Words that read a line there
+// take the next one of the source.
+func (s *Session) RunInput(name string) error {
+	return notLeaving(s.load(name, func() (string, error) { return s.readLine(s.in) }))
 }
 
 // Load is Run for words: leaving a source that a word runs leaves what called the
 // word too.
 func (s *Session) Load(name string, r io.Reader) error {
+	in := newInput(r)
+	return s.load(name, func() (string, error) { return s.readLine(in) })
+}
+
+// load evaluates a source whose lines next gives, each with its newline; io.EOF comes
+// with the last.
+func (s *Session) load(name string, next func() (string, error)) error {
 	if err := s.enter(sourceCode); err != nil {
 		return err
 	}
 	floor := len(s.calls) - 1
 	outer := *s.save()
 	s.comp, s.comment, s.source, s.line = nil, false, name, 0
-	err := s.lines(r)
+	err := s.lines(next)
 	if err == nil && s.Open() != "" {
 		at := s.commentAt
 		if !s.comment {
@@ -229,10 +255,9 @@ func (s *Session) restore(p *place) {
 }
 
 // lines interprets the lines of a source.
-func (s *Session) lines(r io.Reader) error {
-	br := bufio.NewReaderSize(r, 64<<10)
+func (s *Session) lines(next func() (string, error)) error {
 	for {
-		line, err := readLine(br)
+		line, err := next()
 		s.line++
 		if err != nil && err != io.EOF {
 			return &Error{Source: s.source, Line: s.line, Col: 1, Err: err}
@@ -247,24 +272,6 @@ func (s *Session) lines(r io.Reader) error {
 		}
 		if err == io.EOF {
 			return nil
-		}
-	}
-}
-
-// readLine reads up to and including a newline, at most MaxLine bytes and one.
-func readLine(br *bufio.Reader) (string, error) {
-	var long []byte
-	for {
-		part, err := br.ReadSlice('\n')
-		if err == nil && long == nil {
-			return string(part), nil
-		}
-		long = append(long, part...)
-		if len(long) > MaxLine+1 {
-			return "", errLine
-		}
-		if err != bufio.ErrBufferFull {
-			return string(long), err
 		}
 	}
 }

@@ -10,6 +10,7 @@
 package console
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -23,11 +24,15 @@ import (
 // under way, the terminal behind them. Make it before the session, so that the
 // session can read what Input gives.
 type Console struct {
-	stdin  io.Reader
+	stdin  *bufio.Reader // of what is no terminal; sessions share its buffer
 	stdout io.Writer
 	stderr io.Writer
 	tty    *terminal // nil when stdin is no terminal
 }
+
+// inputBuffer is large enough for a session to take the reader as it is instead of
+// putting one of its own before it, which would read ahead.
+const inputBuffer = 64 << 10
 
 // Options of Run and Attach.
 type Options struct {
@@ -44,7 +49,7 @@ type Options struct {
 // New makes a console on three streams. If stdin is a terminal its line is
 // edited there, but nothing is touched before Run or Attach.
 func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
-	c := &Console{stdin: stdin, stdout: stdout, stderr: stderr}
+	c := &Console{stdin: bufio.NewReaderSize(stdin, inputBuffer), stdout: stdout, stderr: stderr}
 	if f, ok := stdin.(*os.File); ok && isTerminal(f) {
 		c.tty = newTerminal(f, stdout, stderr)
 	}
@@ -82,7 +87,8 @@ func (c *Console) Close() {
 	}
 }
 
-// Run reads lines from stdin and interprets them in s until the input ends or a
+// Run reads lines from stdin, which Input of the same console has to be the input of
+// s, and interprets them in s until the input ends or a
 // word leaves, and returns the exit status. At a prompt errors are shown and the
 // next line is asked for; without one (stdin is no terminal) the first error
 // ends the run with status 1.
@@ -92,7 +98,7 @@ func (c *Console) Run(s *interp.Session, o Options) int {
 		if name == "" {
 			name = "stdin"
 		}
-		return result(s, s.Run(name, c.stdin), func() {}).ExitStatus()
+		return result(s, s.RunInput(name), func() {}).ExitStatus()
 	}
 	return c.prompt(local{s}, o)
 }
@@ -145,7 +151,7 @@ func (c *Console) prompt(t target, o Options) int {
 		defer c.tty.close()
 		in = r
 	} else {
-		in = newPipeReader(c.stdin, c.stdout)
+		in = &pipeReader{c.stdin, c.stdout}
 	}
 	open := ""
 	for {

@@ -46,28 +46,33 @@ func (r *plainReader) line(prompt string) (string, error) {
 	}
 }
 
-// pipeReader reads lines that are no terminal's, with a plain prompt (-i).
+// pipeReader reads lines that are no terminal's, with a plain prompt (-i). Words that
+// read lines take them from the same reader.
 type pipeReader struct {
-	s   *bufio.Scanner
+	in  *bufio.Reader
 	out io.Writer
-}
-
-func newPipeReader(in io.Reader, out io.Writer) *pipeReader {
-	s := bufio.NewScanner(in)
-	s.Buffer(make([]byte, 0, 4096), interp.MaxLine)
-	return &pipeReader{s, out}
 }
 
 func (r *pipeReader) line(prompt string) (string, error) {
 	fmt.Fprint(r.out, prompt)
-	if r.s.Scan() {
-		return r.s.Text(), nil
-	}
-	fmt.Fprintln(r.out)
-	if err := r.s.Err(); err != nil {
+	var line []byte
+	for {
+		part, err := r.in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > interp.MaxLine+1:
+			return "", fmt.Errorf("standard input: line longer than %d bytes", interp.MaxLine)
+		case err == nil || err == io.EOF && len(line) > 0:
+			return string(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))), nil
+		case err == bufio.ErrBufferFull:
+			continue
+		}
+		fmt.Fprintln(r.out)
+		if err == io.EOF {
+			return "", io.EOF
+		}
 		return "", fmt.Errorf("standard input: %w", err)
 	}
-	return "", io.EOF
 }
 
 // closedReader stands for a terminal that was closed before its first prompt.

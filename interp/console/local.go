@@ -30,7 +30,7 @@ func interpret(s *interp.Session, line string, beforeError func()) Result {
 
 // result reports err, unless it is how a session is left, and says how s stands.
 func result(s *interp.Session, err error, beforeError func()) Result {
-	r := Result{Left: s.Left(), Open: s.Open()}
+	r := Result{Left: s.Left(), Open: s.Open(), Status: s.Status()}
 	if err != nil && !r.Left {
 		r.Failed = true
 		beforeError()

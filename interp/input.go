@@ -1,0 +1,220 @@
+package interp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"time"
+	"unicode/utf8"
+)
+
+// Terminal is what the input of a session may be besides: a keyboard that gives
+// keys one by one while words run, and a screen that shows what they print.
+type Terminal interface {
+	// Key waits for a key, at most so long. ok is false when none came; an error
+	// says that none will, because the words are to stop or the terminal is gone.
+	Key(wait time.Duration) (key byte, ok bool, err error)
+	// Screen tells whether output goes to a screen that obeys cursor sequences.
+	Screen() bool
+}
+
+// input is what a session reads: its standard input, and every source. Reads that may
+// take long are made by a goroutine, so that an interrupt ends the wait for them; what
+// they bring stays in the buffer for the next one who asks.
+type input struct {
+	term    Terminal // nil for files and pipes
+	br      *bufio.Reader
+	pending chan error // of the goroutine at work in br; nil when there is none
+}
+
+// inputBuffer is the size of an input's buffer. Who wraps the input of a session in
+// a bufio.Reader of this size or more shares the buffer with it.
+const inputBuffer = 64 << 10
+
+// keySlice is how often a wait for a key looks at the interrupt.
+const keySlice = 200 * time.Millisecond
+
+func newInput(r io.Reader) *input {
+	in := &input{br: bufio.NewReaderSize(r, inputBuffer)}
+	in.term, _ = r.(Terminal)
+	return in
+}
+
+// await waits until n bytes of an input are in its buffer, as bufio's Peek does.
+func (s *Session) await(in *input, n int) error {
+	for in.pending != nil || in.br.Buffered() < n {
+		if in.pending == nil {
+			ch := make(chan error, 1)
+			in.pending = ch
+			go func() {
+				_, err := in.br.Peek(n)
+				ch <- err
+			}()
+		}
+		select {
+		case err := <-in.pending:
+			in.pending = nil
+			if err != nil {
+				return err
+			}
+		case <-s.wake:
+			if s.interrupt.Load() {
+				return ErrInterrupted
+			}
+		}
+	}
+	return nil
+}
+
+// readLine returns the next line of an input with its newline, which the last line
+// may lack; then io.EOF comes with it. It is MaxLine bytes long and one at most.
+func (s *Session) readLine(in *input) (string, error) {
+	var long []byte
+	for n := 1; ; {
+		err := s.await(in, n)
+		if err == ErrInterrupted {
+			return "", err
+		}
+		part, _ := in.br.Peek(in.br.Buffered())
+		if i := bytes.IndexByte(part[min(n-1, len(part)):], '\n'); i >= 0 {
+			long = append(long, part[:n+i]...)
+			in.br.Discard(n + i)
+			return string(long), nil
+		}
+		if err == nil && len(part) < in.br.Size() {
+			n = len(part) + 1
+			continue
+		}
+		long = append(long, part...)
+		in.br.Discard(len(part))
+		n = 1
+		switch {
+		case len(long) > MaxLine+1:
+			return "", errLine
+		case err != nil:
+			return string(long), err
+		}
+	}
+}
+
+// ReadLine returns the next line of the session's input, without its end. ok is
+// false when there is none any more. At a terminal the line is typed, and echoed,
+// while the word waits.
+func (s *Session) ReadLine() (line string, ok bool, err error) {
+	s.Flush()
+	if s.in.term != nil && s.in.term.Screen() {
+		return s.typedLine()
+	}
+	line, err = s.readLine(s.in)
+	if err == io.EOF && line != "" {
+		err = nil
+	}
+	switch {
+	case err == io.EOF:
+		return "", false, nil
+	case err != nil:
+		return "", false, err
+	}
+	line = trimEnd(line)
+	switch {
+	case len(line) > MaxValue:
+		return "", false, errTooLong
+	case !utf8.ValidString(line):
+		return "", false, errors.New("standard input is not UTF-8 text")
+	}
+	return line, true, nil
+}
+
+// trimEnd removes the end of a line, in the form of DOS too.
+func trimEnd(line string) string {
+	n := len(line)
+	if n > 0 && line[n-1] == '\n' {
+		n--
+		if n > 0 && line[n-1] == '\r' {
+			n--
+		}
+	}
+	return line[:n]
+}
+
+// typedLine reads a line key by key. Backspace takes the last character back, Ctrl-D
+// on an empty line ends the input.
+func (s *Session) typedLine() (line string, ok bool, err error) {
+	const ctrlD, backspace, del = 4, 8, 127
+	var b []byte
+	for {
+		key, _, err := s.Key(-1)
+		switch {
+		case err == io.EOF || err == nil && key == ctrlD && len(b) == 0:
+			return "", false, nil
+		case err != nil:
+			return "", false, err
+		case key == '\n' || key == '\r':
+			s.Print("\n")
+			if !utf8.Valid(b) {
+				return "", false, errors.New("what was typed is not UTF-8 text")
+			}
+			return string(b), true, nil
+		case (key == backspace || key == del) && len(b) > 0:
+			_, n := utf8.DecodeLastRune(b)
+			b = b[:len(b)-n]
+			s.Print("\b \b")
+		case key >= ' ' && key != del && len(b) < MaxValue:
+			b = append(b, key)
+			s.Print(string([]byte{key}))
+		}
+		s.Flush()
+	}
+}
+
+// Key returns the next byte of the input: at a terminal the next key, as soon as it
+// is typed, elsewhere the next byte. It waits at most so long, for ever if wait is
+// negative; ok is false when nothing came. The end of the input is io.EOF.
+func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
+	s.Flush()
+	if s.in.term == nil {
+		if wait >= 0 && s.in.br.Buffered() == 0 {
+			return 0, false, s.Sleep(wait)
+		}
+		if err := s.await(s.in, 1); err != nil {
+			return 0, false, err
+		}
+		key, err = s.in.br.ReadByte()
+		return key, err == nil, err
+	}
+	for end := time.Now().Add(wait); ; {
+		if s.interrupt.Load() {
+			return 0, false, ErrInterrupted
+		}
+		slice := keySlice
+		if wait >= 0 {
+			slice = min(slice, max(0, time.Until(end)))
+		}
+		key, ok, err = s.in.term.Key(slice)
+		if ok || err != nil || wait >= 0 && !time.Now().Before(end) {
+			return key, ok, err
+		}
+	}
+}
+
+// Screen tells whether what the session prints goes to a screen, where a word may
+// move the cursor.
+func (s *Session) Screen() bool { return s.in.term != nil && s.in.term.Screen() }
+
+// Sleep waits, and returns ErrInterrupted when Interrupt is called meanwhile.
+func (s *Session) Sleep(d time.Duration) error {
+	s.Flush()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		if s.interrupt.Load() {
+			return ErrInterrupted
+		}
+		select {
+		case <-timer.C:
+			return nil
+		case <-s.wake:
+		}
+	}
+}
