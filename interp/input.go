@@ -26,6 +26,8 @@ type input struct {
 	term    Terminal // nil for files and pipes
 	br      *bufio.Reader
 	pending chan error // of the goroutine at work in br; nil when there is none
+	key     byte       // that KeyWaits has taken from the terminal
+	hasKey  bool
 }
 
 // inputBuffer is the size of an input's buffer. Who wraps the input of a session in
@@ -173,6 +175,10 @@ func (s *Session) typedLine() (line string, ok bool, err error) {
 // negative; ok is false when nothing came. The end of the input is io.EOF.
 func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 	s.Flush()
+	if s.in.hasKey {
+		s.in.hasKey = false
+		return s.in.key, true, nil
+	}
 	if s.in.term == nil {
 		if wait >= 0 && s.in.br.Buffered() == 0 {
 			return 0, false, s.Sleep(wait)
@@ -196,6 +202,22 @@ func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 			return key, ok, err
 		}
 	}
+}
+
+// KeyWaits tells whether Key would return a key at once.
+func (s *Session) KeyWaits() (bool, error) {
+	in := s.in
+	if in.term == nil {
+		return in.pending == nil && in.br.Buffered() > 0, nil
+	}
+	if in.hasKey {
+		return true, nil
+	}
+	var err error
+	if in.key, in.hasKey, err = s.Key(0); err == io.EOF {
+		err = nil
+	}
+	return in.hasKey, err
 }
 
 // Screen tells whether what the session prints goes to a screen, where a word may

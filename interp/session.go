@@ -117,6 +117,9 @@ func (s *Session) Nesting() int {
 	return n
 }
 
+// Source returns the name of the file that is being run, "" at the prompt.
+func (s *Session) Source() string { return s.source }
+
 // Local returns what SetLocal has kept in this session under a key, or nil.
 func (s *Session) Local(key any) any { return s.locals[key] }
 

@@ -11,10 +11,18 @@ import (
 // Set returns the core words.
 func Set() interp.Set {
 	var words []interp.Word
-	for _, table := range [][]interp.Word{stackWords, arithmeticWords, variableWords, bufferWords, errorWords, printWords, dataWords, sourceWords, helpWords} {
+	for _, table := range [][]interp.Word{
+		stackWords, arithmeticWords, variableWords, bufferWords, errorWords, stringWords, convertWords, dataWords, rangeWords,
+		printWords, timeWords, sourceWords, scriptWords, helpWords,
+	} {
 		words = append(words, table...)
 	}
-	return interp.Set{Name: "core", Help: "the language: stack, numbers, variables, printing, data, files", Words: words}
+	return interp.Set{
+		Name:     "core",
+		Help:     "the language: stack, numbers, variables, strings, data, addresses, printing, time, files, help",
+		Prefixes: []string{"str.", "data.", "range."},
+		Words:    words,
+	}
 }
 
 // Prelude runs the embedded prelude in a session, which defines the predefined

@@ -1,18 +1,22 @@
 package core
 
 import (
-	"errors"
-	"time"
+	"strings"
 
 	"ethertap/interp"
 )
 
+// What `.` and `.x` print ends its line; emit, space, spaces and type print within one.
 var printWords = []interp.Word{
 	{Name: ".", Stack: "( item - )", Help: "prints an item; generic data as a hexdump", Example: "10.1.1.1 .", Func: printItem},
 	{Name: ".x", Stack: "( item - )", Help: "prints any item as a hexdump", Example: "\"abc\" .x", Func: printHex},
 	{Name: ".s", Stack: "( - )", Help: "shows the stack, top first", Example: "1 \"two\" 00:23:7d:86:71:ff .s", Func: printStack},
-	{Name: "timer-start", Stack: "( - )", Help: "starts the stopwatch", Example: "timer-start", Func: timerStart},
-	{Name: "timer-show", Stack: "( - )", Help: "shows the time since timer-start", Example: "timer-start", Func: timerShow},
+	{Name: "type", Stack: "( item - )", Help: "prints an item without ending the line", Example: "\"a\" type \"b\" type cr", Func: typeItem},
+	{Name: "cr", Stack: "( - )", Help: "ends the line", Example: "\"a\" type cr", Func: cr},
+	{Name: "space", Stack: "( - )", Help: "prints a blank", Example: "1 type space 2 type cr", Func: space},
+	{Name: "spaces", Stack: "( n - )", Help: "prints n blanks, none if n is negative", Example: "4 spaces \"indented\" .", Func: spaces},
+	{Name: "emit", Stack: "( code - )", Help: "prints the character with a Unicode number", Example: "65 emit 66 emit cr", Func: emit},
+	{Name: "page", Stack: "( - )", Help: "clears the screen, if output goes to one", Example: "page", Func: page},
 }
 
 func printItem(s *interp.Session) error {
@@ -21,6 +25,15 @@ func printItem(s *interp.Session) error {
 		return err
 	}
 	s.Print(v.Text() + "\n")
+	return nil
+}
+
+func typeItem(s *interp.Session) error {
+	v, err := s.Pop()
+	if err != nil {
+		return err
+	}
+	s.Print(v.Text())
 	return nil
 }
 
@@ -40,21 +53,46 @@ func printStack(s *interp.Session) error {
 	return nil
 }
 
-var errTimer = errors.New("no timer is running; start one with timer-start")
-
-// stopwatch is the key under which a session keeps the start of its timer.
-type stopwatch struct{}
-
-func timerStart(s *interp.Session) error {
-	s.SetLocal(stopwatch{}, time.Now())
+func cr(s *interp.Session) error {
+	s.Print("\n")
 	return nil
 }
 
-func timerShow(s *interp.Session) error {
-	start, ok := s.Local(stopwatch{}).(time.Time)
-	if !ok {
-		return errTimer
+func space(s *interp.Session) error {
+	s.Print(" ")
+	return nil
+}
+
+func spaces(s *interp.Session) error {
+	n, err := s.PopInt()
+	if err != nil {
+		return err
 	}
-	s.Printf("%d microseconds elapsed\n", time.Since(start).Microseconds())
+	if n > interp.MaxValue {
+		return errTooLong
+	}
+	s.Print(strings.Repeat(" ", int(max(n, 0))))
+	return nil
+}
+
+func emit(s *interp.Session) error {
+	n, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	if err := checkRune(n); err != nil {
+		return err
+	}
+	s.Print(string(rune(n)))
+	return nil
+}
+
+// clearScreen takes the cursor to the upper left corner and clears from there on.
+const clearScreen = "\x1b[H\x1b[J"
+
+func page(s *interp.Session) error {
+	if s.Screen() {
+		s.Print(clearScreen)
+	}
 	return nil
 }

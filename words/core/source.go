@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"ethertap/interp"
@@ -12,8 +14,10 @@ import (
 )
 
 var sourceWords = []interp.Word{
-	{Name: "load", Stack: "( filename - )", Help: "runs a file as source; a name without a file is looked up among the embedded ones", Example: "\"prelude.rpcl\" load", Func: load},
+	{Name: "load", Stack: "( filename - )", Help: "runs a file as source; a name without / is looked for in the current directory, beside the file that loads it, in the directories of the variable load.path (separated by colons) and in the library, with and without .rpcl", Example: "\"prelude\" load", Func: load},
 	{Name: "load-if-present", Stack: "( filename - )", Help: "runs a file as source if there is one", Example: "\"/nonexistent.rpcl\" load-if-present", Func: loadIfPresent},
+	{Name: "load.list", Stack: "( - )", Help: "lists the files of the library with their first line", Example: "load.list", Func: listLibrary},
+	{Name: "evaluate", Stack: "( string - )", Help: "runs a string as source", Example: "\"3 4 + .\" evaluate", Func: evaluate},
 	{Name: "bye", Stack: "( - )", Help: "leaves the session", Example: "bye", Func: bye},
 }
 
@@ -43,35 +47,92 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &inside)
 }
 
-// runFile runs a file of the file system or, if there is none of that name, of the
-// embedded library.
+// runFile runs a file of the file system or of the library.
 func runFile(s *interp.Session, name string) error {
-	f, err := open(name)
+	f, at, err := find(s, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return s.Load(name, f)
+	return s.Load(at, f)
 }
 
-func open(name string) (fs.File, error) {
-	// A pipe or device could make the session wait for ever, at open or later.
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err == nil {
-		if info, statErr := f.Stat(); statErr != nil || !info.Mode().IsRegular() && name != os.DevNull {
-			f.Close()
-			return nil, fmt.Errorf("%s is no regular file", interp.Quote(name))
+// loadPath is the variable with the directories to look for files in.
+const loadPath = "load.path"
+
+// find opens the file that a name means, and says where it was.
+func find(s *interp.Session, name string) (f fs.File, at string, err error) {
+	places := []string{name}
+	if !strings.Contains(name, "/") {
+		if from := s.Source(); strings.Contains(from, "/") {
+			places = append(places, filepath.Join(filepath.Dir(from), name))
 		}
-		return f, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		for _, n := range []string{name, name + ".rpcl"} {
-			if e, embedErr := lib.Files.Open(n); embedErr == nil {
-				return e, nil
+		if v, err := s.Fetch(interp.NewString(loadPath)); err == nil {
+			dirs, err := v.Str()
+			if err != nil {
+				return nil, "", fmt.Errorf("%s: %w", loadPath, err)
+			}
+			for _, d := range filepath.SplitList(dirs) {
+				places = append(places, filepath.Join(d, name))
 			}
 		}
 	}
-	return nil, err
+	for _, at := range places {
+		for _, suffix := range []string{"", ".rpcl"} {
+			f, openErr := open(at + suffix)
+			if !errors.Is(openErr, fs.ErrNotExist) {
+				return f, at + suffix, openErr
+			}
+			if err == nil {
+				err = openErr // of the name as it was given
+			}
+		}
+	}
+	for _, suffix := range []string{"", ".rpcl"} {
+		if f, err := lib.Files.Open(name + suffix); err == nil {
+			return f, name + suffix, nil
+		}
+	}
+	return nil, "", err
+}
+
+// open opens a regular file.
+func open(name string) (fs.File, error) {
+	// A pipe or device could make the session wait for ever, at open or later.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() && name != os.DevNull {
+		f.Close()
+		return nil, fmt.Errorf("%s is no regular file", interp.Quote(name))
+	}
+	return f, nil
+}
+
+// listLibrary prints each file with the sentence its first line has.
+func listLibrary(s *interp.Session) error {
+	files, err := fs.Glob(lib.Files, "*.rpcl")
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		text, err := fs.ReadFile(lib.Files, name)
+		if err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		list(s, name, strings.TrimLeft(first, "# "))
+	}
+	return nil
+}
+
+func evaluate(s *interp.Session) error {
+	text, err := s.PopString()
+	if err != nil {
+		return err
+	}
+	return s.Evaluate(text)
 }
 
 func bye(s *interp.Session) error { return s.Leave() }
