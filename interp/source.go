@@ -39,19 +39,6 @@ func notLeaving(err error) error {
 	return err
 }
 
-// Evaluate runs source text that a word was given, line by line, as if it stood in
-// the word's place. Structures have to be closed at its end.
-func (s *Session) Evaluate(text string) error {
-	return s.load("", func() (string, error) {
-		line, rest, more := strings.Cut(text, "\n")
-		text = rest
-		if !more {
-			return line, io.EOF
-		}
-		return line + "\n", nil
-	})
-}
-
 // interpret evaluates one line of any source.
 func (s *Session) interpret(line string) error {
 	frames, rp := len(s.frames), s.rp

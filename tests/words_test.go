@@ -39,12 +39,12 @@ func samples() []interp.Value {
 	mac, ip, ip6 := [6]byte{0, 0x23, 0x7d, 0x86, 0x71, 0xff}, netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("fe80::1")
 	return []interp.Value{
 		interp.NewInt(0), interp.NewInt(1), interp.NewInt(-1), interp.NewInt(math.MaxInt64), interp.NewInt(math.MinInt64),
-		interp.NewString(""), interp.NewString("5"), interp.NewString(strings.Repeat("é", interp.MaxValue/2)),
+		interp.NewString(""), interp.NewString("5"), interp.NewString("table"), interp.NewString(strings.Repeat("é", interp.MaxValue/2)),
 		interp.NewData(nil), interp.NewData(make([]byte, 7)), interp.NewUint(interp.Uint64, 1<<63),
 		interp.NewMAC(mac), interp.NewIP(ip), interp.NewIPRange(ip, ip),
 		// the rest is for words of one and two inputs
 		interp.NewInt(7), interp.NewInt(16), interp.NewInt(1 << 40),
-		interp.NewString("x y"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
+		interp.NewString("x y"), interp.NewString("counter"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
 		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewUint(interp.Int8, 0x80),
 		interp.NewMACRange(mac, mac), interp.NewIP(ip6),
 	}
@@ -52,12 +52,12 @@ func samples() []interp.Value {
 
 // forThree is how many of the samples go into words of three inputs and more, in all
 // combinations.
-const forThree = 14
+const forThree = 15
 
 // untold are the words whose comment does not say how many values they leave, since
 // other source decides it.
 var untold = map[string]bool{
-	"load": true, "load-if-present": true, "evaluate": true, "execute": true, "watch": true, "try": true, "throw": true,
+	"load": true, "load-if-present": true, "execute": true, "watch": true, "try": true, "throw": true,
 	"bye": true, ".cs": true, "{": true, "}": true,
 }
 
@@ -80,6 +80,10 @@ func results(w *interp.Word) (counts []int) {
 	return counts
 }
 
+// unreached are the words that need more than values on the stack to end well; the
+// suite in forth/ has them.
+var unreached = map[string]bool{"throw": true, "}": true, "pick": true, "roll": true, "r>": true, "r@": true}
+
 // Every word, on too few values and on all values of every type and size, ends well
 // with as many results as its comment says, or fails and leaves the stack as it was.
 func TestWordsOnAllValues(t *testing.T) {
@@ -91,7 +95,7 @@ func TestWordsOnAllValues(t *testing.T) {
 		for i := range set.Words {
 			w := &set.Words[i]
 			t.Run(w.Name, func(t *testing.T) {
-				if n := callOnAll(t, dict, w); n == 0 && w.Name != "throw" && w.Name != "}" {
+				if n := callOnAll(t, dict, w); n == 0 && !unreached[w.Name] {
 					t.Errorf("%s %s runs on none of the samples; its comment cannot be checked", w.Name, w.Stack)
 				}
 			})
@@ -104,7 +108,7 @@ func TestWordsOnAllValues(t *testing.T) {
 func callOnAll(t *testing.T, dict *interp.Dict, w *interp.Word) (well int) {
 	_, most := w.Inputs()
 	s := interp.NewSession(dict, strings.NewReader("some\ninput\n"), io.Discard, io.Discard)
-	if err := s.Interpret("timer-start"); err != nil {
+	if err := s.Interpret(`timer-start 5 "counter" ! 16 "table" buffer`); err != nil {
 		t.Fatal(err)
 	}
 	for n := range most + 1 {

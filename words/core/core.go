@@ -20,7 +20,7 @@ func Set() interp.Set {
 	return interp.Set{
 		Name:     "core",
 		Help:     "the language: stack, numbers, variables, strings, data, addresses, printing, time, files, help",
-		Prefixes: []string{"str.", "data.", "range."},
+		Prefixes: []string{"str.", "data.", "range.", "buffer."},
 		Words:    words,
 	}
 }

@@ -17,7 +17,6 @@ var sourceWords = []interp.Word{
 	{Name: "load", Stack: "( filename - )", Help: "runs a file as source; a name without / is looked for in the current directory, beside the file that loads it, in the directories of the variable load.path (separated by colons) and in the library, with and without .rpcl", Example: "\"prelude\" load", Func: load},
 	{Name: "load-if-present", Stack: "( filename - )", Help: "runs a file as source if there is one", Example: "\"/nonexistent.rpcl\" load-if-present", Func: loadIfPresent},
 	{Name: "load.list", Stack: "( - )", Help: "lists the files of the library with their first line", Example: "load.list", Func: listLibrary},
-	{Name: "evaluate", Stack: "( string - )", Help: "runs a string as source", Example: "\"3 4 + .\" evaluate", Func: evaluate},
 	{Name: "bye", Stack: "( - )", Help: "leaves the session", Example: "bye", Func: bye},
 }
 
@@ -125,14 +124,6 @@ func listLibrary(s *interp.Session) error {
 		list(s, name, strings.TrimLeft(first, "# "))
 	}
 	return nil
-}
-
-func evaluate(s *interp.Session) error {
-	text, err := s.PopString()
-	if err != nil {
-		return err
-	}
-	return s.Evaluate(text)
 }
 
 func bye(s *interp.Session) error { return s.Leave() }
