@@ -36,7 +36,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Error(err)
 		}
 	})
-	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports)}
+	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables()}
 	w.free = make([]uint64, 0, u.Frames())
 	for i := range uint64(benchFrames) {
 		w.free = append(w.free, i*2048)
@@ -56,6 +56,14 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 	b.w = w
 	w.round()
 	return b
+}
+
+func newPortTables() *portTables {
+	t := new(portTables)
+	for i := range t {
+		t[i].Store(newTables())
+	}
+	return t
 }
 
 // run passes frames through the chain, received on one interface, and lets the
@@ -389,7 +397,7 @@ func BenchmarkChain(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer u.Close()
-	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, 2)}
+	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, 2), tables: newPortTables()}
 	for i := range uint64(benchFrames) {
 		w.free = append(w.free, i*2048)
 	}

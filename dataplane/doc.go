@@ -2,7 +2,7 @@
 // chain: it counts, taps, drops, spoils and forwards them, unchanged and in order.
 //
 //	RX ring of interface i, queue q                                receive.go
-//	  │  counted                                                   receive.go
+//	  │  counted, by source, type and VLAN too                     receive.go, account.go
 //	  │  copy to the TAP queue, if RX tap of i and TAP machash     tap.go
 //	  │  output chosen (bridge: the other one; mirror: none)       receive.go
 //	  │  drop machash                                              machash.go

@@ -19,6 +19,7 @@ type Engine struct {
 	policy atomic.Pointer[Policy] // read by the threads
 	update sync.Mutex             // one Update at a time
 	counts []*counters            // by queue; they outlive Stop
+	tables []portTables           // likewise; nil before the first Start
 
 	mu      sync.Mutex // guards what follows, and the ports
 	ports   []*port
@@ -38,6 +39,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		config:  c,
+		tables:  make([]portTables, c.Queues),
 		base:    make([][2]tally, c.Queues),
 		frameID: make([]uint64, c.Queues),
 		kernel:  make([][2]kernelCount, c.Queues),
@@ -158,7 +160,12 @@ func (e *Engine) open(frame int) error {
 		w := &worker{
 			queue: q, poll: e.config.Poll, cpu: -1, policy: &e.policy, counts: e.counts[q],
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
-			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished,
+			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q],
+		}
+		for i := range e.ports {
+			if e.tables[q][i].Load() == nil {
+				e.tables[q][i].Store(newTables())
+			}
 		}
 		if len(e.config.CPUs) > 0 {
 			w.cpu = e.config.CPUs[q]

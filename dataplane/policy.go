@@ -18,27 +18,27 @@ type Policy struct {
 
 // PortPolicy is the policy of one interface.
 type PortPolicy struct {
-	TapRX bool // frames received here go to the TAP queue
-	TapTX bool // frames sent here go to the TAP queue
-	Fault FaultPolicy
+	TapRX bool        `json:"rx_tap"` // frames received here go to the TAP queue
+	TapTX bool        `json:"tx_tap"` // frames sent here go to the TAP queue
+	Fault FaultPolicy `json:"fault"`
 }
 
 // FaultPolicy is what happens to frames received on an interface, in the order
 // of its fields.
 type FaultPolicy struct {
-	Enabled bool
-	Drop    Chance // the frame is dropped
-	Length  Chance // the frame is cut short or made longer
-	Bitflip Chance // one bit is inverted at a random place from byte 15 on
-	Dup     Chance // the frame is sent twice
+	Enabled bool   `json:"enabled"`
+	Drop    Chance `json:"drop"`    // the frame is dropped
+	Length  Chance `json:"length"`  // the frame is cut short or made longer
+	Bitflip Chance `json:"bitflip"` // one bit is inverted at a random place from byte 15 on
+	Dup     Chance `json:"dup"`     // the frame is sent twice
 }
 
 // Chance says which of the frames that come to a fault suffer it: each with
 // Probability, in units of 1/Certain, or every n-th one (of a queue) if Every is
 // not 0.
 type Chance struct {
-	Probability uint32
-	Every       uint32
+	Probability uint32 `json:"probability"`
+	Every       uint32 `json:"every"`
 }
 
 // Chances names the faults that have one, in the order in which they are drawn.

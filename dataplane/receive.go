@@ -19,6 +19,7 @@ func (w *worker) receive(in int, policy *Policy) int {
 	t[countRX] += uint64(n)
 	w.now = time.Now().UnixNano()
 	port := &policy.Port[in]
+	tables := w.tables[in].Load()
 	faults := port.Fault.Enabled && l.output != mirror
 	if faults && w.seed != policy.FaultSeed {
 		w.reseed(policy.FaultSeed)
@@ -28,6 +29,7 @@ func (w *worker) receive(in int, policy *Policy) int {
 		d := w.descs[i]
 		d.Options = 0
 		frame := w.umem.Bytes(d)
+		tables.account(frame, len(frame))
 		id := w.frameID
 		w.frameID++
 		if port.TapRX && policy.taps(frame) {
@@ -54,6 +56,7 @@ func (w *worker) receive(in int, policy *Policy) int {
 		w.transmit(l.output, policy, out)
 	}
 	w.flushTap()
+	tables.publish(w.now)
 	// Only now may chunks be used again: the tap has copied what it wanted.
 	w.free = append(w.free, w.retired...)
 	w.retired = w.retired[:0]

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -11,14 +12,14 @@ import (
 // PortInfo is what is known of an interface. Before the first Start that is its
 // number and its name.
 type PortInfo struct {
-	Index  int
-	Name   string
-	Driver string // "-" if unknown
-	Queues int
-	Mode   string // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
-	MTU    int
-	MAC    MAC
-	Gone   bool // the interface has disappeared since Start
+	Index  int    `json:"index"`
+	Name   string `json:"name"`
+	Driver string `json:"driver"` // "-" if unknown
+	Queues int    `json:"queues"`
+	Mode   string `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
+	MTU    int    `json:"mtu"`
+	MAC    MAC    `json:"mac"`
+	Gone   bool   `json:"gone"` // the interface has disappeared since Start
 }
 
 // Ports tells about the interfaces, by number.
@@ -38,6 +39,18 @@ type Count struct {
 	N    uint64
 }
 
+// Counts are counters with names. As JSON they are an object.
+type Counts []Count
+
+// MarshalJSON implements json.Marshaler.
+func (c Counts) MarshalJSON() ([]byte, error) {
+	m := make(map[string]uint64, len(c))
+	for _, count := range c {
+		m[count.Name] += count.N
+	}
+	return json.Marshal(m)
+}
+
 // PortStats are the counters of an interface, in frames. In a bridge, with o the
 // other side of i, at every moment between two batches,
 //
@@ -46,29 +59,32 @@ type Count struct {
 // and of a mirrored interface RX = Drop + Mirrored. All but TX, TapTX's share of
 // the tap counters and CallErrors belong to the interface of reception.
 type PortStats struct {
-	RX       uint64 // taken from the RX ring
-	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
-	Drop     uint64 // by the drop machash
-	NoIf     uint64 // the output interface does not exist (any more)
-	Err      uint64 // could not be sent; the sum of ErrReasons
-	Mirrored uint64 // received and not to be sent
-	Lost     uint64 // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
-	Held     uint64 // now waiting in the TX ring for the kernel, because the link is down or busy
+	RX       uint64 `json:"rx"`       // taken from the RX ring
+	TX       uint64 `json:"tx"`       // taken by the kernel from the TX ring and not reported as dropped
+	Drop     uint64 `json:"drop"`     // by the drop machash
+	NoIf     uint64 `json:"noif"`     // the output interface does not exist (any more)
+	Err      uint64 `json:"err"`      // could not be sent; the sum of ErrReasons
+	Mirrored uint64 `json:"mirrored"` // received and not to be sent
+	Lost     uint64 `json:"lost"`     // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
+	Held     uint64 `json:"held"`     // now waiting in the TX ring for the kernel, because the link is down or busy
 
-	DroppedByFI, BitflippedByFI, DuplicatedByFI, LengthByFI uint64
+	DroppedByFI    uint64 `json:"dropped_by_fi"`
+	BitflippedByFI uint64 `json:"bitflipped_by_fi"`
+	DuplicatedByFI uint64 `json:"duplicated_by_fi"`
+	LengthByFI     uint64 `json:"length_by_fi"`
 
-	TapQualified uint64 // frames, each direction by itself; TapStored + TapRefused
-	TapStored    uint64 // in the TAP queue
-	TapRefused   uint64 // the TAP queue was full, or there is none
+	TapQualified uint64 `json:"tap_qualified"` // frames, each direction by itself; TapStored + TapRefused
+	TapStored    uint64 `json:"tapped"`        // in the TAP queue
+	TapRefused   uint64 `json:"tap_full"`      // the TAP queue was full, or there is none
 
-	ErrReasons []Count // why frames could not be sent
-	CallErrors []Count // system calls on this interface that failed, by errno
+	ErrReasons Counts `json:"err_reasons"` // why frames could not be sent
+	CallErrors Counts `json:"call_errors"` // system calls on this interface that failed, by errno
 }
 
 // QueueStats are the counters of one thread for an interface, and the kernel's.
 type QueueStats struct {
 	PortStats
-	Kernel unix.XDPStatistics
+	Kernel Counts `json:"kernel"` // of the queue's AF_XDP socket, by the kernel's names
 }
 
 // AllStats returns the counters of all interfaces, by number, summed over the
@@ -115,7 +131,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	}
 	k := e.kernelSince(port, queue)
 	t := e.counts[queue].read()[port].since(&e.base[queue][port])
-	return QueueStats{t.stats(lostIn(k)), k}, nil
+	return QueueStats{t.stats(lostIn(k)), named(k)}, nil
 }
 
 // socket returns the open socket of a queue, or nil. The caller holds mu.
@@ -191,6 +207,17 @@ func (k *kernelCount) close(s *xsk.Socket) { k.past = k.total(s) }
 // lostIn counts frames that the kernel dropped before they reached us. A frame
 // that found no chunk in the fill ring is in rx_dropped as well when copying.
 func lostIn(k unix.XDPStatistics) uint64 { return k.Rx_dropped + k.Rx_ring_full }
+
+func named(k unix.XDPStatistics) Counts {
+	return Counts{
+		{"rx_dropped", k.Rx_dropped},
+		{"rx_invalid_descs", k.Rx_invalid_descs},
+		{"tx_invalid_descs", k.Tx_invalid_descs},
+		{"rx_ring_full", k.Rx_ring_full},
+		{"rx_fill_ring_empty_descs", k.Rx_fill_ring_empty_descs},
+		{"tx_ring_empty_descs", k.Tx_ring_empty_descs},
+	}
+}
 
 func plus(a, b unix.XDPStatistics) unix.XDPStatistics {
 	return unix.XDPStatistics{

@@ -46,6 +46,7 @@ type worker struct {
 	tapper  *shm.Producer // nil: nowhere to tap to
 	umem    *xsk.UMEM
 	lanes   []lane
+	tables  *portTables // who sends what; the engine may put others in their place
 	tally   [2]tally
 	free    []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
 	retired []uint64 // chunks freed in this batch: the tap may still point into them

@@ -23,7 +23,7 @@ var arrows = map[string]struct {
 	"words/queue":         {ours: []string{"interp", "shm"}},
 	"words/machash":       {ours: []string{"interp", "dataplane", "lib/oui"}},
 	"words/tap":           {ours: []string{"interp", "dataplane", "words/machash"}},
-	"words/ixdp":          {ours: []string{"interp", "dataplane", "words/machash"}},
+	"words/ixdp":          {ours: []string{"interp", "dataplane", "lib/oui", "words/machash"}},
 	"shm":                 {modules: []string{"golang.org/x/sys"}},
 	"dataplane/xsk":       {modules: []string{"golang.org/x/sys"}},
 	"dataplane":           {ours: []string{"dataplane/xsk", "shm"}, modules: []string{"*"}},

@@ -114,8 +114,3 @@ func often(c dataplane.Chance) string {
 	}
 	return percent(c.Probability)
 }
-
-func (w words) popInterface(s *interp.Session) (int, error) {
-	i, err := s.PopRange("interface", 0, int64(len(w.engine.Ports())-1))
-	return int(i), err
-}

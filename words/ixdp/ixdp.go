@@ -21,8 +21,17 @@ func Words(e *dataplane.Engine) interp.Set {
 		Prefixes: []string{"if.", "fault.", "drop."},
 		Words: slices.Concat([]interp.Word{
 			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
-			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.reset},
+			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
 			{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Func: w.queueStats},
+			{Name: "if.mac.show", Stack: "( interface - )", Help: "show who sends on interface: frames, bytes and vendor of each source address", Example: "0 if.mac.show", Func: w.showMACs},
+			{Name: "if.mac.reset", Stack: "( - )", Help: "forget the source addresses seen on all interfaces", Example: "if.mac.reset", Func: w.do((*dataplane.Engine).ResetMACs)},
+			{Name: "if.etype.show", Stack: "( interface - )", Help: "show what is sent on interface: Ethertypes by number of VLAN tags, and VLANs, with the last source of each", Example: "0 if.etype.show", Func: w.showTypes},
+			{Name: "if.etype.reset", Stack: "( - )", Help: "forget the Ethertypes and VLANs seen on all interfaces", Example: "if.etype.reset", Func: w.do((*dataplane.Engine).ResetTypes)},
+			{Name: "if.check", Stack: "( - )", Help: "show where the frames of each interface are, to the last one; an error if some are not accounted for", Example: "if.check", Func: w.check},
+			{Name: "if.stats.json", Stack: "( - )", Help: "print what if.stats and fault.show show as one line of JSON", Example: "if.stats.json", Func: w.statsJSON},
+			{Name: "if.qstats.json", Stack: "( queue interface - )", Help: "print what if.qstats shows as one line of JSON", Example: "0 0 if.qstats.json", Func: w.queueStatsJSON},
+			{Name: "if.mac.json", Stack: "( interface - )", Help: "print what if.mac.show shows as one line of JSON", Example: "0 if.mac.json", Func: w.macsJSON},
+			{Name: "if.etype.json", Stack: "( interface - )", Help: "print what if.etype.show shows as one line of JSON", Example: "0 if.etype.json", Func: w.typesJSON},
 		},
 			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
 			w.faultWords(),
@@ -33,7 +42,8 @@ func Words(e *dataplane.Engine) interp.Set {
 
 type words struct{ engine *dataplane.Engine }
 
-// row prints a line of statistics: the label in 24 columns, then the value.
+// row prints a line of statistics: the label in 24 columns, then the value. The
+// kernel has names that are longer.
 func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", label, value) }
 
 func (w words) stats(s *interp.Session) error {
@@ -94,7 +104,15 @@ func percent(p uint32) string {
 	return fmt.Sprintf("%d (%d.%03d%%)", p, p/1000, p%1000)
 }
 
-func (w words) reset(*interp.Session) error {
-	w.engine.ResetStats()
-	return nil
+// do makes the function of a word that is one call of the engine.
+func (w words) do(fn func(*dataplane.Engine)) func(*interp.Session) error {
+	return func(*interp.Session) error {
+		fn(w.engine)
+		return nil
+	}
+}
+
+func (w words) popInterface(s *interp.Session) (int, error) {
+	i, err := s.PopRange("interface", 0, int64(len(w.engine.Ports())-1))
+	return int(i), err
 }

@@ -1,24 +1,18 @@
 package ixdp
 
-import "ethertap/interp"
+import (
+	"ethertap/dataplane"
+	"ethertap/interp"
+)
 
 // queueStats prints what one thread counted for an interface, and what the kernel
 // did for the socket of that queue.
 func (w words) queueStats(s *interp.Session) error {
-	i, err := w.popInterface(s)
+	port, q, st, err := w.popQueue(s)
 	if err != nil {
 		return err
 	}
 	ports := w.engine.Ports()
-	port := ports[i]
-	q, err := s.PopRange("queue", 0, int64(port.Queues-1))
-	if err != nil {
-		return err
-	}
-	st, err := w.engine.QueueStats(i, int(q))
-	if err != nil {
-		return err
-	}
 	s.Printf("%d %s %s queue:%d %s\n", port.Index, port.Name, port.Driver, q, port.Mode)
 	forwarding(s, st.PortStats)
 	others(s, st.PortStats, len(ports) == 1)
@@ -28,12 +22,23 @@ func (w words) queueStats(s *interp.Session) error {
 	for _, c := range st.CallErrors {
 		row(s, "call "+c.Name, c.N)
 	}
-	row(s, "rx_dropped", st.Kernel.Rx_dropped)
-	row(s, "rx_invalid_descs", st.Kernel.Rx_invalid_descs)
-	row(s, "tx_invalid_descs", st.Kernel.Tx_invalid_descs)
-	row(s, "rx_ring_full", st.Kernel.Rx_ring_full)
-	// the kernel's names of these two are longer than the column
-	s.Printf("  rx_fill_ring_empty_descs %d\n", st.Kernel.Rx_fill_ring_empty_descs)
-	s.Printf("  tx_ring_empty_descs   %d\n", st.Kernel.Tx_ring_empty_descs)
+	for _, c := range st.Kernel {
+		row(s, c.Name, c.N)
+	}
 	return nil
+}
+
+// popQueue takes a queue and an interface from the stack and returns the counters.
+func (w words) popQueue(s *interp.Session) (port dataplane.PortInfo, queue int, st dataplane.QueueStats, err error) {
+	i, err := w.popInterface(s)
+	if err != nil {
+		return port, 0, st, err
+	}
+	port = w.engine.Ports()[i]
+	q, err := s.PopRange("queue", 0, int64(port.Queues-1))
+	if err != nil {
+		return port, 0, st, err
+	}
+	st, err = w.engine.QueueStats(i, int(q))
+	return port, int(q), st, err
 }

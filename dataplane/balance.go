@@ -1,0 +1,64 @@
+package dataplane
+
+import "fmt"
+
+// Balance says where the frames of one interface are, and whether that is all of
+// them: N is the sum of Terms, or Difference is missing.
+type Balance struct {
+	Interface  int    `json:"interface"`
+	Name       string `json:"name"` // what N counts: "rx" or "tap qualified"
+	N          uint64 `json:"n"`
+	Terms      []Term `json:"terms"`
+	Difference int64  `json:"difference"` // N less the sum: 0, or frames were lost or made up
+}
+
+// Term is one of the places where frames are.
+type Term struct {
+	Name  string `json:"name"`
+	N     uint64 `json:"n"`
+	Minus bool   `json:"minus,omitempty"` // it is to be taken off
+}
+
+// Balances draws up the accounts of all interfaces, at one moment between two
+// batches of each thread: they close under traffic as well.
+func (e *Engine) Balances() []Balance { return balances(e.AllStats()) }
+
+func balances(all []PortStats) []Balance {
+	var list []Balance
+	for i, s := range all {
+		rx := Balance{Interface: i, Name: "rx", N: s.RX}
+		if len(all) == 1 {
+			rx.Terms = []Term{{Name: "drop", N: s.Drop}, {Name: "mirrored", N: s.Mirrored}}
+		} else {
+			o := 1 - i
+			rx.Terms = []Term{
+				{Name: fmt.Sprintf("tx of %d", o), N: all[o].TX},
+				{Name: "duplicated by FI", N: s.DuplicatedByFI, Minus: true},
+				{Name: "drop", N: s.Drop},
+				{Name: "noif", N: s.NoIf},
+				{Name: "err", N: s.Err},
+				{Name: "dropped by FI", N: s.DroppedByFI},
+				{Name: "held", N: s.Held},
+			}
+		}
+		tap := Balance{Interface: i, Name: "tap qualified", N: s.TapQualified, Terms: []Term{
+			{Name: "tapped", N: s.TapStored},
+			{Name: "tap full", N: s.TapRefused},
+		}}
+		list = append(list, rx.closed(), tap.closed())
+	}
+	return list
+}
+
+// closed works the difference out.
+func (b Balance) closed() Balance {
+	b.Difference = int64(b.N)
+	for _, t := range b.Terms {
+		if t.Minus {
+			b.Difference += int64(t.N)
+		} else {
+			b.Difference -= int64(t.N)
+		}
+	}
+	return b
+}

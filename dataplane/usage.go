@@ -1,0 +1,183 @@
+package dataplane
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Usage is what was counted of the frames that have something in common.
+type Usage struct {
+	Frames uint64 `json:"frames"`
+	Bytes  uint64 `json:"bytes"`
+}
+
+// MACUsage is what one source has sent.
+type MACUsage struct {
+	MAC MAC `json:"mac"`
+	Usage
+	Seen time.Time `json:"seen"` // when its last frame came, to the second
+}
+
+// MACTable are the sources seen on an interface, those of most frames first.
+type MACTable struct {
+	Rows   []MACUsage `json:"rows"`
+	NoRoom Usage      `json:"no_room"` // of further sources, together
+}
+
+// TypeKind tells Ethertypes from what can be in their place.
+type TypeKind uint8
+
+// KindType is an Ethertype.
+const (
+	KindType   TypeKind = iota
+	KindLength          // an 802.3 length
+	KindShort           // the frame ends before its Ethertype
+)
+
+// TypeUsage is what was seen of one Ethertype below so many VLAN tags.
+type TypeUsage struct {
+	Level int // tags before it: 0…4
+	Kind  TypeKind
+	Type  uint16 // of KindType
+	Usage
+	Last MAC // who sent the last one
+	Seen time.Time
+}
+
+// VLANUsage is what was seen of one VLAN in tags of one kind and place.
+type VLANUsage struct {
+	Level int    // tags before this one: 0…3
+	TPID  uint16 // 0x8100 (802.1Q) or 0x88a8 (802.1ad)
+	ID    uint16 // 0: a priority alone
+	Usage
+	Last MAC
+	Seen time.Time
+}
+
+// TypeTable are the Ethertypes and VLANs seen on an interface, in the order of
+// level and number. A frame counts for one type, and for the VLAN of each tag.
+type TypeTable struct {
+	Types       []TypeUsage
+	TypesNoRoom Usage // of further Ethertypes, together
+	VLANs       []VLANUsage
+	VLANsNoRoom Usage
+}
+
+// portTables are a thread's tables, by interface. The engine sets the pointers, the
+// thread reads each once a batch.
+type portTables [2]atomic.Pointer[tables]
+
+// MACs returns the sources seen on an interface since the last reset, summed over
+// the threads.
+func (e *Engine) MACs(port int) (MACTable, error) {
+	s, err := e.sum(port, func(t *tables) *table { return t.macs })
+	if err != nil {
+		return MACTable{}, err
+	}
+	m := MACTable{Rows: make([]MACUsage, 0, len(s.rows)), NoRoom: s.over.public()}
+	for key, u := range s.rows {
+		m.Rows = append(m.Rows, MACUsage{macOf(key), u.public(), time.Unix(int64(u.seen), 0)})
+	}
+	slices.SortFunc(m.Rows, func(a, b MACUsage) int {
+		return cmp.Or(cmp.Compare(b.Frames, a.Frames), slices.Compare(a.MAC[:], b.MAC[:]))
+	})
+	return m, nil
+}
+
+// Types returns the Ethertypes and VLANs seen on an interface since the last reset,
+// summed over the threads.
+func (e *Engine) Types(port int) (TypeTable, error) {
+	types, err := e.sum(port, func(t *tables) *table { return t.types })
+	if err != nil {
+		return TypeTable{}, err
+	}
+	vlans, err := e.sum(port, func(t *tables) *table { return t.vlans })
+	if err != nil {
+		return TypeTable{}, err
+	}
+	m := TypeTable{TypesNoRoom: types.over.public(), VLANsNoRoom: vlans.over.public()}
+	for _, key := range sortedKeys(types) {
+		u := types.rows[key]
+		row := TypeUsage{Level: int(key >> levelAt & 7), Type: uint16(key), Usage: u.public(), Last: macOf(u.last), Seen: time.Unix(int64(u.seen), 0)}
+		switch {
+		case key&lengthKey == lengthKey:
+			row.Kind = KindLength
+		case key&shortKey == shortKey:
+			row.Kind = KindShort
+		}
+		m.Types = append(m.Types, row)
+	}
+	for _, key := range sortedKeys(vlans) {
+		u := vlans.rows[key]
+		row := VLANUsage{Level: int(key >> placeAt & 3), TPID: typeVLAN, ID: uint16(key & vlanMask), Usage: u.public(), Last: macOf(u.last), Seen: time.Unix(int64(u.seen), 0)}
+		if key&stagKey != 0 {
+			row.TPID = typeQinQ
+		}
+		m.VLANs = append(m.VLANs, row)
+	}
+	return m, nil
+}
+
+// ResetMACs forgets the sources seen on all interfaces.
+func (e *Engine) ResetMACs() {
+	e.renew(func(t *tables) { t.macs = newMACs() })
+}
+
+// ResetTypes forgets the Ethertypes and VLANs seen on all interfaces.
+func (e *Engine) ResetTypes() {
+	e.renew(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() })
+}
+
+// sum adds up one table of all threads. Whatever else counts the frames of an
+// interface by the same keys is to be added here.
+func (e *Engine) sum(port int, which func(*tables) *table) (*sum, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if port < 0 || port >= len(e.ports) {
+		return nil, fmt.Errorf("no interface %d", port)
+	}
+	s := newSum()
+	for q := range e.tables {
+		if t := e.tables[q][port].Load(); t != nil {
+			s.add(which(t))
+		}
+	}
+	return s, nil
+}
+
+// renew puts new tables in the place of some. A batch that is under way is still
+// counted in the old ones.
+func (e *Engine) renew(change func(*tables)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for q := range e.tables {
+		for p := range e.tables[q] {
+			if t := e.tables[q][p].Load(); t != nil {
+				renewed := &tables{macs: t.macs, types: t.types, vlans: t.vlans}
+				change(renewed)
+				e.tables[q][p].Store(renewed)
+			}
+		}
+	}
+}
+
+func (u usage) public() Usage { return Usage{Frames: u.frames, Bytes: u.bytes} }
+
+// sortedKeys orders by level, then by number: see the keys.
+func sortedKeys(s *sum) []uint64 {
+	keys := make([]uint64, 0, len(s.rows))
+	for key := range s.rows {
+		keys = append(keys, key)
+	}
+	level := func(key uint64) uint64 { return key >> levelAt & 7 }
+	slices.SortFunc(keys, func(a, b uint64) int { return cmp.Or(cmp.Compare(level(a), level(b)), cmp.Compare(a, b)) })
+	return keys
+}
+
+// macOf is the inverse of MAC.key.
+func macOf(key uint64) MAC {
+	return MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}
+}
