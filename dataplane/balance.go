@@ -6,7 +6,7 @@ import "fmt"
 // them: N is the sum of Terms, or Difference is missing.
 type Balance struct {
 	Interface  int    `json:"interface"`
-	Name       string `json:"name"` // what N counts: "rx" or "tap qualified"
+	Name       string `json:"name"` // what N counts: "rx", "dropped by FI" or "tap qualified"
 	N          uint64 `json:"n"`
 	Terms      []Term `json:"terms"`
 	Difference int64  `json:"difference"` // N less the sum: 0, or frames were lost or made up
@@ -45,7 +45,17 @@ func balances(all []PortStats) []Balance {
 			{Name: "tapped", N: s.TapStored},
 			{Name: "tap full", N: s.TapRefused},
 		}}
-		list = append(list, rx.closed(), tap.closed())
+		list = append(list, rx.closed())
+		if len(all) == 2 {
+			list = append(list, Balance{Interface: i, Name: "dropped by FI", N: s.DroppedByFI, Terms: []Term{
+				{Name: "drop", N: s.RandomByFI},
+				{Name: "burst", N: s.BurstByFI},
+				{Name: "outage", N: s.OutageByFI},
+				{Name: "rate limit", N: s.RateByFI},
+				{Name: "hold limit", N: s.HoldByFI},
+			}}.closed())
+		}
+		list = append(list, tap.closed())
 	}
 	return list
 }

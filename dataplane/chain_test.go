@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ethertap/dataplane/xsk"
 )
@@ -21,7 +22,10 @@ type bench struct {
 	out    [2][][]byte // what was transmitted on each interface
 }
 
-const benchFrames = 1024
+const (
+	benchFrames = 1024
+	benchHold   = 256
+)
 
 func newBench(t *testing.T, ports int, p Policy) *bench {
 	t.Helper()
@@ -36,7 +40,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Error(err)
 		}
 	})
-	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables()}
+	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables(), epoch: time.Now()}
 	w.free = make([]uint64, 0, u.Frames())
 	for i := range uint64(benchFrames) {
 		w.free = append(w.free, i*2048)
@@ -47,7 +51,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Fatal(err)
 		}
 		b.kernel = append(b.kernel, k)
-		w.lanes[i] = lane{sock: s, output: mirror, limit: 1514}
+		w.lanes[i] = lane{sock: s, output: mirror, limit: 1514, held: queue{heap: make([]held, 0, benchHold)}}
 		if ports == 2 {
 			w.lanes[i].output = 1 - i
 		}

@@ -15,6 +15,13 @@ const MaxQueues = 8
 // maxName is the length of an interface's name (IFNAMSIZ less the final zero).
 const maxName = 15
 
+// DefaultHold is how many frames wait at most for a delay or a limited rate: 8 ms at
+// 250,000 a second, and 4 MiB of memory.
+const DefaultHold = 2048
+
+// MaxHold is the largest Config.Hold.
+const MaxHold = 1 << 18
+
 // AttachMode says where in the kernel XDP runs.
 type AttachMode uint8
 
@@ -53,6 +60,7 @@ type Config struct {
 	Copy       CopyMode   //
 	CPUs       []int      // thread i is pinned to CPUs[i]; empty = no pinning
 	Poll       PollMode   //
+	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
 	Replace    bool       // replace an XDP program of somebody else
 	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
 	// Logf gets one line per event: warnings, what was changed and restored. It
@@ -85,6 +93,12 @@ func (c *Config) validate() error {
 	}
 	if c.Queues == 0 {
 		c.Queues = 1
+	}
+	if c.Hold < 0 || c.Hold > MaxHold {
+		return fmt.Errorf("%d frames to hold are not in 1…%d", c.Hold, MaxHold)
+	}
+	if c.Hold == 0 {
+		c.Hold = DefaultHold
 	}
 	if c.Attach > AttachDRV || c.Copy > ZeroCopyForced || c.Poll > PollSleep {
 		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)

@@ -15,17 +15,25 @@ const (
 	countDrop
 	countNoIf
 	countMirrored
-	countFIDropped
+	countFIDropped // by all faults: the sum of the next five
+	countFIRandom
+	countFIBurst
+	countFIOutage
+	countFIRate
+	countFIHold // found no room to wait in
+	countDelayed
+	countReordered
 	countBitflipped
 	countDuplicated
 	countLength
 	countTapQualified
 	countTapStored
 	countTapRefused
-	countHeld                        // not a sum: what is held now
-	countErr                         // frames that could not be sent, by reason: Reasons entries
-	countCall  = countErr + Reasons  // system calls that failed, by errno: Reasons entries
-	countTotal = countCall + Reasons // how many there are
+	countHeld                          // not a sum: what is held now, in the TX ring and by faults
+	countWaiting                       // likewise: by faults alone
+	countErr                           // frames that could not be sent, by reason: Reasons entries
+	countCall    = countErr + Reasons  // system calls that failed, by errno: Reasons entries
+	countTotal   = countCall + Reasons // how many there are
 )
 
 // Reason says why a frame could not be sent, or which error a system call gave.
@@ -126,12 +134,12 @@ func (c *counters) read() (t [2]tally) {
 // Frames held at that moment count as received after it, since they will be sent
 // after it: so the accounting identity survives a reset.
 func (t tally) since(base *tally) tally {
-	held := t[countHeld]
+	held, waiting := t[countHeld], t[countWaiting]
 	for i := range t {
 		t[i] -= base[i]
 	}
 	t[countRX] += base[countHeld]
-	t[countHeld] = held
+	t[countHeld], t[countWaiting] = held, waiting
 	return t
 }
 

@@ -6,7 +6,8 @@
 //	  │  copy to the TAP queue, if RX tap of i and TAP machash     tap.go
 //	  │  output chosen (bridge: the other one; mirror: none)       receive.go
 //	  │  drop machash                                              machash.go
-//	  │  faults of i: drop, length, bitflip, duplicate             fault.go
+//	  │  faults of i: outage, bursts, drop, length, bitflip, dup   fault.go
+//	  │  and of each copy: rate, delay, reordering                 hold.go
 //	  ▼
 //	TX ring of interface o, queue q                                transmit.go
 //	  │  copy to the TAP queue, if TX tap of o and TAP machash     tap.go

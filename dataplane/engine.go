@@ -16,6 +16,7 @@ import (
 // any goroutine.
 type Engine struct {
 	config Config
+	epoch  time.Time              // where the clock of faults begins
 	policy atomic.Pointer[Policy] // read by the threads
 	update sync.Mutex             // one Update at a time
 	counts []*counters            // by queue; they outlive Stop
@@ -39,6 +40,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		config:  c,
+		epoch:   time.Now(),
 		tables:  make([]portTables, c.Queues),
 		base:    make([][2]tally, c.Queues),
 		frameID: make([]uint64, c.Queues),
@@ -160,7 +162,7 @@ func (e *Engine) open(frame int) error {
 		w := &worker{
 			queue: q, poll: e.config.Poll, cpu: -1, policy: &e.policy, counts: e.counts[q],
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
-			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q],
+			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], epoch: e.epoch,
 		}
 		for i := range e.ports {
 			if e.tables[q][i].Load() == nil {
@@ -312,6 +314,26 @@ func (e *Engine) Update(fn func(*Policy) error) error {
 	}
 	e.policy.Store(&p)
 	return nil
+}
+
+// Outage drops all frames that an interface receives from now on for so long, if
+// fault injection is enabled on it. It ends one that was under way.
+func (e *Engine) Outage(port int, d time.Duration) error {
+	return e.Update(func(p *Policy) error {
+		if port < 0 || port >= len(e.config.Interfaces) {
+			return fmt.Errorf("no interface %d", port)
+		}
+		if f := &p.Port[port].Fault; f.Enabled {
+			f.Outage = int64(time.Since(e.epoch) + d)
+			return nil
+		}
+		return fmt.Errorf("fault injection is disabled on interface %d: %d fault.enable", port, port)
+	})
+}
+
+// OutageLeft returns how long an outage of an interface still lasts.
+func (e *Engine) OutageLeft(port int) time.Duration {
+	return max(0, time.Duration(e.policy.Load().Port[port].Fault.Outage)-time.Since(e.epoch))
 }
 
 // answerTime bounds the wait for a thread's answer.

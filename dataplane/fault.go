@@ -24,6 +24,7 @@ const protected = 14
 type dice struct {
 	pcg  rand.PCG
 	turn [faults]turn
+	bad  bool // the state of Burst
 }
 
 // The faults that have a Chance.
@@ -32,6 +33,7 @@ const (
 	faultLength
 	faultBitflip
 	faultDup
+	faultReorder
 	faults
 )
 
@@ -55,6 +57,24 @@ func (d *dice) hit(fault int, c Chance) bool {
 	return true
 }
 
+// burst says whether the next frame is lost to a burst.
+func (d *dice) burst(b *Burst) bool {
+	switch {
+	case *b == Burst{}:
+		d.bad = false
+		return false
+	case d.bad:
+		d.bad = d.below(Certain) >= uint64(b.Leave)
+	default:
+		d.bad = d.below(Certain) < uint64(b.Enter)
+	}
+	loss := b.LossGood
+	if d.bad {
+		loss = b.LossBad
+	}
+	return loss > 0 && d.below(Certain) < uint64(loss)
+}
+
 // below draws a number in 0…n-1. The bias of the multiplication is n/2⁶⁴.
 func (d *dice) below(n uint64) uint64 {
 	high, _ := bits.Mul64(d.pcg.Uint64(), n)
@@ -75,9 +95,17 @@ func (w *worker) reseed(seed FaultSeed) {
 // number after is returned.
 func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
-	if l.dice.hit(faultDrop, f.Drop) {
-		t[countFIDropped]++
-		w.retired = append(w.retired, w.umem.Frame(d.Addr))
+	lost := 0 // to what
+	switch {
+	case f.Outage > w.clock:
+		lost = countFIOutage
+	case l.dice.burst(&f.Burst):
+		lost = countFIBurst
+	case l.dice.hit(faultDrop, f.Drop):
+		lost = countFIRandom
+	}
+	if lost != 0 {
+		w.lose(in, lost, d)
 		return out
 	}
 	m := mark{id: id}
@@ -93,20 +121,26 @@ func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) i
 		m.fault |= FaultBitflip
 	}
 	duplicate := l.dice.hit(faultDup, f.Dup) && len(w.free) > 0
+	var second xsk.Desc
 	if duplicate {
 		m.fault |= FaultDup
-	}
-	w.sending[out], w.sent[out] = d, m
-	out++
-	if duplicate {
-		copied := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: d.Len}
+		second = xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: d.Len}
 		w.free = w.free[:len(w.free)-1]
-		copy(w.umem.Bytes(copied), w.umem.Bytes(d))
-		w.sending[out], w.sent[out] = copied, m
-		out++
+		copy(w.umem.Bytes(second), w.umem.Bytes(d))
 		t[countDuplicated]++
 	}
+	out = w.schedule(in, f, d, m, out)
+	if duplicate {
+		out = w.schedule(in, f, second, m, out)
+	}
 	return out
+}
+
+// lose drops a frame received on an interface, by what is counted at part.
+func (w *worker) lose(in, part int, d xsk.Desc) {
+	w.tally[in][countFIDropped]++
+	w.tally[in][part]++
+	w.retired = append(w.retired, w.umem.Frame(d.Addr))
 }
 
 // stretch gives a frame another length, at least protected and at most the

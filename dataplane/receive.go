@@ -1,10 +1,6 @@
 package dataplane
 
-import (
-	"time"
-
-	"ethertap/shm"
-)
+import "ethertap/shm"
 
 // receive takes one batch from an interface through the chain and returns how
 // many frames it had.
@@ -17,7 +13,7 @@ func (w *worker) receive(in int, policy *Policy) int {
 	l.filled -= n
 	t := &w.tally[in]
 	t[countRX] += uint64(n)
-	w.now = time.Now().UnixNano()
+	w.look()
 	port := &policy.Port[in]
 	tables := w.tables[in].Load()
 	faults := port.Fault.Enabled && l.output != mirror
@@ -55,10 +51,15 @@ func (w *worker) receive(in int, policy *Policy) int {
 	if out > 0 {
 		w.transmit(l.output, policy, out)
 	}
-	w.flushTap()
+	w.recycle()
 	tables.publish(w.now)
-	// Only now may chunks be used again: the tap has copied what it wanted.
+	return n
+}
+
+// recycle ends a batch. Only after the tap has copied what it wanted may chunks be
+// used again.
+func (w *worker) recycle() {
+	w.flushTap()
 	w.free = append(w.free, w.retired...)
 	w.retired = w.retired[:0]
-	return n
 }

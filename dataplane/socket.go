@@ -13,22 +13,23 @@ import (
 // a thread that sleeps; larger ones only spread the frames over more of the cache.
 const ringSize = 2048
 
-// framesPerPort is enough for all rings of a port to be full at once.
-const framesPerPort = 3 * ringSize
+// framesPerPort is enough for all rings of a port to be full at once, while as many
+// frames as allowed are held.
+func framesPerPort(c *Config) int { return 3*ringSize + c.Hold }
 
 // budget is how many frames a kick transmits at most when copying.
 const budget = 256
 
 // memoryFor returns the bytes that the kernel locks for one engine.
 func memoryFor(c *Config, frame int) uint64 {
-	return uint64(c.Queues*len(c.Interfaces)*framesPerPort) * uint64(frame)
+	return uint64(c.Queues*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
 }
 
 // openSockets opens the thread's sockets, one for each port, on one memory, with
 // their fill rings full before they are bound. What it opened is on undo even
 // when it fails.
 func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) error {
-	u, err := xsk.NewUMEM(len(ports)*framesPerPort, frame)
+	u, err := xsk.NewUMEM(len(ports)*framesPerPort(c), frame)
 	if err != nil {
 		return fmt.Errorf("queue %d: %w", w.queue, err)
 	}
@@ -45,6 +46,7 @@ func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) er
 		if len(ports) == 2 {
 			l.output = 1 - i
 			l.limit = uint32(14 + min(p.mtu, ports[1-i].mtu))
+			l.held.heap = make([]held, 0, c.Hold)
 		}
 		if err := w.openSocket(i, p, c); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)

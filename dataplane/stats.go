@@ -33,6 +33,9 @@ func (e *Engine) Ports() []PortInfo {
 	return list
 }
 
+// Hold returns how many frames faults may hold, of each queue of an interface.
+func (e *Engine) Hold() int { return e.config.Hold }
+
 // Count is a counter with a name.
 type Count struct {
 	Name string
@@ -66,12 +69,20 @@ type PortStats struct {
 	Err      uint64 `json:"err"`      // could not be sent; the sum of ErrReasons
 	Mirrored uint64 `json:"mirrored"` // received and not to be sent
 	Lost     uint64 `json:"lost"`     // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
-	Held     uint64 `json:"held"`     // now waiting in the TX ring for the kernel, because the link is down or busy
+	Held     uint64 `json:"held"`     // now: by faults, or in the TX ring because the link is down or busy
 
-	DroppedByFI    uint64 `json:"dropped_by_fi"`
+	DroppedByFI    uint64 `json:"dropped_by_fi"` // by all faults: the sum of the next five
+	RandomByFI     uint64 `json:"random_by_fi"`  // by FaultPolicy.Drop
+	BurstByFI      uint64 `json:"burst_by_fi"`
+	OutageByFI     uint64 `json:"outage_by_fi"`
+	RateByFI       uint64 `json:"rate_by_fi"`
+	HoldByFI       uint64 `json:"hold_by_fi"` // found no room to wait in
 	BitflippedByFI uint64 `json:"bitflipped_by_fi"`
 	DuplicatedByFI uint64 `json:"duplicated_by_fi"`
 	LengthByFI     uint64 `json:"length_by_fi"`
+	DelayedByFI    uint64 `json:"delayed_by_fi"`
+	ReorderedByFI  uint64 `json:"reordered_by_fi"` // spared the delay
+	HeldByFI       uint64 `json:"held_by_fi"`      // now; part of Held
 
 	TapQualified uint64 `json:"tap_qualified"` // frames, each direction by itself; TapStored + TapRefused
 	TapStored    uint64 `json:"tapped"`        // in the TAP queue
@@ -168,6 +179,8 @@ func (t *tally) stats(lost uint64) PortStats {
 		Lost: lost, Held: t[countHeld],
 		DroppedByFI: t[countFIDropped], BitflippedByFI: t[countBitflipped],
 		DuplicatedByFI: t[countDuplicated], LengthByFI: t[countLength],
+		RandomByFI: t[countFIRandom], BurstByFI: t[countFIBurst], OutageByFI: t[countFIOutage], RateByFI: t[countFIRate], HoldByFI: t[countFIHold],
+		DelayedByFI: t[countDelayed], ReorderedByFI: t[countReordered], HeldByFI: t[countWaiting],
 		TapQualified: t[countTapQualified], TapStored: t[countTapStored], TapRefused: t[countTapRefused],
 	}
 	for r := range Reason(Reasons) {

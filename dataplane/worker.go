@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,8 @@ const (
 	napTime = 250 * time.Millisecond
 	// retryTime bounds a sleep while frames wait in a TX ring.
 	retryTime = time.Millisecond
+	// tooShort is a sleep that is not worth it: the kernel's timers are late by that.
+	tooShort = 60 * time.Microsecond
 	// drainTime is how long a stop waits for frames on their way out.
 	drainTime = 100 * time.Millisecond
 )
@@ -56,7 +59,9 @@ type worker struct {
 	back    [batchSize]uint64
 	records []shm.Record // to be put in the TAP queue at the end of the batch
 	owners  []uint8      // whose count each record is, beside records
-	now     int64        // reception of this batch, ns since the epoch
+	now     int64        // of this batch: its reception, or the release of held frames; ns since the epoch
+	clock   int64        // the same, since epoch, on a clock that never jumps
+	epoch   time.Time    // the engine's
 	frameID uint64       // of the next frame; the queue is in the upper byte
 	seed    FaultSeed    // what the dice were made from
 	inbox   [8]byte      // where the eventfd is read to
@@ -80,6 +85,9 @@ type lane struct {
 	filled  int        // chunks given for reception and not come back
 	outside int        // chunks given for transmission and not come back
 	dice    dice       // of the faults of frames received here
+	held    queue      // frames received here that wait for their time
+	busy    int64      // until when the link of Rate is busy
+	latest  int64      // when the last frame of KeepOrder is due
 }
 
 const mirror = -1
@@ -114,6 +122,7 @@ func (w *worker) frames() Frames {
 		f.Fill += l.filled - rx
 		f.Completion += done
 		f.TX += l.outside - done
+		f.Held += len(l.held.heap)
 	}
 	return f
 }
@@ -170,7 +179,7 @@ func (w *worker) run(ready chan<- error) {
 // round serves every interface once and returns how much there was to do.
 func (w *worker) round() int {
 	policy := w.policy.Load()
-	work := 0
+	work := w.release(policy)
 	for i := range w.lanes {
 		work += w.receive(i, policy)
 	}
@@ -209,14 +218,17 @@ func (w *worker) refill(i int) {
 func (w *worker) sleep() {
 	var fds [3]unix.PollFd
 	fds[0] = unix.PollFd{Fd: int32(w.wakeFD), Events: unix.POLLIN}
-	n, patience := 1, napTime
+	n, patience := 1, w.nextDue(napTime)
+	if patience < tooShort {
+		return
+	}
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		if l.gone {
 			continue
 		}
 		if l.put != l.taken {
-			patience = retryTime
+			patience = min(patience, retryTime)
 			if !l.sock.ZeroCopy() {
 				continue
 			}
@@ -224,7 +236,8 @@ func (w *worker) sleep() {
 		fds[n] = unix.PollFd{Fd: int32(l.sock.FD()), Events: unix.POLLIN}
 		n++
 	}
-	ready, err := unix.Poll(fds[:n], int(patience/time.Millisecond))
+	timeout := unix.NsecToTimespec(int64(patience))
+	ready, err := unix.Ppoll(fds[:n], &timeout, nil)
 	switch {
 	case err != nil || ready > 0 && fds[0].Revents == 0:
 	case ready > 0:
@@ -259,9 +272,13 @@ func (w *worker) checkGone(i int) {
 	w.vanish(i)
 }
 
-// drain ends the thread's work: what has been received is still forwarded, what
-// the kernel does not transmit in time counts as not sent.
+// drain ends the thread's work: what has been received is still forwarded, at once
+// if it was held, and what the kernel does not transmit in time counts as not sent.
 func (w *worker) drain() {
+	for i := range w.lanes {
+		for w.releaseUntil(i, math.MaxInt64, w.policy.Load()) > 0 {
+		}
+	}
 	deadline := time.Now().Add(drainTime)
 	for {
 		busy := w.round() > 0
@@ -285,7 +302,8 @@ func (w *worker) drain() {
 func (w *worker) publish() {
 	for i := range w.lanes {
 		if o := w.lanes[i].output; o != mirror {
-			w.tally[i][countHeld] = uint64(w.lanes[o].put - w.lanes[o].taken)
+			w.tally[i][countWaiting] = uint64(len(w.lanes[i].held.heap))
+			w.tally[i][countHeld] = uint64(w.lanes[o].put-w.lanes[o].taken) + w.tally[i][countWaiting]
 		}
 	}
 	w.counts.publish(&w.tally)

@@ -31,6 +31,8 @@ const usage = `usage: ethertap [options] interface0 [interface1]
        -q|--queues <n>        threads, one per RX queue (default 1)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
           --poll <mode>       when idle: spin, adaptive (default) or sleep
+          --hold <n>          frames that a delay or a limited rate may hold, of
+                              each queue of an interface (default 2048)
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
           --zerocopy          zero-copy or fail;   --copy     always copy
           --replace           replace an XDP program that is on an interface
@@ -72,6 +74,7 @@ func parse(args []string) (options, error) {
 	f.IntVarP(&o.plane.Queues, "queues", "q", 1, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
+	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
 	f.BoolVar(&skb, "xdp_skb", false, "")
 	f.BoolVar(&drv, "xdp_drv", false, "")
 	f.BoolVar(&zerocopy, "zerocopy", false, "")
@@ -98,6 +101,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--zerocopy and --copy exclude each other")
 	case o.plane.Queues < 1:
 		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
+	case o.plane.Hold < 1:
+		return o, fmt.Errorf("--hold %d: at least 1", o.plane.Hold)
 	case f.Changed("config") && o.config == "":
 		return o, errors.New("--config is empty")
 	case o.name == "":

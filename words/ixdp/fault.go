@@ -3,6 +3,7 @@ package ixdp
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"ethertap/dataplane"
 	"ethertap/interp"
@@ -18,6 +19,11 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.reset", Stack: "( interface - )", Help: "disable fault injection on interface and forget its settings", Example: "0 fault.reset",
 			Func: w.fault(func(_ *interp.Session, f *dataplane.FaultPolicy) error { *f = dataplane.FaultPolicy{}; return nil })},
 		{Name: "fault.seed", Stack: "( n - )", Help: "set the seed of all faults and begin anew: the same seed gives the same faults for the same traffic", Example: "42 fault.seed", Func: w.seed},
+		{Name: "fault.burst", Stack: "( enter leave bad good interface - )", Help: "lose frames in bursts: probabilities in 1/100000 of entering a burst with a frame, of leaving it, of loss in it and outside of it (Gilbert-Elliott)", Example: "100 10000 100000 0 0 fault.burst", Func: w.fault(burst)},
+		{Name: "fault.delay", Stack: "( delay jitter interface - )", Help: "delay frames by delay plus or minus up to jitter, in microseconds; frames may overtake each other by the jitter", Example: "10000 2000 0 fault.delay", Func: w.fault(delay)},
+		{Name: "fault.delay.ordered", Stack: "( flag interface - )", Help: "keep the order of delayed frames whatever the jitter, if flag is not 0", Example: "-1 0 fault.delay.ordered", Func: w.fault(ordered)},
+		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.fault(rate)},
+		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
 		{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Func: w.showFaults},
 	}
 	for i, kind := range []struct{ name, what string }{
@@ -25,6 +31,7 @@ func (w words) faultWords() []interp.Word {
 		{"length", "that a frame is cut short or made longer"},
 		{"bitflip", "that one bit of a frame is inverted, from byte 15 on"},
 		{"dup", "that a frame is sent twice"},
+		{"reorder", "that a frame is spared the delay and overtakes others"},
 	} {
 		list = append(list,
 			interp.Word{Name: "fault." + kind.name + ".probability", Stack: "( probability interface - )",
@@ -95,17 +102,87 @@ func (w words) showFaults(s *interp.Session) error {
 	for i, port := range w.engine.Ports() {
 		f, st := policy.Port[i].Fault, all[i]
 		s.Printf("%d %s fault injection %s\n", port.Index, port.Name, enabled(f.Enabled))
-		done := []uint64{st.DroppedByFI, st.LengthByFI, st.BitflippedByFI, st.DuplicatedByFI}
+		left := w.engine.OutageLeft(i).Round(time.Millisecond)
+		happening(s, "outage", fmt.Sprintf("%d ms left", left.Milliseconds()), st.OutageByFI)
+		b := f.Burst
+		happening(s, "burst", fmt.Sprintf("%d %d %d %d", b.Enter, b.Leave, b.LossBad, b.LossGood), st.BurstByFI)
+		done := []uint64{st.RandomByFI, st.LengthByFI, st.BitflippedByFI, st.DuplicatedByFI, st.ReorderedByFI}
 		for k, c := range f.Chances() {
 			happening(s, c.Name, often(*c.Chance), done[k])
 		}
+		order := ""
+		if f.KeepOrder {
+			order = ", ordered"
+		}
+		happening(s, "delay", fmt.Sprintf("%d ± %d us%s", f.Delay.Microseconds(), f.Jitter.Microseconds(), order), st.DelayedByFI)
+		happening(s, "rate limit", fmt.Sprintf("%d kbit/s, %d ms", f.Rate.Kbits, f.Rate.Queue.Milliseconds()), st.RateByFI)
+		happening(s, "hold limit", fmt.Sprintf("%d frames", w.engine.Hold()), st.HoldByFI)
+		happening(s, "held", "now", st.HeldByFI)
 	}
 	return nil
 }
 
+// burst takes the four probabilities of Burst, in the order of its fields.
+func burst(s *interp.Session, f *dataplane.FaultPolicy) error {
+	var b dataplane.Burst
+	for _, p := range []struct {
+		name string
+		to   *uint32
+	}{{"good", &b.LossGood}, {"bad", &b.LossBad}, {"leave", &b.Leave}, {"enter", &b.Enter}} {
+		n, err := s.PopRange(p.name, 0, dataplane.Certain)
+		if err != nil {
+			return err
+		}
+		*p.to = uint32(n)
+	}
+	f.Burst = b
+	return nil
+}
+
+func delay(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
+	if f.Jitter, err = popTime(s, "jitter", time.Microsecond); err != nil {
+		return err
+	}
+	f.Delay, err = popTime(s, "delay", time.Microsecond)
+	return err
+}
+
+func ordered(s *interp.Session, f *dataplane.FaultPolicy) error {
+	flag, err := s.PopInt()
+	f.KeepOrder = flag != 0
+	return err
+}
+
+func rate(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
+	if f.Rate.Queue, err = popTime(s, "queue", time.Millisecond); err != nil {
+		return err
+	}
+	kbits, err := s.PopRange("kbits", 0, 1e9)
+	f.Rate.Kbits = uint64(kbits)
+	return err
+}
+
+func (w words) outage(s *interp.Session) error {
+	i, err := w.popInterface(s)
+	if err != nil {
+		return err
+	}
+	d, err := popTime(s, "milliseconds", time.Millisecond)
+	if err != nil {
+		return err
+	}
+	return w.engine.Outage(i, d)
+}
+
+// popTime takes a time, at most dataplane.MaxDelay, in units.
+func popTime(s *interp.Session, what string, unit time.Duration) (time.Duration, error) {
+	n, err := s.PopRange(what, 0, int64(dataplane.MaxDelay/unit))
+	return time.Duration(n) * unit, err
+}
+
 // happening prints a fault, its setting and how many frames have suffered it.
 func happening(s *interp.Session, name, setting string, n uint64) {
-	s.Printf("  %-21s %-21s %d\n", name, setting, n)
+	s.Printf("  %-21s %-32s %d\n", name, setting, n)
 }
 
 func often(c dataplane.Chance) string {

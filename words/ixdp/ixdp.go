@@ -66,6 +66,12 @@ func (w words) stats(s *interp.Session) error {
 		row(s, "  duplicated by FI", st.DuplicatedByFI)
 		row(s, "  length probability", often(p.Fault.Length))
 		row(s, "  length by FI", st.LengthByFI)
+		row(s, "  burst loss by FI", st.BurstByFI)
+		row(s, "  outage by FI", st.OutageByFI)
+		row(s, "  rate limit by FI", st.RateByFI)
+		row(s, "  hold limit by FI", st.HoldByFI)
+		row(s, "  delayed by FI", st.DelayedByFI)
+		row(s, "  reordered by FI", st.ReorderedByFI)
 		others(s, st, len(ports) == 1)
 	}
 	return nil

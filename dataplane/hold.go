@@ -1,0 +1,176 @@
+package dataplane
+
+import (
+	"time"
+
+	"ethertap/dataplane/xsk"
+)
+
+// held is a frame that waits for its time. It keeps its chunk of the UMEM; only
+// this description of it moves.
+type held struct {
+	due  int64  // on the worker's clock
+	seq  uint64 // of frames due at the same time the first is sent first
+	desc xsk.Desc
+	mark mark
+}
+
+func (h *held) before(o *held) bool { return h.due < o.due || h.due == o.due && h.seq < o.seq }
+
+// queue holds frames in a binary heap, whose memory is made once. Frames that
+// come in the order in which they are due, as they do without jitter, go in at
+// constant cost.
+type queue struct {
+	heap []held
+	seq  uint64
+}
+
+// full says whether the queue holds as much as it may.
+func (q *queue) full() bool { return len(q.heap) == cap(q.heap) }
+
+// due says whether a frame is to be sent at now.
+func (q *queue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
+
+func (q *queue) push(h held) {
+	h.seq = q.seq
+	q.seq++
+	i := len(q.heap)
+	q.heap = append(q.heap, h)
+	for i > 0 {
+		up := (i - 1) / 2
+		if !h.before(&q.heap[up]) {
+			break
+		}
+		q.heap[i] = q.heap[up]
+		i = up
+	}
+	q.heap[i] = h
+}
+
+func (q *queue) pop() held {
+	first, last := q.heap[0], q.heap[len(q.heap)-1]
+	q.heap = q.heap[:len(q.heap)-1]
+	n := len(q.heap)
+	if n == 0 {
+		return first
+	}
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= n {
+			break
+		}
+		if down+1 < n && q.heap[down+1].before(&q.heap[down]) {
+			down++
+		}
+		if !q.heap[down].before(&last) {
+			break
+		}
+		q.heap[i] = q.heap[down]
+		i = down
+	}
+	q.heap[i] = last
+	return first
+}
+
+// schedule sends a frame received on an interface: at once, or at the time that
+// the faults of the interface give it.
+func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) int {
+	if !f.holds() {
+		w.sending[out], w.sent[out] = d, m
+		return out + 1
+	}
+	l, t := &w.lanes[in], &w.tally[in]
+	due, start := w.clock, max(w.clock, l.busy)
+	switch {
+	case f.Rate.Kbits > 0 && start-due > int64(f.Rate.Queue):
+		w.lose(in, countFIRate, d)
+		return out
+	case l.held.full():
+		w.lose(in, countFIHold, d)
+		return out
+	case f.Rate.Kbits > 0:
+		l.busy = start + int64(d.Len)*8*int64(time.Millisecond)/int64(f.Rate.Kbits)
+		due = l.busy
+	}
+	switch {
+	case f.Delay == 0 && f.Jitter == 0:
+	case l.dice.hit(faultReorder, f.Reorder):
+		t[countReordered]++
+		l.held.push(held{due: due, desc: d, mark: m})
+		return out
+	default:
+		t[countDelayed]++
+		due += int64(f.Delay)
+		if f.Jitter > 0 {
+			due += int64(l.dice.below(2*uint64(f.Jitter)+1)) - int64(f.Jitter)
+		}
+	}
+	if f.KeepOrder {
+		due = max(due, l.latest)
+		l.latest = due
+	}
+	l.held.push(held{due: due, desc: d, mark: m})
+	return out
+}
+
+// release sends the frames whose time has come and returns how many they were.
+func (w *worker) release(policy *Policy) int {
+	total := 0
+	for in := range w.lanes {
+		l := &w.lanes[in]
+		if len(l.held.heap) == 0 {
+			continue
+		}
+		if total == 0 {
+			w.look()
+		}
+		total += w.releaseUntil(in, w.clock, policy)
+	}
+	return total
+}
+
+// releaseUntil sends one batch of the frames of an interface that are due then.
+func (w *worker) releaseUntil(in int, then int64, policy *Policy) int {
+	l := &w.lanes[in]
+	n := 0
+	for n < batchSize && l.held.due(then) {
+		h := l.held.pop()
+		w.sending[n], w.sent[n] = h.desc, h.mark
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	if w.lanes[l.output].gone {
+		w.tally[in][countNoIf] += uint64(n)
+		for _, d := range w.sending[:n] {
+			w.retired = append(w.retired, w.umem.Frame(d.Addr))
+		}
+	} else {
+		w.transmit(l.output, policy, n)
+	}
+	w.recycle()
+	return n
+}
+
+// look reads the clock: w.now for the tap, w.clock, which never jumps, for faults.
+func (w *worker) look() {
+	t := time.Now()
+	w.now, w.clock = t.UnixNano(), int64(t.Sub(w.epoch))
+}
+
+// nextDue returns how long it is until a frame is due, at most atMost.
+func (w *worker) nextDue(atMost time.Duration) time.Duration {
+	looked := false
+	for i := range w.lanes {
+		if q := &w.lanes[i].held; len(q.heap) > 0 {
+			if !looked {
+				w.look()
+				looked = true
+			}
+			atMost = min(atMost, time.Duration(q.heap[0].due-w.clock))
+		}
+	}
+	return max(atMost, 0)
+}

@@ -1,0 +1,307 @@
+package dataplane
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// pass lets time go by on the worker's clock and serves it.
+func (b *bench) pass(d time.Duration) {
+	b.w.epoch = b.w.epoch.Add(-d)
+	for range 20 {
+		b.w.round()
+		b.transmit()
+	}
+	b.w.round()
+	b.check()
+}
+
+// batch receives frames in one batch, so at one moment, and serves it once.
+func (b *bench) batch(n int) {
+	b.t.Helper()
+	for i := range n {
+		if !b.kernel[0].Receive(testFrame(125, 1, uint32(i))) {
+			b.t.Fatal("not received")
+		}
+	}
+	b.w.round()
+	b.check()
+}
+
+// numbers are those in the frames that came out.
+func (b *bench) numbers() (list []int) {
+	for _, f := range b.out[1] {
+		list = append(list, int(binary.BigEndian.Uint32(f[14:])))
+	}
+	return list
+}
+
+func TestQueueGivesWhatIsDueInOrder(t *testing.T) {
+	q := queue{heap: make([]held, 0, 1000)}
+	random := rand.New(rand.NewPCG(1, 1))
+	var want []held
+	for range 20 {
+		for len(q.heap) < cap(q.heap) && random.IntN(100) > 0 {
+			h := held{due: random.Int64N(500)}
+			q.push(h)
+			h.seq = q.seq - 1
+			want = append(want, h)
+		}
+		slices.SortFunc(want, func(a, b held) int {
+			if a.before(&b) {
+				return -1
+			}
+			return 1
+		})
+		for len(want) > 0 && random.IntN(60) > 0 {
+			if got := q.pop(); got != want[0] {
+				t.Fatalf("%+v, want %+v", got, want[0])
+			}
+			want = want[1:]
+		}
+	}
+	for _, h := range want {
+		if got := q.pop(); got != h {
+			t.Fatalf("%+v, want %+v", got, h)
+		}
+	}
+	if q.due(math.MaxInt64) {
+		t.Error("an empty queue has something due")
+	}
+}
+
+func TestDelayHoldsAndKeepsOrder(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b.batch(50)
+	b.pass(59 * time.Second)
+	if c := b.count(0); c[countHeld] != 50 || c[countWaiting] != 50 || len(b.out[1]) != 0 || b.w.frames().Held != 50 {
+		t.Fatalf("held %d, out %d", c[countHeld], len(b.out[1]))
+	}
+	b.batch(10)
+	b.pass(time.Second)
+	if c := b.count(0); c[countHeld] != 10 || len(b.out[1]) != 50 {
+		t.Fatalf("held %d, out %d", c[countHeld], len(b.out[1]))
+	}
+	b.pass(time.Hour)
+	if got := b.numbers(); len(got) != 60 || !slices.IsSorted(got[:50]) || !slices.IsSorted(got[50:]) {
+		t.Errorf("out of order: %v", got)
+	}
+	for i, f := range b.out[1][:50] {
+		if !bytes.Equal(f, testFrame(125, 1, uint32(i))) {
+			t.Fatalf("frame %d has changed", i)
+		}
+	}
+	if c := b.count(0); c[countDelayed] != 60 {
+		t.Errorf("delayed %d", c[countDelayed])
+	}
+}
+
+// Jitter spreads the frames evenly over twice its size; they keep their order only
+// if asked to.
+func TestJitter(t *testing.T) {
+	f := FaultPolicy{Delay: 10 * time.Second, Jitter: 5 * time.Second}
+	b := newBench(t, 2, faulty(f, 1))
+	for range 4 {
+		b.batch(60)
+	}
+	var dues []int64
+	for _, h := range b.w.lanes[0].held.heap {
+		dues = append(dues, h.due-b.w.clock)
+	}
+	slices.Sort(dues)
+	if lo, mid, hi := dues[0], dues[120], dues[239]; lo < 5e9-1e9 || lo > 6e9 || mid < 9e9 || mid > 11e9 || hi < 14e9 || hi > 15e9 {
+		t.Errorf("from %d over %d to %d", lo, mid, hi)
+	}
+	b.pass(time.Minute)
+	if got := b.numbers(); len(got) != 240 || slices.IsSorted(got[:60]) {
+		t.Errorf("in order: %v", got)
+	}
+	f.KeepOrder = true
+	b = newBench(t, 2, faulty(f, 1))
+	b.batch(60)
+	b.pass(time.Minute)
+	if got := b.numbers(); len(got) != 60 || !slices.IsSorted(got) {
+		t.Errorf("out of order: %v", got)
+	}
+	// More jitter than delay is no delay at all for some.
+	b = newBench(t, 2, faulty(FaultPolicy{Delay: time.Second, Jitter: 10 * time.Second}, 1))
+	b.batch(60)
+	b.pass(time.Microsecond)
+	if n := len(b.out[1]); n < 10 || n > 45 {
+		t.Errorf("%d of 60 went at once", n)
+	}
+	b.pass(time.Minute)
+}
+
+func TestReorder(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Second, Reorder: Chance{Every: 5}}, 1))
+	b.batch(20)
+	b.pass(time.Microsecond)
+	if got := b.numbers(); !slices.Equal(got, []int{4, 9, 14, 19}) {
+		t.Errorf("went first: %v", got)
+	}
+	b.pass(time.Minute)
+	if c := b.count(0); c[countReordered] != 4 || c[countDelayed] != 16 || len(b.out[1]) != 20 {
+		t.Errorf("reordered %d, delayed %d, out %d", c[countReordered], c[countDelayed], len(b.out[1]))
+	}
+}
+
+// 125 bytes at 1000 kbit/s are a millisecond.
+func TestRate(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Rate: Rate{Kbits: 1000, Queue: 5 * time.Millisecond}}, 1))
+	b.w.epoch = time.Now().Add(-time.Hour)
+	b.batch(64)
+	start := b.w.clock
+	if c := b.count(0); c[countHeld] != 6 || c[countFIRate] != 58 || c[countFIDropped] != 58 {
+		t.Fatalf("held %d, dropped %d", c[countHeld], c[countFIRate])
+	}
+	for i, h := range b.w.lanes[0].held.heap {
+		if h.due != start+int64(i+1)*int64(time.Millisecond) {
+			t.Errorf("frame %d is due after %d ns", i, h.due-start)
+		}
+	}
+	b.pass(time.Minute)
+	if got := b.numbers(); !slices.Equal(got, []int{0, 1, 2, 3, 4, 5}) {
+		t.Errorf("out: %v", got)
+	}
+	b.batch(1) // the link is free again
+	if c := b.count(0); c[countHeld] != 1 || c[countFIRate] != 58 {
+		t.Errorf("held %d, dropped %d", c[countHeld], c[countFIRate])
+	}
+}
+
+func TestHoldLimitIsCounted(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute, Dup: Chance{Every: 1}}, 1))
+	for range 5 {
+		b.batch(60)
+	}
+	if c := b.count(0); c[countHeld] != benchHold || c[countFIHold] != 600-benchHold || c[countDuplicated] != 300 {
+		t.Errorf("held %d, no room for %d of %d duplicated", c[countHeld], c[countFIHold], c[countDuplicated])
+	}
+	b.pass(time.Hour)
+	b.batch(60)
+	b.pass(time.Hour)
+	if c := b.count(0); c[countHeld] != 0 || len(b.out[1]) != benchHold+120 {
+		t.Errorf("held %d, out %d", c[countHeld], len(b.out[1]))
+	}
+}
+
+// A stop sends what is held, at once.
+func TestDrainSendsWhatIsHeld(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b.batch(60)
+	b.batch(40)
+	b.w.drain()
+	b.transmit()
+	if len(b.out[1]) != 100 {
+		t.Errorf("%d of 100 came out", len(b.out[1]))
+	}
+	b.check()
+}
+
+func TestHeldForAVanishedInterface(t *testing.T) {
+	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b.batch(60)
+	b.w.lanes[1].gone = true
+	b.pass(time.Hour)
+	if c := b.count(0); c[countNoIf] != 60 || c[countHeld] != 0 {
+		t.Errorf("noif %d, held %d", c[countNoIf], c[countHeld])
+	}
+}
+
+func TestOutage(t *testing.T) {
+	p := faulty(FaultPolicy{}, 1)
+	b := newBench(t, 2, p)
+	b.w.look()
+	p.Port[0].Fault.Outage = b.w.clock + int64(time.Minute)
+	b.batch(10)
+	b.policy.Store(&p)
+	b.batch(10)
+	b.pass(time.Hour)
+	b.batch(10)
+	b.pass(0)
+	if c := b.count(0); c[countFIOutage] != 10 || c[countFIDropped] != 10 || len(b.out[1]) != 20 {
+		t.Errorf("outage %d, out %d", c[countFIOutage], len(b.out[1]))
+	}
+}
+
+// The losses of Gilbert and Elliott's model are as many as its chain has, and come
+// in bursts as long as it says.
+func TestBurst(t *testing.T) {
+	const n = 40000
+	m := Burst{Enter: 2000, Leave: 20000, LossBad: 90000, LossGood: 1000}
+	b := newBench(t, 2, faulty(FaultPolicy{Burst: m}, 3))
+	for range n / 50 {
+		b.batch(50)
+		b.transmit()
+	}
+	enter, leave := float64(m.Enter)/Certain, float64(m.Leave)/Certain
+	bad, good := float64(m.LossBad)/Certain, float64(m.LossGood)/Certain
+	share := enter / (enter + leave)
+	p := share*bad + (1-share)*good
+	// Frames one after the other are alike, so the variance is larger than that of
+	// independent ones: the covariance falls by 1-enter-leave with each frame.
+	decay := 1 - enter - leave
+	variance := n * (p*(1-p) + 2*share*(1-share)*(bad-good)*(bad-good)*decay/(1-decay))
+	got := float64(b.count(0)[countFIBurst])
+	if math.Abs(got-n*p) > 4*math.Sqrt(variance) {
+		t.Errorf("%v lost of %d, expected %.0f ± %.0f", got, n, n*p, 4*math.Sqrt(variance))
+	}
+	if b.count(0)[countFIDropped] != b.count(0)[countFIBurst] {
+		t.Error("other losses")
+	}
+}
+
+// A burst is as long as its end is unlikely.
+func TestBurstLength(t *testing.T) {
+	m := Burst{Enter: 2000, Leave: 20000, LossBad: Certain}
+	var d dice
+	d.pcg.Seed(1, 2)
+	bursts, lost, before := 0, 0, false
+	for range 100000 {
+		now := d.burst(&m)
+		if now {
+			lost++
+			if !before {
+				bursts++
+			}
+		}
+		before = now
+	}
+	leave := float64(m.Leave) / Certain
+	mean, dev := 1/leave, math.Sqrt((1-leave)/float64(bursts))/leave
+	if got := float64(lost) / float64(bursts); math.Abs(got-mean) > 4*dev {
+		t.Errorf("bursts of %.3f on average, expected %.3f ± %.3f", got, mean, 4*dev)
+	}
+	if d.burst(&Burst{}) || d.bad {
+		t.Error("a burst goes on though none are wanted")
+	}
+}
+
+func TestHoldingAllocatesNothing(t *testing.T) {
+	p := faulty(FaultPolicy{
+		Burst: Burst{Enter: 1000, Leave: 50000, LossBad: Certain}, Delay: time.Millisecond, Jitter: time.Millisecond,
+		Reorder: Chance{Probability: 1000}, Dup: Chance{Probability: 1000}, Rate: Rate{Kbits: 1e6, Queue: time.Second},
+	}, 3)
+	b := newBench(t, 2, p)
+	frame := testFrame(100, 1, 0)
+	n := testing.AllocsPerRun(100, func() {
+		for range 32 {
+			b.kernel[0].Receive(frame)
+		}
+		b.w.round()
+		b.w.epoch = b.w.epoch.Add(-time.Millisecond)
+		b.w.round()
+		b.kernel[1].Transmit(64, func([]byte) {})
+		b.kernel[1].Complete(64)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+	b.check()
+}
