@@ -108,7 +108,7 @@ func TestWordsOnAllValues(t *testing.T) {
 func callOnAll(t *testing.T, dict *interp.Dict, w *interp.Word) (well int) {
 	_, most := w.Inputs()
 	s := interp.NewSession(dict, strings.NewReader("some\ninput\n"), io.Discard, io.Discard)
-	if err := s.Interpret(`timer-start 5 "counter" ! 16 "table" buffer`); err != nil {
+	if err := s.Interpret(`timer-start 5 "counter" ! 16 "table" buffer 0 fault.enable`); err != nil {
 		t.Fatal(err)
 	}
 	for n := range most + 1 {
