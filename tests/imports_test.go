@@ -20,6 +20,7 @@ var arrows = map[string]struct {
 	"lib":                 {},
 	"lib/oui":             {},
 	"words/core":          {ours: []string{"interp", "lib"}},
+	"words/packet":        {ours: []string{"interp", "lib/oui"}, modules: []string{"github.com/google/gopacket"}},
 	"words/queue":         {ours: []string{"interp", "shm"}},
 	"words/machash":       {ours: []string{"interp", "dataplane", "lib/oui"}},
 	"words/tap":           {ours: []string{"interp", "dataplane", "words/machash"}},

@@ -15,6 +15,7 @@ import (
 	"ethertap/shm"
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
+	"ethertap/words/packet"
 	"ethertap/words/queue"
 	"ethertap/words/tap"
 )
@@ -71,7 +72,7 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dict, err := interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(engine), ixdp.Words(engine))
+	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(engine), ixdp.Words(engine))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func samples() []interp.Value {
 		// the rest is for words of one and two inputs
 		interp.NewInt(7), interp.NewInt(16), interp.NewInt(1 << 40),
 		interp.NewString("x y"), interp.NewString("counter"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
-		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewUint(interp.Int8, 0x80),
+		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewData(arpFrame), interp.NewUint(interp.Int8, 0x80),
 		interp.NewMACRange(mac, mac), interp.NewIP(ip6),
 	}
 }
@@ -191,3 +191,7 @@ func sources(values []interp.Value) string {
 var tcpFrame = []byte("\x00\x00\x5e\x00\x53\x01\x00\x00\x5e\x00\x53\x02\x81\x00\x00\x05\x08\x00" +
 	"\x45\x00\x00\x2b\x00\x01\x00\x00\x40\x06\x24\xca\x0a\x01\x01\x01\x0a\x01\x01\x02" +
 	"\x1f\x90\x00\x50\x00\x00\x00\x01\x00\x00\x00\x02\x50\x18\x10\x00\x00\x00\x00\x00GET")
+
+// arpFrame asks who has 10.1.1.2.
+var arpFrame = []byte("\xff\xff\xff\xff\xff\xff\x00\x00\x5e\x00\x53\x02\x08\x06" +
+	"\x00\x01\x08\x00\x06\x04\x00\x01\x00\x00\x5e\x00\x53\x02\x0a\x01\x01\x01\x00\x00\x00\x00\x00\x00\x0a\x01\x01\x02")

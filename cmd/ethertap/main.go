@@ -20,6 +20,7 @@ import (
 	"ethertap/shm"
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
+	"ethertap/words/packet"
 	"ethertap/words/queue"
 	"ethertap/words/tap"
 )
@@ -114,7 +115,7 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}
-	if p.dict, err = interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
 		return failed, err
 	}
 	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)

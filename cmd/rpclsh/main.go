@@ -16,6 +16,7 @@ import (
 	"ethertap/interp/console"
 	"ethertap/shm"
 	"ethertap/words/core"
+	"ethertap/words/packet"
 	"ethertap/words/queue"
 )
 
@@ -49,7 +50,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if shown {
 		return 0
 	}
-	dict, err := interp.NewDict(core.Set(), queue.Words(func() (*shm.Queue, error) {
+	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
 		return shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 	}))
 	if err != nil {

@@ -37,7 +37,6 @@ var dataWords = []interp.Word{
 	{Name: "data.h16!", Stack: "( data n offset - data )", Help: "the data with n in 2 bytes at offset, host order", Example: "2 data.new 1 0 data.h16! .", Func: storeBytes(2, endian.NativeEndian)},
 	{Name: "data.h32!", Stack: "( data n offset - data )", Help: "the data with n in 4 bytes at offset, host order", Example: "4 data.new 1 0 data.h32! .", Func: storeBytes(4, endian.NativeEndian)},
 	{Name: "data.h64!", Stack: "( data n offset - data )", Help: "the data with n in 8 bytes at offset, host order", Example: "8 data.new 1 0 data.h64! .", Func: storeBytes(8, endian.NativeEndian)},
-	{Name: "data.checksum", Stack: "( data - n )", Help: "the Internet checksum of the data, that of IP, ICMP, UDP and TCP (RFC 1071)", Example: "\"0001f203f4f5f6f7\" hex->data data.checksum 16 num->base .", Func: dataChecksum},
 	{Name: "data.crc32", Stack: "( data - n )", Help: "the CRC of 32 bits that Ethernet uses", Example: "\"123456789\" data.crc32 16 num->base .", Func: dataCRC},
 	{Name: "hex->data", Stack: "( string - data )", Help: "the bytes that hexadecimal digits stand for; blanks, colons and dashes between bytes are skipped", Example: "\"01 80:c2\" hex->data .", Func: hexToData},
 	{Name: "data->hex", Stack: "( data - string )", Help: "two hexadecimal digits a byte", Example: "\"abc\" data->hex .", Func: dataToHex},
@@ -200,29 +199,6 @@ func storeBytes(n int, order endian.ByteOrder) func(*interp.Session) error {
 		}
 		return pushData(s, b)
 	}
-}
-
-func dataChecksum(s *interp.Session) error {
-	b, err := s.PopData()
-	if err != nil {
-		return err
-	}
-	return s.Push(interp.NewInt(int64(checksum(0, b))))
-}
-
-// checksum is the complement of the sum in ones' complement of all 16-bit words of
-// b and of what was summed before it.
-func checksum(sum uint32, b []byte) uint16 {
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	for sum>>16 != 0 {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 func dataCRC(s *interp.Session) error {

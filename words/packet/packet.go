@@ -1,0 +1,205 @@
+// Package packet is the word set that takes packets apart, `packet.*`: words for the
+// fields of the common headers, and one that shows a packet layer by layer. The
+// decoders are gopacket's; what they make of malformed packets is an error here, and
+// never more than that.
+//
+// It knows the VM and the registry of vendors. Where packets come from it does not
+// know: a packet is data like any other.
+package packet
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"ethertap/interp"
+)
+
+// Set returns the packet words.
+func Set() interp.Set {
+	return interp.Set{
+		Name:     "packet",
+		Help:     "packets: fields of their headers, a view layer by layer",
+		Prefixes: []string{"packet."},
+		Words:    append(words, fieldWords()...),
+	}
+}
+
+// sample is a packet for the examples: VLAN 5, IPv4, TCP from port 8080 to 80, "GET".
+const sample = `"00005e005301 00005e005302 81000005 0800
+ 4500002b 00010000 400664ca 0a010101 0a010102
+ 1f900050 00000001 00000002 50181000 57b90000 474554" hex->data `
+
+var words = []interp.Word{
+	{Name: "packet.show", Stack: "( packet - )", Help: "shows a packet layer by layer", Example: example("packet.show"), Func: showPacket},
+	{Name: "packet.summary", Stack: "( packet - string )", Help: "a packet in one line", Example: example("packet.summary ."), Func: summarize},
+	{Name: "packet.layers", Stack: "( packet - string )", Help: "names of the layers of a packet, separated by blanks", Example: example("packet.layers ."), Func: layerNames},
+	{Name: "packet.has", Stack: "( packet layer - flag )", Help: "whether a packet has a layer, by its name as packet.layers gives it; ip and icmp stand for either version", Example: example("\"tcp\" packet.has ."), Func: hasLayer},
+	{Name: "packet.vlans", Stack: "( packet - id… n )", Help: "ids of the VLAN tags, the innermost on top, and how many there are", Example: example("packet.vlans .s"), Func: vlans},
+	{Name: "packet.checksum", Stack: "( data - n )", Help: "the Internet checksum of data, that of IP, ICMP, UDP and TCP (RFC 1071)", Example: "\"0001f203f4f5f6f7\" hex->data packet.checksum 16 num->base .", Func: checksumOf},
+}
+
+// example is the source that shows a word on the sample.
+func example(line string) string { return strings.ReplaceAll(sample, "\n", "") + line }
+
+// A field is a word that takes a packet and leaves one value of it.
+type field struct {
+	name, result, help string
+	value              func(*headers) (interp.Value, error)
+}
+
+var fields = []field{
+	{"packet.len", "n", "length of the packet in bytes", func(h *headers) (interp.Value, error) { return number(len(h.packet)) }},
+	{"packet.dst", "mac", "destination MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[:6])), nil }},
+	{"packet.src", "mac", "source MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[6:12])), nil }},
+	{"packet.etype", "n", "Ethertype behind the VLAN tags; below 1536 it is the length of an 802.3 frame", func(h *headers) (interp.Value, error) { return number(int(h.etype)) }},
+	{"packet.vlan", "id", "id of the outermost VLAN tag, -1 if there is none", outerVLAN},
+	{"packet.payload", "data", "what follows the Ethernet header and the VLAN tags", func(h *headers) (interp.Value, error) { return interp.NewData(h.payload), nil }},
+	{"packet.arp.op", "n", "ARP operation: 1 request, 2 reply", ofARP(func(h *headers) (interp.Value, error) { return number(int(h.arp.Operation)) })},
+	{"packet.arp.src", "ip", "sender's IP address in ARP", ofARP(func(h *headers) (interp.Value, error) { return address(h.arp.SourceProtAddress) })},
+	{"packet.arp.dst", "ip", "target's IP address in ARP", ofARP(func(h *headers) (interp.Value, error) { return address(h.arp.DstProtAddress) })},
+	{"packet.ip.src", "ip", "source IP address", ofIP(func(h *headers) (interp.Value, error) { return interp.NewIP(h.src), nil })},
+	{"packet.ip.dst", "ip", "destination IP address", ofIP(func(h *headers) (interp.Value, error) { return interp.NewIP(h.dst), nil })},
+	{"packet.ip.proto", "n", "protocol that IP carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.proto)) })},
+	{"packet.ip.ttl", "n", "time to live, or hop limit", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.ttl)) })},
+	{"packet.ip.tos", "n", "type of service, or traffic class", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.tos)) })},
+	{"packet.ip.payload", "data", "what IP carries, behind extension headers", ofIP(func(h *headers) (interp.Value, error) { return interp.NewData(h.carried), nil })},
+	{"packet.sport", "port", "source port of TCP, UDP or SCTP", ofPorts(func(h *headers) (interp.Value, error) { return number(int(h.sport)) })},
+	{"packet.dport", "port", "destination port of TCP, UDP or SCTP", ofPorts(func(h *headers) (interp.Value, error) { return number(int(h.dport)) })},
+	{"packet.body", "data", "what TCP or UDP carries", ofPorts(func(h *headers) (interp.Value, error) { return interp.NewData(h.body), nil })},
+	{"packet.tcp.flags", "n", "TCP flags: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.flags)) })},
+	{"packet.tcp.seq", "n", "TCP sequence number", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.tcp.Seq)) })},
+	{"packet.tcp.ack", "n", "TCP acknowledgement number", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.tcp.Ack)) })},
+}
+
+// arpSample is ARP from 10.1.1.1, who asks for 10.1.1.2.
+const arpSample = `"ffffffffffff 00005e005302 0806 0001080006040001 00005e005302 0a010101 000000000000 0a010102" hex->data `
+
+func fieldWords() []interp.Word {
+	var all []interp.Word
+	for _, f := range fields {
+		show := f.name + " ."
+		w := interp.Word{Name: f.name, Stack: "( packet - " + f.result + " )", Help: f.help, Example: example(show)}
+		if strings.HasPrefix(f.name, "packet.arp.") {
+			w.Example = arpSample + show
+		}
+		w.Func = func(s *interp.Session) error {
+			h, err := popHeaders(s)
+			if err != nil {
+				return err
+			}
+			v, err := f.value(h)
+			if err != nil {
+				return err
+			}
+			return s.Push(v)
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func number(n int) (interp.Value, error) { return interp.NewInt(int64(n)), nil }
+
+// address is an IP address of 4 or 16 bytes.
+func address(b []byte) (interp.Value, error) {
+	a, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return interp.Value{}, fmt.Errorf("an address of %d bytes is not IP's", len(b))
+	}
+	return interp.NewIP(a), nil
+}
+
+func outerVLAN(h *headers) (interp.Value, error) {
+	if len(h.vlans) == 0 {
+		return number(-1)
+	}
+	return number(int(h.vlans[0]))
+}
+
+var errNoARP = errors.New("the packet is not ARP")
+
+func ofARP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
+	return func(h *headers) (interp.Value, error) {
+		if h.arp == nil {
+			return interp.Value{}, h.because(errNoARP)
+		}
+		return value(h)
+	}
+}
+
+var errNoIP = errors.New("the packet is not IP")
+
+func ofIP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
+	return func(h *headers) (interp.Value, error) {
+		if !h.src.IsValid() {
+			return interp.Value{}, h.because(errNoIP)
+		}
+		return value(h)
+	}
+}
+
+var (
+	errNoPorts  = errors.New("the packet is neither TCP nor UDP nor SCTP")
+	errFragment = errors.New("the packet is a fragment without the transport header")
+)
+
+func ofPorts(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
+	return func(h *headers) (interp.Value, error) {
+		switch {
+		case h.fragment:
+			return interp.Value{}, errFragment
+		case !h.ports:
+			return interp.Value{}, h.because(errNoPorts)
+		}
+		return value(h)
+	}
+}
+
+var errNoTCP = errors.New("the packet is not TCP")
+
+func ofTCP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
+	return ofPorts(func(h *headers) (interp.Value, error) {
+		if h.tcp == nil {
+			return interp.Value{}, errNoTCP
+		}
+		return value(h)
+	})
+}
+
+func vlans(s *interp.Session) error {
+	h, err := popHeaders(s)
+	if err != nil {
+		return err
+	}
+	for _, id := range h.vlans {
+		if err := s.Push(interp.NewInt(int64(id))); err != nil {
+			return err
+		}
+	}
+	return s.Push(interp.NewInt(int64(len(h.vlans))))
+}
+
+func checksumOf(s *interp.Session) error {
+	b, err := s.PopData()
+	if err != nil {
+		return err
+	}
+	return s.Push(interp.NewInt(int64(checksum(0, b))))
+}
+
+// checksum is the complement of the sum in ones' complement of all 16-bit words of
+// b and of what was summed before it.
+func checksum(sum uint64, b []byte) uint16 {
+	for ; len(b) > 1; b = b[2:] {
+		sum += uint64(b[0])<<8 | uint64(b[1])
+	}
+	if len(b) == 1 {
+		sum += uint64(b[0]) << 8
+	}
+	for sum>>16 != 0 {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}

@@ -1,0 +1,161 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ethertap/interp"
+)
+
+var update = flag.Bool("update", false, "write what the views show now into testdata")
+
+// packets reads testdata/packets.txt: a name and the hexadecimal digits of a packet a line.
+func packets(t testing.TB) (all map[string][]byte, order []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "packets.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = map[string][]byte{}
+	for line := range strings.Lines(string(text)) {
+		name, digits, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || name == "#" {
+			continue
+		}
+		b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all[name] = b
+		order = append(order, name)
+	}
+	return all, order
+}
+
+// The view of every sample, against testdata/views.txt.
+func TestViews(t *testing.T) {
+	all, order := packets(t)
+	var got strings.Builder
+	for _, name := range order {
+		got.WriteString("== " + name + ": " + summary(all[name]) + "\n" + show(all[name]) + "\n")
+	}
+	file := filepath.Join("testdata", "views.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		g, w := strings.Split(got.String(), "\n"), strings.Split(string(want), "\n")
+		i := 0
+		for i < min(len(g), len(w)) && g[i] == w[i] {
+			i++
+		}
+		t.Errorf("%s:%d: the view shows %q (go test -update, read the diff)", file, i+1, strings.Join(g[i:min(i+1, len(g))], ""))
+	}
+}
+
+// session returns one with these words alone.
+func session(t testing.TB) (*interp.Session, *bytes.Buffer) {
+	dict, err := interp.NewDict(Set())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	return interp.NewSession(dict, strings.NewReader(""), &out, &out), &out
+}
+
+// Every word on every sample, whole and cut at every length: an error or a value.
+func TestCutPackets(t *testing.T) {
+	all, _ := packets(t)
+	s, out := session(t)
+	for name, b := range all {
+		for n := range len(b) + 1 {
+			callAll(t, s, b[:n])
+			if strings.Contains(out.String(), "\x1b") {
+				t.Fatalf("%s: a control character reaches the terminal", name)
+			}
+			out.Reset()
+		}
+	}
+}
+
+func callAll(t testing.TB, s *interp.Session, b []byte) {
+	for _, w := range Set().Words {
+		s.Clear()
+		if err := s.Push(interp.NewData(b)); err != nil {
+			t.Fatal(err)
+		}
+		if w.Name == "packet.has" {
+			if err := s.Push(interp.NewString("tcp")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Interpret(w.Name); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: an error of more than one line: %q", w.Name, err)
+		}
+	}
+}
+
+func FuzzPacket(f *testing.F) {
+	all, _ := packets(f)
+	for _, b := range all {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > interp.MaxValue {
+			return
+		}
+		s, _ := session(t)
+		callAll(t, s, b)
+	})
+}
+
+func TestFields(t *testing.T) {
+	all, _ := packets(t)
+	s, out := session(t)
+	for _, c := range []struct{ packet, word, want string }{
+		{"tcp", "packet.src", "00:00:5e:00:53:02"}, {"tcp", "packet.dst", "00:00:5e:00:53:01"},
+		{"tcp", "packet.etype", "2048"}, {"tcp", "packet.vlan", "5"}, {"tcp", "packet.ip.src", "10.1.1.1"},
+		{"tcp", "packet.ip.dst", "10.1.1.2"}, {"tcp", "packet.ip.proto", "6"}, {"tcp", "packet.ip.ttl", "64"},
+		{"tcp", "packet.sport", "8080"}, {"tcp", "packet.dport", "80"}, {"tcp", "packet.tcp.flags", "24"},
+		{"tcp", "packet.tcp.seq", "1"}, {"tcp", "packet.tcp.ack", "2"}, {"tcp", "packet.len", "61"},
+		{"tcp", "packet.layers", "\"ethernet vlan ip4 tcp data\""}, {"qinq", "packet.vlans", "100 200 2"},
+		{"tcp", "packet.body", "[data length 3]"}, {"tcp", "packet.payload", "[data length 43]"},
+		{"arp", "packet.arp.op", "1"}, {"arp", "packet.arp.src", "10.1.1.1"}, {"arp", "packet.arp.dst", "10.1.1.2"},
+		{"arp", "packet.ip.src", "packet.ip.src: the packet is not IP"}, {"arp", "packet.vlan", "-1"},
+		{"tcp", "packet.arp.op", "packet.arp.op: the packet is not ARP"},
+		{"icmp4", "packet.sport", "packet.sport: the packet is neither TCP nor UDP nor SCTP"},
+		{"fragment4", "packet.sport", "packet.sport: the packet is a fragment without the transport header"},
+		{"fragment6", "packet.dport", "packet.dport: the packet is a fragment without the transport header"},
+		{"hopbyhop", "packet.ip.proto", "58"}, {"dns", "packet.tcp.seq", "packet.tcp.seq: the packet is not TCP"},
+		{"stp", "packet.etype", "39"}, {"dns6", "packet.dport", "53"}, {"dns6", "packet.ip.src", "2001:db8::1"},
+		{"short4", "packet.ip.src", "packet.ip.src: the packet is not IP: Invalid ip4 header. Length 8 less than 20"},
+	} {
+		s.Clear()
+		out.Reset()
+		if err := s.Push(interp.NewData(all[c.packet])); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		if err := s.Interpret(c.word); err != nil {
+			got = []string{err.Error()}
+		} else {
+			for i := s.Depth() - 1; i >= 0; i-- {
+				got = append(got, s.Peek(i).Source())
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s %s: %s, not %s", c.packet, c.word, strings.Join(got, " "), c.want)
+		}
+	}
+}
