@@ -8,7 +8,7 @@ GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X ethertap/cmd/inte
 FUZZTIME ?= 20s
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build test demo bench race fuzz check install deps-test deps-demo
+.PHONY: build test demo bench bench-vm race fuzz check install deps-test deps-demo
 
 build:
 	@mkdir -p bin
@@ -23,8 +23,13 @@ demo: deps-demo build
 race: deps-test
 	go test -race -timeout 8m ./...
 
-bench:
+bench: bench-vm
 	go test -run '^$$' -bench . -count 5 ./interp ./shm ./collect ./dataplane/...
+
+# RPCL beside other interpreters
+bench-vm:
+	@tests/deps.sh gforth:gforth lua5.4:lua5.4 python3:python3
+	cd tests/bench/vm && go run . -save ../../../bench/results
 
 # every fuzz target for FUZZTIME
 fuzz:
@@ -40,6 +45,7 @@ check:
 	go vet ./...
 	go mod tidy -diff
 	$(STATICCHECK) ./...
+	cd tests/bench/vm && go vet . && go mod tidy -diff
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/include

@@ -105,6 +105,12 @@ const (
 	opCallByteStore    // buffer b!
 	opCallCellFetch    // buffer cell@
 	opCallCellStore    // buffer cell!
+	opIByteFetch       // i buffer b@
+	opIByteStore       // i buffer b!
+	opICellFetch       // i buffer cell@
+	opICellStore       // i buffer cell!
+	opIPlusLoop        // i +loop
+	opJPlusLoop        // j +loop
 )
 
 // fusions are the sequences that fuse replaces, longest first where one begins
@@ -120,6 +126,12 @@ var fusions = []struct {
 	{[]Op{opInt, OpEqual, opJumpZero}, opIntEqualJump},
 	{[]Op{opInt, OpLess, opJumpZero}, opIntLessJump},
 	{[]Op{opInt, OpGreater, opJumpZero}, opIntGreaterJump},
+	{[]Op{opI, opCall, OpByteFetch}, opIByteFetch},
+	{[]Op{opI, opCall, OpByteStore}, opIByteStore},
+	{[]Op{opI, opCall, OpCellFetch}, opICellFetch},
+	{[]Op{opI, opCall, OpCellStore}, opICellStore},
+	{[]Op{opI, opPlusLoop}, opIPlusLoop},
+	{[]Op{opJ, opPlusLoop}, opJPlusLoop},
 	{[]Op{opInt, OpAdd}, opIntAdd},
 	{[]Op{opInt, OpSub}, opIntSub},
 	{[]Op{opInt, OpMul}, opIntMul},
