@@ -84,7 +84,7 @@ func (d *Dict) Exists(name string) bool {
 func (d *Dict) Delete(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := d.entries[name]
+	e := d.find(name)
 	if e == nil || e.def.Load() == nil {
 		return errors.New("there is no " + abbreviate(Quote(name)) + " to delete")
 	}
@@ -92,8 +92,5 @@ func (d *Dict) Delete(name string) error {
 		return builtinError(name)
 	}
 	d.replace(e, nil)
-	if !e.used.Load() {
-		delete(d.entries, name)
-	}
 	return nil
 }

@@ -109,12 +109,11 @@ func (s *Session) compileToken(tok token) error {
 	if tok.quoted {
 		return c.literal(NewString(tok.text))
 	}
-	e := s.dict.refer(tok.text)
-	if e != nil {
+	if e := s.dict.find(tok.text); e != nil {
 		if def := e.def.Load(); def != nil {
 			switch {
 			case def.word == nil:
-				return c.call(e)
+				return s.compileCall(tok.text)
 			case def.word.compile != nil:
 				return def.word.compile(s, tok)
 			}
@@ -133,16 +132,16 @@ func (s *Session) compileToken(tok token) error {
 	if checkName(tok.text) != nil { // can never become a word
 		return c.literal(NewString(tok.text))
 	}
-	e, err := s.dict.intern(tok.text)
+	return s.compileCall(tok.text)
+}
+
+// compileCall compiles what the name stands for whenever it runs.
+func (s *Session) compileCall(name string) error {
+	e, err := s.dict.refer(name)
 	if err != nil {
 		return err
 	}
-	return c.call(e)
-}
-
-// call emits what the entry stands for whenever it runs.
-func (c *compiler) call(e *Entry) error {
-	return c.emit(instr{op: opCall, entry: e})
+	return s.comp.emit(instr{op: opCall, entry: e})
 }
 
 // finish ends the code of the compiler and returns it.

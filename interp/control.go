@@ -133,11 +133,7 @@ func compileRecurse(s *Session, _ token) error {
 	if s.comp == nil || s.comp.code.name == "" {
 		return errors.New("outside a definition")
 	}
-	e, err := s.dict.intern(s.comp.code.name)
-	if err != nil {
-		return err
-	}
-	return s.comp.call(e)
+	return s.compileCall(s.comp.code.name)
 }
 
 func compileExit(s *Session, _ token) error {

@@ -3,6 +3,7 @@ package interp
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sort"
 	"strings"
@@ -17,20 +18,23 @@ import (
 // entries instead of names: redefinition reaches callers, and a name that is not
 // yet defined binds when it appears.
 type Dict struct {
-	mu       sync.RWMutex
-	entries  map[string]*Entry
-	prefixes []string // reserved, from the registered sets
-	sets     []Set
-	buffers  atomic.Int64 // bytes of all buffers
+	table    atomic.Pointer[table]    // of all entries
+	prefixes atomic.Pointer[[]string] // reserved, from the registered sets
+	buffers  atomic.Int64             // bytes of all buffers
+
+	mu   sync.Mutex // of writers
+	sets []Set
+	live int // entries with a meaning, or with code that waits for one
 }
 
 // Entry is a name of the dictionary.
 type Entry struct {
 	name string
+	hash uint64
 	self Value                      // the name as a value, with its way back to the entry
 	def  atomic.Pointer[definition] // written under Dict.mu; nil while undefined
 	cell cell                       // the value, while def is a variable
-	used atomic.Bool                // set once compiled code refers to the entry, which then stays
+	used bool                       // under Dict.mu: compiled code refers to the entry, which then stays
 }
 
 // definition is what a name stands for; immutable once published.
@@ -48,7 +52,9 @@ var isVariable = &definition{variable: true}
 
 // NewDict returns a dictionary that holds the control words and the given sets.
 func NewDict(sets ...Set) (*Dict, error) {
-	d := &Dict{entries: make(map[string]*Entry)}
+	d := new(Dict)
+	d.table.Store(newTable(smallTable, maphash.MakeSeed()))
+	d.prefixes.Store(new([]string))
 	for _, s := range append([]Set{controlWords()}, sets...) {
 		if err := d.Register(s); err != nil {
 			return nil, err
@@ -79,68 +85,66 @@ func (d *Dict) Register(set Set) error {
 	defer d.mu.Unlock()
 	seen := make(map[string]bool)
 	for _, w := range words {
-		if e := d.entries[w.Name]; seen[w.Name] || e != nil && e.word() != nil {
+		if e := d.find(w.Name); seen[w.Name] || e != nil && e.word() != nil {
 			return fmt.Errorf("word set %s: %s is a built-in word already", set.Name, w.Name)
 		}
 		seen[w.Name] = true
 	}
 	for i := range words {
-		d.enter(words[i].Name).def.Store(&definition{word: &words[i]})
+		e, err := d.enter(words[i].Name)
+		if err != nil {
+			return err
+		}
+		d.replace(e, &definition{word: &words[i]})
 	}
 	set.Words = words
 	d.sets = append(d.sets, set)
-	d.prefixes = append(d.prefixes, set.Prefixes...)
+	prefixes := append(slices.Clone(*d.prefixes.Load()), set.Prefixes...)
+	d.prefixes.Store(&prefixes)
 	return nil
 }
 
 // Sets returns the registered word sets, the control words first.
 func (d *Dict) Sets() []Set {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return slices.Clone(d.sets)
 }
 
 // enter returns the entry of a name, made if need be. Dict.mu is held.
-func (d *Dict) enter(name string) *Entry {
-	e := d.entries[name]
-	if e == nil {
-		e = &Entry{name: strings.Clone(name)}
-		e.self = Value{ref: &object{kind: KindString, bytes: e.name, entry: e}}
-		d.entries[e.name] = e
+func (d *Dict) enter(name string) (*Entry, error) {
+	if e := d.find(name); e != nil {
+		return e, nil
 	}
-	return e
+	if d.live >= MaxWords {
+		return nil, errWords
+	}
+	e := &Entry{name: strings.Clone(name)}
+	o := &object{kind: KindString, bytes: e.name}
+	o.entry.Store(e)
+	e.self = Value{ref: o}
+	d.table.Store(d.table.Load().add(e))
+	return e, nil
 }
 
 // find returns the entry of a name, or nil. It may be undefined.
-func (d *Dict) find(name string) *Entry {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.entries[name]
-}
+func (d *Dict) find(name string) *Entry { return d.table.Load().find(name) }
 
-// refer is find for compiled code, which makes the entry stay.
-func (d *Dict) refer(name string) *Entry {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	e := d.entries[name]
-	if e != nil && !e.used.Load() {
-		e.used.Store(true)
-	}
-	return e
-}
-
-// intern is refer with an entry made if there is none.
-func (d *Dict) intern(name string) (*Entry, error) {
-	if e := d.refer(name); e != nil {
-		return e, nil
-	}
+// refer returns the entry of a name that compiled code is to refer to; it is made
+// if need be and stays.
+func (d *Dict) refer(name string) (*Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.entries[name] == nil && len(d.entries) >= MaxWords {
-		return nil, errWords
+	e, err := d.enter(name)
+	if err != nil {
+		return nil, err
 	}
-	e := d.enter(name)
-	e.used.Store(true)
+	if !e.used {
+		if e.def.Load() == nil {
+			d.live++
+		}
+		e.used = true
+	}
 	return e, nil
 }
 
@@ -157,10 +161,10 @@ func (d *Dict) define(name string, def *definition, value Value) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.entries[name] == nil && len(d.entries) >= MaxWords {
-		return errWords
+	e, err := d.enter(name)
+	if err != nil {
+		return err
 	}
-	e = d.enter(name)
 	if e.word() != nil {
 		return builtinError(name)
 	}
@@ -188,6 +192,11 @@ func (d *Dict) check(name string) error {
 // replace gives an entry a definition, nil to take it away. Dict.mu is held.
 func (d *Dict) replace(e *Entry, def *definition) {
 	old := e.def.Swap(def)
+	if !e.used && (old == nil) != (def == nil) {
+		if d.live++; def == nil {
+			d.live -= 2
+		}
+	}
 	if old == nil {
 		return
 	}
@@ -227,9 +236,7 @@ func (d *Dict) SetVariable(name string, v Value) error { return d.define(name, i
 
 // reserved returns the reserved prefix that a name begins with, or "".
 func (d *Dict) reserved(name string) string {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	for _, p := range d.prefixes {
+	for _, p := range *d.prefixes.Load() {
 		if strings.HasPrefix(name, p) {
 			return p
 		}
@@ -239,12 +246,10 @@ func (d *Dict) reserved(name string) string {
 
 // names returns the sorted names of the entries that keep accepts.
 func (d *Dict) names(keep func(*Entry, *definition) bool) []string {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
 	var names []string
-	for name, e := range d.entries {
+	for _, e := range d.table.Load().all {
 		if def := e.def.Load(); def != nil && keep(e, def) {
-			names = append(names, name)
+			names = append(names, e.name)
 		}
 	}
 	sort.Strings(names)
@@ -275,10 +280,8 @@ func (d *Dict) Compounds() []string {
 
 // beginsWord reports whether some built-in word begins with s.
 func (d *Dict) beginsWord(s string) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	for name, e := range d.entries {
-		if strings.HasPrefix(name, s) && e.word() != nil {
+	for _, e := range d.table.Load().all {
+		if strings.HasPrefix(e.name, s) && e.word() != nil {
 			return true
 		}
 	}

@@ -652,12 +652,8 @@ func (s *Session) run(floor int) error {
 			if sp == base {
 				break
 			}
-			name := st[sp-1]
-			if name.ref == nil || name.ref.entry == nil {
-				break
-			}
-			if def := name.ref.entry.def.Load(); def != nil {
-				if n, done := s.accessBy(in.op, name.ref.entry, def, st, sp-1, base); done {
+			if e, def := st[sp-1].entry(); e != nil {
+				if n, done := s.accessBy(in.op, e, def, st, sp-1, base); done {
 					sp = n
 					continue
 				}

@@ -348,15 +348,32 @@ func (s *Session) Store(name, value Value) error {
 	return s.dict.define(text, isVariable, value)
 }
 
-// named returns the entry of a name, or nil and its text.
+// entry returns the entry that a value was once looked up as, if it still has a
+// meaning: a deleted one may have been replaced by another of the same name.
+func (v Value) entry() (*Entry, *definition) {
+	if v.ref != nil {
+		if e := v.ref.entry.Load(); e != nil {
+			if def := e.def.Load(); def != nil {
+				return e, def
+			}
+		}
+	}
+	return nil, nil
+}
+
+// named returns the entry of a name, or nil and its text. A string remembers what
+// it was found to be, so that `dup @ 1+ over !` looks once.
 func (s *Session) named(name Value) (*Entry, string, error) {
-	// An entry without definition may have been deleted and its name taken again.
-	if name.ref != nil && name.ref.entry != nil && name.ref.entry.def.Load() != nil {
-		return name.ref.entry, name.ref.entry.name, nil
+	if e, _ := name.entry(); e != nil {
+		return e, e.name, nil
 	}
 	text, err := name.Str()
 	if err != nil {
 		return nil, "", err
 	}
-	return s.dict.find(text), text, nil
+	e := s.dict.find(text)
+	if e != nil && name.Kind() == KindString {
+		name.ref.entry.Store(e)
+	}
+	return e, text, nil
 }

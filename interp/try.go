@@ -7,16 +7,11 @@ import (
 
 // Execute runs a word that is named, or a line of source.
 func (s *Session) Execute(line Value) error {
-	if line.ref != nil && line.ref.entry != nil {
-		if def := line.ref.entry.def.Load(); def != nil && def.code != nil {
-			return s.call(def.code)
-		}
-	}
-	text, err := line.Str()
+	e, text, err := s.named(line)
 	if err != nil {
 		return err
 	}
-	if e := s.dict.find(text); e != nil {
+	if e != nil {
 		if def := e.def.Load(); def != nil && def.code != nil {
 			return s.call(def.code)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 )
 
 // Kind is the type of a Value.
@@ -72,7 +73,8 @@ type object struct {
 	kind  Kind
 	sub   Subtype
 	bytes string
-	entry *Entry // the entry that a name stands for when the compiler knew it
+	entry atomic.Pointer[Entry] // of the dictionary, once the string was looked up as a name
+	room  *growing              // what bytes lie in, if they were appended to; see Append
 }
 
 var (

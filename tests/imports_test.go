@@ -30,6 +30,7 @@ var arrows = map[string]struct {
 	"dataplane":           {ours: []string{"dataplane/xsk", "shm"}, modules: []string{"*"}},
 	"collect":             {ours: []string{"shm"}, modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/about":  {modules: []string{"github.com/spf13/pflag"}},
+	"cmd/internal/heap":   {},
 	"cmd/internal/detach": {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/rundir": {modules: []string{"golang.org/x/sys"}},
 }

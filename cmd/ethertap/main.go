@@ -13,6 +13,7 @@ import (
 
 	"ethertap/cmd/internal/about"
 	"ethertap/cmd/internal/detach"
+	"ethertap/cmd/internal/heap"
 	"ethertap/cmd/internal/rundir"
 	"ethertap/dataplane"
 	"ethertap/interp"
@@ -35,6 +36,7 @@ const (
 )
 
 func run(args []string, stdin, stdout, stderr *os.File) int {
+	heap.Relax()
 	child := detach.Inherit()
 	o, err := parse(args)
 	var probe *dataplane.Engine

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ethertap/cmd/internal/about"
+	"ethertap/cmd/internal/heap"
 	"ethertap/interp"
 	"ethertap/interp/console"
 	"ethertap/shm"
@@ -42,6 +43,7 @@ type options struct {
 }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	heap.Relax()
 	o, shown, err := parse(args, stdout)
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v; rpclsh -h shows usage\n", err)

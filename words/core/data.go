@@ -53,11 +53,18 @@ func datacat(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.PopData()
+	a, err := s.Pop()
 	if err != nil {
 		return err
 	}
-	return pushData(s, append(a, b...))
+	if a.Kind() != interp.KindData || a.Subtype() != interp.Generic {
+		bytes, err := a.Data()
+		if err != nil {
+			return err
+		}
+		a = interp.NewData(bytes)
+	}
+	return s.Push(a.Append(b))
 }
 
 func dataNew(s *interp.Session) error {

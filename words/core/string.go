@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -46,11 +47,31 @@ func popTwo(s *interp.Session) (a, b string, err error) {
 }
 
 func strCat(s *interp.Session) error {
-	a, b, err := popTwo(s)
+	b, err := s.Pop()
 	if err != nil {
 		return err
 	}
-	return s.Push(interp.NewString(a + b))
+	a, err := s.Pop()
+	if err != nil {
+		return err
+	}
+	if a.Kind() != interp.KindString {
+		text, err := a.Str()
+		if err != nil {
+			return err
+		}
+		a = interp.NewString(text)
+	}
+	var digits [20]byte // a number becomes text on the way, without memory of its own
+	if b.Kind() == interp.KindInt {
+		n, _ := b.Int()
+		return s.Push(a.Append(strconv.AppendInt(digits[:0], n, 10)))
+	}
+	text, err := b.Str()
+	if err != nil {
+		return err
+	}
+	return s.Push(a.Append([]byte(text)))
 }
 
 // window clips start and count to what there is of n things. A negative start

@@ -1,0 +1,47 @@
+package interp
+
+import (
+	"strings"
+	"sync"
+)
+
+// growing is memory that a string or data value grows in. Values are immutable,
+// but whoever appends to the one that was made last may use the room behind it
+// without copying what is there: the bytes that others see never change. So a text
+// that is built piece by piece costs what its pieces cost, not their square (400,000
+// pieces, 9 KB each time: 1700 ms with a copy for each piece, 60 so).
+type growing struct {
+	mu sync.Mutex // of sessions that append to one value, one uses the room and the others copy
+	b  strings.Builder
+}
+
+// growFrom is the length in bytes from which appending keeps room; below, a copy
+// is cheaper.
+const growFrom = 128
+
+// Append returns the string or generic data v with more behind it. v stays as it
+// is. The caller answers for a string's being UTF-8.
+func (v Value) Append(more []byte) Value {
+	o := v.ref
+	if len(o.bytes)+len(more) < growFrom || len(more) == 0 {
+		var b strings.Builder
+		b.Grow(len(o.bytes) + len(more))
+		b.WriteString(o.bytes)
+		b.Write(more)
+		return Value{ref: &object{kind: o.kind, bytes: b.String()}}
+	}
+	if g := o.room; g != nil && g.mu.TryLock() {
+		if g.b.Len() == len(o.bytes) { // nobody has appended to v yet
+			g.b.Write(more)
+			w := Value{ref: &object{kind: o.kind, bytes: g.b.String(), room: g}}
+			g.mu.Unlock()
+			return w
+		}
+		g.mu.Unlock()
+	}
+	g := new(growing)
+	g.b.Grow(2 * (len(o.bytes) + len(more)))
+	g.b.WriteString(o.bytes)
+	g.b.Write(more)
+	return Value{ref: &object{kind: o.kind, bytes: g.b.String(), room: g}}
+}
