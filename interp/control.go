@@ -73,7 +73,8 @@ func controlWords() Set {
 // block returns the compiler at work; at the prompt it starts one.
 func (s *Session) block(tok token) *compiler {
 	if s.comp == nil {
-		s.comp = &compiler{code: &code{}, at: position{int32(s.line), int32(tok.col)}}
+		s.comp = s.newCompiler("")
+		s.comp.at = position{int32(s.line), int32(tok.col)}
 	}
 	return s.comp
 }
@@ -120,7 +121,7 @@ func compileSemicolon(s *Session, _ token) error {
 	}
 	c := s.comp
 	s.comp = nil
-	code, err := c.finish()
+	code, err := s.finish(c)
 	if err != nil {
 		return err
 	}

@@ -152,21 +152,18 @@ var fusions = []struct {
 	{[]Op{opCall, OpCellStore}, opCallCellStore},
 }
 
-// fuse marks the sequences in finished code. It looks at the instructions as they
-// were compiled, so a sequence may begin inside another: who jumps there profits.
+// fuse marks the sequences in finished code. It goes forward and changes the first
+// instruction of a sequence alone, so a sequence may begin inside another: who jumps
+// there profits.
 func fuse(ins []instr) {
-	ops := make([]Op, len(ins))
-	for i := range ins {
-		ops[i] = ins[i].op
-	}
 	for i := range ins {
 	next:
 		for _, f := range fusions {
-			if len(ops)-i < len(f.ops) {
+			if ins[i].op != f.ops[0] || len(ins)-i < len(f.ops) {
 				continue
 			}
-			for j, op := range f.ops {
-				if ops[i+j] != op {
+			for j, op := range f.ops[1:] {
+				if ins[i+1+j].op != op {
 					continue next
 				}
 			}

@@ -40,6 +40,7 @@ type Session struct {
 
 	scan      scanner   // the line at work
 	comp      *compiler // while a definition or structure is open
+	room      code      // empty: memory for the next compiler
 	comment   bool      // inside a ( comment
 	commentAt position  // where it begins
 	source    string    // name of the file at work; "" at the prompt

@@ -120,7 +120,7 @@ func (s *Session) evaluate(tok token) error {
 	}
 	c := s.comp // a block at the prompt that has just been closed
 	s.comp = nil
-	code, err := c.finish()
+	code, err := s.finish(c)
 	if err != nil {
 		return err
 	}
