@@ -48,15 +48,16 @@ check:
 	cd tests/bench/vm && go vet . && go mod tidy -diff
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/include
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/include
 	install bin/ethertap $(DESTDIR)$(PREFIX)/sbin
 	install bin/collect bin/control bin/rpclsh $(DESTDIR)$(PREFIX)/bin
 	install -m 644 cmd/collect/collect.1 cmd/control/control.1 cmd/rpclsh/rpclsh.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/rpcl.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 cmd/ethertap/ethertap.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 shm/ethertap_queue.h $(DESTDIR)$(PREFIX)/include
 
 deps-test:
-	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc \
+	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc gforth:gforth \
 		/usr/share/ieee-data/oui.csv:ieee-data
 
 deps-demo:

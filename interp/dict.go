@@ -296,7 +296,7 @@ func (d *Dict) unknown(tok string) error {
 	if prefix == "" || tok == prefix || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
 		return nil
 	}
-	if near := d.nearest(tok); near != "" {
+	if near := d.Nearest(tok); near != "" {
 		return fmt.Errorf("no such word; did you mean %s?", near)
 	}
 	if !d.beginsWord(prefix) {

@@ -1,9 +1,9 @@
 package interp
 
-// nearest returns the built-in word that a mistyped name most likely means, or ""
+// Nearest returns the built-in word that a mistyped name most likely means, or ""
 // when none is near: at most a third of its characters may differ. Of equals the
 // first in the alphabet wins.
-func (d *Dict) nearest(tok string) string {
+func (d *Dict) Nearest(tok string) string {
 	if len(tok) > 2*MaxName {
 		return ""
 	}

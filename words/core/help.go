@@ -1,8 +1,11 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"ethertap/interp"
 )
@@ -10,7 +13,8 @@ import (
 var helpWords = []interp.Word{
 	{Name: ".i", Stack: "( [substring] - )", Help: "lists built-in words with their help, those whose name contains the substring", Example: "timer .i", Func: listBuiltins},
 	{Name: "words", Stack: "( - )", Help: "lists the names of all words, by word set", Example: "words", Func: listWords},
-	{Name: "help", Stack: "( - )", Help: "shows the help of the word that follows on the line, or an overview", Example: "help dup", Func: help},
+	{Name: "help", Stack: "( - )", Help: "shows the help of the word or word set that follows on the line, or an overview", Example: "help dup", Func: help},
+	{Name: "see", Stack: "( - )", Help: "shows the source of the word that follows on the line, or the record of a built-in one", Example: "see true", Func: see},
 }
 
 func listBuiltins(s *interp.Session) error {
@@ -68,10 +72,11 @@ func paragraph(s *interp.Session, heading string, names []string) {
 
 const overview = `RPCL: values are put on a stack, words take them from there and leave results.
   help NAME        help of a word            3 4 + .          adds and prints: 7
-  words            names of all words        .s               shows the stack
-  "tap." .i        words with tap. and help  "3 +" add3 !!    defines the word add3
-  3 three !        stores a variable         three @ .        fetches and prints it
-  bye              leaves (Ctrl-D too)
+  help SET         the words of a set        .s               shows the stack
+  see NAME         source of a word          "3 +" add3 !!    defines the word add3
+  words            names of all words        3 three !        stores a variable
+  "tap." .i        words with tap. and help  three @ .        fetches and prints it
+  load.list        files that load finds     bye              leaves (Ctrl-D too)
 `
 
 func help(s *interp.Session) error {
@@ -81,23 +86,160 @@ func help(s *interp.Session) error {
 	}
 	if !ok {
 		s.Print(overview)
+		paragraph(s, "word sets", setNames(s.Dict()))
 		return nil
 	}
-	w, ok := s.Dict().Word(name)
-	if !ok {
-		source, stack, ok := s.Dict().Compound(name)
-		if !ok {
-			return fmt.Errorf("%s is no word; words lists them", interp.Quote(name))
+	d := s.Dict()
+	if w, ok := d.Word(name); ok {
+		record(s, w)
+		return nil
+	}
+	if source, stack, ok := d.Compound(name); ok {
+		heading(s, name, stack)
+		s.Printf("  a compound word:\n%s", definition(name, stack, source))
+		return nil
+	}
+	for _, set := range d.Sets() {
+		if set.Name == name || slices.Contains(set.Prefixes, name) {
+			s.Printf("%s: %s\n", set.Name, set.Help)
+			for _, w := range set.Words {
+				list(s, w.Name, w.Usage())
+			}
+			return nil
 		}
-		s.Printf("%s %s\n  a compound word: %s\n", name, stack, source)
+	}
+	if text, ok := other(s, name); ok {
+		s.Print(text)
 		return nil
 	}
-	s.Printf("%s %s\n  %s\n", w.Name, w.Stack, w.Help)
+	return noWord(d, name)
+}
+
+// noWord says that there is no word of a name, and which may have been meant.
+func noWord(d *interp.Dict, name string) error {
+	if near := d.Nearest(name); near != "" {
+		return fmt.Errorf("%s is no word; did you mean %s?", shown(name), near)
+	}
+	return fmt.Errorf("%s is no word; words lists them", shown(name))
+}
+
+func setNames(d *interp.Dict) []string {
+	var names []string
+	for _, set := range d.Sets() {
+		names = append(names, set.Name)
+	}
+	return names
+}
+
+// heading prints the name of a word and its stack comment, if it has one.
+func heading(s *interp.Session, name, stack string) {
+	s.Print(strings.TrimSpace(name+" "+stack) + "\n")
+}
+
+// record prints what is known of a built-in word.
+func record(s *interp.Session, w *interp.Word) {
+	heading(s, w.Name, w.Stack)
+	s.Printf("  %s\n", w.Help)
 	if w.Example != "" {
 		s.Print("example:\n")
 		for line := range strings.Lines(w.Example) {
 			s.Printf("  %s\n", strings.TrimSuffix(line, "\n"))
 		}
 	}
-	return nil
+}
+
+// other shows a variable or buffer as one would make it.
+func other(s *interp.Session, name string) (text string, ok bool) {
+	switch d := s.Dict(); {
+	case slices.Contains(d.Variables(), name):
+		v, err := s.Fetch(interp.NewString(name))
+		if err != nil {
+			return "", false
+		}
+		return fmt.Sprintf("%s %s !\n", v.Source(), name), true
+	case slices.Contains(d.Buffers(), name):
+		b, err := s.Buffer(interp.NewString(name))
+		return fmt.Sprintf("%d %s buffer\n", len(b), name), err == nil
+	}
+	return "", false
+}
+
+func see(s *interp.Session) error {
+	name, ok, err := s.NextToken()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("the name of a word has to follow on the line")
+	}
+	d := s.Dict()
+	if source, stack, ok := d.Compound(name); ok {
+		s.Print(definition(name, stack, source))
+		return nil
+	}
+	if w, ok := d.Word(name); ok {
+		for _, set := range d.Sets() {
+			if slices.ContainsFunc(set.Words, func(w interp.Word) bool { return w.Name == name }) {
+				s.Printf("built-in word of the set %s\n", set.Name)
+			}
+		}
+		record(s, w)
+		return nil
+	}
+	if text, ok := other(s, name); ok {
+		s.Print(text)
+		return nil
+	}
+	return noWord(d, name)
+}
+
+// definition is the source of a compound word, in a form that defines it again.
+func definition(name, stack, source string) string {
+	if strings.ContainsAny(source, "#\n") { // a comment or several lines: as they were given
+		return fmt.Sprintf("%s %s !!\n", interp.Quote(source), name)
+	}
+	var b strings.Builder
+	col := 0
+	for _, token := range append([]string{":", name, stack}, append(tokens(source), ";")...) {
+		const indent, width = 2, 78
+		switch n := utf8.RuneCountInString(token); {
+		case token == "":
+			continue
+		case col == 0:
+			col = n
+		case col+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			col = indent + n
+		default:
+			b.WriteString(" ")
+			col += 1 + n
+		}
+		b.WriteString(token)
+	}
+	return b.String() + "\n"
+}
+
+// tokens splits source at blanks, strings kept whole.
+func tokens(source string) []string {
+	var all []string
+	start, quoted := -1, false
+	for i := 0; i < len(source); i++ {
+		switch c := source[i]; {
+		case quoted && c == '\\':
+			i++
+		case quoted:
+			quoted = c != '"'
+		case c == ' ' || c == '\t' || c == '\r':
+			if start >= 0 {
+				all = append(all, source[start:i])
+			}
+			start = -1
+		case start < 0:
+			start, quoted = i, c == '"'
+		}
+	}
+	if start >= 0 {
+		all = append(all, source[start:])
+	}
+	return all
 }

@@ -1,0 +1,40 @@
+" Vim syntax file for RPCL, the language of EtherTAP.
+" Copy docs/editors/vim to ~/.vim, or into a package of yours.
+if exists("b:current_syntax")
+  finish
+endif
+syn case match
+
+" words: made by go test ./tests -update
+syn match rpclControl /\V\%(\^\|\s\)\@1<=\%(endcase\|recurse\|repeat\|unloop\|+loop\|again\|begin\|endof\|leave\|until\|while\|case\|else\|exit\|loop\|then\|?do\|do\|if\|of\|:\|;\|i\|j\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(fault.bitflip.probability\|fault.reorder.probability\|fault.length.probability\|fault.drop.probability\|fault.dup.probability\|fault.bitflip.every\|fault.delay.ordered\|fault.reorder.every\|fault.length.every\|fault.hash.delete\|fault.hash.insert\|packet.ip.payload\|drop.hash.delete\|drop.hash.insert\|fault.drop.every\|fault.hash.reset\|packet.tcp.flags\|tap.queue.status\|drop.hash.reset\|fault.dup.every\|fault.hash.show\|load-if-present\|packet.checksum\|packet.ip.proto\|str->macrange_t\|tap.hash.delete\|tap.hash.insert\|tap.queue.reset\|drop.hash.show\|if.etype.reset\|if.qstats.json\|if.stats.reset\|packet.arp.dst\|packet.arp.src\|packet.payload\|packet.summary\|packet.tcp.ack\|packet.tcp.seq\|str->iprange_t\|tap.hash.reset\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(tap.rx.disable\|tap.tx.disable\|fault.disable\|if.etype.json\|if.etype.show\|if.stats.json\|packet.arp.op\|packet.ip.dst\|packet.ip.src\|packet.ip.tos\|packet.ip.ttl\|packet.layers\|tap.hash.show\|tap.queue.get\|tap.queue.who\|tap.rx.enable\|tap.tx.enable\|fault.enable\|fault.outage\|if.mac.reset\|packet.dport\|packet.etype\|packet.sport\|packet.vlans\|buffer.fill\|buffer.size\|exit-status\|fault.burst\|fault.delay\|fault.reset\|if.mac.json\|if.mac.show\|num->uint16\|num->uint32\|num->uint64\|packet.body\|packet.show\|packet.vlan\|range.count\|range.first\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(str.replace\|timer-start\|buffer.get\|buffer.put\|data.crc32\|data.patch\|data.slice\|error-text\|fault.rate\|fault.seed\|fault.show\|num->int16\|num->int32\|num->int64\|num->uint8\|packet.dst\|packet.has\|packet.len\|packet.src\|print-time\|range.last\|str->ip4_t\|str->mac_t\|str.format\|str.repeat\|str.starts\|timer-show\|base->num\|code->str\|data->hex\|data->num\|data->str\|data.find\|data.h16!\|data.h16@\|data.h32!\|data.h32@\|data.h64!\|data.h64@\|hex->data\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(if.qstats\|load.list\|num->base\|num->data\|num->int8\|read-line\|str->data\|str->ip_t\|str->time\|str.lower\|str.slice\|str.split\|str.upper\|time&date\|time->str\|.exec-sp\|address+\|data.16!\|data.16@\|data.32!\|data.32@\|data.64!\|data.64@\|data.len\|data.new\|if.check\|if.stats\|ip4->num\|mac->num\|num->ip4\|num->mac\|num->str\|random32\|random64\|str->num\|str.code\|str.ends\|str.find\|str.join\|str.trim\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(buffers\|data.8!\|data.8@\|datacat\|execute\|minutes\|seconds\|str.cat\|str.len\|buffer\|delete\|exists\|getenv\|invert\|lshift\|member\|negate\|rshift\|spaces\|typeof\|within\|2drop\|2over\|2swap\|cell!\|cell@\|depth\|false\|range\|space\|throw\|ticks\|words\|-rot\|\/mod\|2dup\|?dup\|argc\|argv\|bin.\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(drop\|emit\|help\|hex.\|key?\|load\|num?\|over\|page\|pick\|roll\|swap\|true\|tuck\|type\|.cs\|0<>\|abs\|and\|bye\|dup\|key\|max\|min\|mod\|nip\|not\|now\|off\|rot\|see\|try\|xor\|!!\|*\/\|+!\|.d\|.i\|.r\|.s\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(.x\|0<\|0=\|0>\|1+\|1-\|2*\|2\/\|<=\|<>\|>=\|>r\|b!\|b@\|bl\|cr\|ms\|on\|or\|r>\|r@\|u<\|!\|*\|+\|-\|.\|\/\|<\|=\|>\|?\|@\|{\|}\)\%(\$\|\s\)\@=/
+" end of words
+
+syn match rpclNumber /\%(^\|\s\)\@1<=-\=\%(0[xX]\x\+\|0[bB][01]\+\|\d\+\)\%($\|\s\)\@=/
+syn match rpclAddress /\%(^\|\s\)\@1<=\x\x\%(:\x\x\)\{5}\%(-\x\x\%(:\x\x\)\{5}\)\=\%($\|\s\)\@=/
+syn match rpclAddress /\%(^\|\s\)\@1<=\d\+\%(\.\d\+\)\{3}\%(-\d\+\%(\.\d\+\)\{3}\)\=\%($\|\s\)\@=/
+syn match rpclAddress /\%(^\|\s\)\@1<=\x*:\x*:[0-9a-fA-F:.]*\%(-[0-9a-fA-F:.]\+\)\=\%($\|\s\)\@=/
+syn match rpclDefinition /\%(^\|\s\)\@1<=:\s\+\S\+/
+syn match rpclEscape contained /\\\%(["\\ntr]\|x\x\x\)/
+syn region rpclString start=/\%(^\|\s\)\@1<="/ skip=/\\./ end=/"/ oneline contains=rpclEscape
+syn match rpclTodo contained /\<NOTE\>/
+syn match rpclComment /\%(^\|\s\)\@1<=#.*$/ contains=rpclTodo
+syn region rpclComment start=/\%(^\|\s\)\@1<=(\%(\s\|$\)\@=/ end=/\%(^\|\s\)\@1<=)\%($\|\s\)\@=/ contains=rpclTodo
+
+hi def link rpclControl Statement
+hi def link rpclWord Function
+hi def link rpclNumber Number
+hi def link rpclAddress Constant
+hi def link rpclDefinition Define
+hi def link rpclString String
+hi def link rpclEscape SpecialChar
+hi def link rpclComment Comment
+hi def link rpclTodo Todo
+
+let b:current_syntax = "rpcl"
