@@ -1,9 +1,6 @@
 package interp
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // controlWords returns the words that the compiler itself knows. They work at the
 // prompt too: a structure there is compiled until it is closed, then run once.
@@ -321,12 +318,12 @@ func (c *compiler) inDo(n int) *opening {
 }
 
 func compileIndex(s *Session, tok token) error {
-	op, out := opI, 0
+	op, out, missing := opI, 0, errNoLoop
 	if tok.text == "j" {
-		op, out = opJ, 1
+		op, out, missing = opJ, 1, errNoOuterLoop
 	}
 	if s.comp.inDo(out) == nil {
-		return fmt.Errorf("without %d do loops around it", out+1)
+		return missing
 	}
 	return s.comp.emit(instr{op: op, word: s.record(tok)})
 }

@@ -53,6 +53,8 @@ var ErrUnderflow = Coded(-4, "stack underflow")
 // errNoLoop is the error of i, loop and their kin where no do is open.
 var errNoLoop = Coded(-26, "without do")
 
+var errNoOuterLoop = Coded(-26, "without a second do around it")
+
 // Coded returns an error with a number that `try` leaves and `throw` raises.
 // Numbers from -1 to -255 have the meaning that Forth 2012 gives them.
 func Coded(code int64, text string) error { return &coded{code, text} }

@@ -259,7 +259,7 @@ func (s *Session) run(floor int) error {
 			continue
 		case opJ, opJPlusLoop:
 			if s.lp < int(fr.lp)+2 {
-				return s.halt(floor, fr, ip, sp, in, errNoLoop)
+				return s.halt(floor, fr, ip, sp, in, errNoOuterLoop)
 			}
 			if in.op == opJPlusLoop && !s.interrupt.Load() {
 				if s.loops[s.lp-1].step(s.loops[s.lp-2].i) {
