@@ -51,7 +51,9 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Fatal(err)
 		}
 		b.kernel = append(b.kernel, k)
-		w.lanes[i] = lane{sock: s, output: mirror, limit: 1514, held: queue{heap: make([]held, 0, benchHold)}}
+		l := &w.lanes[i]
+		l.sock, l.output, l.held.heap = s, mirror, make([]held, 0, benchHold)
+		l.limit.Store(1514)
 		if ports == 2 {
 			w.lanes[i].output = 1 - i
 		}
@@ -411,7 +413,7 @@ func BenchmarkChain(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		w.lanes[i], k[i] = lane{sock: s, output: 1 - i}, kernel
+		w.lanes[i].sock, w.lanes[i].output, k[i] = s, 1-i, kernel
 	}
 	w.prepare()
 	w.round()

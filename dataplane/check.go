@@ -12,12 +12,5 @@ func (e *Engine) Check() error {
 	if err != nil {
 		return err
 	}
-	quiet := e.config
-	quiet.Logf = func(string, ...any) {}
-	for _, p := range e.ports {
-		if err := p.inspect(&quiet, tool); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.inspect(tool, func(string, ...any) {})
 }

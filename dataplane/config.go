@@ -12,8 +12,8 @@ import (
 // MaxQueues is the largest number of threads.
 const MaxQueues = 8
 
-// maxName is the length of an interface's name (IFNAMSIZ less the final zero).
-const maxName = 15
+// maxName is the length of an alternative name (ALTIFNAMSIZ less the final zero).
+const maxName = 127
 
 // DefaultHold is how many frames wait at most for a delay or a limited rate: 8 ms at
 // 250,000 a second, and 4 MiB of memory.
@@ -52,14 +52,26 @@ const (
 	PollSleep             // sleeps at once
 )
 
+var pollNames = [...]string{"adaptive", "spin", "sleep"}
+
+func (m PollMode) String() string { return pollNames[m] }
+
+// ParsePollMode returns the mode of a name.
+func ParsePollMode(name string) (PollMode, error) {
+	if i := slices.Index(pollNames[:], name); i >= 0 {
+		return PollMode(i), nil
+	}
+	return 0, fmt.Errorf("idle mode %q is not one of spin, adaptive, sleep", name)
+}
+
 // Config is what an Engine is made of. It does not change afterwards.
 type Config struct {
-	Interfaces []string   // one: mirror, two: bridge
-	Queues     int        // threads; 0 = 1, at most MaxQueues
+	Interfaces []string   // names or alternative names; one: mirror, two: bridge
+	Queues     int        // threads, at most MaxQueues; 0 = as many as the interfaces have queues
 	Attach     AttachMode //
 	Copy       CopyMode   //
 	CPUs       []int      // thread i is pinned to CPUs[i]; empty = no pinning
-	Poll       PollMode   //
+	Poll       PollMode   // to begin with
 	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
 	Replace    bool       // replace an XDP program of somebody else
 	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
@@ -90,9 +102,6 @@ func (c *Config) validate() error {
 	}
 	if c.Queues < 0 || c.Queues > MaxQueues {
 		return fmt.Errorf("%d queues are not in 1…%d", c.Queues, MaxQueues)
-	}
-	if c.Queues == 0 {
-		c.Queues = 1
 	}
 	if c.Hold < 0 || c.Hold > MaxHold {
 		return fmt.Errorf("%d frames to hold are not in 1…%d", c.Hold, MaxHold)

@@ -148,7 +148,7 @@ func (w *worker) lose(in, part int, d xsk.Desc) {
 // and goes the other way when there is none.
 func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	shorter := l.dice.below(2) == 0
-	room := min(l.limit, uint32(w.umem.FrameSize())-uint32(d.Addr-w.umem.Frame(d.Addr)))
+	room := min(l.limit.Load(), uint32(w.umem.FrameSize())-uint32(d.Addr-w.umem.Frame(d.Addr)))
 	canShrink, canGrow := d.Len > protected, d.Len < room
 	switch {
 	case canShrink && (shorter || !canGrow):

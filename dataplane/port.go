@@ -22,16 +22,22 @@ const header = 14 + 4*4
 // port is an interface, numbered since New and known since Start. Engine.mu
 // guards it, but for gone.
 type port struct {
-	number  int
-	name    string
-	index   int
-	driver  string
-	mtu     int
-	mac     MAC
-	generic bool // XDP in generic mode
-	mode    string
-	program *xdp.Program
-	gone    atomic.Bool // has disappeared while running; set by the first thread that finds out
+	number   int
+	name     string // as it was given: a name or an alternative name
+	device   string // its name
+	index    int
+	driver   string
+	mtu      int
+	mac      MAC
+	rxQueues int
+	txQueues int
+	combined bool // queues are for both directions
+	up       bool // and has carrier, as last seen
+	downs    uint64
+	generic  bool // XDP in generic mode
+	mode     string
+	program  *xdp.Program
+	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
 }
 
 // notAttached is the mode of a port whose engine does not run.
@@ -57,21 +63,34 @@ func (p *port) inspect(c *Config, tool *ethtool) error {
 		return fmt.Errorf("port %s: an XDP program of somebody else (id %d) is attached; detach or replace it first", p.name, a.Xdp.ProgId)
 	case a.MTU > maxMTU:
 		return fmt.Errorf("port %s: MTU %d does not fit in a frame of user memory, which holds %d: ip link set %s mtu %d",
-			p.name, a.MTU, maxMTU, p.name, maxMTU)
+			p.name, a.MTU, maxMTU, a.Name, maxMTU)
 	}
-	p.index, p.mtu, p.mac = a.Index, a.MTU, MAC(a.HardwareAddr)
-	p.driver = driver(p.name)
-	if err := p.checkQueues(c.Queues, tool); err != nil {
-		return err
-	}
-	if a.Flags&net.FlagUp == 0 {
-		c.Logf("port %s: the link is down: ip link set %s up", p.name, p.name)
-	} else if a.OperState == netlink.OperDown || a.OperState == netlink.OperLowerLayerDown {
-		c.Logf("port %s: the link has no carrier", p.name)
-	}
-	p.warnAddresses(l, c.Logf)
-	p.warnPeer(tool, l, c.Logf)
+	p.device, p.index, p.mtu, p.mac = a.Name, a.Index, a.MTU, MAC(a.HardwareAddr)
+	p.driver = driver(p.device)
+	p.countQueues(tool)
 	return nil
+}
+
+// warn says what is unusual about the interface, though it can be served.
+func (p *port) warn(tool *ethtool, logf func(string, ...any)) {
+	l, err := netlink.LinkByIndex(p.index)
+	if err != nil {
+		return // the next step will say why
+	}
+	a := l.Attrs()
+	p.up = working(a)
+	if a.Flags&net.FlagUp == 0 {
+		logf("port %s: the link is down: ip link set %s up", p.name, p.device)
+	} else if !p.up {
+		logf("port %s: the link has no carrier", p.name)
+	}
+	p.warnAddresses(l, logf)
+	p.warnPeer(tool, l, logf)
+}
+
+// working says whether a link is up and has carrier. Some drivers do not tell.
+func working(a *netlink.LinkAttrs) bool {
+	return a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
 }
 
 // maxMTU is what the larger chunk holds.
@@ -102,21 +121,25 @@ func driver(name string) string {
 	return "-"
 }
 
-// checkQueues demands as many queues as there are threads: frames of a queue
-// without a thread would go past the bridge, and a thread without a queue has
-// nothing to bind to.
-func (p *port) checkQueues(threads int, tool *ethtool) error {
+// countQueues finds out how many queues the interface has.
+func (p *port) countQueues(tool *ethtool) {
 	c, err := tool.channels(p.index)
 	if err != nil {
 		// Devices that cannot tell have the queues that sysfs lists, or one.
-		c = channels{rx: sysfsQueues(p.name, "rx"), tx: sysfsQueues(p.name, "tx")}
+		c = channels{rx: sysfsQueues(p.device, "rx"), tx: sysfsQueues(p.device, "tx")}
 	}
-	rx, tx := c.rx+c.combined, c.tx+c.combined
-	mend := fmt.Sprintf("ethtool -L %s rx %d tx %d", p.name, threads, threads)
-	if c.combined > 0 {
-		mend = fmt.Sprintf("ethtool -L %s combined %d", p.name, threads)
+	p.rxQueues, p.txQueues, p.combined = c.rx+c.combined, c.tx+c.combined, c.combined > 0
+}
+
+// checkQueues demands as many queues as there are threads: frames of a queue
+// without a thread would go past the bridge, and a thread without a queue has
+// nothing to bind to.
+func (p *port) checkQueues(threads int) error {
+	mend := fmt.Sprintf("ethtool -L %s rx %d tx %d", p.device, threads, threads)
+	if p.combined {
+		mend = fmt.Sprintf("ethtool -L %s combined %d", p.device, threads)
 	}
-	switch {
+	switch rx, tx := p.rxQueues, p.txQueues; {
 	case rx > threads:
 		return fmt.Errorf("port %s: %d receive queues but %d to be served: the rest of the traffic would be lost: %s", p.name, rx, threads, mend)
 	case rx < threads:

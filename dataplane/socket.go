@@ -22,7 +22,7 @@ const budget = 256
 
 // memoryFor returns the bytes that the kernel locks for one engine.
 func memoryFor(c *Config, frame int) uint64 {
-	return uint64(c.Queues*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
+	return uint64(max(c.Queues, 1)*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
 }
 
 // openSockets opens the thread's sockets, one for each port, on one memory, with
@@ -45,7 +45,7 @@ func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) er
 		l.output = mirror
 		if len(ports) == 2 {
 			l.output = 1 - i
-			l.limit = uint32(14 + min(p.mtu, ports[1-i].mtu))
+			l.limit.Store(uint32(14 + min(p.mtu, ports[1-i].mtu)))
 			l.held.heap = make([]held, 0, c.Hold)
 		}
 		if err := w.openSocket(i, p, c); err != nil {

@@ -19,7 +19,9 @@ type PortInfo struct {
 	Mode   string `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
 	MTU    int    `json:"mtu"`
 	MAC    MAC    `json:"mac"`
-	Gone   bool   `json:"gone"` // the interface has disappeared since Start
+	Up     bool   `json:"up"`    // the link is up and has carrier, as last seen
+	Downs  uint64 `json:"downs"` // how often it went down while the engine ran
+	Gone   bool   `json:"gone"`  // the interface has disappeared since Start
 }
 
 // Ports tells about the interfaces, by number.
@@ -28,7 +30,7 @@ func (e *Engine) Ports() []PortInfo {
 	defer e.mu.Unlock()
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
-		list[i] = PortInfo{Index: i, Name: p.name, Driver: p.driver, Queues: e.config.Queues, Mode: p.mode, MTU: p.mtu, MAC: p.mac, Gone: p.gone.Load()}
+		list[i] = PortInfo{Index: i, Name: p.name, Driver: p.driver, Queues: e.queues, Mode: p.mode, MTU: p.mtu, MAC: p.mac, Up: p.up, Downs: p.downs, Gone: p.gone.Load()}
 	}
 	return list
 }
@@ -137,7 +139,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	if port < 0 || port >= len(e.ports) {
 		return QueueStats{}, fmt.Errorf("no interface %d", port)
 	}
-	if queue < 0 || queue >= len(e.counts) {
+	if queue < 0 || queue >= e.queues {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
 	k := e.kernelSince(port, queue)
@@ -147,7 +149,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 
 // socket returns the open socket of a queue, or nil. The caller holds mu.
 func (e *Engine) socket(port, queue int) *xsk.Socket {
-	if e.workers == nil {
+	if queue >= len(e.workers) {
 		return nil
 	}
 	return e.workers[queue].lanes[port].sock

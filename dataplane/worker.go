@@ -36,8 +36,8 @@ const (
 // to that thread unless said otherwise.
 type worker struct {
 	queue   int
-	poll    PollMode
-	cpu     int // -1: not pinned
+	poll    *atomic.Uint32 // a PollMode; anybody may change it
+	cpu     int            // -1: not pinned
 	policy  *atomic.Pointer[Policy]
 	counts  *counters     // written here, read by anybody
 	stop    atomic.Bool   // set by Engine.Stop
@@ -76,18 +76,18 @@ type mark struct {
 // lane is a worker's half of one interface.
 type lane struct {
 	sock    *xsk.Socket
-	output  int        // index of the lane that frames go to; mirror: none
-	limit   uint32     // bytes that a frame may be made longer to
-	gone    bool       // the interface has disappeared
-	blocked unix.Errno // why the frames in the TX ring are stuck; 0 = they are not
-	put     uint32     // frames put in the TX ring, modulo 2³²
-	taken   uint32     // of these: taken by the kernel and accounted for
-	filled  int        // chunks given for reception and not come back
-	outside int        // chunks given for transmission and not come back
-	dice    dice       // of the faults of frames received here
-	held    queue      // frames received here that wait for their time
-	busy    int64      // until when the link of Rate is busy
-	latest  int64      // when the last frame of KeepOrder is due
+	output  int           // index of the lane that frames go to; mirror: none
+	limit   atomic.Uint32 // bytes that a frame may be made longer to; the engine follows the MTU
+	gone    bool          // the interface has disappeared
+	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 = they are not
+	put     uint32        // frames put in the TX ring, modulo 2³²
+	taken   uint32        // of these: taken by the kernel and accounted for
+	filled  int           // chunks given for reception and not come back
+	outside int           // chunks given for transmission and not come back
+	dice    dice          // of the faults of frames received here
+	held    queue         // frames received here that wait for their time
+	busy    int64         // until when the link of Rate is busy
+	latest  int64         // when the last frame of KeepOrder is due
 }
 
 const mirror = -1
@@ -168,7 +168,8 @@ func (w *worker) run(ready chan<- error) {
 			continue
 		}
 		// Woken for nothing, it sleeps again at once: only frames are worth spinning for.
-		if idle++; w.poll == PollSleep || w.poll == PollAdaptive && idle > spins {
+		mode := PollMode(w.poll.Load())
+		if idle++; mode == PollSleep || mode == PollAdaptive && idle > spins {
 			w.sleep()
 		}
 	}

@@ -200,3 +200,25 @@ func TestTablesAgreeWithTshark(t *testing.T) {
 		t.Errorf("after the reset: %v", got)
 	}
 }
+
+// The prompt stops and starts, changes the idle mode, and lists.
+func TestStartAndStopAtThePrompt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.daemon("--poll", "sleep")
+	if out := r.rpcl("if.list"); !strings.HasPrefix(out, "running, idle: sleep\n0 d0 veth queues:1 COPY link:up downs:0 mtu:1500 mac:") {
+		t.Errorf("if.list: %s", out)
+	}
+	r.send(netlab.Mix(1, 10)...)
+	netlab.Await(t, "10 frames", func() bool { return r.stat(1, "tx") == "10" })
+	if out := r.rpcl("if.stop spin if.poll if.list"); !strings.HasPrefix(out, "stopped, idle: spin\n0 d0 veth queues:1 - link:- ") {
+		t.Errorf("if.list: %s", out)
+	}
+	r.untouched()
+	if _, errs, status := r.run(r.control, "ethertap", "-e", "if.start if.start"); status == 0 || !strings.Contains(errs, "if.start: the engine runs already") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+	r.send(netlab.Mix(1, 10)...)
+	netlab.Await(t, "20 frames", func() bool { return r.stat(1, "tx") == "20" })
+	r.rpcl("if.check")
+}

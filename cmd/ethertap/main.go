@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"time"
 
 	"ethertap/cmd/internal/about"
@@ -110,10 +109,6 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	}
 	defer q.Close()
 	p.plane.Queue, p.plane.Logf = q, p.logf
-	// A thread that spins keeps a P for good; prompts and control need others.
-	if need := p.plane.Queues + 2; runtime.GOMAXPROCS(0) < need {
-		runtime.GOMAXPROCS(need)
-	}
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}
@@ -124,8 +119,10 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if left, err := p.configureUnder(signals.C); err != nil || left {
 		return ok, err
 	}
-	if err := p.engine.Start(); err != nil {
-		return failed, err
+	if !p.engine.Running() { // a line of the configuration may have started it
+		if err := p.engine.Start(); err != nil {
+			return failed, err
+		}
 	}
 	defer p.engine.Stop()
 

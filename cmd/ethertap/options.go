@@ -28,7 +28,8 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --name <name>       name of this instance (default ethertap)
           --tap-queue <q>     name of the TAP queue (default ` + shm.DefaultName + `,
                               of an instance with a name ixdp.pqueue.<name>)
-       -q|--queues <n>        threads, one per RX queue (default 1)
+       -q|--queues <n>        threads, one per RX queue (default: as many as
+                              the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
           --poll <mode>       when idle: spin, adaptive (default) or sleep
           --hold <n>          frames that a delay or a limited rate may hold, of
@@ -71,7 +72,7 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.stay, "stay", false, "")
 	f.StringVar(&o.name, "name", defaultName, "")
 	f.StringVar(&o.tapQueue, "tap-queue", "", "")
-	f.IntVarP(&o.plane.Queues, "queues", "q", 1, "")
+	f.IntVarP(&o.plane.Queues, "queues", "q", 0, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
@@ -91,15 +92,15 @@ func parse(args []string) (options, error) {
 	if o.plane.CPUs, err = parseCPUs(cpus); err != nil {
 		return o, err
 	}
-	if o.plane.Poll, err = parsePoll(poll); err != nil {
-		return o, err
+	if o.plane.Poll, err = dataplane.ParsePollMode(poll); err != nil {
+		return o, fmt.Errorf("--poll: %w", err)
 	}
 	switch {
 	case skb && drv:
 		return o, errors.New("--xdp_skb and --xdp_drv exclude each other")
 	case zerocopy && copying:
 		return o, errors.New("--zerocopy and --copy exclude each other")
-	case o.plane.Queues < 1:
+	case f.Changed("queues") && o.plane.Queues < 1:
 		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
 	case o.plane.Hold < 1:
 		return o, fmt.Errorf("--hold %d: at least 1", o.plane.Hold)
@@ -145,16 +146,4 @@ func parseCPUs(list string) ([]int, error) {
 		cpus = append(cpus, n)
 	}
 	return cpus, nil
-}
-
-func parsePoll(mode string) (dataplane.PollMode, error) {
-	switch mode {
-	case "spin":
-		return dataplane.PollSpin, nil
-	case "adaptive":
-		return dataplane.PollAdaptive, nil
-	case "sleep":
-		return dataplane.PollSleep, nil
-	}
-	return 0, fmt.Errorf("--poll %s: spin, adaptive or sleep", mode)
 }

@@ -124,6 +124,16 @@ func processes(name string) []int {
 	return pids
 }
 
+// Delete deletes the namespace before the test ends, and its links with it.
+func (n *Namespace) Delete() {
+	n.t.Helper()
+	if n.file != nil { // it would keep the namespace
+		n.file.Close()
+		n.file = nil
+	}
+	n.must(discard(n.name))
+}
+
 // remove deletes the namespace after ending what still runs in it.
 func (n *Namespace) remove() {
 	n.t.Helper()

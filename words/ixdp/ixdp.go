@@ -33,6 +33,7 @@ func Words(e *dataplane.Engine) interp.Set {
 			{Name: "if.mac.json", Stack: "( interface - )", Help: "print what if.mac.show shows as one line of JSON", Example: "0 if.mac.json", Func: w.macsJSON},
 			{Name: "if.etype.json", Stack: "( interface - )", Help: "print what if.etype.show shows as one line of JSON", Example: "0 if.etype.json", Func: w.typesJSON},
 		},
+			w.lifeWords(),
 			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
 			w.faultWords(),
 			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
