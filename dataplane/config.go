@@ -61,7 +61,7 @@ func ParsePollMode(name string) (PollMode, error) {
 	if i := slices.Index(pollNames[:], name); i >= 0 {
 		return PollMode(i), nil
 	}
-	return 0, fmt.Errorf("idle mode %q is not one of spin, adaptive, sleep", name)
+	return 0, errors.New("the idle mode is spin, adaptive or sleep")
 }
 
 // Config is what an Engine is made of. It does not change afterwards.

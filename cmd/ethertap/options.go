@@ -93,7 +93,7 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	if o.plane.Poll, err = dataplane.ParsePollMode(poll); err != nil {
-		return o, fmt.Errorf("--poll: %w", err)
+		return o, fmt.Errorf("--poll %s: %w", poll, err)
 	}
 	switch {
 	case skb && drv:

@@ -34,9 +34,9 @@ func Words(e *dataplane.Engine) interp.Set {
 			{Name: "if.etype.json", Stack: "( interface - )", Help: "print what if.etype.show shows as one line of JSON", Example: "0 if.etype.json", Func: w.typesJSON},
 		},
 			w.lifeWords(),
-			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
+			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop list", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
 			w.faultWords(),
-			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
+			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault injection", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
 		),
 	}
 }
