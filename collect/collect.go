@@ -1,10 +1,12 @@
 // Package collect drains a packet queue into a capture stream: the loop, the
 // stream's format, where it goes, its limits, and the display of progress.
 //
-//	shm.Consumer → Collector.take → Encoder → Output.buf → Output.Flush → file, pipe
+//	shm.Consumer → Collector.take → filter → Files → Output, Encoder → file, pipe
 //
-// It knows no options, signals or pid files, creates no queue and decides
-// nothing about what is captured: that is done where the packets are tapped.
+// A Collector is the loop, Files the streams of a run one after the other (rotation,
+// names, ring, floor), an Output one stream, an Encoder its format.
+//
+// It knows no options, signals or pid files and creates no queue.
 package collect
 
 import (
@@ -14,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ethertap/collect/filter"
 	"ethertap/shm"
 )
 
@@ -34,19 +37,26 @@ const (
 	maxHold = 10 * time.Millisecond
 
 	// idleWait is how long the loop sleeps before it looks whether the reader
-	// is gone.
+	// is gone, and how often the queue's table of interfaces is read.
 	idleWait = 100 * time.Millisecond
 )
 
-// Limits end a stream; 0 is no limit.
-type Limits struct {
-	// Packets is exact: so many are taken from the queue, and no more.
+// Run says what is collected, and how much of it.
+type Run struct {
+	Queue    *shm.Queue
+	Consumer *shm.Consumer
+	Files    *Files
+	// Filter chooses packets; nil takes all. Others are taken from the queue too, and
+	// thrown away.
+	Filter *filter.Filter
+	// Packets ends the run; 0 is no limit. It is exact: so many are written, and no
+	// more are taken from the queue. The limit of bytes is that of Files. How long the
+	// next packet is shows only once it is taken, and then nobody else can have it: so
+	// the first that does not fit ends the run and is counted as not written.
 	Packets uint64
-	// Bytes is the length of the stream, headers included, and never exceeded.
-	// How long the next packet is shows only once it is taken, and then nobody
-	// else can have it. So the first packet that does not fit ends the stream
-	// and is counted as not written. It is not less than HeaderSize.
-	Bytes uint64
+	// Received stamps packets with the time of their reception, not with that of
+	// writing.
+	Received bool
 }
 
 // errLimit ends the loop as wished.
@@ -54,61 +64,74 @@ var errLimit = errors.New("limit reached")
 
 // Collector is one collecting run.
 type Collector struct {
-	consumer *shm.Consumer
-	out      *Output
-	limits   Limits
-	put      func(*shm.Record) error // c.write, bound once
+	r   Run
+	put func(*shm.Record) error // c.write, bound once
 
-	now   int64  // timestamp of the batch, ns since the epoch
-	taken uint64 // packets appended to out
+	now    time.Time // of the batch
+	stamp  int64     // its timestamp, ns since the epoch
+	looked time.Time // when the table of interfaces was read
+	reopen atomic.Bool
 
-	// What others may see while Run works, written by Run once a batch.
-	packets, bytes, unwritten atomic.Uint64
+	// What others may see while Collect works, written by it once a batch.
+	packets, bytes, filtered, unwritten atomic.Uint64
 }
 
-// New prepares a run from the consumer into the output, both of which Run uses
-// alone.
-func New(consumer *shm.Consumer, out *Output, limits Limits) *Collector {
-	c := &Collector{consumer: consumer, out: out, limits: limits}
+// Tally is how much came of a run.
+type Tally struct {
+	Packets   uint64 // in the streams
+	Bytes     uint64 // length of the streams
+	Filtered  uint64 // taken from the queue and thrown away by the filter
+	Unwritten uint64 // taken and not written since it passed the limit of bytes: 0 or 1
+}
+
+// New prepares a run; Collect uses queue, consumer and files alone.
+func New(r Run) *Collector {
+	c := &Collector{r: r, now: time.Now()}
 	c.put = c.write
 	c.publish()
 	return c
 }
 
-// Counts tells, at any time and from any goroutine, how many packets went into
-// the stream, the length of the stream in bytes, and how many packets (0 or 1)
-// were taken from the queue but not written since they passed the byte limit.
-func (c *Collector) Counts() (packets, bytes, unwritten uint64) {
-	return c.packets.Load(), c.bytes.Load(), c.unwritten.Load()
+// Tally may be called at any time, from any goroutine.
+func (c *Collector) Tally() Tally {
+	return Tally{c.packets.Load(), c.bytes.Load(), c.filtered.Load(), c.unwritten.Load()}
 }
 
-// Run collects until a limit is reached, the context is done, or the reader of
+// Reopen asks for the next file, or for the same name anew if the file was moved away.
+// It may be called from any goroutine.
+func (c *Collector) Reopen() {
+	c.reopen.Store(true)
+	c.r.Consumer.Wake()
+}
+
+// Collect runs until a limit is reached, the context is done, or the reader of
 // the stream is gone: all of these are good ends, and the stream is flushed
 // and closed. The error of a bad one says how many packets are safe when
 // writing failed, or what is wrong with the queue.
-func (c *Collector) Run(ctx context.Context) error {
+func (c *Collector) Collect(ctx context.Context) error {
 	woken := make(chan struct{})
+	first := c.r.Files.out // a given stream stays the only one
 	stop := context.AfterFunc(ctx, func() {
-		c.out.HurryUp()
-		c.consumer.Wake()
+		first.HurryUp()
+		c.r.Consumer.Wake()
 		close(woken)
 	})
 	defer func() {
 		if !stop() {
-			<-woken // the consumer may be closed after Run
+			<-woken // the consumer may be closed afterwards
 		}
 	}()
 	err := c.loop(ctx)
 	if errors.Is(err, errLimit) {
 		err = nil
 	}
-	switch cerr := c.out.Close(); {
+	c.describe()
+	switch cerr := c.r.Files.Close(time.Now()); {
 	case err == nil:
 		err = cerr
 	case cerr != nil && !errors.Is(err, cerr):
 		err = fmt.Errorf("%w; %w", err, cerr)
 	}
-	c.taken = c.out.Packets()
 	c.publish()
 	if errors.Is(err, ErrReaderGone) {
 		return nil
@@ -119,10 +142,11 @@ func (c *Collector) Run(ctx context.Context) error {
 // loop takes packets as long as there are any. When none is left it writes
 // what it has, at once if packets come slowly, and sleeps.
 func (c *Collector) loop(ctx context.Context) error {
-	if err := c.out.Flush(); err != nil { // the header: a reader on a pipe waits for it
+	files := c.r.Files
+	if err := files.Flush(); err != nil { // the header: a reader on a pipe waits for it
 		return err
 	}
-	if !c.roomForAny() {
+	if !files.Room() {
 		return errLimit
 	}
 	flushed := time.Now()
@@ -133,13 +157,13 @@ func (c *Collector) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n == batch && !c.out.Full() {
+		if n == batch && !files.Full() {
 			continue
 		}
 		now := time.Now()
 		fast := fresh > 0 && now.Sub(slept) < time.Duration(fresh)*fastGap
-		if c.out.Full() || !fast || now.Sub(flushed) >= maxHold {
-			if err := c.out.Flush(); err != nil {
+		if files.Full() || !files.Hold() && (!fast || now.Sub(flushed) >= maxHold) {
+			if err := files.Flush(); err != nil {
 				return err
 			}
 			flushed = now
@@ -152,54 +176,82 @@ func (c *Collector) loop(ctx context.Context) error {
 			time.Sleep(nap)
 			continue
 		}
-		more, err := c.consumer.Wait(idleWait)
+		more, err := c.r.Consumer.Wait(idleWait)
 		if err != nil {
 			return err
 		}
-		if !more && c.out.ReaderGone() {
+		if !more && files.out.ReaderGone() {
 			return ErrReaderGone
 		}
 	}
 	return nil
 }
 
-// take moves up to a batch of packets from the queue to the output's buffer.
+// take moves up to a batch of packets from the queue to the stream.
 func (c *Collector) take() (int, error) {
-	most := uint64(batch)
-	if c.limits.Packets > 0 {
-		most = min(most, c.limits.Packets-c.taken)
+	c.now = time.Now()
+	c.stamp = following(c.stamp, c.now.UnixNano())
+	if since := c.now.Sub(c.looked); since < 0 || since >= idleWait {
+		c.describe()
 	}
-	c.now = following(c.now, time.Now().UnixNano())
-	n, err := c.consumer.Drain(int(most), c.put)
+	if err := c.r.Files.Due(c.now); err != nil {
+		return 0, err
+	}
+	if c.reopen.Swap(false) {
+		if err := c.r.Files.Reopen(c.now); err != nil {
+			return 0, err
+		}
+	}
+	most := uint64(batch)
+	if c.r.Packets > 0 {
+		most = min(most, c.r.Packets-c.packets.Load())
+	}
+	n, err := c.r.Consumer.Drain(int(most), c.put)
 	c.publish()
-	if err == nil && c.limits.Packets > 0 && c.taken >= c.limits.Packets {
+	if err == nil && c.r.Packets > 0 && c.packets.Load() >= c.r.Packets {
 		err = errLimit
 	}
 	return n, err
 }
 
-func (c *Collector) write(r *shm.Record) error {
-	if !c.out.Room(c.out.enc.Size(r), c.limits.Bytes) {
-		c.unwritten.Add(1)
-		return errLimit
+// describe reads the queue's table of interfaces, if the format has a place for it.
+func (c *Collector) describe() {
+	if !c.r.Files.enc.Describes() {
+		return
 	}
-	c.out.Append(c.now, r)
-	c.taken++
-	if !c.roomForAny() {
+	c.looked = c.now
+	if list, err := c.r.Queue.Interfaces(); err == nil { // what is wrong with the queue shows when it is read
+		c.r.Files.enc.SetInterfaces(list)
+	}
+}
+
+func (c *Collector) write(r *shm.Record) error {
+	if c.r.Filter != nil && !c.r.Filter.Match(r.Data, r.OrigLen) {
+		c.filtered.Add(1)
+		c.r.Files.enc.Skipped(r)
+		return nil
+	}
+	if !c.r.Files.enc.Knows(r) && c.looked != c.now { // once a batch
+		c.describe()
+	}
+	stamp := c.stamp
+	if c.r.Received {
+		stamp = r.Timestamp
+	}
+	if err := c.r.Files.Append(c.now, stamp, r); err != nil {
+		c.unwritten.Add(1)
+		return err
+	}
+	if !c.r.Files.Room() {
 		return errLimit
 	}
 	return nil
 }
 
-// roomForAny tells whether the byte limit lets in a packet at all, were it
-// empty. If not, none is taken in vain.
-func (c *Collector) roomForAny() bool {
-	return c.out.Room(recordHeader, c.limits.Bytes)
-}
-
 func (c *Collector) publish() {
-	c.packets.Store(c.taken)
-	c.bytes.Store(c.out.Bytes())
+	packets, bytes := c.r.Files.Counts()
+	c.packets.Store(packets)
+	c.bytes.Store(bytes)
 }
 
 // following keeps timestamps from going back by the little a clock is corrected

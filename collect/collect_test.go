@@ -53,15 +53,35 @@ func producer(t *testing.T, name string) *shm.Producer {
 	return p
 }
 
+// Limits of a run.
+type Limits struct{ Packets, Bytes uint64 }
+
 // collector attaches likewise; the stream goes to f.
 func collector(t *testing.T, name string, f *os.File, l Limits) *Collector {
 	t.Helper()
-	c, err := attach(t, name).NewConsumer("test")
+	files, err := Stream(f, f.Name(), Options{Limit: l.Bytes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	return New(c, NewOutput(f, f.Name(), Encoder{}), l)
+	return collectorOf(t, name, Run{Files: files, Packets: l.Packets})
+}
+
+// collectorOf fills in queue and consumer.
+func collectorOf(t *testing.T, name string, r Run) *Collector {
+	t.Helper()
+	r.Queue = attach(t, name)
+	var err error
+	if r.Consumer, err = r.Queue.NewConsumer("test"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Consumer.Close() })
+	return New(r)
+}
+
+// counts are packets and bytes in the streams, and packets that passed the limit.
+func counts(c *Collector) (packets, bytes, unwritten uint64) {
+	t := c.Tally()
+	return t.Packets, t.Bytes, t.Unwritten
 }
 
 func newFile(t *testing.T) *os.File {
@@ -115,7 +135,7 @@ func TestPacketLimit(t *testing.T) {
 		putFrames(producer(t, name), 1, 0, 300, 60)
 		f := newFile(t)
 		c := collector(t, name, f, Limits{Packets: uint64(limit)})
-		if err := c.Run(context.Background()); err != nil {
+		if err := c.Collect(bounded(t)); err != nil {
 			t.Fatal(err)
 		}
 		n, got := readFile(t, f.Name())
@@ -125,7 +145,7 @@ func TestPacketLimit(t *testing.T) {
 		if w := waiting(t, name); w != 300-limit {
 			t.Errorf("limit %d: %d packets were left in the queue", limit, w)
 		}
-		packets, size, unwritten := c.Counts()
+		packets, size, unwritten := counts(c)
 		if packets != uint64(limit) || size != uint64(n) || unwritten != 0 {
 			t.Errorf("limit %d: counted %d packets, %d bytes, %d unwritten", limit, packets, size, unwritten)
 		}
@@ -150,7 +170,7 @@ func TestByteLimit(t *testing.T) {
 		putFrames(producer(t, name), 1, 0, 20, 100)
 		f := newFile(t)
 		c := collector(t, name, f, Limits{Bytes: l.limit})
-		if err := c.Run(context.Background()); err != nil {
+		if err := c.Collect(bounded(t)); err != nil {
 			t.Fatal(err)
 		}
 		n, got := readFile(t, f.Name())
@@ -160,7 +180,7 @@ func TestByteLimit(t *testing.T) {
 		if w := waiting(t, name); w != 20-l.written-l.unwritten {
 			t.Errorf("limit %d: %d packets were left in the queue", l.limit, w)
 		}
-		if p, b, u := c.Counts(); p != uint64(l.written) || b != uint64(n) || u != uint64(l.unwritten) {
+		if p, b, u := counts(c); p != uint64(l.written) || b != uint64(n) || u != uint64(l.unwritten) {
 			t.Errorf("limit %d: counted %d packets, %d bytes, %d unwritten", l.limit, p, b, u)
 		}
 	}
@@ -183,12 +203,12 @@ func TestStream(t *testing.T) {
 			put(p, shm.Record{Data: frame(1, i, 60+i%1400), OrigLen: uint32(60 + i%1400)})
 		}
 		for got := uint64(0); got < n && ctx.Err() == nil; {
-			got, _, _ = c.Counts()
+			got, _, _ = counts(c)
 			time.Sleep(time.Millisecond)
 		}
 		stop()
 	})
-	err := c.Run(ctx)
+	err := c.Collect(ctx)
 	stop()
 	wg.Wait()
 	if err != nil {
@@ -215,7 +235,7 @@ func TestTruncated(t *testing.T) {
 	long := frame(1, 1, 9000)
 	put(producer(t, name), shm.Record{Data: long, OrigLen: 9000})
 	f := newFile(t)
-	if err := collector(t, name, f, Limits{Packets: 1}).Run(context.Background()); err != nil {
+	if err := collector(t, name, f, Limits{Packets: 1}).Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
 	_, got := readFile(t, f.Name())
@@ -237,7 +257,7 @@ func TestSharing(t *testing.T) {
 		files[i] = newFile(t)
 		cs[i] = collector(t, name, files[i], Limits{})
 		running.Go(func() {
-			if err := cs[i].Run(ctx); err != nil {
+			if err := cs[i].Collect(ctx); err != nil {
 				t.Error(err)
 			}
 		})
@@ -250,7 +270,7 @@ func TestSharing(t *testing.T) {
 	for {
 		var sum uint64
 		for _, c := range cs {
-			n, _, _ := c.Counts()
+			n, _, _ := counts(c)
 			sum += n
 		}
 		if sum >= producers*each || t.Failed() {

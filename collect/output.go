@@ -7,14 +7,20 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
 )
 
-// flushSize is the size of a write when packets come fast. Four times the
-// default capacity of a pipe; a file gains nothing from more.
-const flushSize = 256 << 10
+const (
+	// flushSize is the size of a write when packets come fast. Four times the
+	// default capacity of a pipe; a file gains nothing from more.
+	flushSize = 256 << 10
+	// frameSize is the same where the stream is compressed: each write is a zstd
+	// frame of its own, and a longer one is smaller.
+	frameSize = 1 << 20
+)
 
 // patience is how long a reader that does not read may hold up the end.
 const patience = 2 * time.Second
@@ -23,33 +29,37 @@ const patience = 2 * time.Second
 // reader has all it wanted.
 var ErrReaderGone = errors.New("reader gone")
 
-// Output is where a stream goes: a file, a pipe, a terminal never. Packets are
-// appended to a buffer that Flush writes in one piece. What stands in a file
-// is a readable stream after any call, successful or not.
+// Output is one stream: a file, a pipe, a terminal never. Packets are appended to a
+// buffer that Flush writes in one piece. What stands in a file is a readable stream
+// after any call, successful or not.
 type Output struct {
-	enc   Encoder
+	enc   *Encoder
+	z     *zstd.Encoder // nil: not compressed
 	f     *os.File
 	given *os.File // what NewOutput was given, when f was opened anew
 	name  string   // as in errors
+	limit uint64   // length that is not exceeded; 0 none
 
 	buf     []byte
+	frame   []byte // buf compressed
 	pending int    // packets in buf
+	before  uint64 // packets in the streams before this one
 	packets uint64 // packets written
-	bytes   uint64 // of the stream so far, the buffer included
-	header  bool   // the header is written
+	written uint64 // bytes written
+	begun   bool   // the header is written
 	failed  error  // after it nothing is written any more
 }
 
-// NewOutput starts a stream on f, which from then on belongs to the Output.
-// The name is for errors. Nothing is written yet, but the header goes out with
-// the first Flush, packets or not: a reader on a pipe waits for it.
-func NewOutput(f *os.File, name string, enc Encoder) *Output {
-	o := &Output{enc: enc, f: f, name: name}
+// NewOutput starts a stream on f, which from then on belongs to the Output. The
+// name is for errors, now (ns since the epoch) the time at which the stream begins.
+// Nothing is written yet, but the header goes out with the first Flush, packets or
+// not: a reader on a pipe waits for it. z compresses if it is not nil.
+func NewOutput(f *os.File, name string, enc *Encoder, z *zstd.Encoder, limit uint64, now int64) *Output {
+	o := &Output{enc: enc, z: z, f: f, name: name, limit: limit}
 	if again := interruptible(f); again != nil {
 		o.f, o.given = again, f
 	}
-	o.buf = enc.AppendHeader(make([]byte, 0, flushSize+64<<10))
-	o.bytes = uint64(len(o.buf))
+	o.buf = enc.AppendHeader(make([]byte, 0, o.fullSize()+64<<10), now)
 	return o
 }
 
@@ -62,39 +72,76 @@ func interruptible(f *os.File) *os.File {
 	if err != nil || st.Mode()&os.ModeNamedPipe == 0 || f.SetWriteDeadline(time.Time{}) == nil {
 		return nil
 	}
-	again, err := os.OpenFile("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), os.O_WRONLY|unix.O_NONBLOCK, 0)
+	again, err := os.OpenFile(descriptor(f), os.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}
 	return again
 }
 
-// Append adds one packet with its timestamp in ns since the epoch. It writes
-// nothing.
-func (o *Output) Append(timestamp int64, r *shm.Record) {
+// descriptor is the path under which an open file can be opened again.
+func descriptor(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+
+// Append adds one packet with its timestamp in ns since the epoch, unless the limit
+// leaves no room for it: then ok is false and all is as before. It writes only to
+// find out what compression makes of what it has.
+func (o *Output) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
 	before := len(o.buf)
 	o.buf = o.enc.AppendRecord(o.buf, timestamp, r)
-	o.bytes += uint64(len(o.buf) - before)
-	o.pending++
+	if o.fits(0) {
+		o.pending++
+		return true, nil
+	}
+	o.enc.Undo()
+	o.buf = o.buf[:before]
+	if o.z == nil || before == 0 {
+		return false, nil
+	}
+	if err := o.Flush(); err != nil {
+		return false, err
+	}
+	return o.Append(timestamp, r)
 }
 
-// Room tells whether a record of n bytes fits below the limit of the stream's
-// length; 0 is no limit.
-func (o *Output) Room(n int, limit uint64) bool {
-	return limit == 0 || o.bytes <= limit && uint64(n) <= limit-o.bytes
+// fits says whether the stream with n more bytes, ended now, keeps the limit.
+func (o *Output) fits(n int) bool { return o.limit == 0 || o.length(n) <= o.limit }
+
+// length is how long the stream would be, ended now with n more bytes; at most, if it
+// is compressed.
+func (o *Output) length(n int) uint64 {
+	n += len(o.buf) + o.enc.TrailerSize()
+	if o.z != nil && n > 0 {
+		n = o.z.MaxEncodedSize(n)
+	}
+	return o.written + uint64(n)
+}
+
+// Room says whether the limit lets in a packet at all, were it empty.
+func (o *Output) Room() bool { return o.fits(o.enc.Least()) || o.z != nil && len(o.buf) > 0 }
+
+func (o *Output) fullSize() int {
+	if o.z != nil {
+		return frameSize
+	}
+	return flushSize
 }
 
 // Full tells whether it is time for a write, however fast packets come.
-func (o *Output) Full() bool { return len(o.buf) >= flushSize }
-
-// Pending tells whether Flush has something to write.
-func (o *Output) Pending() bool { return len(o.buf) > 0 }
+func (o *Output) Full() bool { return len(o.buf) >= o.fullSize() }
 
 // Packets is how many packets were written out; those in the buffer are not.
 func (o *Output) Packets() uint64 { return o.packets }
 
-// Bytes is the length of the stream so far, header and buffer included.
-func (o *Output) Bytes() uint64 { return o.bytes }
+// Appended is how many packets are in the stream, the buffer included.
+func (o *Output) Appended() uint64 { return o.packets + uint64(o.pending) }
+
+// Bytes is the length of the stream so far; of a compressed one, of what is written.
+func (o *Output) Bytes() uint64 {
+	if o.z != nil {
+		return o.written
+	}
+	return o.written + uint64(len(o.buf))
+}
 
 // Flush writes the buffer. After an error, which stays, the file ends with its
 // last whole packet and takes no more. The error is ErrReaderGone if there is
@@ -103,32 +150,49 @@ func (o *Output) Flush() error {
 	if o.failed != nil || len(o.buf) == 0 {
 		return o.failed
 	}
-	n, err := o.f.Write(o.buf)
+	out := o.buf
+	if o.z != nil {
+		o.frame = o.z.EncodeAll(o.buf, o.frame[:0])
+		out = o.frame
+	}
+	n, err := o.f.Write(out)
 	if err != nil {
 		o.failed = o.salvage(n, err)
 		return o.failed
 	}
-	o.header = true
+	o.begun = true
+	o.written += uint64(n)
 	o.packets += uint64(o.pending)
 	o.buf, o.pending = o.buf[:0], 0
 	return nil
 }
 
+// lost is the error of packets that did not get to where they should.
+type lost struct {
+	name  string
+	cause error
+	safe  uint64
+	gone  uint64
+}
+
+func (e *lost) Error() string {
+	return fmt.Sprintf("%s: %v; %s packets are safe, %s taken from the queue are not", e.name, e.cause, grouped(e.safe), grouped(e.gone))
+}
+
+func (e *lost) Unwrap() error { return e.cause }
+
 // salvage makes the best of a write of which only the first n bytes came
-// through: it keeps the whole packets and cuts off the rest.
+// through: it keeps the whole packets and cuts off the rest. Of a zstd frame there
+// is no part to keep.
 func (o *Output) salvage(n int, cause error) error {
 	whole, packets := 0, 0
-	switch {
-	case o.header:
-		whole, packets = o.enc.Whole(o.buf[:n])
-	case n >= HeaderSize:
-		whole, packets = o.enc.Whole(o.buf[HeaderSize:n])
-		whole += HeaderSize
-		o.header = true
+	if o.z == nil {
+		whole, packets = o.enc.Whole(o.buf[:n], !o.begun)
+		o.begun = o.begun || whole > 0
 	}
 	o.packets += uint64(packets)
-	lost := o.pending - packets
-	o.bytes -= uint64(len(o.buf) - whole)
+	o.written += uint64(whole)
+	gone := o.pending - packets
 	o.buf, o.pending = o.buf[:0], 0
 
 	if errors.Is(cause, unix.EPIPE) || errors.Is(cause, unix.ECONNRESET) {
@@ -140,8 +204,7 @@ func (o *Output) salvage(n int, cause error) error {
 	} else if errors.As(cause, &pe) {
 		cause = pe.Err // the path is in the name already
 	}
-	err := fmt.Errorf("%s: %w; %s packets are safe, %s taken from the queue are not",
-		o.name, cause, grouped(o.packets), grouped(uint64(lost)))
+	err := &lost{o.name, cause, o.before + o.packets, uint64(gone)}
 	if st, serr := o.f.Stat(); serr != nil || !st.Mode().IsRegular() {
 		return err
 	}
@@ -153,7 +216,7 @@ func (o *Output) salvage(n int, cause error) error {
 			terr = o.f.Truncate(end)
 		}
 		if terr != nil {
-			err = fmt.Errorf("%w; the last packet is cut short: %w", err, terr)
+			err.cause = fmt.Errorf("%w; the last packet is cut short: %w", cause, terr)
 		}
 	}
 	return err
@@ -183,9 +246,12 @@ func (o *Output) HurryUp() {
 	_ = o.f.SetWriteDeadline(time.Now().Add(patience))
 }
 
-// Close flushes and closes. The error is that of Flush, or what the file
-// system has kept back until now.
-func (o *Output) Close() error {
+// Close ends the stream with its trailer, flushes and closes. The error is that of
+// Flush, or what the file system has kept back until now.
+func (o *Output) Close(now int64) error {
+	if o.failed == nil {
+		o.buf = o.enc.AppendTrailer(o.buf, now)
+	}
 	err := o.Flush()
 	if cerr := o.f.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("%s: %w", o.name, cerr)

@@ -17,16 +17,24 @@ func record(seq, size int) *shm.Record {
 	return &shm.Record{Data: frame(1, seq, size), OrigLen: uint32(size)}
 }
 
+// add appends where there is no limit.
+func add(t *testing.T, o *Output, timestamp int64, r *shm.Record) {
+	t.Helper()
+	if ok, err := o.Append(timestamp, r); !ok || err != nil {
+		t.Fatal("append:", ok, err)
+	}
+}
+
 func TestOutputFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.pcap")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := NewOutput(f, path, Encoder{})
+	o := NewOutput(f, path, NewEncoder(PCAP, "", ""), nil, 0, 0)
 	want := uint64(HeaderSize)
 	for i := range 10_000 {
-		o.Append(int64(i)*1000, record(i, 100))
+		add(t, o, int64(i)*1000, record(i, 100))
 		want += 116
 		if o.Full() {
 			if err := o.Flush(); err != nil {
@@ -34,7 +42,7 @@ func TestOutputFile(t *testing.T) {
 			}
 		}
 	}
-	if err := o.Close(); err != nil {
+	if err := o.Close(0); err != nil {
 		t.Fatal(err)
 	}
 	if o.Bytes() != want || o.Packets() != 10_000 {
@@ -51,25 +59,12 @@ func TestOutputFile(t *testing.T) {
 	}
 }
 
-func TestOutputRoom(t *testing.T) {
-	o := NewOutput(nil, "", Encoder{})
-	for _, c := range []struct {
-		n     int
-		limit uint64
-		want  bool
-	}{{1 << 40, 0, true}, {1, 24, false}, {0, 24, true}, {76, 100, true}, {77, 100, false}, {0, 23, false}} {
-		if o.Room(c.n, c.limit) != c.want {
-			t.Errorf("room for %d below %d: %v", c.n, c.limit, !c.want)
-		}
-	}
-}
-
 func TestOutputReaderGone(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := NewOutput(w, "pipe", Encoder{})
+	o := NewOutput(w, "pipe", NewEncoder(PCAP, "", ""), nil, 0, 0)
 	if err := o.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +75,11 @@ func TestOutputReaderGone(t *testing.T) {
 	if !o.ReaderGone() {
 		t.Error("there while it is gone")
 	}
-	o.Append(1, record(1, 60))
+	add(t, o, 1, record(1, 60))
 	if err := o.Flush(); err != ErrReaderGone {
 		t.Error("flush:", err)
 	}
-	if err := o.Close(); err != ErrReaderGone {
+	if err := o.Close(0); err != ErrReaderGone {
 		t.Error("close:", err)
 	}
 }
@@ -98,9 +93,9 @@ func TestOutputReaderAsleep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fds[0])
-	o := NewOutput(os.NewFile(uintptr(fds[1]), "pipe"), "pipe", Encoder{})
+	o := NewOutput(os.NewFile(uintptr(fds[1]), "pipe"), "pipe", NewEncoder(PCAP, "", ""), nil, 0, 0)
 	for i := range 10_000 {
-		o.Append(1, record(i, 60))
+		add(t, o, 1, record(i, 60))
 	}
 	o.HurryUp()
 	err := o.Flush()
@@ -110,7 +105,7 @@ func TestOutputReaderAsleep(t *testing.T) {
 	if flags, _ := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
 		t.Error("the pipe's other users were made not to block")
 	}
-	o.Close()
+	o.Close(0)
 }
 
 // smallDisk mounts a file system of 64 KiB.
@@ -159,16 +154,16 @@ func TestOutputDiskFull(t *testing.T) {
 			if _, err := f.Seek(0, 2); err != nil {
 				t.Fatal(err)
 			}
-			o := NewOutput(f, "x.pcap", Encoder{})
+			o := NewOutput(f, "x.pcap", NewEncoder(PCAP, "", ""), nil, 0, 0)
 			appended := 0
 			for err == nil {
 				for range c.each {
-					o.Append(1, record(appended, 100+appended%7))
+					add(t, o, 1, record(appended, 100+appended%7))
 					appended++
 				}
 				err = o.Flush()
 			}
-			if !errors.Is(err, unix.ENOSPC) || o.Flush() != err || o.Close() != err {
+			if !errors.Is(err, unix.ENOSPC) || o.Flush() != err || o.Close(0) != err {
 				t.Error("flush:", err)
 			}
 			text, rerr := os.ReadFile(path)

@@ -51,7 +51,7 @@ func TestSlowPacketsAtOnce(t *testing.T) {
 	w, read := messages(t)
 	c := collector(t, name, w, Limits{Packets: 20})
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(context.Background()) }()
+	go func() { ended <- c.Collect(bounded(t)) }()
 	if got := read(); len(got) != HeaderSize {
 		t.Fatalf("first comes a write of %d bytes", len(got))
 	}
@@ -74,7 +74,7 @@ func TestFastPacketsInLargeWrites(t *testing.T) {
 	w, read := messages(t)
 	c := collector(t, name, w, Limits{Packets: 2000})
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(context.Background()) }()
+	go func() { ended <- c.Collect(bounded(t)) }()
 	for _, want := range []int{HeaderSize, 2000 * 76, 0} {
 		if got := len(read()); got != want {
 			t.Errorf("a write of %d bytes, want %d", got, want)
@@ -90,7 +90,7 @@ func TestEndWithoutPackets(t *testing.T) {
 	f := newFile(t)
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if err := collector(t, name, f, Limits{}).Run(ctx); err != nil {
+	if err := collector(t, name, f, Limits{}).Collect(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if n, got := readFile(t, f.Name()); n != HeaderSize || len(got) != 0 {
@@ -108,7 +108,7 @@ func TestReaderGone(t *testing.T) {
 		}
 		c := collector(t, name, w, Limits{})
 		ended := make(chan error, 1)
-		go func() { ended <- c.Run(context.Background()) }()
+		go func() { ended <- c.Collect(bounded(t)) }()
 		if _, err := io.ReadFull(r, make([]byte, HeaderSize)); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestReaderGone(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if n, size, _ := c.Counts(); n != 0 || size != HeaderSize {
+		if n, size, _ := counts(c); n != 0 || size != HeaderSize {
 			t.Errorf("counted %d packets, %d bytes that nobody read", n, size)
 		}
 	}
@@ -132,13 +132,13 @@ func TestDiskFullRun(t *testing.T) {
 	}
 	putFrames(producer(t, name), 1, 0, 1000, 100)
 	c := collector(t, name, f, Limits{Packets: 1000})
-	err = c.Run(context.Background())
+	err = c.Collect(bounded(t))
 	n, got := readFile(t, f.Name())
 	want := fmt.Sprintf("%s: no space left on device; %d packets are safe, %d taken from the queue are not", f.Name(), len(got), 1000-len(got))
 	if err == nil || err.Error() != want {
 		t.Errorf("said %v, want %s", err, want)
 	}
-	if p, b, _ := c.Counts(); len(got) == 0 || p != uint64(len(got)) || b != uint64(n) {
+	if p, b, _ := counts(c); len(got) == 0 || p != uint64(len(got)) || b != uint64(n) {
 		t.Errorf("counted %d packets, %d bytes; there are %d, %d", p, b, len(got), n)
 	}
 }
@@ -146,8 +146,14 @@ func TestDiskFullRun(t *testing.T) {
 // BenchmarkRun is the whole line: a producer that stores as fast as there is
 // room, the queue, the collector, a file in memory.
 func BenchmarkRun(b *testing.B) {
+	for _, format := range []Format{PCAP, PCAPNG} {
+		benchmarkRun(b, format)
+	}
+}
+
+func benchmarkRun(b *testing.B, format Format) {
 	for _, size := range []int{64, 1500} {
-		b.Run(grouped(uint64(size)), func(b *testing.B) {
+		b.Run(fmt.Sprintf("%s/%d", format, size), func(b *testing.B) {
 			name := fmt.Sprintf("test.collect.%d.%x", os.Getpid(), rand.Uint64())
 			q, err := shm.Open(name, shm.Options{Role: shm.RoleOther, Name: "bench"})
 			if err != nil {
@@ -174,7 +180,11 @@ func BenchmarkRun(b *testing.B) {
 			for i := range records {
 				records[i] = shm.Record{Data: frame(1, i, size), OrigLen: uint32(size)}
 			}
-			c := New(consumer, NewOutput(f, f.Name(), Encoder{}), Limits{Packets: uint64(b.N)})
+			files, err := Stream(f, f.Name(), Options{Format: format})
+			if err != nil {
+				b.Fatal(err)
+			}
+			c := New(Run{Queue: q, Consumer: consumer, Files: files, Packets: uint64(b.N)})
 			b.ResetTimer()
 			var producing sync.WaitGroup
 			producing.Go(func() {
@@ -186,7 +196,7 @@ func BenchmarkRun(b *testing.B) {
 					}
 				}
 			})
-			if err := c.Run(context.Background()); err != nil {
+			if err := c.Collect(context.Background()); err != nil {
 				b.Error(err)
 			}
 			producing.Wait()

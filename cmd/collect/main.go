@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"strconv"
 	"time"
 
@@ -15,6 +14,8 @@ import (
 
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/signals"
+	"ethertap/cmd/internal/systemd"
 	"ethertap/collect"
 	"ethertap/shm"
 )
@@ -43,16 +44,9 @@ func run(args []string, _, stdout, stderr *os.File) int {
 		return ok
 	}
 
-	var child *detach.Child
-	if o.daemon {
-		if child = detach.Inherit(); child == nil {
-			fmt.Fprintln(stdout, "collect going to background ...")
-			if _, err := detach.Start(detach.Options{Args: args}); err != nil {
-				fmt.Fprintf(stderr, "collect: %v\n", err)
-				return failed
-			}
-			return ok
-		}
+	child := detach.Inherit()
+	if o.daemon && child == nil {
+		return background(o, args, stdout, stderr)
 	}
 	if err := record(o, child, stdout, stderr); err != nil {
 		child.Fail(err)
@@ -65,11 +59,28 @@ func run(args []string, _, stdout, stderr *os.File) int {
 	return ok
 }
 
+// background starts the daemon.
+func background(o options, args []string, stdout, stderr *os.File) int {
+	if o.log == "" {
+		o.log = detach.DefaultLog()
+	}
+	fmt.Fprintln(stdout, "collect going to background ...")
+	if _, err := detach.Start(detach.Options{Args: args, Log: o.log, Program: "collect"}); err != nil {
+		fmt.Fprintf(stderr, "collect: %v\n", err)
+		return failed
+	}
+	return ok
+}
+
 // record collects as the options say, from start to end. No file is made or
-// truncated before all else is known to work.
+// truncated before all else is known to work, and the queue is not emptied before
+// there is a file.
 func record(o options, child *detach.Child, stdout, stderr *os.File) error {
-	// A write to a closed pipe or past a size limit is to return an error.
-	signal.Ignore(unix.SIGPIPE, unix.SIGXFSZ)
+	caught := signals.Catch(child != nil)
+	defer caught.Release()
+	logf := func(format string, args ...any) {
+		fmt.Fprintf(stderr, "collect: "+format+"\n", args...)
+	}
 
 	queue, err := shm.Open(o.queue, shm.Options{Role: shm.RoleCollect, Name: "collect"})
 	if errors.Is(err, fs.ErrPermission) {
@@ -84,70 +95,109 @@ func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 		return err
 	}
 	defer consumer.Close()
-
-	ctx, stop := ending()
-	defer stop()
+	name := o.name
+	if name == "" {
+		name = strconv.Itoa(os.Getpid())
+	}
+	mustList := child != nil || o.name != "" // nothing else could find it again
+	if err := rundir.Free("collect", name); err != nil && mustList {
+		return err
+	}
+	o.streams.Logf = logf
+	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
+		return err
+	}
+	files, title, err := openOutput(o, stdout)
+	if err != nil {
+		return err
+	}
 	if !o.noReset {
 		if _, err := queue.Reset(); err != nil {
-			return err
+			return errors.Join(err, files.Close(time.Now()))
 		}
 	}
 	// Who is listed collects: what comes into the queue from here on is recorded.
-	instance, err := rundir.Register("collect", strconv.Itoa(os.Getpid()))
-	if err != nil {
-		if child != nil {
-			return err // nothing else could find the daemon to stop it
-		}
-		if !errors.Is(err, fs.ErrPermission) && !o.silent {
-			fmt.Fprintf(stderr, "collect: not listed by control: %v\n", err)
-		}
+	instance, err := rundir.Register("collect", name)
+	switch {
+	case err == nil:
+	case mustList:
+		return errors.Join(err, files.Close(time.Now()))
+	case !errors.Is(err, fs.ErrPermission) && !o.silent:
+		logf("not listed by control: %v", err)
 	}
 	defer instance.Close()
-	file, name, err := openOutput(o.output, stdout)
-	if err != nil {
-		return err
-	}
-	out := collect.NewOutput(file, name, collect.Encoder{})
 	if err := child.Ready(); err != nil {
-		out.Close()
-		return err
+		return errors.Join(err, files.Close(time.Now()))
 	}
+	notify(systemd.Ready, logf)
+	c := collect.New(collect.Run{
+		Queue: queue, Consumer: consumer, Files: files,
+		Filter: o.filter, Packets: o.plimit, Received: o.received,
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go obey(ctx, stop, caught, c, o.output == "-", logf)
 	if o.silent {
-		return collect.New(consumer, out, o.limits).Run(ctx)
+		return c.Collect(ctx)
 	}
 	noticeIdle(queue, stderr)
-	return runShown(ctx, queue, collect.New(consumer, out, o.limits), name, stderr)
+	return runShown(ctx, queue, c, title, stderr)
 }
 
-// ending returns a context that is done when the program is asked to end. A
-// second signal ends it the hard way.
-func ending() (ctx context.Context, stop func()) {
-	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
-	if !signal.Ignored(unix.SIGHUP) { // nohup
-		signals = append(signals, unix.SIGHUP)
+// obey ends the run on a signal, or has it begin the next file. Standard output has no
+// next file: there SIGHUP ends it.
+func obey(ctx context.Context, stop func(), caught *signals.Caught, c *collect.Collector, stream bool, logf func(string, ...any)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-caught.Hangup:
+			if !stream {
+				c.Reopen()
+				continue
+			}
+		case <-caught.Stop:
+		}
+		notify(systemd.Stopping, logf)
+		stop()
+		return
 	}
-	ctx, stop = signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
 }
 
-// openOutput opens the file, or takes standard output for "-", and names it
+// notify tells a service manager; that it does not listen is no reason to end.
+func notify(state string, logf func(string, ...any)) {
+	if err := systemd.Notify(state); err != nil {
+		logf("%v", err)
+	}
+}
+
+// openOutput begins the file, or takes standard output for "-", and names it
 // for messages. A new file is for its owner alone (mode 0600), since it holds
 // what others said; one that exists is overwritten and keeps its mode.
-func openOutput(path string, stdout *os.File) (file *os.File, name string, err error) {
-	file, name = stdout, "standard output"
-	if path != "-" {
-		name = path
-		// O_NOCTTY: a daemon is not to acquire a terminal.
-		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOCTTY, 0o600)
+func openOutput(o options, stdout *os.File) (files *collect.Files, title string, err error) {
+	terminal := func(f *os.File, name string) error {
+		if !isTerminal(f) {
+			return nil
+		}
+		return fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
+	}
+	if o.output == "-" {
+		title = "standard output"
+		if err := terminal(stdout, title); err != nil {
+			return nil, "", err
+		}
+		files, err = collect.Stream(stdout, title, o.streams)
+		return files, title, err
+	}
+	if f, err := os.OpenFile(o.output, os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil {
+		err = terminal(f, o.output)
+		f.Close()
 		if err != nil {
 			return nil, "", err
 		}
 	}
-	if isTerminal(file) {
-		return nil, "", fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
-	}
-	return file, name, nil
+	files, err = collect.Create(o.output, o.streams)
+	return files, o.output, err
 }
 
 func isTerminal(f *os.File) bool {
@@ -181,10 +231,10 @@ func noticeIdle(queue *shm.Queue, stderr *os.File) {
 func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name string, stderr *os.File) error {
 	start, before := time.Now(), refused(queue)
 	counts := func() collect.Counts {
-		packets, bytes, _ := c.Counts()
+		tally := c.Tally()
 		return collect.Counts{
-			Packets: packets,
-			Bytes:   bytes,
+			Packets: tally.Packets,
+			Bytes:   tally.Bytes,
 			Lost:    max(refused(queue), before) - before,
 			Elapsed: time.Since(start),
 		}
@@ -195,11 +245,15 @@ func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name 
 		progress.Run(done, counts)
 		close(ended)
 	}()
-	err := c.Run(ctx)
+	err := c.Collect(ctx)
 	close(done)
 	<-ended
-	if _, _, unwritten := c.Counts(); unwritten > 0 {
-		name += fmt.Sprintf(" (%d taken and not written: byte limit)", unwritten)
+	tally := c.Tally()
+	if tally.Unwritten > 0 && err == nil {
+		name += fmt.Sprintf(" (%d taken and not written: byte limit)", tally.Unwritten)
+	}
+	if tally.Filtered > 0 {
+		name += fmt.Sprintf(" (%d did not match the filter)", tally.Filtered)
 	}
 	progress.End(counts(), name)
 	return err

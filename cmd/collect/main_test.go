@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -239,11 +238,8 @@ func TestOptions(t *testing.T) {
 // Signals end it well, whatever is under way. It makes the queue itself, and
 // says that nobody fills it; it is listed while it runs.
 func TestSignals(t *testing.T) {
-	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
-			if sig == unix.SIGHUP && signal.Ignored(sig) {
-				t.Skip("run by nohup, which collect respects")
-			}
 			queue := setup(t)
 			path := filepath.Join(t.TempDir(), "x.pcap")
 			cmd := command(t, "-q", queue, path)

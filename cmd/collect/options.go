@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"ethertap/cmd/internal/about"
 	"ethertap/collect"
+	"ethertap/collect/filter"
 	"ethertap/shm"
 )
 
@@ -20,61 +24,215 @@ const usage = `usage: collect [options] output.pcap
        -n|--noreset       do not empty queue on startup
        -s|--silent        silent mode
        -d|--daemon        detach and run in background
+          --filter <expr> keep what matches, as with tcpdump: 'tcp port 443'
+          --format <f>    pcap (default), pcap-ns or pcapng
+          --timestamp <t> time of write (default) or receive
+          --zstd          compress
+          --rotate <when> next file: size=1G,packets=n,seconds=n,interval=1h
+          --ring <n>      keep the last n files
+          --floor <n>     bytes to be left free on the disk
+          --name <name>   name for control(1) (default the PID)
+          --log <file>    log of a daemon, or journal
        -h|--help          show usage
        -v|--version       show version
        -c|--copyright     show copyright
 `
 
 type options struct {
-	limits                  collect.Limits
+	plimit                  uint64
+	streams                 collect.Options
+	filter                  *filter.Filter // nil: everything
+	received                bool
 	queue                   string
 	output                  string // "-" is standard output
+	name, log               string
 	noReset, silent, daemon bool
 	info                    *about.Info // what was asked about the program itself
 }
 
-// parse reads the command line. Its errors are wrong usage.
-func parse(args []string) (options, error) {
-	var o options
+// parsing is what the command line says, before it is looked at as a whole.
+type parsing struct {
+	options
+	format, timestamp, filter string
+	rotate                    []string
+}
+
+// flags are the options.
+func flags(p *parsing) *pflag.FlagSet {
 	f := pflag.NewFlagSet("collect", pflag.ContinueOnError)
 	f.Usage = func() {} // the caller says what is wrong, in one line
-	f.Uint64VarP(&o.limits.Bytes, "blimit", "b", 0, "")
-	f.Uint64VarP(&o.limits.Packets, "plimit", "p", 0, "")
-	f.StringVarP(&o.queue, "queue", "q", shm.DefaultName, "")
-	f.BoolVarP(&o.noReset, "noreset", "n", false, "")
-	f.BoolVarP(&o.silent, "silent", "s", false, "")
-	f.BoolVarP(&o.daemon, "daemon", "d", false, "")
-	o.info = about.Flags(f)
+	f.VarP((*amount)(&p.streams.Limit), "blimit", "b", "")
+	f.Uint64VarP(&p.plimit, "plimit", "p", 0, "")
+	f.StringVarP(&p.queue, "queue", "q", shm.DefaultName, "")
+	f.BoolVarP(&p.noReset, "noreset", "n", false, "")
+	f.BoolVarP(&p.silent, "silent", "s", false, "")
+	f.BoolVarP(&p.daemon, "daemon", "d", false, "")
+	f.StringVar(&p.filter, "filter", "", "")
+	f.StringVar(&p.format, "format", "pcap", "")
+	f.StringVar(&p.timestamp, "timestamp", "write", "")
+	f.BoolVar(&p.streams.Zstd, "zstd", false, "")
+	f.StringSliceVar(&p.rotate, "rotate", nil, "")
+	f.IntVar(&p.streams.Ring, "ring", 0, "")
+	f.Var((*amount)(&p.streams.Floor), "floor", "")
+	f.StringVar(&p.name, "name", "", "")
+	f.StringVar(&p.log, "log", "", "")
+	p.info = about.Flags(f)
+	return f
+}
+
+// parse reads the command line. Its errors are wrong usage.
+func parse(args []string) (options, error) {
+	var p parsing
+	f := flags(&p)
 	if err := f.Parse(args); err != nil {
-		return o, err
+		return p.options, err
 	}
-	if o.info.Asked() {
-		return o, nil
+	if p.info.Asked() {
+		return p.options, nil
 	}
 	switch f.NArg() {
 	case 0:
-		return o, errors.New("no output file named")
+		return p.options, errors.New("no output file named")
 	case 1:
-		o.output = f.Arg(0)
+		p.output = f.Arg(0)
 	default:
-		return o, fmt.Errorf("one output file, not %d", f.NArg())
+		return p.options, fmt.Errorf("one output file, not %d", f.NArg())
 	}
+	for _, step := range []func(*pflag.FlagSet) error{p.stream, p.together} {
+		if err := step(f); err != nil {
+			return p.options, err
+		}
+	}
+	p.silent = p.silent || p.daemon
+	return p.options, nil
+}
+
+// stream reads what the streams are to be.
+func (p *parsing) stream(f *pflag.FlagSet) (err error) {
+	p.streams.Application = "EtherTAP collect " + about.Version
+	if p.streams.Format, err = collect.ParseFormat(p.format); err != nil {
+		return fmt.Errorf("--format %w", err)
+	}
+	switch p.timestamp {
+	case "write":
+	case "receive":
+		p.received = true
+	default:
+		return fmt.Errorf("--timestamp %s: write or receive", p.timestamp)
+	}
+	if f.Changed("filter") {
+		if p.options.filter, err = filter.Compile(p.filter); err != nil {
+			return err
+		}
+		p.streams.Filter = p.filter
+	}
+	for _, when := range p.rotate {
+		if err := addRotation(&p.streams.Rotate, when); err != nil {
+			return fmt.Errorf("--rotate %s: %w", when, err)
+		}
+	}
+	return nil
+}
+
+// together refuses what has no meaning, alone or together.
+func (p *parsing) together(f *pflag.FlagSet) error {
+	o := p.options
 	switch {
 	case o.output == "":
-		return o, errors.New("the name of the output file is empty")
-	case f.Changed("plimit") && o.limits.Packets == 0:
-		return o, errors.New("--plimit: at least 1 packet")
-	case f.Changed("blimit") && o.limits.Bytes < collect.HeaderSize:
-		return o, fmt.Errorf("--blimit: at least %d bytes, the header of the file", collect.HeaderSize)
+		return errors.New("the name of the output file is empty")
+	case f.Changed("plimit") && o.plimit == 0:
+		return errors.New("--plimit: at least 1 packet")
+	case f.Changed("blimit") && o.streams.Limit < collect.HeaderSize:
+		return fmt.Errorf("--blimit: at least %d bytes, the header of the file", collect.HeaderSize)
+	case f.Changed("name") && o.name == "":
+		return errors.New("--name is empty")
+	case o.streams.Ring < 0 || f.Changed("ring") && o.streams.Ring == 0:
+		return fmt.Errorf("--ring %d: at least 1 file", o.streams.Ring)
+	case o.streams.Ring > 0 && !o.streams.Rotate.Any():
+		return errors.New("--ring is for files that --rotate makes")
+	case o.output == "-" && o.streams.Rotate.Any():
+		return errors.New("--rotate: standard output is one stream; name a file")
+	case o.output == "-" && o.streams.Floor > 0:
+		return errors.New("--floor: standard output is no disk; name a file")
+	case o.log != "" && !o.daemon:
+		return errors.New("--log is for --daemon; in the foreground everything goes to standard error")
 	case o.daemon && o.output == "-":
-		return o, errors.New("--daemon: standard output is gone in the background; name a file")
+		return errors.New("--daemon: standard output is gone in the background; name a file")
 	case o.daemon && !filepath.IsAbs(o.output):
 		err := fmt.Errorf("--daemon changes to /, so %s would not be found here; give the whole path", o.output)
 		if abs, aerr := filepath.Abs(o.output); aerr == nil {
 			err = fmt.Errorf("%w: %s", err, abs)
 		}
-		return o, err
+		return err
 	}
-	o.silent = o.silent || o.daemon
-	return o, nil
+	return nil
+}
+
+// addRotation reads one KEY=VALUE.
+func addRotation(r *collect.Rotation, when string) error {
+	key, value, ok := strings.Cut(when, "=")
+	if !ok {
+		return errors.New("size=1G, packets=n, seconds=n or interval=1h")
+	}
+	var err error
+	switch key {
+	case "size":
+		r.Bytes, err = parseAmount(value)
+	case "packets":
+		r.Packets, err = strconv.ParseUint(value, 10, 64)
+	case "seconds":
+		r.After, err = parseDuration(value)
+	case "interval":
+		r.Every, err = parseDuration(value)
+		if err == nil && r.Every > 24*time.Hour {
+			return errors.New("at most 24h")
+		}
+	default:
+		return fmt.Errorf("no such condition as %s; there are size, packets, seconds and interval", key)
+	}
+	if err == nil && (value == "0" || r.Bytes == 0 && key == "size" || r.Packets == 0 && key == "packets") {
+		err = errors.New("0")
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no %s", value, map[string]string{"size": "size such as 100M", "packets": "number of packets", "seconds": "time such as 60 or 5m", "interval": "time such as 60 or 1h"}[key])
+	}
+	return nil
+}
+
+// parseDuration reads seconds, or a time with units: 90, 5m, 1h30m.
+func parseDuration(s string) (time.Duration, error) {
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		s = fmt.Sprint(n, "s")
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d < time.Second {
+		err = errors.New("less than a second")
+	}
+	return d, err
+}
+
+// amount is a number of bytes on the command line: 1000, 100M (a million each), 4Ki.
+type amount uint64
+
+func (a *amount) String() string { return strconv.FormatUint(uint64(*a), 10) }
+func (a *amount) Type() string   { return "bytes" }
+
+func (a *amount) Set(s string) error {
+	n, err := parseAmount(s)
+	*a = amount(n)
+	return err
+}
+
+var units = map[string]uint64{
+	"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40,
+}
+
+func parseAmount(s string) (uint64, error) {
+	digits := strings.TrimRight(strings.TrimSuffix(s, "B"), "kKMGTi")
+	unit, ok := units[strings.TrimSuffix(s, "B")[len(digits):]]
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || !ok || n > (1<<63-1)/unit {
+		return 0, errors.New("a number of bytes such as 5000, 100M or 4Gi")
+	}
+	return n * unit, nil
 }

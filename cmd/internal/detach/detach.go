@@ -28,16 +28,20 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/cmd/internal/systemd"
 )
 
 const (
-	// env tells the child that it is one, and which descriptor its pipe is.
-	env = "ETHERTAP_DETACHED"
+	// Env tells the child that it is one: which descriptor its pipe is, and where its
+	// parent was (3:/home/user). It stays to be read in /proc/PID/environ.
+	Env = "ETHERTAP_DETACHED"
 	// childFD is where os/exec puts the first extra file.
 	childFD = 3
 
@@ -55,8 +59,35 @@ type Options struct {
 	Args []string
 	// Log takes the child's standard output and error; it is created with
 	// mode 0640 and appended to. A relative name counts from the directory
-	// of the parent. Empty means /dev/null.
+	// of the parent. Journal is the system's; empty means /dev/null.
 	Log string
+	// Program names the child's lines in the journal.
+	Program string
+}
+
+// Journal is the name of the system's journal in the place of a log file.
+const Journal = "journal"
+
+// DefaultLog is where a daemon logs that was not told: the journal, if it is there.
+func DefaultLog() string {
+	f, err := systemd.Journal("")
+	if err != nil {
+		return ""
+	}
+	f.Close()
+	return Journal
+}
+
+// openLog opens a log to be appended to.
+func openLog(name, program string) (*os.File, error) {
+	if name == Journal {
+		return systemd.Journal(program)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, logMode)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	return f, nil
 }
 
 // Start starts this program again in the background and waits until it is
@@ -75,9 +106,8 @@ func Start(o Options) (pid int, err error) {
 	defer null.Close()
 	log := null
 	if o.Log != "" {
-		log, err = os.OpenFile(o.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, logMode)
-		if err != nil {
-			return 0, fmt.Errorf("log: %w", err)
+		if log, err = openLog(o.Log, o.Program); err != nil {
+			return 0, err
 		}
 		defer log.Close()
 	}
@@ -87,6 +117,10 @@ func Start(o Options) (pid int, err error) {
 	}
 	defer r.Close()
 
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
 	args := o.Args
 	if args == nil {
 		args = os.Args[1:]
@@ -95,7 +129,7 @@ func Start(o Options) (pid int, err error) {
 		Path:        exe,
 		Args:        append([]string{os.Args[0]}, args...),
 		Dir:         "/",
-		Env:         append(os.Environ(), env+"="+strconv.Itoa(childFD)),
+		Env:         append(os.Environ(), Env+"="+strconv.Itoa(childFD)+":"+dir),
 		Stdin:       null,
 		Stdout:      log,
 		Stderr:      log,
@@ -146,14 +180,16 @@ func executable() (string, error) {
 // on nil, so that a program calls them whether it is in the background or not.
 type Child struct {
 	pipe *os.File // nil once something was said
+	dir  string   // where the parent was
 }
 
 // Inherit returns the Child if this process was started by Start, and nil if
 // it runs in the foreground. It is called once, before anything is started:
 // neither environment nor pipe go on to children.
 func Inherit() *Child {
-	fd, err := strconv.Atoi(os.Getenv(env))
-	os.Unsetenv(env)
+	first, dir, _ := strings.Cut(os.Getenv(Env), ":")
+	fd, err := strconv.Atoi(first)
+	os.Unsetenv(Env)
 	if err != nil || fd != childFD {
 		return nil
 	}
@@ -162,7 +198,29 @@ func Inherit() *Child {
 		return nil
 	}
 	unix.CloseOnExec(fd)
-	return &Child{pipe: os.NewFile(uintptr(fd), "readiness pipe")}
+	return &Child{pipe: os.NewFile(uintptr(fd), "readiness pipe"), dir: dir}
+}
+
+// ReopenLog opens the log file that Start was given anew, as is done when it has been
+// moved away, and writes there from now on.
+func (c *Child) ReopenLog(name string) error {
+	if c == nil || name == "" || name == Journal {
+		return nil
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(c.dir, name)
+	}
+	f, err := openLog(name, "")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, fd := range []int{1, 2} {
+		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
+			return fmt.Errorf("log %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // Ready tells the parent that all is well; it exits with 0. An error means

@@ -85,7 +85,7 @@ func Register(program, name string) (*Instance, error) {
 	case err != nil:
 		return nil, fmt.Errorf("run directory: %w", err)
 	case old.held:
-		return nil, fmt.Errorf("%s %q is already running as PID %d; choose another --name", program, name, old.pid)
+		return nil, taken(program, name, old.pid)
 	default:
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("run directory: stale pid file: %w", err)
@@ -98,6 +98,37 @@ func Register(program, name string) (*Instance, error) {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
 	return in, nil
+}
+
+// Free says whether Register would succeed now, and why not.
+func Free(program, name string) error {
+	if err := checkName(program, name); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(Path())
+	if err == nil {
+		err = makeDir(dir)
+	}
+	if err == nil {
+		err = unix.Access(dir, unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	all, err := List(program)
+	if err != nil {
+		return err
+	}
+	for _, in := range all {
+		if in.Name == name {
+			return taken(program, name, in.PID)
+		}
+	}
+	return nil
+}
+
+func taken(program, name string, pid int) error {
+	return fmt.Errorf("%s %q is already running as PID %d; choose another --name", program, name, pid)
 }
 
 // SocketPath is where the instance may listen; nothing is there yet after

@@ -1,0 +1,133 @@
+package collect
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// survey looks for files of the set from earlier runs: numbers go on behind theirs,
+// and the ring counts them. A ".part" that nobody writes any more is what a killed
+// run has left; it gets its name.
+func (s *Files) survey() error {
+	all, err := s.set.list()
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		s.number = max(s.number, f.number)
+		if !f.part {
+			s.kept = append(s.kept, f.path)
+		} else if done := strings.TrimSuffix(f.path, part); abandoned(f.path) && rename(f.path, done) == nil {
+			s.o.Logf("%s was left by a run that was killed; it is %s now", f.path, done)
+			s.kept = append(s.kept, done)
+		}
+	}
+	return nil
+}
+
+// abandoned says whether no process holds the lock that a writer has on its file.
+func abandoned(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
+// rename gives a file a name that is not taken.
+func rename(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err != unix.EINVAL {
+		return err
+	}
+	// A file system that cannot do it in one step, such as NFS.
+	if _, err := os.Lstat(to); err == nil {
+		return fs.ErrExist
+	}
+	return os.Rename(from, to)
+}
+
+// drop removes the oldest file of the set.
+func (s *Files) drop() {
+	oldest := s.kept[0]
+	s.kept = s.kept[1:]
+	if err := os.Remove(oldest); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.o.Logf("ring: %v", err)
+	}
+}
+
+// enoughDisk sees to the floor. Files of a ring make room, the oldest first.
+func (s *Files) enoughDisk() error {
+	if s.o.Floor == 0 || s.file == nil {
+		return nil
+	}
+	for {
+		var st unix.Statfs_t
+		if err := unix.Fstatfs(int(s.file.Fd()), &st); err != nil {
+			return nil // a file system that does not tell is not full
+		}
+		free := st.Bavail * uint64(st.Bsize)
+		if free >= s.o.Floor {
+			return nil
+		}
+		if s.o.Ring == 0 || len(s.kept) == 0 {
+			return &lost{s.path, fmt.Errorf("%s are free on the disk, less than the floor of %s", size(free), size(s.o.Floor)), s.packets + s.out.Packets(), uint64(s.out.pending)}
+		}
+		s.o.Logf("%s are free on the disk, less than the floor: %s is removed", size(free), s.kept[0])
+		s.drop()
+	}
+}
+
+// removed says that the file has no name any more.
+func removed(f *os.File) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0
+}
+
+// rescue brings back a file that was removed while it was written, alone or with its
+// directory: as long as it is open its packets are there.
+func (s *Files) rescue() error {
+	if s.file == nil || !removed(s.file) {
+		return nil
+	}
+	if err := s.restore(); err != nil {
+		s.file = nil // once is enough
+		return &lost{s.path, fmt.Errorf("it was removed, and cannot be restored: %w", err), s.packets, s.out.Appended()}
+	}
+	s.o.Logf("%s was removed while it was written; it is restored", s.path)
+	return nil
+}
+
+func (s *Files) restore() error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return err
+	}
+	from, err := os.Open(descriptor(s.file))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		to.Close()
+		os.Remove(s.path)
+		return err
+	}
+	if s.set != nil {
+		unix.Flock(int(to.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	s.out.f.Close()
+	s.out.f, s.file = to, to
+	return nil
+}

@@ -1,0 +1,577 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+
+	"ethertap/collect/filter"
+	"ethertap/shm"
+)
+
+// notes keeps what Logf is told.
+type notes struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notes) logf(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
+}
+
+func (n *notes) text() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Join(n.lines, "\n")
+}
+
+// bounded is a context that ends a run that does not end by itself.
+func bounded(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func create(t *testing.T, path string, o Options) *Files {
+	t.Helper()
+	s, err := Create(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// whole reads a file, unpacked if it is compressed.
+func whole(t *testing.T, path string) (size int, packets []packet) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size = len(b)
+	if strings.HasSuffix(path, ".zst") {
+		d, err := zstd.NewReader(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if b, err = d.DecodeAll(b, nil); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return size, readAny(t, b)
+}
+
+// names are the files of a directory.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+// inOrder wants packets from..to-1 of frame(1, …) in the files of a directory.
+func inOrder(t *testing.T, dir string, from, to int) {
+	t.Helper()
+	next := from
+	for _, name := range names(t, dir) {
+		_, packets := whole(t, filepath.Join(dir, name))
+		for _, p := range packets {
+			if who, seq := frameID(p.data); who != 1 || seq != next {
+				t.Fatalf("%s: packet %d, want %d", name, seq, next)
+			}
+			next++
+		}
+	}
+	if next != to {
+		t.Errorf("%d packets in %v, want %d", next-from, names(t, dir), to-from)
+	}
+}
+
+// noise is frame(1, seq, n) with what cannot be compressed behind its number.
+func noise(seq, n int) []byte {
+	b := frame(1, seq, n)
+	rand.NewChaCha8([32]byte{byte(seq), byte(seq >> 8)}).Read(b[4:])
+	return b
+}
+
+var setName = regexp.MustCompile(`^x_\d{5}_\d{14}(-\d+)?\.pcap(ng)?(\.zst)?$`)
+
+// Whatever the format, compressed or not: files of a set keep their size and hold
+// everything in order, and the limits of all together are exact.
+func TestRotation(t *testing.T) {
+	for _, format := range []Format{PCAP, PCAPNano, PCAPNG} {
+		for _, z := range []bool{false, true} {
+			for _, c := range []struct {
+				name    string
+				rotate  Rotation
+				packets uint64
+				limit   uint64
+				files   int // 0 any
+			}{
+				{name: "packets", rotate: Rotation{Packets: 10}, packets: 95, files: 10},
+				{name: "one packet", rotate: Rotation{Packets: 1}, packets: 5, files: 5},
+				{name: "size", rotate: Rotation{Bytes: 4096}, packets: 300},
+				{name: "tiny size", rotate: Rotation{Bytes: 1}, packets: 5, files: 5},
+				{name: "limit", rotate: Rotation{Bytes: 4096}, limit: 10_000},
+				{name: "limit alone", limit: 10_000, files: 1},
+				{name: "limit below size", rotate: Rotation{Bytes: 20_000}, limit: 10_000, files: 1},
+			} {
+				t.Run(fmt.Sprintf("%s/zstd=%v/%s", format, z, c.name), func(t *testing.T) {
+					name := newQueue(t, shm.Options{})
+					p := producer(t, name)
+					for i := range 400 {
+						put(p, shm.Record{Data: noise(i, 60+i%100), Interface: uint16(i % 2), Direction: shm.RX})
+					}
+					dir := t.TempDir()
+					files := create(t, filepath.Join(dir, "x.pcap"), Options{
+						Format: format, Zstd: z, Rotate: c.rotate, Limit: c.limit,
+						Interfaces: []shm.Interface{{Index: 0, Name: "a"}, {Index: 1, Name: "b"}},
+					})
+					col := collectorOf(t, name, Run{Files: files, Packets: c.packets})
+					if err := col.Collect(bounded(t)); err != nil {
+						t.Fatal(err)
+					}
+					tally := col.Tally()
+					if c.packets > 0 && tally.Packets != c.packets {
+						t.Errorf("%d packets, want %d", tally.Packets, c.packets)
+					}
+					total := 0
+					for _, file := range names(t, dir) {
+						size, packets := whole(t, filepath.Join(dir, file))
+						total += size
+						if c.rotate.Any() && !setName.MatchString(file) {
+							t.Errorf("a file is called %s", file)
+						}
+						if b := c.rotate.Bytes; b > 1 && uint64(size) > b {
+							t.Errorf("%s: %d bytes", file, size)
+						}
+						if n := c.rotate.Packets; n > 0 && uint64(len(packets)) > n || len(packets) == 0 {
+							t.Errorf("%s: %d packets", file, len(packets))
+						}
+					}
+					inOrder(t, dir, 0, int(tally.Packets))
+					if n := len(names(t, dir)); c.files > 0 && n != c.files {
+						t.Errorf("%d files: %v", n, names(t, dir))
+					}
+					if uint64(total) != tally.Bytes || c.limit > 0 && (uint64(total) > c.limit || uint64(total) < c.limit*8/10) {
+						t.Errorf("%d bytes, counted %d, limit %d", total, tally.Bytes, c.limit)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Time passes: files have the times they were begun at, and no packet of a later one.
+func TestRotationByTime(t *testing.T) {
+	dir := t.TempDir()
+	s := create(t, filepath.Join(dir, "x-%H%M%S.pcap"), Options{Rotate: Rotation{Every: 10 * time.Second}})
+	start := s.due
+	now := start
+	for i := range 6 {
+		if err := s.Due(now); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append(now, now.UnixNano(), record(i, 60)); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(5 * time.Second)
+	}
+	if err := s.Close(now); err != nil {
+		t.Fatal(err)
+	}
+	all := names(t, dir)
+	if len(all) != 4 {
+		t.Fatalf("files %v", all)
+	}
+	for i := range 3 {
+		begin := start.Add(time.Duration(i) * 10 * time.Second)
+		name := begin.Format("x-150405.pcap")
+		_, packets := whole(t, filepath.Join(dir, name))
+		if len(packets) != 2 || packets[0].Timestamp.Before(begin.Truncate(time.Microsecond)) || !packets[1].Timestamp.Before(begin.Add(10*time.Second)) {
+			t.Errorf("%s: %d packets", name, len(packets))
+		}
+	}
+}
+
+// By the clock means at multiples since midnight, whatever the length of the day.
+func TestRotationNext(t *testing.T) {
+	vienna, err := time.LoadLocation("Europe/Vienna")
+	if err != nil {
+		t.Skip("no time zones here:", err)
+	}
+	for _, c := range []struct {
+		rotate    Rotation
+		now, want string
+	}{
+		{Rotation{Every: time.Hour}, "2026-11-24 06:10:39", "2026-11-24 07:00:00"},
+		{Rotation{Every: time.Hour}, "2026-11-24 07:00:00", "2026-11-24 08:00:00"},
+		{Rotation{Every: 24 * time.Hour}, "2026-11-24 06:10:39", "2026-11-25 00:00:00"},
+		{Rotation{Every: 7 * time.Hour}, "2026-11-24 22:00:00", "2026-11-25 00:00:00"},
+		{Rotation{Every: time.Hour, After: time.Minute}, "2026-11-24 06:10:39", "2026-11-24 06:11:39"},
+		{Rotation{Every: time.Hour, After: time.Minute}, "2026-11-24 06:59:30", "2026-11-24 07:00:00"},
+		{Rotation{Every: 24 * time.Hour}, "2026-03-29 12:00:00", "2026-03-30 00:00:00"}, // a day of 23 hours
+		{Rotation{Every: 24 * time.Hour}, "2026-10-25 12:00:00", "2026-10-26 00:00:00"}, // of 25
+		{Rotation{Every: time.Minute}, "2026-11-24 06:10:39", "2026-11-24 06:11:00"},
+	} {
+		now, err := time.ParseInLocation(time.DateTime, c.now, vienna)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.rotate.next(now).Format(time.DateTime); got != c.want {
+			t.Errorf("%+v after %s: %s, want %s", c.rotate, c.now, got, c.want)
+		}
+	}
+	if due := (Rotation{Packets: 1}).next(time.Now()); !due.IsZero() {
+		t.Errorf("due at %v without a time", due)
+	}
+}
+
+// A ring keeps its last files; numbers go on where an earlier run has ended, files of
+// others stay, and what a killed run has left gets its name.
+func TestRing(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	others := []string{"x.pcap", "x_1.pcap", "x_00001_20260101000000.pcap.gz", "y_00001_20260101000000.pcap", "x_00009_20260101000000.pcapng"}
+	for _, name := range others {
+		write(name, "not ours")
+	}
+	write("x_00006_20260101000000.pcap", "old")
+	write("x_00007_20260101000000.pcap.part", "left by a killed run")
+	var log notes
+	run := func() {
+		s := create(t, filepath.Join(dir, "x.pcap"), Options{Rotate: Rotation{Packets: 1}, Ring: 3, Logf: log.logf})
+		other := create(t, filepath.Join(dir, "x.pcap"), Options{Rotate: Rotation{Packets: 1}, Logf: log.logf}) // its .part is in use
+		for i := range 3 {
+			if err := s.Append(time.Now(), 1, record(i, 60)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range []*Files{s, other} {
+			if err := f.Close(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run()
+	var set []string
+	for _, name := range names(t, dir) {
+		if !slices.Contains(others, name) {
+			set = append(set, name[:len("x_00000")])
+		}
+	}
+	if want := []string{"x_00008", "x_00009", "x_00009", "x_00010"}; !slices.Equal(set, want) {
+		t.Errorf("kept %v, want %v of %v", set, want, names(t, dir))
+	}
+	for _, name := range others {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); string(text) != "not ours" {
+			t.Errorf("%s is %q, %v", name, text, err)
+		}
+	}
+	if !strings.Contains(log.text(), "was left by a run that was killed; it is ") || strings.Count(log.text(), "\n") != 0 {
+		t.Errorf("said %q", log.text())
+	}
+}
+
+// Below the floor the files of a ring make room; without any the run ends, and says so.
+func TestFloor(t *testing.T) {
+	dir := smallDisk(t) // 64 KiB
+	var log notes
+	s := create(t, filepath.Join(dir, "x.pcap"), Options{Rotate: Rotation{Bytes: 10_000}, Ring: 100, Floor: 30_000, Logf: log.logf})
+	now := time.Now()
+	for i := range 2000 {
+		now = now.Add(time.Second)
+		if err := s.Due(now); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append(now, 1, record(i, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(now); err != nil {
+		t.Fatal(err)
+	}
+	n := len(names(t, dir))
+	if n < 2 || n > 4 || !strings.Contains(log.text(), "less than the floor: "+dir+"/x_00001_") {
+		t.Errorf("%d files, said %.200s", n, log.text())
+	}
+	for _, name := range names(t, dir) {
+		os.Remove(filepath.Join(dir, name))
+	}
+	s = create(t, filepath.Join(dir, "x.pcap"), Options{Floor: 50_000})
+	var err error
+	wrote := 0
+	for err == nil {
+		now = now.Add(time.Second)
+		if err = s.Append(now, 1, record(wrote, 100)); err == nil {
+			wrote++
+			err = s.Due(now)
+		}
+	}
+	cerr := s.Close(now)
+	_, packets := whole(t, filepath.Join(dir, "x.pcap"))
+	want := fmt.Sprintf("less than the floor of 50.0 kB; %d packets are safe, 0 taken from the queue are not", len(packets))
+	if wrote != len(packets) || !strings.HasSuffix(err.Error(), want) || cerr != nil {
+		t.Errorf("%d packets of %d, %v, %v", len(packets), wrote, err, cerr)
+	}
+}
+
+// A file that is removed while it is written, alone or with its directory, is brought
+// back with all its packets.
+func TestRemoved(t *testing.T) {
+	for _, set := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "a", "b")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var log notes
+		o := Options{Logf: log.logf}
+		if set {
+			o.Rotate.Packets = 1000
+		}
+		s := create(t, filepath.Join(dir, "x.pcap"), o)
+		now := time.Now()
+		add := func(from, to int) {
+			t.Helper()
+			for i := from; i < to; i++ {
+				if err := s.Append(now, 1, record(i, 100)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			now = now.Add(time.Second)
+			if err := s.Due(now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add(0, 10)
+		if err := os.Remove(s.path); err != nil {
+			t.Fatal(err)
+		}
+		add(10, 20)
+		inOrder(t, dir, 0, 20)
+		if err := os.RemoveAll(filepath.Dir(dir)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append(now, 1, record(20, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(now); err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, dir, 0, 21)
+		if n := strings.Count(log.text(), "was removed while it was written; it is restored"); n != 2 {
+			t.Errorf("said %q", log.text())
+		}
+	}
+}
+
+// What cannot be restored, or cannot go on, is said with the number of safe packets.
+func TestDirectoryGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	for _, set := range []bool{false, true} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		o := Options{}
+		if set {
+			o.Rotate.Packets = 2
+		}
+		s := create(t, filepath.Join(dir, "x.pcap"), o)
+		for i := range 2 {
+			if err := s.Append(time.Now(), 1, record(i, 100)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir, nil, 0o600); err != nil { // in its place
+			t.Fatal(err)
+		}
+		err := s.Due(time.Now().Add(time.Second))
+		if err == nil || !strings.Contains(err.Error(), "was removed, and cannot be restored: ") || !strings.Contains(err.Error(), "; 0 packets are safe, 2 taken") {
+			t.Errorf("said %v", err)
+		}
+		s.Close(time.Now())
+		os.Remove(dir)
+	}
+}
+
+// A single file moved away is begun anew; one that is in place goes on.
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.pcap")
+	var log notes
+	s := create(t, path, Options{Logf: log.logf})
+	now := time.Now()
+	step := func(i int, then func()) {
+		t.Helper()
+		if err := s.Append(now, 1, record(i, 100)); err != nil {
+			t.Fatal(err)
+		}
+		then()
+		if err := s.Reopen(now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(0, func() {})
+	step(1, func() { os.Rename(path, filepath.Join(dir, "a.pcap")) })
+	step(2, func() { os.Rename(path, filepath.Join(dir, "b.pcap")); os.WriteFile(path, []byte("another's"), 0o600) })
+	if err := s.Close(now); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); string(text) != "another's" {
+		t.Errorf("another's file is %q, %v", text, err)
+	}
+	os.Remove(path)
+	inOrder(t, dir, 0, 3)
+	if _, got := whole(t, filepath.Join(dir, "a.pcap")); len(got) != 2 {
+		t.Errorf("%d packets before the first move", len(got))
+	}
+	if text := log.text(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "x.pcap goes on: ") || !strings.Contains(text, "is another file now") {
+		t.Errorf("said %q", text)
+	}
+	if n, _ := s.Counts(); n != 3 {
+		t.Errorf("counted %d packets", n)
+	}
+}
+
+// Names of a set never overwrite anything.
+func TestPattern(t *testing.T) {
+	at := time.Date(2026, 11, 24, 6, 10, 39, 123456789, time.UTC)
+	for _, c := range []struct {
+		path string
+		set  bool
+		want string
+	}{
+		{"/a/x.pcap", true, "/a/x_00007_20261124061039.pcap"},
+		{"/a/x", true, "/a/x_00007_20261124061039"},
+		{"/a/x.y.pcapng.zst", true, "/a/x.y_00007_20261124061039.pcapng.zst"},
+		{"x-%Y-%m-%dT%H%M%S.pcap", true, "x-2026-11-24T061039.pcap"},
+		{"/%a/%F.%f-%N-%%.pcap", false, "/%a/2026-11-24.123456-00007-%.pcap"},
+		{"%s.pcap", false, "1795500639.pcap"},
+		{".pcap", true, ".pcap_00007_20261124061039"},
+	} {
+		p, err := newPattern(c.path, c.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.name(at, 7, 0); got != c.want {
+			t.Errorf("%s: %s, want %s", c.path, got, c.want)
+		}
+		for again := range 3 {
+			if got := filepath.Base(p.name(at, 7, again)); !p.match.MatchString(got) {
+				t.Errorf("%s: %s is not of the set", c.path, got)
+			}
+		}
+		if p.match.MatchString("other.pcap") {
+			t.Errorf("%s: other.pcap is of the set", c.path)
+		}
+	}
+	for _, bad := range []string{"x%", "x%q.pcap", "%N%N.pcap"} {
+		if _, err := newPattern(bad, true); err == nil {
+			t.Errorf("%s is no pattern", bad)
+		}
+	}
+}
+
+// The filter chooses; limits count what it lets through.
+func TestFilter(t *testing.T) {
+	name := newQueue(t, shm.Options{})
+	p := producer(t, name)
+	for i := range 300 {
+		f := frame(1, i, 60)
+		f[12], f[13] = 0x08, byte(i%3) // a third is IP
+		put(p, shm.Record{Data: f})
+	}
+	f, err := filter.Compile("ip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := newFile(t)
+	files, err := Stream(file, file.Name(), Options{Filter: f.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := collectorOf(t, name, Run{Files: files, Filter: f, Packets: 50})
+	if err := c.Collect(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, got := readFile(t, file.Name())
+	if len(got) != 50 || waiting(t, name) != 300-148 {
+		t.Errorf("%d packets, %d left in the queue", len(got), waiting(t, name))
+	}
+	for i, p := range got {
+		if _, seq := frameID(p.data); seq != 3*i {
+			t.Fatalf("packet %d is %d", i, seq)
+		}
+	}
+	if tally := c.Tally(); tally.Packets != 50 || tally.Filtered != 98 {
+		t.Errorf("counted %+v", tally)
+	}
+}
+
+// The time of reception comes from the record.
+func TestReceived(t *testing.T) {
+	name := newQueue(t, shm.Options{})
+	put(producer(t, name), shm.Record{Data: frame(1, 1, 60), Timestamp: 1_234_567_890_123_456_789})
+	file := newFile(t)
+	files, err := Stream(file, file.Name(), Options{Format: PCAPNano})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := collectorOf(t, name, Run{Files: files, Packets: 1, Received: true}).Collect(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := readFile(t, file.Name()); len(got) != 1 || got[0].Timestamp.UnixNano() != 1_234_567_890_123_456_789 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A full disk in the midst of a set: earlier files are whole, so is the last one.
+func TestSetDiskFull(t *testing.T) {
+	for _, z := range []bool{false, true} {
+		dir := smallDisk(t)
+		name := newQueue(t, shm.Options{})
+		p := producer(t, name)
+		for i := range 1000 {
+			put(p, shm.Record{Data: noise(i, 100)})
+		}
+		files := create(t, filepath.Join(dir, "x.pcap"), Options{Zstd: z, Rotate: Rotation{Bytes: 10_000}})
+		err := collectorOf(t, name, Run{Files: files, Packets: 1000}).Collect(bounded(t))
+		packets := 0
+		for _, n := range names(t, dir) {
+			_, got := whole(t, filepath.Join(dir, n))
+			packets += len(got)
+		}
+		inOrder(t, dir, 0, packets)
+		if !errors.Is(err, unix.ENOSPC) || packets == 0 || !strings.Contains(err.Error(), fmt.Sprintf("; %d packets are safe", packets)) {
+			t.Errorf("%d packets in %v, said %v", packets, names(t, dir), err)
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package collect
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/shm"
+)
+
+// PCAPNG as in draft-ietf-opsawg-pcapng. A stream is one section: a section header,
+// an interface description for each interface of the queue's table, enhanced packet
+// blocks, and at the end interface statistics. An interface that shows up later is
+// described before its first packet.
+const (
+	blockSection    = 0x0a0d0d0a
+	blockInterface  = 1
+	blockStatistics = 5
+	blockPacket     = 6
+	byteOrderMagic  = 0x1a2b3c4d
+
+	optEnd     = 0
+	optComment = 1
+
+	shbHardware, shbOS, shbApplication = 2, 3, 4
+
+	ifName, ifDescription, ifMAC, ifResolution, ifFilter, ifOS = 2, 3, 6, 9, 11, 12
+
+	epbFlags, epbDropCount, epbPacketID, epbQueue = 2, 4, 5, 6
+
+	isbStart, isbEnd, isbReceived, isbDropped, isbAccepted, isbDelivered = 2, 3, 4, 5, 6, 8
+
+	leastPacket    = 32 + 8 + 4 // a packet block without data, with the flags
+	statisticsSize = 24 + 2*12 + 4*12 + 4
+)
+
+// Flags of a packet: direction in bits 0 and 1, reception in bits 2 to 4.
+const (
+	flagInbound     = 1
+	flagOutbound    = 2
+	flagUnicast     = 1 << 2
+	flagMulticast   = 2 << 2
+	flagBroadcast   = 3 << 2
+	flagPromiscuous = 4 << 2
+)
+
+// faultNames are the names of the bits of a record's fault, the lowest first; they
+// stand in the packet's comment.
+var faultNames = []string{"bit flip", "duplicate", "length changed"}
+
+// FaultText names the injected faults of a record, "" for none.
+func FaultText(fault uint32) string {
+	var names []string
+	for i := 0; fault>>i != 0; i++ {
+		switch {
+		case fault>>i&1 == 0:
+		case i < len(faultNames):
+			names = append(names, faultNames[i])
+		default:
+			names = append(names, fmt.Sprintf("fault %#x", 1<<i))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "injected fault: " + strings.Join(names, ", ")
+}
+
+// section is the state of a PCAPNG stream.
+type section struct {
+	application string
+	filter      string
+
+	// By the queue's number of an interface; it outlives the files of a run.
+	table [64]struct {
+		known   bool
+		iface   shm.Interface // as the queue has it
+		refused uint64        // of what the table counts, told so far by drop counts
+		number  int           // of its description in this section, from 1; 0 none
+	}
+
+	// Of this section.
+	start     int64
+	described []statistics // by the number of the description, from 0
+
+	// What undo goes back to.
+	last struct {
+		table     int // index, -1 none
+		described int // how many there were
+		refused   uint64
+	}
+}
+
+// statistics of one interface in one section.
+type statistics struct {
+	taken, accepted uint64
+	refused         uint64 // what the queue's table counted when the section began
+	table           int    // the queue's number
+}
+
+// setInterfaces takes the table of the queue. What was refused before the first look
+// is not of our time.
+func (s *section) setInterfaces(list []shm.Interface) {
+	for _, i := range list {
+		if i.Index < 0 || i.Index >= len(s.table) {
+			continue
+		}
+		t := &s.table[i.Index]
+		if !t.known || t.iface.Name != i.Name || t.iface.MAC != i.MAC {
+			t.refused, t.number = i.Refused, 0 // another interface: described anew
+		}
+		t.refused = min(t.refused, i.Refused) // a producer may begin again at 0
+		t.known, t.iface = true, i
+	}
+}
+
+// begin appends the section header and the descriptions of the interfaces.
+func (s *section) begin(b []byte, now int64) []byte {
+	s.start, s.described = now, s.described[:0]
+	s.last.table = -1
+	for i := range s.table {
+		s.table[i].number = 0
+	}
+	le := binary.LittleEndian
+	at := len(b)
+	b = le.AppendUint32(b, blockSection)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, byteOrderMagic)
+	b = le.AppendUint32(b, 1) // version 1.0
+	b = le.AppendUint64(b, 1<<64-1)
+	b = appendText(b, shbHardware, runtime.GOARCH)
+	b = appendText(b, shbOS, system())
+	b = appendText(b, shbApplication, s.application)
+	b = endBlock(b, at)
+	for i := range s.table {
+		if s.table[i].known {
+			b = s.describe(b, i)
+		}
+	}
+	return b
+}
+
+// system is the kernel's name and release.
+var system = sync.OnceValue(func() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "Linux"
+	}
+	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+})
+
+// describe appends the description of an interface. One that is not in the table has
+// no name.
+func (s *section) describe(b []byte, index int) []byte {
+	t := &s.table[index]
+	s.described = append(s.described, statistics{table: index, refused: t.refused})
+	t.number = len(s.described)
+	le := binary.LittleEndian
+	at := len(b)
+	b = le.AppendUint32(b, blockInterface)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, linkEthernet)
+	b = le.AppendUint32(b, snapLen)
+	name := t.iface.Name
+	if name == "" {
+		name = fmt.Sprintf("interface%d", index)
+	}
+	b = appendText(b, ifName, name)
+	b = appendText(b, ifDescription, fmt.Sprintf("EtherTAP interface %d", index))
+	if t.iface.MAC != [6]byte{} {
+		b = appendOption(b, ifMAC, t.iface.MAC[:])
+	}
+	b = appendOption(b, ifResolution, []byte{9}) // 10⁻⁹ s
+	if s.filter != "" {
+		b = appendText(b, ifFilter, "\x00"+s.filter) // 0: in the language of libpcap
+	}
+	b = appendText(b, ifOS, system())
+	return endBlock(b, at)
+}
+
+// place is the number of a packet's interface in the table.
+func (s *section) place(r *shm.Record) int { return int(r.Interface) % len(s.table) }
+
+func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, wire uint32) []byte {
+	index := s.place(r)
+	t := &s.table[index]
+	s.last.table, s.last.described, s.last.refused = index, len(s.described), t.refused
+	if t.number == 0 {
+		b = s.describe(b, index)
+	}
+	st := &s.described[t.number-1]
+	st.taken++
+	st.accepted++
+	le := binary.LittleEndian
+	at := len(b)
+	b = le.AppendUint32(b, blockPacket)
+	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, uint32(t.number-1))
+	b = le.AppendUint32(b, uint32(uint64(timestamp)>>32))
+	b = le.AppendUint32(b, uint32(timestamp))
+	b = le.AppendUint32(b, uint32(len(data)))
+	b = le.AppendUint32(b, wire)
+	b = append(b, data...)
+	b = pad(b, len(data))
+	b = le.AppendUint32(b, epbFlags|4<<16)
+	b = le.AppendUint32(b, flags(r, &t.iface.MAC))
+	if n := t.iface.Refused - t.refused; n > 0 {
+		t.refused = t.iface.Refused
+		b = le.AppendUint32(b, epbDropCount|8<<16)
+		b = le.AppendUint64(b, n)
+	}
+	if r.PacketID != 0 {
+		b = le.AppendUint32(b, epbPacketID|8<<16)
+		b = le.AppendUint64(b, r.PacketID)
+	}
+	if r.Queue != 0 {
+		b = le.AppendUint32(b, epbQueue|4<<16)
+		b = le.AppendUint32(b, uint32(r.Queue))
+	}
+	if r.Fault != 0 {
+		b = appendText(b, optComment, FaultText(r.Fault))
+	}
+	return endBlock(b, at)
+}
+
+// flags are direction and kind of reception; mac is the interface's.
+func flags(r *shm.Record, mac *[6]byte) uint32 {
+	var f uint32
+	switch r.Direction {
+	case shm.RX:
+		f = flagInbound
+	case shm.TX:
+		f = flagOutbound
+	}
+	if len(r.Data) < 6 {
+		return f
+	}
+	to := [6]byte(r.Data)
+	switch {
+	case to == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}:
+		return f | flagBroadcast
+	case to[0]&1 == 1:
+		return f | flagMulticast
+	case r.Direction == shm.RX && to != *mac:
+		return f | flagPromiscuous
+	}
+	return f | flagUnicast
+}
+
+// undo takes the last packet back: the caller has cut it off its buffer.
+func (s *section) undo() {
+	if s.last.table < 0 {
+		return
+	}
+	t := &s.table[s.last.table]
+	t.refused = s.last.refused
+	if s.last.described < len(s.described) {
+		s.described, t.number = s.described[:s.last.described], 0
+	} else {
+		st := &s.described[t.number-1]
+		st.taken--
+		st.accepted--
+	}
+	s.last.table = -1
+}
+
+func (s *section) skipped(r *shm.Record) {
+	if t := &s.table[s.place(r)]; t.number != 0 {
+		s.described[t.number-1].taken++
+	}
+}
+
+func (s *section) trailerSize() int { return len(s.described) * statisticsSize }
+
+// end appends the statistics of the interfaces: received is what was taken from the
+// queue and what the queue had no room for.
+func (s *section) end(b []byte, now int64) []byte {
+	le := binary.LittleEndian
+	for i, st := range s.described {
+		refused := s.table[st.table].iface.Refused
+		dropped := refused - min(st.refused, refused)
+		at := len(b)
+		b = le.AppendUint32(b, blockStatistics)
+		b = le.AppendUint32(b, 0)
+		b = le.AppendUint32(b, uint32(i))
+		b = le.AppendUint32(b, uint32(uint64(now)>>32))
+		b = le.AppendUint32(b, uint32(now))
+		b = appendTime(b, isbStart, s.start)
+		b = appendTime(b, isbEnd, now)
+		for _, o := range []struct {
+			code  uint32
+			value uint64
+		}{{isbReceived, st.taken + dropped}, {isbDropped, dropped}, {isbAccepted, st.accepted}, {isbDelivered, st.accepted}} {
+			b = le.AppendUint32(b, o.code|8<<16)
+			b = le.AppendUint64(b, o.value)
+		}
+		b = endBlock(b, at)
+	}
+	return b
+}
+
+// appendTime appends an option with a timestamp, the high half first.
+func appendTime(b []byte, code uint32, ns int64) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, code|8<<16)
+	b = le.AppendUint32(b, uint32(uint64(ns)>>32))
+	return le.AppendUint32(b, uint32(ns))
+}
+
+func appendText(b []byte, code uint16, text string) []byte {
+	if text == "" {
+		return b
+	}
+	return appendOption(b, code, []byte(text[:min(len(text), 0xffff)]))
+}
+
+func appendOption(b []byte, code uint16, value []byte) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint16(b, code)
+	b = le.AppendUint16(b, uint16(len(value)))
+	b = append(b, value...)
+	return pad(b, len(value))
+}
+
+// pad fills up to a multiple of 4 after n bytes.
+func pad(b []byte, n int) []byte { return append(b, make([]byte, -n&3)...) }
+
+// endBlock ends the options and writes the block's length at its begin and its end.
+func endBlock(b []byte, at int) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, optEnd)
+	n := uint32(len(b) - at + 4)
+	le.PutUint32(b[at+4:], n)
+	return le.AppendUint32(b, n)
+}
