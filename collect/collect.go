@@ -177,6 +177,7 @@ func (c *Collector) loop(ctx context.Context) error {
 			continue
 		}
 		more, err := c.r.Consumer.Wait(idleWait)
+		c.looked = time.Time{} // what was refused before a packet that comes alone is told with it
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ const (
 
 	isbStart, isbEnd, isbReceived, isbDropped, isbAccepted, isbDelivered = 2, 3, 4, 5, 6, 8
 
-	leastPacket    = 32 + 8 + 4 // a packet block without data, with the flags
+	leastPacket    = 32 + 8 + 12 + 4 // a packet block without data, with flags and id
 	statisticsSize = 24 + 2*12 + 4*12 + 4
 )
 
@@ -213,10 +213,8 @@ func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, 
 		b = le.AppendUint32(b, epbDropCount|8<<16)
 		b = le.AppendUint64(b, n)
 	}
-	if r.PacketID != 0 {
-		b = le.AppendUint32(b, epbPacketID|8<<16)
-		b = le.AppendUint64(b, r.PacketID)
-	}
+	b = le.AppendUint32(b, epbPacketID|8<<16)
+	b = le.AppendUint64(b, r.PacketID)
 	if r.Queue != 0 {
 		b = le.AppendUint32(b, epbQueue|4<<16)
 		b = le.AppendUint32(b, uint32(r.Queue))
