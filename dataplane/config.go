@@ -75,6 +75,9 @@ type Config struct {
 	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
 	Replace    bool       // replace an XDP program of somebody else
 	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
+	// RunDir is a directory for records of what has been changed on interfaces, by
+	// which the next start restores them if this process is killed; "" = none.
+	RunDir string
 	// Logf gets one line per event: warnings, what was changed and restored. It
 	// is called from several goroutines and must not call the engine; nil = silence.
 	Logf func(format string, args ...any)

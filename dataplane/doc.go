@@ -20,6 +20,7 @@
 // batch; how it is done is mechanics (port.go, socket.go, offload.go) and knows
 // no policy. Counters (count.go) belong to a thread and are summed when asked.
 //
-// The package knows nothing of words, prompts, files or processes. It prints
-// nothing: what is worth a line goes through Config.Logf.
+// The package knows nothing of words, prompts or processes. It prints nothing: what
+// is worth a line goes through Config.Logf. The only files it writes are records of
+// what it has changed on interfaces (record.go), for the start after a crash.
 package dataplane

@@ -22,7 +22,10 @@ import (
 
 // childInterfaces makes the test binary an engine's process of its own: tests run
 // it inside the lab, to kill it or to take its rights away.
-const childInterfaces = "ETHERTAP_TEST_CHILD"
+const (
+	childInterfaces = "ETHERTAP_TEST_CHILD"
+	childRunDir     = "ETHERTAP_TEST_RUNDIR"
+)
 
 func TestMain(m *testing.M) {
 	if names := os.Getenv(childInterfaces); names != "" {
@@ -34,7 +37,7 @@ func TestMain(m *testing.M) {
 func child(interfaces []string) int {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
-	e, err := dataplane.New(dataplane.Config{Interfaces: interfaces, Logf: func(f string, a ...any) { fmt.Printf(f+"\n", a...) }})
+	e, err := dataplane.New(dataplane.Config{Interfaces: interfaces, RunDir: os.Getenv(childRunDir), Logf: func(f string, a ...any) { fmt.Printf(f+"\n", a...) }})
 	if err == nil {
 		err = e.Start()
 	}

@@ -43,6 +43,9 @@ func (e *Engine) start() error {
 	if err != nil {
 		return err
 	}
+	if err := e.recover(tool); err != nil {
+		return err
+	}
 	if err := e.inspect(tool, e.config.Logf); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func (e *Engine) start() error {
 		}
 	}
 	for _, p := range e.ports {
-		restore, err := p.offloadsOff(tool, e.config.Logf)
+		restore, err := p.offloadsOff(tool, e.config.RunDir, e.config.Logf)
 		if err != nil {
 			return err
 		}

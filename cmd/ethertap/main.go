@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"ethertap/cmd/internal/about"
@@ -108,7 +109,7 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 		return failed, err
 	}
 	defer q.Close()
-	p.plane.Queue, p.plane.Logf = q, p.logf
+	p.plane.Queue, p.plane.Logf, p.plane.RunDir = q, p.logf, filepath.Dir(instance.SocketPath())
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}
