@@ -218,6 +218,22 @@ func Save(dir, name string, results []Result) (string, error) {
 	return file, os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
+// Report prints the table of the results and, if a directory is named, saves them
+// there: name.txt for benchstat, name.table as printed.
+func Report(w io.Writer, dir, name string, results []Result) error {
+	var b strings.Builder
+	if err := Table(&b, results); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil || dir == "" {
+		return err
+	}
+	if _, err := Save(dir, name, results); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".table"), []byte(b.String()), 0o644)
+}
+
 // word makes one field of a benchmark's line of s.
 func word(s string) string {
 	return strings.Map(func(r rune) rune {

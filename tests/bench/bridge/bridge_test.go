@@ -1,0 +1,71 @@
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"ethertap/tests/bench/wire"
+	"ethertap/tests/netlab"
+)
+
+// Every way to measure is gone once, with nobody looking at the figures.
+func TestMeasurements(t *testing.T) {
+	netlab.RequireRoot(t)
+	const during = 50 * time.Millisecond
+	for _, d := range []device{ethertap("ethertap", 1, nil), kernelBridge(), redirect()} {
+		err := d.with(t, true, func(t testing.TB, l *wire.Lab, p *netlab.Process) error {
+			for _, size := range sizes {
+				if v, err := saturate(l, size.bytes, during, 1); err != nil || v <= 0 {
+					t.Errorf("%s: saturation with %s: %v kpps, %v", d.name, size.name, v, err)
+				}
+				if _, err := withoutLoss(l, size.bytes, 1, during); err != nil {
+					t.Errorf("%s: %v", d.name, err)
+				}
+			}
+			a, err := l.Sink.Ages()
+			if err != nil || a.Quantile(0.5) <= 0 {
+				t.Errorf("%s: ages: median %v µs, %v", d.name, a.Quantile(0.5), err)
+			}
+			if p == nil {
+				return nil
+			}
+			if _, err := cpuTime(p.PID()); err != nil {
+				t.Error(err)
+			}
+			_, err = resident(p.PID())
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s: %v", d.name, err)
+		}
+	}
+	err := mirror("mirror", nil).with(t, false, func(t testing.TB, l *wire.Lab, p *netlab.Process) error {
+		_, err := received(p, during)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// The peer in C is compiled and forwards where its library is.
+func TestPeerInC(t *testing.T) {
+	netlab.RequireRoot(t)
+	if _, err := compiled(t); err != nil {
+		t.Skip(err)
+	}
+	err := peerC(1).with(t, false, func(testing.TB, *wire.Lab, *netlab.Process) error { return nil })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSearchFindsTheHighestRate(t *testing.T) {
+	for _, c := range []struct{ top, limit float64 }{{1000, 1000}, {1000, 730}, {1000, 1240}, {1000, 20}, {1000, 0}} {
+		got, err := search(c.top, func(kpps float64) (bool, error) { return kpps <= c.limit, nil })
+		if err != nil || got > c.limit || c.limit > lowest && math.Abs(got/c.limit-1) > precision-1+1e-9 {
+			t.Errorf("top %v, limit %v: %v, %v", c.top, c.limit, got, err)
+		}
+	}
+}

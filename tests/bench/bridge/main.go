@@ -1,0 +1,71 @@
+// Command bridge measures EtherTAP's bridge beside others, on veth pairs in network
+// namespaces of its own: a bridge in C on libxdp (peer/), the kernel's, asavie/xdp's
+// sockets (l2fwd/), tcpbridge.
+//
+//	saturation   frames a second that come out when four million a second go in
+//	loss-free    the highest rate of which at most one frame in a thousand is lost
+//	switched on  what tap, collector, machash and faults take from the first
+//	latency      age of a frame at the sink
+//	at rest      CPU when idle, time from start to the first frame, memory
+//
+// The generator has a core of its own, the device the other. See tests/bench/wire.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"ethertap/tests/bench/rounds"
+	"ethertap/tests/bench/wire"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("bridge", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	n := f.Int("rounds", 5, "counted rounds of what takes a second; half as many of what takes longer")
+	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, latency, rest")
+	during := f.Duration("time", 500*time.Millisecond, "length of one measurement")
+	save := f.String("save", "", "directory for the measurements, as text for benchstat")
+	if err := f.Parse(args); err != nil {
+		return 2
+	}
+	return wire.Run("bridge", stderr, func(t testing.TB) error {
+		return measure(t, *n, *during, *only, *save, stdout, stderr)
+	})
+}
+
+// measure measures the groups and prints their table.
+func measure(t testing.TB, n int, during time.Duration, only, save string, stdout, stderr io.Writer) error {
+	few := (n + 1) / 2
+	var results []rounds.Result
+	for _, g := range []struct {
+		name   string
+		rounds int
+		rows   func(testing.TB, time.Duration) []rounds.Row
+	}{
+		{"saturation", n, saturation},
+		{"loss-free", few, lossFree},
+		{"switched-on", few, switchedOn},
+		{"latency", few, latency},
+		{"rest", few, rest},
+	} {
+		if only != "" && only != g.name {
+			continue
+		}
+		r, err := rounds.Measure(g.rows(t, during), rounds.Options{Rounds: g.rounds, Progress: stderr})
+		if err != nil {
+			return err
+		}
+		results = append(results, r...)
+	}
+	if len(results) == 0 {
+		return fmt.Errorf("no group %s", only)
+	}
+	return rounds.Report(stdout, save, "bridge", results)
+}
