@@ -8,7 +8,14 @@ GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X ethertap/cmd/inte
 FUZZTIME ?= 20s
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build test demo bench bench-vm race fuzz check install deps-test deps-demo
+# BENCH=quick measures less and takes two minutes
+ifeq ($(BENCH),quick)
+BENCHROUNDS = -rounds 3 -time 200ms
+else
+BENCHROUNDS = -rounds 5 -time 500ms
+endif
+
+.PHONY: build test demo bench bench-bridge bench-vm race fuzz check install deps-test deps-demo
 
 build:
 	@mkdir -p bin
@@ -25,6 +32,11 @@ race: deps-test
 
 bench: bench-vm
 	go test -run '^$$' -bench . -count 5 ./interp ./shm ./collect ./dataplane/...
+
+# the bridge beside others: a bridge in C, the kernel's, asavie/xdp's sockets, tcpbridge
+bench-bridge: deps-test
+	-@tests/deps.sh tcpbridge:tcpreplay /usr/include/xdp/xsk.h:libxdp-dev /usr/include/bpf/bpf.h:libbpf-dev
+	go run ./tests/bench/bridge $(BENCHROUNDS) -save bench/results
 
 # RPCL beside other interpreters
 bench-vm:

@@ -44,7 +44,7 @@ func (d device) with(t testing.TB, age bool, fn func(t testing.TB, l *wire.Lab, 
 			return err
 		}
 		if d.mirrors {
-			err = p.WaitOutput("{", startTime) // the answer to the first line it was given
+			err = p.WaitOutput("}\n", startTime) // the answer to the first line it was given
 		} else {
 			err = l.AwaitTraffic(startTime)
 		}
