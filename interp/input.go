@@ -9,14 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// Terminal is what the input of a session may be besides: a keyboard that gives
-// keys one by one while words run, and a screen that shows what they print.
+// Terminal is what the input of a session may be besides: a keyboard that gives keys
+// one by one while words run, and a screen that shows what they print.
 type Terminal interface {
+	// Live tells whether the keyboard is the session's. Before a prompt has taken the
+	// terminal, and after, the input is read like any other.
+	Live() bool
 	// Key waits for a key, at most so long. ok is false when none came; an error
 	// says that none will, because the words are to stop or the terminal is gone.
 	Key(wait time.Duration) (key byte, ok bool, err error)
-	// Screen tells whether output goes to a screen that obeys cursor sequences.
-	Screen() bool
+	// Line returns a line that is typed, and echoed, while it waits; io.EOF at the end.
+	Line() (string, error)
+	// Screen is the size of the screen that the session prints to, 0 if it prints to
+	// none, or to one that does not obey cursor sequences.
+	Screen() (columns, rows int)
 }
 
 // input is what a session reads: its standard input, and every source. Reads that may
@@ -101,15 +107,12 @@ func (s *Session) readLine(in *input) (string, error) {
 }
 
 // ReadLine returns the next line of the session's input, without its end. ok is
-// false when there is none any more. At a terminal the line is typed, and echoed,
-// while the word waits.
+// false when there is none any more.
 func (s *Session) ReadLine() (line string, ok bool, err error) {
 	s.Flush()
-	if s.in.term != nil && s.in.term.Screen() {
-		return s.typedLine()
-	}
-	line, err = s.readLine(s.in)
-	if err == io.EOF && line != "" {
+	if s.Keyboard() {
+		line, err = s.in.term.Line()
+	} else if line, err = s.readLine(s.in); err == io.EOF && line != "" {
 		err = nil
 	}
 	switch {
@@ -140,36 +143,6 @@ func trimEnd(line string) string {
 	return line[:n]
 }
 
-// typedLine reads a line key by key. Backspace takes the last character back, Ctrl-D
-// on an empty line ends the input.
-func (s *Session) typedLine() (line string, ok bool, err error) {
-	const ctrlD, backspace, del = 4, 8, 127
-	var b []byte
-	for {
-		key, _, err := s.Key(-1)
-		switch {
-		case err == io.EOF || err == nil && key == ctrlD && len(b) == 0:
-			return "", false, nil
-		case err != nil:
-			return "", false, err
-		case key == '\n' || key == '\r':
-			s.Print("\n")
-			if !utf8.Valid(b) {
-				return "", false, errors.New("what was typed is not UTF-8 text")
-			}
-			return string(b), true, nil
-		case (key == backspace || key == del) && len(b) > 0:
-			_, n := utf8.DecodeLastRune(b)
-			b = b[:len(b)-n]
-			s.Print("\b \b")
-		case key >= ' ' && key != del && len(b) < MaxValue:
-			b = append(b, key)
-			s.Print(string([]byte{key}))
-		}
-		s.Flush()
-	}
-}
-
 // Key returns the next byte of the input: at a terminal the next key, as soon as it
 // is typed, elsewhere the next byte. It waits at most so long, for ever if wait is
 // negative; ok is false when nothing came. The end of the input is io.EOF.
@@ -179,7 +152,7 @@ func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 		s.in.hasKey = false
 		return s.in.key, true, nil
 	}
-	if s.in.term == nil {
+	if !s.Keyboard() {
 		if wait >= 0 && s.in.br.Buffered() == 0 {
 			return 0, false, s.Sleep(wait)
 		}
@@ -207,7 +180,7 @@ func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 // KeyWaits tells whether Key would return a key at once.
 func (s *Session) KeyWaits() (bool, error) {
 	in := s.in
-	if in.term == nil {
+	if !s.Keyboard() {
 		return in.pending == nil && in.br.Buffered() > 0, nil
 	}
 	if in.hasKey {
@@ -220,9 +193,17 @@ func (s *Session) KeyWaits() (bool, error) {
 	return in.hasKey, err
 }
 
-// Screen tells whether what the session prints goes to a screen, where a word may
-// move the cursor.
-func (s *Session) Screen() bool { return s.in.term != nil && s.in.term.Screen() }
+// Keyboard tells whether Key gives keys as they are typed.
+func (s *Session) Keyboard() bool { return s.in.term != nil && s.in.term.Live() }
+
+// Screen is the size of the screen that the session prints to, where a word may move
+// the cursor; 0 if it prints to none.
+func (s *Session) Screen() (columns, rows int) {
+	if s.in.term == nil {
+		return 0, 0
+	}
+	return s.in.term.Screen()
+}
 
 // Sleep waits, and returns ErrInterrupted when Interrupt is called meanwhile.
 func (s *Session) Sleep(d time.Duration) error {

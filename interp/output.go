@@ -59,6 +59,35 @@ func (s *Session) Printf(format string, args ...any) {
 	s.out.write(fmt.Appendf(nil, format, args...))
 }
 
+// Capture runs f and returns what it printed, which is not written; more than
+// MaxValue bytes are an error.
+func (s *Session) Capture(f func() error) (string, error) {
+	s.out.flush()
+	outer := s.out
+	var text captured
+	s.out = output{w: &text, stop: &s.interrupt}
+	err := f()
+	s.out.flush()
+	s.out = outer
+	if err == nil && text.full {
+		err = fmt.Errorf("printed text: %w", errTooLong)
+	}
+	return string(text.b), err
+}
+
+// captured holds at most MaxValue bytes of what is written to it.
+type captured struct {
+	b    []byte
+	full bool
+}
+
+func (c *captured) Write(p []byte) (int, error) {
+	n := min(len(p), MaxValue-len(c.b))
+	c.b = append(c.b, p[:n]...)
+	c.full = c.full || n < len(p)
+	return len(p), nil
+}
+
 // Flush writes what has been printed, also when its line has not ended. Words that
 // wait call it first.
 func (s *Session) Flush() { s.out.flush() }

@@ -57,7 +57,7 @@ const forThree = 15
 // untold are the words whose comment does not say how many values they leave, since
 // other source decides it.
 var untold = map[string]bool{
-	"load": true, "load-if-present": true, "execute": true, "watch": true, "try": true, "throw": true,
+	"load": true, "load-if-present": true, "execute": true, "capture": true, "watch": true, "try": true, "throw": true,
 	"bye": true, ".cs": true, "{": true, "}": true,
 }
 
@@ -83,7 +83,7 @@ func results(w *interp.Word) (counts []int) {
 // unreached are the words that need more than values on the stack to end well: the
 // suite in forth/, the transcripts and the tests of the dataplane have them.
 var unreached = map[string]bool{
-	"throw": true, "see": true, "}": true, "pick": true, "roll": true, "r>": true, "r@": true,
+	"throw": true, "see": true, "watch": true, "}": true, "pick": true, "roll": true, "r>": true, "r@": true,
 	"if.start": true, "if.poll": true,
 }
 
@@ -117,7 +117,7 @@ func callOnAll(t *testing.T, dict *interp.Dict, w *interp.Word) (well int) {
 	for n := range most + 1 {
 		random := rand.New(rand.NewPCG(uint64(n), 0))
 		all := samples()
-		if n > 2 {
+		if n > 2 || waiting[w.Name] {
 			all = all[:forThree]
 		}
 		calls := int(math.Pow(float64(len(all)), float64(min(n, 3))))

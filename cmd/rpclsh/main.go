@@ -21,7 +21,7 @@ import (
 	"ethertap/words/queue"
 )
 
-const usage = `usage: rpclsh [options] [file.rpcl]
+const usage = `usage: rpclsh [options] [file.rpcl [argument...]]
        options:
        -q|--queue <q>       specify packet queue (default ` + shm.DefaultName + `)
        -e|--eval <line>     run a line of RPCL (may be given several times)
@@ -30,16 +30,25 @@ const usage = `usage: rpclsh [options] [file.rpcl]
        -v|--version         show version
        -c|--copyright       show copyright
 
-Without file and line it gives a prompt, or runs the lines of standard input.
+Without file and line it gives a prompt, or runs the lines of standard input, as
+it does for the file -. A script has its arguments with argc and argv, reads
+standard input with read-line, and ends with the status that exit-status has set.
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit statuses; a script may have others.
+const (
+	ok = iota
+	failed
+	wrongUsage
+)
 
 type options struct {
 	queue       string
 	lines       []string
 	interactive bool
-	file        string
+	script      []string // the file and its arguments
 }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -47,17 +56,17 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, shown, err := parse(args, stdout)
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v; rpclsh -h shows usage\n", err)
-		return 2
+		return wrongUsage
 	}
 	if shown {
-		return 0
+		return ok
 	}
 	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
 		return shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 	}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
-		return 1
+		return failed
 	}
 	return session(o, dict, stdin, stdout, stderr)
 }
@@ -77,18 +86,16 @@ func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
 	if info.Show(stdout, "rpclsh", usage) {
 		return o, true, nil
 	}
-	if f.NArg() > 1 {
-		return o, false, fmt.Errorf("one file at most; %q is too much", f.Arg(1))
-	}
-	o.file = f.Arg(0)
+	o.script = f.Args()
 	return o, false, nil
 }
 
-// session runs the file and the lines, and prompts if asked to or if there are none.
+// session runs the lines and the script, and prompts if asked to or if there are none.
 func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := console.New(stdin, stdout, stderr)
 	defer con.Close()
 	s := interp.NewSession(dict, con.Input(), stdout, stderr)
+	core.SetArguments(s, o.script)
 	err := core.Prelude(s)
 	stop := onSignals(s, con)
 	defer stop()
@@ -97,20 +104,24 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 			err = s.RunLine(line)
 		}
 	}
-	if err == nil && o.file != "" && !s.Left() {
-		err = runFile(s, o.file)
+	if err == nil && len(o.script) > 0 && !s.Left() {
+		err = runScript(s, o.script[0])
 	}
 	if err != nil {
 		s.Report(err)
-		return 1
+		return failed
 	}
-	if s.Left() || (o.file != "" || len(o.lines) > 0) && !o.interactive {
-		return 0
+	if s.Left() || (len(o.script) > 0 || len(o.lines) > 0) && !o.interactive {
+		return s.Status()
 	}
 	return con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()})
 }
 
-func runFile(s *interp.Session, name string) error {
+// runScript runs a file, or standard input if its name is -.
+func runScript(s *interp.Session, name string) error {
+	if name == "-" {
+		return s.RunInput("stdin")
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err

@@ -25,8 +25,9 @@ type Client struct {
 	id  uint32     // of the last request
 	err error      // the connection is lost
 
-	send    sync.Mutex    // frames go out whole
-	running atomic.Uint32 // id of the line or source that runs; 0 none
+	keys    func(send func([]byte)) (stop func()) // gives keys while a word wants them; nil: there is no keyboard
+	send    sync.Mutex                            // frames go out whole
+	running atomic.Uint32                         // id of the line or source that runs; 0 none
 }
 
 // How long a client waits for what a server does at once.
@@ -99,6 +100,13 @@ func (c *Client) Interrupt() {
 // Abandon forgets the structure that the lines so far have left open.
 func (c *Client) Abandon() { c.write(kindInterrupt, idBytes(0)) }
 
+// screen tells the server of the client's screen.
+func (c *Client) screen(columns, rows int) {
+	c.send.Lock()
+	defer c.send.Unlock()
+	c.nc.Write(appendScreen(nil, columns, rows)) // a lost connection shows with the next request
+}
+
 // Complete returns the words that begin with prefix, sorted.
 func (c *Client) Complete(prefix string) ([]string, error) {
 	c.mu.Lock()
@@ -134,12 +142,19 @@ func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.
 	c.running.Store(id)
 	defer c.running.Store(0)
 	var res Result
+	stop := func() {}
+	defer func() { stop() }()
 	buf := make([]byte, chunk)
 	err = c.replies(id, func(f frame, rest []byte) (bool, error) {
 		switch f.kind {
 		case kindResult:
 			res, err = parseResult(rest)
 			return true, err
+		case kindKeys:
+			if c.keys != nil {
+				stop() // at most one
+				stop = c.keys(func(keys []byte) { c.write(kindKeys, idBytes(id), string(keys)) })
+			}
 		case kindMore:
 			n, err := piece(r, buf)
 			if err == nil {
@@ -231,12 +246,21 @@ func (c *Client) write(kind byte, parts ...string) error {
 // remote is a client as the target of a prompt.
 type remote struct {
 	cl     *Client
+	tty    *terminal // nil if there is none
+	size   [2]int    // of the screen, as the server knows it
 	stdout io.Writer
 	stderr io.Writer
 	midst  bool // the last byte written to stdout was no newline
 }
 
 func (r *remote) eval(line string) (Result, error) {
+	if r.tty != nil && !r.tty.plain {
+		if columns, rows := r.tty.Screen(); [2]int{columns, rows} != r.size {
+			r.size = [2]int{columns, rows}
+			r.cl.screen(columns, rows)
+		}
+		r.cl.keys = r.tty.forward
+	}
 	return r.cl.Eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
 }
 

@@ -25,12 +25,16 @@ type conn struct {
 
 	jobs chan job
 	data chan []byte // pieces of the running source; holds one
+	keys chan byte   // typed at the client while a word wants keys
 
 	mu      sync.Mutex
 	busy    uint32        // id of the request that runs or is about to; 0 none
 	stopped chan struct{} // of that request; closed when it is to stop
 	wants   bool          // its source has asked for more
 	forget  bool          // what is open is to be forgotten before the next request
+	asked   bool          // the running request has asked for keys
+	columns int           // size of the client's screen; 0 if it has none
+	rows    int
 }
 
 // job is a request for the runner.
@@ -50,9 +54,9 @@ var (
 func newConn(s *Server, nc *net.UnixConn) *conn {
 	c := &conn{
 		srv: s, nc: nc, out: newOutbox(nc, s.o.WriteTimeout),
-		jobs: make(chan job, 1), data: make(chan []byte, 1),
+		jobs: make(chan job, 1), data: make(chan []byte, 1), keys: make(chan byte, keysAhead),
 	}
-	c.session = interp.NewSession(s.dict, strings.NewReader(""), stream{c.out, kindOutput}, stream{c.out, kindErrors})
+	c.session = interp.NewSession(s.dict, keyboard{strings.NewReader(""), c}, stream{c.out, kindOutput}, stream{c.out, kindErrors})
 	return c
 }
 
@@ -108,8 +112,18 @@ func (c *conn) listen() error {
 
 // handle does what a frame says; an error cuts the client.
 func (c *conn) handle(f frame) error {
-	if f.kind == kindBye {
+	switch f.kind {
+	case kindBye:
 		return io.EOF
+	case kindScreen:
+		columns, rows, err := parseScreen(f.payload)
+		if err != nil {
+			return fmt.Errorf("protocol: %w", err)
+		}
+		c.mu.Lock()
+		c.columns, c.rows = columns, rows
+		c.mu.Unlock()
+		return nil
 	}
 	id, rest, err := f.withID()
 	if err != nil {
@@ -120,6 +134,9 @@ func (c *conn) handle(f frame) error {
 		return c.begin(job{f.kind, id, string(rest)})
 	case kindData:
 		return c.feed(id, rest)
+	case kindKeys:
+		c.typed(id, rest)
+		return nil
 	case kindInterrupt:
 		c.stop(id)
 		return nil
@@ -218,7 +235,10 @@ func (c *conn) run() {
 			over = r.Left
 		}
 		c.mu.Lock()
-		c.busy, c.wants = 0, false
+		c.busy, c.wants, c.asked = 0, false, false
+		for len(c.keys) > 0 { // typed when nobody wanted keys any more
+			<-c.keys
+		}
 		select {
 		case <-c.data: // a piece that came when the source had stopped waiting
 		default:

@@ -117,7 +117,7 @@ func (c *Console) Attach(cl *Client, o Options) int {
 		}
 		return r.ExitStatus()
 	}
-	return c.prompt(&remote{cl: cl, stdout: c.stdout, stderr: c.stderr}, o)
+	return c.prompt(&remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.stderr}, o)
 }
 
 // target is what a prompt talks to: a session of this process or of another.

@@ -10,7 +10,7 @@ import (
 	"ethertap/interp"
 )
 
-// The protocol between a server and its clients, version 1, over a Unix stream
+// The protocol between a server and its clients, version 2, over a Unix stream
 // socket. Everything is a frame:
 //
 //	type    1 byte
@@ -26,6 +26,7 @@ import (
 //	  O output     bytes for standard output, in the order they were printed
 //	  E errors     bytes for standard error, in order with O
 //	  M more       id: the source of request R wants its next piece
+//	  K keys       id: request R wants the keys that are typed from now on
 //	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
 //	               exit status u8, name of the innermost open structure ("" none)
 //	  W words      id, the completions, separated by new lines
@@ -38,13 +39,16 @@ import (
 //	  D data       id, bytes: the answer to M; none means that the source ends
 //	  I interrupt  id of the L or R to stop; too late is no error.
 //	               id 0: forget the open structure; both have no answer
+//	  K keys       id, bytes: what is typed while R wants keys
+//	  S screen     columns u16, rows u16 of a terminal that can give keys and obeys
+//	               cursor sequences; 0 and 0 if it cannot any more; has no answer
 //	  C complete   id, prefix; answered by W, also while a line runs
 //	  Q bye        the client leaves; closing the connection says the same
 //
 // What a server does not understand it answers with B and closes.
 const (
 	// Version of the protocol; a client and a server of different versions part.
-	Version = 1
+	Version = 2
 	// MaxPayload bounds what a frame carries, in bytes: an id and the longest line.
 	MaxPayload = 4 + interp.MaxLine
 
@@ -68,6 +72,8 @@ const (
 	kindInterrupt = 'I'
 	kindComplete  = 'C'
 	kindBye       = 'Q'
+	kindKeys      = 'K' // both ways
+	kindScreen    = 'S'
 )
 
 // frame is one message as it travels.
@@ -154,6 +160,20 @@ func parseHello(f frame) (hello, error) {
 		pid:      binary.BigEndian.Uint32(p[2:]),
 		instance: string(p[6:]),
 	}, nil
+}
+
+// appendScreen says how large a client's screen is.
+func appendScreen(b []byte, columns, rows int) []byte {
+	size := binary.BigEndian.AppendUint16(nil, uint16(columns))
+	size = binary.BigEndian.AppendUint16(size, uint16(rows))
+	return appendFrame(b, kindScreen, string(size))
+}
+
+func parseScreen(p []byte) (columns, rows int, err error) {
+	if len(p) < 4 {
+		return 0, 0, errShort
+	}
+	return int(binary.BigEndian.Uint16(p)), int(binary.BigEndian.Uint16(p[2:])), nil
 }
 
 // Result is what came of a line or a source. What was printed, the error

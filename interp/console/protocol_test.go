@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -57,7 +58,7 @@ func TestFrames(t *testing.T) {
 // A server of another version, or of another kind, is told apart.
 func TestDialStrangers(t *testing.T) {
 	for name, c := range map[string]struct{ greeting, want string }{
-		"version": {string(hello{Version + 1, 1, ""}.append(nil)), "protocol version 2"},
+		"version": {string(hello{Version + 1, 1, ""}.append(nil)), fmt.Sprintf("protocol version %d", Version+1)},
 		"http":    {"HTTP/1.1 400 Bad Request\r\n", "frame too long"},
 		"silent":  {"", "EOF"},
 		"refusal": {string(appendFrame(nil, kindGoodbye, "refused: no")), "refused: no"},

@@ -1,12 +1,13 @@
 package console
 
 import (
-	"errors"
 	"io"
 	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/interp"
 )
 
 // terminal is the keyboard and screen of a console. From start to close it is
@@ -23,16 +24,18 @@ type terminal struct {
 	screen *os.File // where the prompt is drawn: stdout, else stderr if that is a terminal
 	stderr io.Writer
 	plain  bool // the kernel edits the line: TERM=dumb, too narrow, or no screen
+	draws  bool // what words print goes to the screen, and it obeys cursor sequences
 
 	mu      sync.Mutex
 	cond    *sync.Cond // mu: bytes came, the state changed
 	started bool
 	closed  bool
-	keys    []byte // typed and not yet consumed
-	eof     bool   // no more will come
-	editing bool   // the editor may take keys; else programs may
-	broke   bool   // Ctrl-C came while words ran, not yet told to a reading word
-	onBreak func() // what Ctrl-C does while words run; nil at the prompt
+	keys    []byte       // typed and not yet consumed
+	eof     bool         // no more will come
+	editing bool         // the editor may take keys; else programs may
+	broke   bool         // Ctrl-C came while words ran, not yet told to a reading word
+	onBreak func()       // what Ctrl-C does while words run; nil at the prompt
+	onKeys  func([]byte) // takes keys while words of a server want them; else nil
 
 	saved  unix.Termios
 	wake   int // eventfd that ends the pump
@@ -47,12 +50,15 @@ const (
 	maxKeys = 8 << 20
 )
 
-// errInterrupted is what a word gets that reads keys when Ctrl-C is typed.
-var errInterrupted = errors.New("terminal: interrupted")
-
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
+}
+
+// dumb tells whether the screen does not obey cursor sequences.
+func dumb() bool {
+	term := os.Getenv("TERM")
+	return term == "dumb" || term == ""
 }
 
 func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
@@ -61,6 +67,7 @@ func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
 	for _, w := range []io.Writer{stdout, stderr} {
 		if f, ok := w.(*os.File); ok && isTerminal(f) {
 			t.screen = f
+			t.draws = w == stdout && !dumb()
 			break
 		}
 	}
@@ -82,8 +89,7 @@ func (t *terminal) start(tg target, history string) (lineReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	term := os.Getenv("TERM")
-	t.plain = t.screen == nil || term == "dumb" || term == "" || t.width() < minWidth
+	t.plain = t.screen == nil || dumb() || t.width() < minWidth
 	t.saved = *tio
 	if err := unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, t.mode(*tio)); err != nil {
 		unix.Close(t.wake)
@@ -182,23 +188,29 @@ func (t *terminal) pump() {
 	}
 }
 
-// typed takes in what was typed, and returns what Ctrl-C among it calls. As with
-// a terminal's own interrupt key, what was typed before it is forgotten.
-func (t *terminal) typed(b []byte) (onBreak func()) {
+// typed takes in what was typed, and returns what is to be called for it. As with
+// a terminal's own interrupt key, what was typed before Ctrl-C is forgotten.
+func (t *terminal) typed(b []byte) (then func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var forwarded []byte
 	for _, c := range b {
 		switch {
 		case c == ctrlC && t.onBreak != nil:
-			t.keys = t.keys[:0]
+			t.keys, forwarded = t.keys[:0], nil
 			t.broke = true
-			onBreak = t.onBreak
+			then = t.onBreak
+		case t.onKeys != nil && then == nil:
+			forwarded = append(forwarded, c)
 		case len(t.keys) < maxKeys:
 			t.keys = append(t.keys, c)
 		}
 	}
 	t.cond.Broadcast()
-	return onBreak
+	if send := t.onKeys; forwarded != nil {
+		return func() { send(forwarded) }
+	}
+	return then
 }
 
 // running says that words run from now on and how Ctrl-C stops them; nil says
@@ -231,7 +243,7 @@ func (t *terminal) Read(p []byte) (int, error) {
 	switch {
 	case t.broke:
 		t.broke = false
-		return 0, errInterrupted
+		return 0, interp.ErrInterrupted
 	case len(t.keys) == 0 || t.editing:
 		return 0, io.EOF
 	}
@@ -245,11 +257,8 @@ func (t *terminal) width() int {
 	if t.screen == nil {
 		return 80
 	}
-	ws, err := unix.IoctlGetWinsize(int(t.screen.Fd()), unix.TIOCGWINSZ)
-	if err != nil || ws.Col == 0 {
-		return 80
-	}
-	return int(ws.Col)
+	columns, _ := screenSize(t.screen)
+	return columns
 }
 
 // logWriter puts what comes at any time above the line being edited.

@@ -274,7 +274,7 @@ func TestTerminalInput(t *testing.T) {
 	p.typed("ask\r")
 	p.expect("\nasked\n")
 	p.typed("\x03")
-	p.expect("error: ask: terminal: interrupted\nok ")
+	p.expect("error: ask: interrupted\nok ")
 	p.typed("3 .\r")
 	p.expect("\n3\nok ")
 	p.typed("\x04")

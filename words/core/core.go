@@ -13,7 +13,7 @@ func Set() interp.Set {
 	var words []interp.Word
 	for _, table := range [][]interp.Word{
 		stackWords, arithmeticWords, variableWords, bufferWords, errorWords, stringWords, convertWords, dataWords, rangeWords,
-		printWords, timeWords, sourceWords, scriptWords, helpWords,
+		printWords, timeWords, watchWords, sourceWords, scriptWords, helpWords,
 	} {
 		words = append(words, table...)
 	}

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"ethertap/interp"
 )
@@ -16,6 +18,7 @@ var printWords = []interp.Word{
 	{Name: "space", Stack: "( - )", Help: "prints a blank", Example: "1 type space 2 type cr", Func: space},
 	{Name: "spaces", Stack: "( n - )", Help: "prints n blanks, none if n is negative", Example: "4 spaces \"indented\" .", Func: spaces},
 	{Name: "emit", Stack: "( code - )", Help: "prints the character with a Unicode number", Example: "65 emit 66 emit cr", Func: emit},
+	{Name: "capture", Stack: "( line - string )", Help: "runs a line and leaves what it prints, instead of printing it", Example: "\"3 4 + .\" capture str.trim str.len .", Func: capture},
 	{Name: "page", Stack: "( - )", Help: "clears the screen, if output goes to one", Example: "page", Func: page},
 }
 
@@ -87,11 +90,26 @@ func emit(s *interp.Session) error {
 	return nil
 }
 
+func capture(s *interp.Session) error {
+	line, err := s.Pop()
+	if err != nil {
+		return err
+	}
+	text, err := s.Capture(func() error { return s.Execute(line) })
+	if err != nil {
+		return err
+	}
+	if !utf8.ValidString(text) {
+		return errors.New("what was printed is not UTF-8 text")
+	}
+	return s.Push(interp.NewString(text))
+}
+
 // clearScreen takes the cursor to the upper left corner and clears from there on.
 const clearScreen = "\x1b[H\x1b[J"
 
 func page(s *interp.Session) error {
-	if s.Screen() {
+	if columns, _ := s.Screen(); columns > 0 {
 		s.Print(clearScreen)
 	}
 	return nil

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// files are the scripts of the tests, by name.
+var files = map[string]string{
+	"args.rpcl":   "#!/usr/bin/env rpclsh\nargc . argc 1+ 0 do i argv . loop\n",
+	"filter.rpcl": ": lines ( - n )\n  0 begin read-line while str.upper . 1+ repeat drop ;\nlines \"%d lines\" str.format .\n",
+	"status.rpcl": "3 exit-status\n1 .\n",
+	"bye.rpcl":    "4 exit-status \"leaving\" . bye\n5 .\n",
+	"bad.rpcl":    "1 .\n2 +\nnosuch @\n",
+	"open.rpcl":   ": f 1\n",
+	"outer.rpcl":  "\"inner\" load\n",
+	"inner.rpcl":  "\"inner here\" .\n",
+	"bytes.rpcl":  "\x00\xff\xfe\n",
+}
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	for _, c := range []struct {
+		args   string
+		stdin  string
+		out    string
+		err    string // what standard error holds
+		status int
+	}{
+		{args: "-e 3|-e .", out: "3\n"},
+		{args: "-e 1 .|args.rpcl|a|-b|--c=d", out: "1\n3\nargs.rpcl\na\n-b\n--c=d\n"},
+		{args: "args.rpcl", out: "0\nargs.rpcl\n"},
+		{args: "filter.rpcl", stdin: "one\ntwo\r\nthree", out: "ONE\nTWO\nTHREE\n3 lines\n"},
+		{args: "filter.rpcl", out: "0 lines\n"},
+		{args: "status.rpcl", out: "1\n", status: 3},
+		{args: "bye.rpcl", out: "leaving\n", status: 4},
+		{args: "-e 7 exit-status", status: 7},
+		{args: "bad.rpcl", out: "1\n", err: "error: bad.rpcl:3:8: @: no variable \"nosuch\"\n", status: 1},
+		{args: "open.rpcl", err: "error: open.rpcl:1:1: : is not closed at the end of the source\n", status: 1},
+		{args: "none.rpcl", err: "error: open none.rpcl: no such file or directory\n", status: 1},
+		{args: ".", err: "error: .:1:1: read .: is a directory\n", status: 1},
+		{args: "bytes.rpcl", err: "error: bytes.rpcl:1:1: ", status: 1},
+		{args: "outer.rpcl", out: "inner here\n"},
+		{args: "-|x|y", stdin: "argc . 2 argv .\n", out: "2\ny\n"},
+		{args: "", stdin: "1 2 + .\nread-line . .\na line\n9 .", out: "3\n-1\na line\n9\n"},
+		{args: "", stdin: "1 .\n+\n2 .\n", out: "1\n", err: "error: stdin:2:1: +: stack underflow ( [n1] n2 - sum )\n", status: 1},
+		{args: "", stdin: "1 .\n5 exit-status bye\n2 .\n", out: "1\n", status: 5},
+		{args: "-i|-e 1 .", stdin: "2 .\n", out: "1\nok 2\nok \n"},
+		{args: "-e key . key? .", stdin: "ab", out: "97\n-1\n"},
+		{args: "-e key .", err: "error: key: standard input has ended\n", status: 1},
+		{args: "-e 1 if", err: "error: the line ends while if is open\n", status: 1},
+		{args: "--nosuch", err: "rpclsh: unknown flag: --nosuch; rpclsh -h shows usage\n", status: 2},
+		{args: "-h", out: usage},
+	} {
+		var args []string
+		if c.args != "" {
+			for a := range strings.SplitSeq(c.args, "|") {
+				if option, rest, ok := strings.Cut(a, " "); ok && option == "-e" {
+					args = append(args, "-e", rest)
+				} else {
+					args = append(args, a)
+				}
+			}
+		}
+		var out, errs bytes.Buffer
+		status := run(args, strings.NewReader(c.stdin), &out, &errs)
+		if out.String() != c.out || !strings.HasPrefix(errs.String(), c.err) || (c.err == "") != (errs.Len() == 0) || status != c.status {
+			t.Errorf("rpclsh %s: status %d\n%s%s\nand not %d\n%s%s", c.args, status, &out, &errs, c.status, c.out, c.err)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"ethertap/interp"
+)
+
+// registerKeyboard adds words that read keys and lines, and tell of the screen.
+func registerKeyboard(t *testing.T, d *interp.Dict) {
+	t.Helper()
+	word := func(name string, f func(*interp.Session) error) interp.Word {
+		return interp.Word{Name: name, Stack: "( - )", Help: "for tests", Func: f}
+	}
+	err := d.Register(interp.Set{Name: "keyboard", Help: "words for tests", Words: []interp.Word{
+		word("key", func(s *interp.Session) error {
+			s.Print("waiting\n")
+			k, _, err := s.Key(-1)
+			if err == nil {
+				s.Printf("key %q\n", k)
+			}
+			return err
+		}),
+		word("line", func(s *interp.Session) error {
+			s.Print("waiting\n")
+			line, ok, err := s.ReadLine()
+			if err == nil {
+				s.Printf("line %q %v\n", line, ok)
+			}
+			return err
+		}),
+		word("screen", func(s *interp.Session) error {
+			columns, rows := s.Screen()
+			s.Printf("%d by %d, keyboard %v\n", columns, rows, s.Keyboard())
+			return nil
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Words read keys and lines of the terminal the same way whether the session is here
+// or behind a socket.
+func TestKeyboard(t *testing.T) {
+	check := func(t *testing.T, p *pty) {
+		p.typed("screen\r")
+		p.expect("\n80 by 24, keyboard true\nok ")
+		p.typed("key\r")
+		p.expect("\nwaiting\n")
+		p.typed("x")
+		p.expect("key 'x'\nok ")
+		p.typed("line 5 .\r")
+		p.expect("\nwaiting\n")
+		p.typed("grü\x7fau\r")
+		p.expect("line \"grau\" true\n5\nok ")
+		p.typed("line\r")
+		p.expect("\nwaiting\n")
+		p.typed("\x04")
+		p.expect("line \"\" false\nok ")
+		p.typed("key\r")
+		p.expect("\nwaiting\n")
+		p.typed("\x03")
+		p.expect("error: key: interrupted\nok ")
+		p.typed("7 .\r") // the keyboard is the prompt's again
+		p.expect("\n7\nok ")
+	}
+	t.Run("here", func(t *testing.T) {
+		p := startPrompt(t, 80, "xterm", "")
+		registerKeyboard(t, p.session.Dict())
+		check(t, p.pty)
+	})
+	t.Run("attached", func(t *testing.T) {
+		path, d, _ := startServer(t, ServerOptions{})
+		registerKeyboard(t, d)
+		t.Setenv("TERM", "xterm")
+		p := openPty(t, 80)
+		cl := dial(t, path)
+		con := New(p.slave, p.slave, p.slave)
+		done := make(chan int, 1)
+		go func() { done <- con.Attach(cl, Options{}); con.Close() }()
+		p.expect("ok ")
+		check(t, p)
+		p.typed("\x04")
+		if status := <-done; status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// A session whose terminal obeys no cursor sequences, or whose client has none, is told.
+func TestNoScreen(t *testing.T) {
+	p := startPrompt(t, 80, "dumb", "")
+	registerKeyboard(t, p.session.Dict())
+	p.typed("screen\r")
+	p.expect("\n0 by 0, keyboard true\nok ")
+	p.typed("line\r")
+	p.expect("\nwaiting\n")
+	p.typed("kernel edits\r")
+	p.expect("line \"kernel edits\" true\nok ")
+
+	path, d, _ := startServer(t, ServerOptions{})
+	registerKeyboard(t, d)
+	out := new(bytes.Buffer)
+	if r, err := dial(t, path).Eval("screen line", out, out); err != nil || r.Failed {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if want := fmt.Sprintf("0 by 0, keyboard false\nwaiting\nline %q false\n", ""); out.String() != want {
+		t.Errorf("without a terminal: %q, not %q", out, want)
+	}
+}
