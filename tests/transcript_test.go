@@ -82,30 +82,50 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 // replay types the input lines of a transcript and returns the new transcript.
 func replay(t *testing.T, transcript string) string {
 	t.Helper()
+	return newPrompt(t).replay(transcript)
+}
+
+// prompt is one on which transcripts are replayed, one after the other.
+type prompt struct {
+	t        *testing.T
+	s        *interp.Session
+	out      bytes.Buffer
+	queue    *shm.Queue
+	producer *shm.Producer
+	text     string // of the prompt: `ok `, or what is open
+}
+
+func newPrompt(t *testing.T) *prompt {
+	t.Helper()
 	dict, q := dictionary(t)
 	producer, err := q.NewProducer("transcript")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer producer.Close()
-
-	var out bytes.Buffer
-	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
-	if err := core.Prelude(s); err != nil {
+	t.Cleanup(func() { producer.Close() })
+	p := &prompt{t: t, queue: q, producer: producer, text: "ok "}
+	p.s = interp.NewSession(dict, strings.NewReader(""), &p.out, &p.out)
+	if err := core.Prelude(p.s); err != nil {
 		t.Fatal(err)
 	}
-	prompt := "ok "
+	return p
+}
+
+func (p *prompt) replay(transcript string) string {
+	p.t.Helper()
+	p.out.Reset()
+	s := p.s
 	for _, line := range strings.Split(transcript, "\n") {
 		if hex, ok := strings.CutPrefix(line, "# packet "); ok {
-			out.WriteString(line + "\n")
-			put(t, producer, hex)
+			p.out.WriteString(line + "\n")
+			put(p.t, p.producer, hex)
 			continue
 		}
-		input, ok := strings.CutPrefix(line+" ", prompt)
+		input, ok := strings.CutPrefix(line+" ", p.text)
 		if !ok {
 			continue // printed before: printed again, if all is well
 		}
-		out.WriteString(line + "\n")
+		p.out.WriteString(line + "\n")
 		if err := s.Interpret(input); err != nil && !s.Left() {
 			s.Report(err)
 		}
@@ -113,11 +133,11 @@ func replay(t *testing.T, transcript string) string {
 			s.Print("\n")
 		}
 		s.Flush()
-		if prompt = "ok "; s.Open() != "" {
-			prompt = s.Open() + "> "
+		if p.text = "ok "; s.Open() != "" {
+			p.text = s.Open() + "> "
 		}
 	}
-	return strings.ReplaceAll(out.String(), q.Name(), shm.DefaultName)
+	return strings.ReplaceAll(p.out.String(), p.queue.Name(), shm.DefaultName)
 }
 
 func put(t *testing.T, p *shm.Producer, hex string) {
