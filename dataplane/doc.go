@@ -14,6 +14,8 @@
 //	  ▼
 //	completion: the frame is free again                            transmit.go
 //
+// Frames longer than a chunk of memory come in several (long.go).
+//
 // Thread q (worker.go) serves queue q of all interfaces and owns the memory of
 // their frames; threads share nothing but what they read. What is done to frames
 // is the Policy (policy.go), an immutable value that each thread reads once a

@@ -20,6 +20,7 @@ type Engine struct {
 
 	mu      sync.Mutex // guards what follows, and the ports
 	ports   []*port
+	long    bool          // frames may need several chunks, in this run
 	queues  int           // threads of this run or the last one
 	quit    chan struct{} // closed by Stop; nil when not started
 	workers []*worker     // by queue; nil while not forwarding

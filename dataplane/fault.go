@@ -113,20 +113,20 @@ func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) i
 		t[countLength]++
 		m.fault |= FaultLength
 	}
-	if l.dice.hit(faultBitflip, f.Bitflip) && d.Len > protected {
+	length := w.length(d)
+	if l.dice.hit(faultBitflip, f.Bitflip) && length > protected {
 		w.flushTap() // the copy of reception shows the frame as received
-		bit := l.dice.below(uint64(d.Len-protected) * 8)
-		w.umem.Bytes(d)[protected+bit/8] ^= 1 << (bit % 8)
+		bit := l.dice.below(uint64(length-protected) * 8)
+		chunk, i := w.at(d, protected+int(bit/8))
+		chunk[i] ^= 1 << (bit % 8)
 		t[countBitflipped]++
 		m.fault |= FaultBitflip
 	}
-	duplicate := l.dice.hit(faultDup, f.Dup) && len(w.free) > 0
+	duplicate := l.dice.hit(faultDup, f.Dup) && len(w.free) >= w.chunks(d)
 	var second xsk.Desc
 	if duplicate {
 		m.fault |= FaultDup
-		second = xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: d.Len}
-		w.free = w.free[:len(w.free)-1]
-		copy(w.umem.Bytes(second), w.umem.Bytes(d))
+		second = w.duplicate(d)
 		t[countDuplicated]++
 	}
 	out = w.schedule(in, f, d, m, out)
@@ -140,7 +140,7 @@ func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) i
 func (w *worker) lose(in, part int, d xsk.Desc) {
 	w.tally[in][countFIDropped]++
 	w.tally[in][part]++
-	w.retired = append(w.retired, w.umem.Frame(d.Addr))
+	w.retire(d)
 }
 
 // stretch gives a frame another length, at least protected and at most the
@@ -148,16 +148,21 @@ func (w *worker) lose(in, part int, d xsk.Desc) {
 // and goes the other way when there is none.
 func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	shorter := l.dice.below(2) == 0
-	room := min(l.limit.Load(), uint32(w.umem.FrameSize())-uint32(d.Addr-w.umem.Frame(d.Addr)))
-	canShrink, canGrow := d.Len > protected, d.Len < room
+	length, last := w.length(*d), d
+	for continued(*last) {
+		last = w.follow(*last)
+	}
+	behind := w.umem.FrameSize() - int(last.Addr-w.umem.Frame(last.Addr)) - int(last.Len)
+	room := min(int(l.limit.Load())-length, behind)
+	canShrink, canGrow := length > protected, room > 0
 	switch {
 	case canShrink && (shorter || !canGrow):
-		d.Len = protected + uint32(l.dice.below(uint64(d.Len-protected)))
+		w.cut(d, protected+int(l.dice.below(uint64(length-protected))))
 	case canGrow:
-		old := d.Len
-		d.Len += 1 + uint32(l.dice.below(uint64(room-old)))
+		old := last.Len
+		last.Len += 1 + uint32(l.dice.below(uint64(room)))
 		// The bytes behind a frame belong to its chunk, so the tap's copy does not see them.
-		for tail := w.umem.Bytes(*d)[old:]; len(tail) > 0; {
+		for tail := w.umem.Bytes(*last)[old:]; len(tail) > 0; {
 			r := l.dice.pcg.Uint64()
 			for range min(8, len(tail)) {
 				tail[0] = byte(r)

@@ -13,6 +13,7 @@ type held struct {
 	seq  uint64 // of frames due at the same time the first is sent first
 	desc xsk.Desc
 	mark mark
+	size int // in chunks
 }
 
 func (h *held) before(o *held) bool { return h.due < o.due || h.due == o.due && h.seq < o.seq }
@@ -21,18 +22,20 @@ func (h *held) before(o *held) bool { return h.due < o.due || h.due == o.due && 
 // come in the order in which they are due, as they do without jitter, go in at
 // constant cost.
 type queue struct {
-	heap []held
-	seq  uint64
+	heap   []held // at most its capacity in chunks
+	chunks int
+	seq    uint64
 }
 
-// full says whether the queue holds as much as it may.
-func (q *queue) full() bool { return len(q.heap) == cap(q.heap) }
+// full says whether the queue has no room for a frame of so many chunks.
+func (q *queue) full(size int) bool { return q.chunks+size > cap(q.heap) }
 
 // due says whether a frame is to be sent at now.
 func (q *queue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
 
 func (q *queue) push(h held) {
 	h.seq = q.seq
+	q.chunks += h.size
 	q.seq++
 	i := len(q.heap)
 	q.heap = append(q.heap, h)
@@ -50,6 +53,7 @@ func (q *queue) push(h held) {
 func (q *queue) pop() held {
 	first, last := q.heap[0], q.heap[len(q.heap)-1]
 	q.heap = q.heap[:len(q.heap)-1]
+	q.chunks -= first.size
 	n := len(q.heap)
 	if n == 0 {
 		return first
@@ -81,23 +85,23 @@ func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) i
 		return out + 1
 	}
 	l, t := &w.lanes[in], &w.tally[in]
-	due, start := w.clock, max(w.clock, l.busy)
+	due, start, size := w.clock, max(w.clock, l.busy), w.chunks(d)
 	switch {
 	case f.Rate.Kbits > 0 && start-due > int64(f.Rate.Queue):
 		w.lose(in, countFIRate, d)
 		return out
-	case l.held.full():
+	case l.held.full(size):
 		w.lose(in, countFIHold, d)
 		return out
 	case f.Rate.Kbits > 0:
-		l.busy = start + int64(d.Len)*8*int64(time.Millisecond)/int64(f.Rate.Kbits)
+		l.busy = start + int64(w.length(d))*8*int64(time.Millisecond)/int64(f.Rate.Kbits)
 		due = l.busy
 	}
 	switch {
 	case f.Delay == 0 && f.Jitter == 0:
 	case l.dice.hit(faultReorder, f.Reorder):
 		t[countReordered]++
-		l.held.push(held{due: due, desc: d, mark: m})
+		l.held.push(held{due: due, desc: d, mark: m, size: size})
 		return out
 	default:
 		t[countDelayed]++
@@ -110,7 +114,7 @@ func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) i
 		due = max(due, l.latest)
 		l.latest = due
 	}
-	l.held.push(held{due: due, desc: d, mark: m})
+	l.held.push(held{due: due, desc: d, mark: m, size: size})
 	return out
 }
 
@@ -145,7 +149,7 @@ func (w *worker) releaseUntil(in int, then int64, policy *Policy) int {
 	if w.lanes[l.output].gone {
 		w.tally[in][countNoIf] += uint64(n)
 		for _, d := range w.sending[:n] {
-			w.retired = append(w.retired, w.umem.Frame(d.Addr))
+			w.retire(d)
 		}
 	} else {
 		w.transmit(l.output, policy, n)

@@ -61,9 +61,9 @@ func (p *port) inspect(c *Config, tool *ethtool) error {
 		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
 	case a.Xdp != nil && a.Xdp.Attached && !c.Replace:
 		return fmt.Errorf("port %s: an XDP program of somebody else (id %d) is attached; detach or replace it first", p.name, a.Xdp.ProgId)
-	case a.MTU > maxMTU:
-		return fmt.Errorf("port %s: MTU %d does not fit in a frame of user memory, which holds %d: ip link set %s mtu %d",
-			p.name, a.MTU, maxMTU, a.Name, maxMTU)
+	case a.MTU > longMTU:
+		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
+			p.name, a.MTU, maxChunks, longMTU, a.Name, longMTU)
 	}
 	p.device, p.index, p.mtu, p.mac = a.Name, a.Index, a.MTU, MAC(a.HardwareAddr)
 	p.driver = driver(p.device)
@@ -95,6 +95,9 @@ func working(a *netlink.LinkAttrs) bool {
 
 // maxMTU is what the larger chunk holds.
 const maxMTU = 4096 - xsk.Headroom - header
+
+// longMTU is what a frame of the largest number of chunks holds.
+const longMTU = maxChunks*(4096-xsk.Headroom) - header
 
 // frameSize is the chunk that holds frames of an MTU.
 func frameSize(mtu int) int {

@@ -21,14 +21,13 @@ const xdpPass = 2
 //
 //	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 //
-// Frames of several buffers never come: the sockets hold whole frames, so the
-// program does not claim to know such (BPF_F_XDP_HAS_FRAGS), and drivers refuse
-// an MTU that would need it.
+// With long it claims to know frames of several buffers (BPF_F_XDP_HAS_FRAGS), and
+// drivers that have them then accept an MTU that needs them.
 //
 // The Queues map is part of the type, whose Register and Unregister keep it; the
 // program has no need of it. It is a hash since Unregister deletes from it, which
 // an array refuses.
-func newProgram(queues int) (*xdp.Program, error) {
+func newProgram(queues int, long bool) (*xdp.Program, error) {
 	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "ixdp_sockets", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
 	})
@@ -42,6 +41,10 @@ func newProgram(queues int) (*xdp.Program, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map of queues: %w", err), p.Close())
 	}
+	flags := uint32(0)
+	if long {
+		flags = unix.BPF_F_XDP_HAS_FRAGS
+	}
 	p.Program, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "ixdp_redirect",
 		Type: ebpf.XDP,
@@ -52,6 +55,7 @@ func newProgram(queues int) (*xdp.Program, error) {
 			asm.FnRedirectMap.Call(),
 			asm.Return(),
 		},
+		Flags:   flags,
 		License: "Dual BSD/GPL",
 	})
 	if err != nil {

@@ -1,6 +1,9 @@
 package dataplane
 
-import "ethertap/shm"
+import (
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
 
 // receive takes one batch from an interface through the chain and returns how
 // many frames it had.
@@ -11,6 +14,10 @@ func (w *worker) receive(in int, policy *Policy) int {
 		return 0
 	}
 	l.filled -= n
+	flags := uint32(0) // those of an entry that mean something to us
+	if w.next != nil {
+		n, flags = w.link(l, n), xsk.Continued
+	}
 	t := &w.tally[in]
 	t[countRX] += uint64(n)
 	w.look()
@@ -23,13 +30,16 @@ func (w *worker) receive(in int, policy *Policy) int {
 	out := 0 // frames in w.sending
 	for i := range w.descs[:n] {
 		d := w.descs[i]
-		d.Options = 0
-		frame := w.umem.Bytes(d)
-		tables.account(frame, len(frame))
+		frame := w.umem.Bytes(d) // of a long one the first chunk
+		length := len(frame)
+		if d.Options &= flags; d.Options != 0 {
+			length = w.length(d)
+		}
+		tables.account(frame, length)
 		id := w.frameID
 		w.frameID++
 		if port.TapRX && policy.taps(frame) {
-			w.tap(in, in, shm.RX, mark{id: id}, frame)
+			w.tap(in, in, shm.RX, mark{id: id}, d)
 		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
@@ -46,7 +56,7 @@ func (w *worker) receive(in int, policy *Policy) int {
 			out++
 			continue
 		}
-		w.retired = append(w.retired, w.umem.Frame(d.Addr))
+		w.retire(d)
 	}
 	if out > 0 {
 		w.transmit(l.output, policy, out)

@@ -94,6 +94,10 @@ func (w *worker) openSocket(i int, p *port, c *Config) error {
 			return err
 		}
 	}
+	if w.long {
+		return fmt.Errorf("frames of several chunks are needed for an MTU above %d, and the driver (%s) or the kernel lacks them: ip link set %s mtu %d: %w",
+			maxMTU, p.driver, p.device, maxMTU, err)
+	}
 	if want == xsk.ZeroCopy {
 		return fmt.Errorf("the driver (%s) has no zero-copy: %w", p.driver, err)
 	}
@@ -102,7 +106,7 @@ func (w *worker) openSocket(i int, p *port, c *Config) error {
 
 func (w *worker) tryOpen(i int, p *port, share bool, mode xsk.Mode) error {
 	s, err := xsk.Open(w.umem, xsk.Options{
-		Interface: p.index, Queue: w.queue, Mode: mode, Share: share,
+		Interface: p.index, Queue: w.queue, Mode: mode, Share: share, MultiBuffer: w.long,
 		Fill: ringSize, Completion: ringSize, RX: ringSize, TX: ringSize, Budget: budget,
 	})
 	if err != nil {

@@ -50,10 +50,12 @@ func (e *Engine) start() error {
 		return err
 	}
 	frame := 0
+	e.long = false
 	for _, p := range e.ports {
 		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
 		frame = max(frame, frameSize(p.mtu))
+		e.long = e.long || p.mtu > maxMTU
 	}
 	// A thread that spins keeps a P for good; everything else needs others.
 	if need := e.queues + 2; runtime.GOMAXPROCS(0) < need {
@@ -145,7 +147,7 @@ func (e *Engine) rollback(keep int) error {
 // open makes the programs and the threads' sockets and registers these.
 func (e *Engine) open(frame int) error {
 	for _, p := range e.ports {
-		program, err := newProgram(e.queues)
+		program, err := newProgram(e.queues, e.long)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -156,7 +158,7 @@ func (e *Engine) open(frame int) error {
 		w := &worker{
 			queue: q, poll: &e.poll, cpu: -1, policy: &e.policy, counts: e.counts[q],
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
-			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], epoch: e.epoch,
+			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], epoch: e.epoch, long: e.long,
 		}
 		for i := range e.ports {
 			if e.tables[q][i].Load() == nil {

@@ -1,12 +1,14 @@
 package dataplane_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
 
@@ -42,7 +44,7 @@ func TestStartRefusesWithAReason(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
 	netlab.Veth(lab.Dut, "wide0", lab.Dut, "wide1", netlab.VethOptions{Queues: 2})
-	netlab.Veth(lab.Dut, "long0", lab.Dut, "long1", netlab.VethOptions{MTU: 9000})
+	netlab.Veth(lab.Dut, "long0", lab.Dut, "long1", netlab.VethOptions{MTU: 65000})
 	for _, c := range []struct {
 		want string
 		c    dataplane.Config
@@ -51,7 +53,7 @@ func TestStartRefusesWithAReason(t *testing.T) {
 		{"port lo: a loopback interface", dataplane.Config{Interfaces: []string{netlab.D0, "lo"}}},
 		{"port wide0: 2 receive queues but 1 to be served: the rest of the traffic would be lost: ethtool -L wide0 rx 1 tx 1", dataplane.Config{Interfaces: []string{netlab.D0, "wide0"}}},
 		{"port d0: only 1 receive queues for 2 threads", dataplane.Config{Queues: 2}},
-		{"port long0: MTU 9000 does not fit", dataplane.Config{Interfaces: []string{netlab.D0, "long0"}}},
+		{"port long0: MTU 65000 does not fit", dataplane.Config{Interfaces: []string{netlab.D0, "long0"}}},
 		{"port d0: the driver (veth) has no zero-copy", dataplane.Config{Copy: dataplane.ZeroCopyForced}},
 		{"pin to CPU 1000", dataplane.Config{CPUs: []int{1000}}},
 	} {
@@ -120,13 +122,14 @@ func TestWarnings(t *testing.T) {
 }
 
 // A frame of 3800 bytes needs the larger chunk, and native XDP on a veth has no
-// room for it: the automatic mode goes over to generic XDP and says so.
+// room for it: the automatic mode goes over to generic XDP and says so. Longer ones
+// come in several chunks, which native XDP has.
 func TestLargeMTU(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, c := range []struct {
 		mtu  int
 		mode string
-	}{{3000, "COPY"}, {3810, "SKB"}} {
+	}{{3000, "COPY"}, {3810, "SKB"}, {9000, "COPY"}} {
 		lab := netlab.NewBridgeWith(t, netlab.Options{MTU: c.mtu})
 		d := newDevice(t, lab, dataplane.Config{})
 		d.mustStart()
@@ -138,9 +141,62 @@ func TestLargeMTU(t *testing.T) {
 			frames = append(frames, netlab.UDP(14+c.mtu-int(i), i), netlab.VLAN(18+c.mtu-int(i), i, 7))
 		}
 		pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+		frames = append(frames, netlab.Mix(1, 100)...)
 		pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
 		d.checkBooks()
 	}
+}
+
+// Jumbo frames in generic mode, their copies in the TAP queue, and an MTU that
+// grows while the engine runs.
+func TestJumbo(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridgeWith(t, netlab.Options{MTU: 9000})
+	q := newQueue(t, 256)
+	c, err := q.NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	d := newDevice(t, lab, dataplane.Config{Attach: dataplane.AttachSKB, Queue: q})
+	d.mustStart()
+	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX, p.Port[1].TapTX = true, true })
+	var frames [][]byte
+	for i := range uint64(60) {
+		frames = append(frames, netlab.UDP(9014-100*int(i), i))
+	}
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+	d.await("all is in the queue", func() bool { return d.stats(1).TapStored == 60 })
+	seen := map[shm.Direction]int{}
+	for _, r := range drainQueue(t, c) {
+		n := seen[r.Direction]
+		seen[r.Direction]++
+		want := frames[n]
+		if len(r.Data) == 0 || int(r.OrigLen) != len(want) || !bytes.HasPrefix(want, r.Data) {
+			t.Fatalf("record %d: %d bytes of %d, sent %d", n, len(r.Data), r.OrigLen, len(want))
+		}
+	}
+	if seen[shm.RX] != 60 || seen[shm.TX] != 60 {
+		t.Errorf("%v records", seen)
+	}
+	if types, err := d.Types(0); err != nil || types.Types[0].Bytes != 60*9014-100*60*59/2 {
+		t.Errorf("%+v, %v", types, err)
+	}
+	d.checkBooks()
+	d.mustStop()
+
+	short := netlab.NewBridge(t)
+	e := newDevice(t, short, dataplane.Config{Attach: dataplane.AttachSKB})
+	e.mustStart()
+	for _, l := range []struct {
+		ns   *netlab.Namespace
+		name string
+	}{{short.Src, netlab.S0}, {short.Dut, netlab.D0}, {short.Dut, netlab.D1}, {short.Snk, netlab.K1}} {
+		l.ns.SetMTU(l.name, 9000)
+	}
+	e.await("the MTU is followed", func() bool { p := e.Ports(); return p[0].MTU == 9000 && p[1].MTU == 9000 && e.Running() })
+	pass(t, short.Src, netlab.S0, short.Snk, netlab.K1, frames)
+	e.checkBooks()
 }
 
 func TestTwoQueues(t *testing.T) {

@@ -1,15 +1,24 @@
 package dataplane
 
-import "ethertap/shm"
+import (
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
 
 // tap notes a frame for the TAP queue: its bytes stay in the UMEM until flushTap,
 // so nothing may change or reuse them before. The frame counts for interface
 // owner; from is the interface that it names.
-func (w *worker) tap(owner, from int, dir shm.Direction, m mark, frame []byte) {
+func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
 	w.tally[owner][countTapQualified]++
 	if w.tapper == nil {
 		w.tally[owner][countTapRefused]++
 		return
+	}
+	frame := w.umem.Bytes(d)
+	if continued(d) {
+		w.flushTap() // keeps the order, and the one copy of a long frame that there is room for
+		defer w.flushTap()
+		frame = w.whole(d)
 	}
 	w.records = append(w.records, shm.Record{
 		Timestamp: w.now,

@@ -24,10 +24,18 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 	}
 	queued := 0
 	for stalls := 0; l.blocked == 0 && queued < n; {
-		m := l.sock.TX.Put(w.sending[queued:n])
+		frames := w.sending[queued:n]
+		m, entries := 0, 0
+		if w.next == nil {
+			m = l.sock.TX.Put(frames)
+			entries = m
+		} else {
+			m, entries = w.putLong(l, frames)
+		}
 		queued += m
-		l.put += uint32(m)
-		l.outside += m
+		l.waiting += m
+		l.put += uint32(entries)
+		l.outside += entries
 		if queued == n {
 			break
 		}
@@ -45,7 +53,7 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 	if policy.Port[out].TapTX {
 		for i := range queued {
 			if frame := w.umem.Bytes(w.sending[i]); policy.taps(frame) {
-				w.tap(out, out, shm.TX, w.sent[i], frame)
+				w.tap(out, out, shm.TX, w.sent[i], w.sending[i])
 			}
 		}
 	}
@@ -56,7 +64,7 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 		}
 		w.tally[w.lanes[out].output][countErr+int(reason)] += uint64(n - queued)
 		for _, d := range w.sending[queued:n] {
-			w.retired = append(w.retired, w.umem.Frame(d.Addr))
+			w.retire(d)
 		}
 	}
 }
@@ -106,15 +114,20 @@ func (w *worker) kick(out int) {
 }
 
 // account counts what the kernel has taken from a TX ring since the last time
-// and returns how many. When a copying socket's call gives EBUSY, the device
+// and returns how many entries that are. When a copying socket's call gives EBUSY, the device
 // has dropped the last frame taken.
 func (w *worker) account(out int, errno unix.Errno) uint32 {
 	l := &w.lanes[out]
 	taken := l.sock.TX.Taken()
 	n := taken - l.taken
+	frames := int(n)
+	if w.next != nil {
+		frames = l.sock.TX.Ends(l.taken, n)
+	}
 	l.taken = taken
-	w.tally[out][countTX] += uint64(n)
-	if errno == unix.EBUSY && n > 0 && !l.sock.ZeroCopy() {
+	l.waiting -= frames
+	w.tally[out][countTX] += uint64(frames)
+	if errno == unix.EBUSY && frames > 0 && !l.sock.ZeroCopy() {
 		w.tally[out][countTX]--
 		w.tally[l.output][countErr+int(ReasonEBUSY)]++
 	}
@@ -142,8 +155,9 @@ func (w *worker) complete(out int) int {
 // them any more. Their chunks stay there until the socket is closed.
 func (w *worker) abandon(out int, reason Reason) {
 	l := &w.lanes[out]
-	if n := l.put - l.taken; n > 0 {
-		w.tally[l.output][countErr+int(reason)] += uint64(n)
-		l.taken = l.put
+	if l.waiting > 0 {
+		w.tally[l.output][countErr+int(reason)] += uint64(l.waiting)
+		l.waiting = 0
 	}
+	l.taken = l.put
 }

@@ -132,11 +132,11 @@ func (e *Engine) observe(p *port) (again bool) {
 			}
 		}
 	}
-	if p.mtu > maxMTU {
-		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", p.name, maxMTU, p.device, maxMTU)
+	if p.mtu > longMTU {
+		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", p.name, longMTU, p.device, longMTU)
 		return false
 	}
-	return frameSize(p.mtu) > e.workers[0].umem.FrameSize()
+	return frameSize(p.mtu) > e.workers[0].umem.FrameSize() || p.mtu > maxMTU && !e.long
 }
 
 // restart stops and starts, if it can be expected to succeed: an interface that is

@@ -48,12 +48,15 @@ type worker struct {
 	vanish  func(int)     // says that an interface has disappeared
 	tapper  *shm.Producer // nil: nowhere to tap to
 	umem    *xsk.UMEM
+	long    bool // frames may have several chunks
 	lanes   []lane
 	tables  *portTables // who sends what; the engine may put others in their place
 	tally   [2]tally
 	free    []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
 	retired []uint64 // chunks freed in this batch: the tap may still point into them
 	descs   [batchSize]xsk.Desc
+	next    []xsk.Desc              // of long frames; nil if there are none
+	scratch []byte                  // for the tap's copy of a long frame
 	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
 	sent    [2 * batchSize]mark     // beside sending
 	back    [batchSize]uint64
@@ -80,14 +83,18 @@ type lane struct {
 	limit   atomic.Uint32 // bytes that a frame may be made longer to; the engine follows the MTU
 	gone    bool          // the interface has disappeared
 	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 = they are not
-	put     uint32        // frames put in the TX ring, modulo 2³²
+	put     uint32        // entries put in the TX ring, modulo 2³²
+	waiting int           // frames that have entries between taken and put
 	taken   uint32        // of these: taken by the kernel and accounted for
 	filled  int           // chunks given for reception and not come back
 	outside int           // chunks given for transmission and not come back
 	dice    dice          // of the faults of frames received here
-	held    queue         // frames received here that wait for their time
-	busy    int64         // until when the link of Rate is busy
-	latest  int64         // when the last frame of KeepOrder is due
+	parts   int           // entries received of a long frame whose end has not come
+	first   xsk.Desc      // of these
+	last    xsk.Desc
+	held    queue // frames received here that wait for their time
+	busy    int64 // until when the link of Rate is busy
+	latest  int64 // when the last frame of KeepOrder is due
 }
 
 const mirror = -1
@@ -122,7 +129,7 @@ func (w *worker) frames() Frames {
 		f.Fill += l.filled - rx
 		f.Completion += done
 		f.TX += l.outside - done
-		f.Held += len(l.held.heap)
+		f.Held += l.held.chunks + l.parts
 	}
 	return f
 }
@@ -131,6 +138,11 @@ func (w *worker) frames() Frames {
 // nothing later.
 func (w *worker) prepare() {
 	w.retired = make([]uint64, 0, 2*batchSize)
+	if w.long {
+		w.retired = make([]uint64, 0, w.umem.Frames())
+		w.next = make([]xsk.Desc, w.umem.Frames())
+		w.scratch = make([]byte, 0, maxChunks*w.umem.FrameSize())
+	}
 	w.records = make([]shm.Record, 0, 3*batchSize)
 	w.owners = make([]uint8, 0, 3*batchSize)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
@@ -304,7 +316,7 @@ func (w *worker) publish() {
 	for i := range w.lanes {
 		if o := w.lanes[i].output; o != mirror {
 			w.tally[i][countWaiting] = uint64(len(w.lanes[i].held.heap))
-			w.tally[i][countHeld] = uint64(w.lanes[o].put-w.lanes[o].taken) + w.tally[i][countWaiting]
+			w.tally[i][countHeld] = uint64(w.lanes[o].waiting) + w.tally[i][countWaiting]
 		}
 	}
 	w.counts.publish(&w.tally)

@@ -171,6 +171,21 @@ func (r *TXRing) Put(descs []Desc) int {
 	return int(n)
 }
 
+// Size returns how many entries the ring has.
+func (r *TXRing) Size() int { return int(r.size) }
+
+// Ends returns how many of the n entries from running number from on, all of them
+// taken, are the last of a frame. They must not have been written over: at most as
+// many as the ring has have been put since.
+func (r *TXRing) Ends(from, n uint32) (ends int) {
+	for i := range n {
+		if r.entries[(from+i)&(r.size-1)].Options&Continued == 0 {
+			ends++
+		}
+	}
+	return ends
+}
+
 // Taken returns the running number (modulo 2³²) of the entries that the kernel
 // has taken from the ring.
 func (r *TXRing) Taken() uint32 {

@@ -16,6 +16,7 @@ type Kernel struct {
 	tx   RXRing
 	done FillRing
 
+	partial []byte   // of a frame whose last entry has not been taken yet
 	sent    []uint64 // taken from the TX ring and not completed yet
 	Starved uint64   // frames that found the fill ring empty
 	Full    uint64   // frames that found the RX ring full
@@ -63,33 +64,53 @@ func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
 	return s, k, err
 }
 
-// Receive puts a frame in the RX ring as the kernel does, and says whether it
-// found room.
+// Receive puts a frame in the RX ring as the kernel does, in as many chunks as it
+// needs, and says whether it found room.
 func (k *Kernel) Receive(frame []byte) bool {
-	if k.rx.room(1) == 0 {
+	size := k.umem.FrameSize() - Headroom
+	n := max(1, (len(frame)+size-1)/size)
+	if int(k.rx.room(uint32(n))) < n {
 		k.Full++
 		return false
 	}
-	var at [1]uint64
-	if k.fill.Get(at[:]) == 0 {
+	if k.fill.Ready() < n {
 		k.Starved++
 		return false
 	}
-	d := Desc{Addr: k.umem.Frame(at[0]) + Headroom, Len: uint32(len(frame))}
-	copy(k.umem.Bytes(d), frame)
-	return k.rx.Put([]Desc{d}) == 1
+	for i := range n {
+		var at [1]uint64
+		k.fill.Get(at[:])
+		part := frame[:min(size, len(frame))]
+		frame = frame[len(part):]
+		d := Desc{Addr: k.umem.Frame(at[0]) + Headroom, Len: uint32(len(part))}
+		if i < n-1 {
+			d.Options = Continued
+		}
+		copy(k.umem.Bytes(d), part)
+		k.rx.Put([]Desc{d})
+	}
+	return true
 }
 
-// Transmit takes up to n frames from the TX ring and hands each to fn, whose
-// argument is valid only during the call. The frames are not complete before
-// Complete.
+// Transmit takes up to n entries from the TX ring and hands each frame whose last
+// one it took to fn, whose argument is valid only during the call. It returns how
+// many entries it took. The frames are not complete before Complete.
 func (k *Kernel) Transmit(n int, fn func([]byte)) int {
 	var d [1]Desc
 	for i := range n {
 		if k.tx.Get(d[:]) == 0 {
 			return i
 		}
-		fn(k.umem.Bytes(d[0]))
+		switch b := k.umem.Bytes(d[0]); {
+		case d[0].Options&Continued != 0:
+			k.partial = append(k.partial, b...)
+		case len(k.partial) > 0:
+			k.partial = append(k.partial, b...)
+			fn(k.partial)
+			k.partial = k.partial[:0]
+		default:
+			fn(b)
+		}
 		k.sent = append(k.sent, d[0].Addr)
 	}
 	return n

@@ -28,6 +28,9 @@ type Options struct {
 	// this socket alone; addresses are equal in both cases, so that frames may
 	// pass between the sockets of one UMEM whichever way they use it.
 	Share bool
+	// MultiBuffer makes frames longer than a chunk come in several entries, and go
+	// so. With Share it is the first socket's, whatever is asked.
+	MultiBuffer bool
 	// Sizes of the rings in entries, powers of two.
 	Fill, Completion, RX, TX int
 	// Budget is how many frames one Kick transmits at most when copying, if the
@@ -164,6 +167,9 @@ func (s *Socket) Bind() error {
 		sa.Flags = unix.XDP_USE_NEED_WAKEUP | unix.XDP_ZEROCOPY
 	default:
 		sa.Flags = unix.XDP_USE_NEED_WAKEUP
+	}
+	if s.options.MultiBuffer && !s.options.Share {
+		sa.Flags |= unix.XDP_USE_SG
 	}
 	deadline := time.Now().Add(bindPatience)
 	for {

@@ -1,0 +1,138 @@
+package dataplane
+
+import "ethertap/dataplane/xsk"
+
+// Frames longer than a chunk come in several (jumbo frames, on sockets with
+// XDP_USE_SG). Such a frame is its first entry, whose Options say Continued; the
+// entry that follows is found by the chunk of the one before it, in worker.next.
+// What has a single chunk never comes here.
+
+// maxChunks is how many chunks a frame may have: what the kernel sends.
+const maxChunks = 16
+
+// continued says whether another chunk follows.
+func continued(d xsk.Desc) bool { return d.Options&xsk.Continued != 0 }
+
+// follow returns the entry after a continued one.
+func (w *worker) follow(d xsk.Desc) *xsk.Desc { return &w.next[d.Addr/uint64(w.umem.FrameSize())] }
+
+// link makes of n received entries the frames that they are, in place, and returns
+// how many are whole. One whose end has not come yet waits in the lane.
+func (w *worker) link(l *lane, n int) (whole int) {
+	for _, d := range w.descs[:n] {
+		d.Options &= xsk.Continued
+		if l.parts == 0 {
+			l.first = d
+		} else {
+			*w.follow(l.last) = d
+		}
+		l.last = d
+		if l.parts++; !continued(d) {
+			w.descs[whole] = l.first
+			whole++
+			l.parts = 0
+		}
+	}
+	return whole
+}
+
+// length returns the bytes of a frame.
+func (w *worker) length(d xsk.Desc) int {
+	n := int(d.Len)
+	for continued(d) {
+		d = *w.follow(d)
+		n += int(d.Len)
+	}
+	return n
+}
+
+// chunks returns how many chunks a frame has.
+func (w *worker) chunks(d xsk.Desc) int {
+	n := 1
+	for ; continued(d); n++ {
+		d = *w.follow(d)
+	}
+	return n
+}
+
+// retire frees the chunks of a frame at the end of the batch.
+func (w *worker) retire(d xsk.Desc) {
+	w.retired = append(w.retired, w.umem.Frame(d.Addr))
+	for continued(d) {
+		d = *w.follow(d)
+		w.retired = append(w.retired, w.umem.Frame(d.Addr))
+	}
+}
+
+// whole copies a frame to where its bytes are in a row, until the next call.
+func (w *worker) whole(d xsk.Desc) []byte {
+	b := append(w.scratch[:0], w.umem.Bytes(d)...)
+	for continued(d) {
+		d = *w.follow(d)
+		b = append(b, w.umem.Bytes(d)...)
+	}
+	return b
+}
+
+// at returns the chunk of a frame that has its byte i, and where in that it is.
+func (w *worker) at(d xsk.Desc, i int) ([]byte, int) {
+	for i >= int(d.Len) && continued(d) {
+		i -= int(d.Len)
+		d = *w.follow(d)
+	}
+	return w.umem.Bytes(d), i
+}
+
+// cut shortens a frame to n bytes, at least 1, and frees the chunks that it needs
+// no more.
+func (w *worker) cut(d *xsk.Desc, n int) {
+	for n > int(d.Len) {
+		n -= int(d.Len)
+		d = w.follow(*d)
+	}
+	d.Len = uint32(n)
+	if continued(*d) {
+		w.retire(*w.follow(*d))
+		d.Options = 0
+	}
+}
+
+// duplicate makes a copy of a frame in free chunks, of which there must be enough.
+func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
+	take := func(of xsk.Desc) xsk.Desc {
+		c := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: of.Len, Options: of.Options}
+		w.free = w.free[:len(w.free)-1]
+		copy(w.umem.Bytes(c), w.umem.Bytes(of))
+		return c
+	}
+	first := take(d)
+	for last := first; continued(d); {
+		d = *w.follow(d)
+		*w.follow(last) = take(d)
+		last = *w.follow(last)
+	}
+	return first
+}
+
+// putLong schedules frames of any number of chunks, each wholly or not at all, and
+// returns how many frames and how many entries that are.
+//
+// What the kernel has taken is counted from the ring's entries, so those not
+// accounted for yet are not written over: the room is what l knows of.
+func (w *worker) putLong(l *lane, frames []xsk.Desc) (n, entries int) {
+	room := l.sock.TX.Size() - int(l.put-l.taken)
+	for _, d := range frames {
+		var all [maxChunks]xsk.Desc
+		k := 1
+		for all[0] = d; continued(d) && k < maxChunks; k++ {
+			d = *w.follow(d)
+			all[k] = d
+		}
+		if entries+k > room {
+			break
+		}
+		entries += l.sock.TX.Put(all[:k])
+		n++
+	}
+	return n, entries
+}
