@@ -340,6 +340,8 @@ func FuzzInterpret(f *testing.F) {
 	for _, seed := range []string{
 		"1 2 + .", ": f dup if 1 - f then ; 5 f", "begin 1 until", `"x" "y" !!`, "{ } } {", "( ", ": : ;", `"\x0" .x`,
 		"1 if 2 else else then", "10.0.0.1-10.0.0.0", ".i", ".d .s", "\x00\xff", `"a" begin dup datacat 0 until`, "help :",
+		`1 "%-5d|%x" str.format`, `"a,b" "," str.split "-" str.join`, `"x" 1 data.slice`, `"1 ." 1 watch`, `"1 ." capture`, `see dup`,
+		`"10.0.0.0/8" str->iprange_t range.count`, `3 0 do i 5 num->data loop`, `1 case 1 of endof endcase`, `"1 throw" try`, `9 b buffer 0 3 b buffer.get`,
 	} {
 		f.Add(seed)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,36 @@ func TestRun(t *testing.T) {
 		status := run(args, strings.NewReader(c.stdin), &out, &errs)
 		if out.String() != c.out || !strings.HasPrefix(errs.String(), c.err) || (c.err == "") != (errs.Len() == 0) || status != c.status {
 			t.Errorf("rpclsh %s: status %d\n%s%s\nand not %d\n%s%s", c.args, status, &out, &errs, c.status, c.out, c.err)
+		}
+	}
+}
+
+// A long script runs to its end; a file of garbage ends in one line, soon.
+func TestLargeFiles(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("1 2 + drop : w ( - n ) 3 ;\n", 100_000) + "w .\n"
+	random := rand.New(rand.NewPCG(1, 2))
+	garbage := make([]byte, 10<<20)
+	for i := range garbage {
+		garbage[i] = byte(random.Uint32())
+	}
+	for _, c := range []struct {
+		name, text  string
+		out         string
+		status, say int // lines of standard error
+	}{
+		{"long.rpcl", long, "3\n", 0, 0},
+		{"garbage.rpcl", string(garbage), "", 1, 1},
+		{"oneline.rpcl", strings.Repeat("x", 10<<20), "", 1, 1},
+	} {
+		file := filepath.Join(dir, c.name)
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		status := run([]string{file}, strings.NewReader(""), &out, &errs)
+		if status != c.status || out.String() != c.out || strings.Count(errs.String(), "\n") != c.say {
+			t.Errorf("%s: status %d, %.100q, %.300q", c.name, status, &out, &errs)
 		}
 	}
 }
