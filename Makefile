@@ -15,7 +15,7 @@ else
 BENCHROUNDS = -rounds 5 -time 500ms
 endif
 
-.PHONY: build test demo bench bench-bridge bench-vm race fuzz check install deps-test deps-demo
+.PHONY: build test demo bench bench-bridge bench-vm race soak fuzz check install deps-test deps-demo
 
 build:
 	@mkdir -p bin
@@ -42,6 +42,10 @@ bench-bridge: deps-test
 bench-vm:
 	@tests/deps.sh gforth:gforth lua5.4:lua5.4 python3:python3
 	cd tests/bench/vm && go run . -save ../../../bench/results
+
+# the long forms of the tests: ten million frames, a flood of a million addresses
+soak: deps-test build
+	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests
 
 # every fuzz target for FUZZTIME
 fuzz:

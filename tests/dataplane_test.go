@@ -1,12 +1,16 @@
 package tests
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -221,4 +225,80 @@ func TestStartAndStopAtThePrompt(t *testing.T) {
 	r.send(netlab.Mix(1, 10)...)
 	netlab.Await(t, "20 frames", func() bool { return r.stat(1, "tx") == "20" })
 	r.rpcl("if.check")
+}
+
+// deviation returns by how many standard deviations a count is off what n draws of
+// p in 100000 give.
+func deviation(got uint64, n int, p float64) float64 {
+	p /= 100000
+	return math.Abs(float64(got)-float64(n)*p) / math.Sqrt(float64(n)*p*(1-p))
+}
+
+// Faults of each kind occur as often as they are asked for, within four standard
+// deviations; with one seed two runs give the same frames; a bitflip changes one bit
+// at byte 15 or later.
+func TestFaultStatistics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.daemon()
+	n := choose(200_000, 10_000)
+	frames := make([][]byte, n)
+	for i := range frames {
+		frames[i] = netlab.UDP(100, uint64(i))
+	}
+	// run sends all and returns what came out at the far end.
+	run := func(words string) [][]byte {
+		t.Helper()
+		r.rpcl("0 fault.reset 5 fault.seed if.stats.reset 0 fault.enable " + words)
+		receiver := r.Snk.NewReceiver(netlab.K1)
+		defer receiver.Close()
+		sender := r.Src.NewSender(netlab.S0, true)
+		defer sender.Close()
+		var got [][]byte
+		count := 0
+		for part := range slices.Chunk(frames, 1000) { // fits in every ring on the way
+			if err := sender.Send(part...); err != nil {
+				t.Fatal(err)
+			}
+			count += len(part)
+			var s [2]portStats
+			netlab.Await(t, "all are sent on", func() bool { s = r.portStats(); return s[0].RX == uint64(count) && s[0].Held == 0 })
+			more, err := receiver.Collect(int(s[1].TX)-len(got), 20*time.Second)
+			if got = append(got, more...); err != nil || len(got) != int(s[1].TX) {
+				t.Fatalf("tx %d, received %d, %v", s[1].TX, len(got), err)
+			}
+		}
+		r.rpcl("if.check")
+		return got
+	}
+	const all = "3000 0 fault.drop.probability 20000 0 fault.bitflip.probability 5000 0 fault.dup.probability 10000 0 fault.length.probability"
+	first := run(all)
+	s := r.portStats()[0]
+	rest := n - int(s.Random)
+	for _, c := range []struct {
+		name string
+		got  uint64
+		n    int
+		p    float64
+	}{{"drop", s.Random, n, 3000}, {"bitflip", s.Bitflipped, rest, 20000}, {"dup", s.Duplicated, rest, 5000}, {"length", s.Length, rest, 10000}} {
+		if d := deviation(c.got, c.n, c.p); d > 4 {
+			t.Errorf("%s: %d of %d frames, %.1f standard deviations off", c.name, c.got, c.n, d)
+		}
+	}
+	if !slices.EqualFunc(first, run(all), bytes.Equal) {
+		t.Error("the same seed gave other faults")
+	}
+	for i, got := range run("2 0 fault.bitflip.every") {
+		changed := 0
+		for j := range got {
+			diff := bits.OnesCount8(got[j] ^ frames[i][j])
+			if diff > 0 && j < 14 {
+				t.Fatalf("frame %d: byte %d has changed", i, j+1)
+			}
+			changed += diff
+		}
+		if want := i % 2; changed != want {
+			t.Fatalf("frame %d: %d bits have changed, want %d", i, changed, want)
+		}
+	}
 }
