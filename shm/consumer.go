@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -21,6 +22,10 @@ type Consumer struct {
 	*member
 	pos       uint64 // where the next packet comes from, as far as this consumer knows
 	retrieved uint64 // copy of the counter in the entry
+	known     uint64 // the head as last read: before it packets wait, most likely
+	hint      uint64 // the tail as last read or written
+	inside    bool   // within a call: a panic is on its way if this is set when it ends
+	misses    uint   // looks in a row that found nothing
 	rec       Record // handed to Drain's fn
 	held      *slot  // in READING, ours
 	heldWord  word
@@ -70,43 +75,75 @@ func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 		return Record{}, false, c.err
 	}
 	defer c.end(guard(), &err)
-	ok, err = c.take()
-	if !ok || err != nil {
-		return Record{}, false, err
+	c.inside = true
+	ok, err = c.get(buf, &rec)
+	c.inside = false
+	return rec, ok, err
+}
+
+func (c *Consumer) get(buf []byte, rec *Record) (ok bool, err error) {
+	s, err := c.take(true)
+	if s == nil || err != nil {
+		return false, err
 	}
-	rec = c.rec
-	rec.Data = append(buf[:0], c.rec.Data...)
+	if err := c.read(s, rec); err != nil {
+		return false, err
+	}
+	rec.Data = append(buf[:0], rec.Data...)
 	c.done()
-	return rec, true, nil
+	return true, nil
 }
 
 // Drain takes up to max packets one by one. fn gets each with Data pointing into shared
 // memory: valid only during fn, and a hostile process may change the bytes meanwhile;
 // the length is clamped. n is how many were taken, the one that fn failed on included.
-// Drain stops at fn's error and returns it.
+// Drain stops at fn's error and returns it. Called again and again on an empty queue, it
+// looks closely only now and then; a Wait in between makes it look.
 func (c *Consumer) Drain(max int, fn func(*Record) error) (n int, err error) {
 	if c.err != nil {
 		return 0, c.err
 	}
 	defer c.end(guard(), &err)
-	for n < max {
-		ok, err := c.take()
-		if !ok || err != nil {
-			return n, err
+	c.inside = true
+	err = c.drain(max, fn, &n)
+	c.inside = false
+	return n, err
+}
+
+func (c *Consumer) drain(max int, fn func(*Record) error, n *int) error {
+	if c.pos >= c.known {
+		c.known = c.h.head.Load()
+	}
+	if k := min(int64(c.known-c.pos), int64(max), int64(c.m.slots-c.pos&c.m.mask), 32); k > 1 {
+		prefetchWrite(unsafe.Pointer(c.m.slot(c.pos)), uintptr(c.m.stride), int(k), 2)
+	}
+	for *n < max {
+		s, err := c.take(*n == 0)
+		if s == nil || err != nil {
+			return err
 		}
-		n++
+		if err := c.read(s, &c.rec); err != nil {
+			return err
+		}
+		*n++
 		err = fn(&c.rec)
 		c.done()
 		if err != nil {
-			return n, err
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
-// end ends a guard like rescue, and lets go of a slot that a panic of fn left in hand.
+// end ends a guard like rescue, and lets go of a slot that a panic of fn left in hand. It
+// asks for a panic only when there was one, as the producer's does.
 func (c *Consumer) end(old bool, err *error) {
+	if !c.inside {
+		debug.SetPanicOnFault(old)
+		return
+	}
 	r := recover()
+	c.inside = false
 	debug.SetPanicOnFault(old)
 	if c.held != nil {
 		c.letGo()
@@ -128,10 +165,46 @@ func (c *Consumer) letGo() {
 	c.me.discarded.set(c.me.discarded.get() + 1)
 }
 
-// take claims the next packet and sets c.rec. The slot is ours until done.
-func (c *Consumer) take() (ok bool, err error) {
-	pos := max(c.pos, c.h.tail.Load())
+// take claims the next packet's slot, which is ours until done; nil when none waits.
+func (c *Consumer) take(exact bool) (*slot, error) {
+	pos := c.pos
+	lap, s := pos>>c.m.shift, c.m.slot(pos)
+	want := uint64(makeWord(lap, full, 0))
+	// Before c.known it is there, most likely, and claimed without looking, which would
+	// fetch the line twice.
+	if (pos < c.known || s.word.Load() == want) && s.word.CompareAndSwap(want, uint64(makeWord(lap, reading, c.id))) {
+		c.hold(s, pos)
+		return s, nil
+	}
+	return c.search(exact)
+}
+
+// hold notes the slot of position pos as ours.
+func (c *Consumer) hold(s *slot, pos uint64) {
+	c.held, c.heldWord = s, makeWord(pos>>c.m.shift, reading, c.id)
+	c.pos = pos + 1
+	c.misses = 0
+	if int64(c.pos-c.hint) >= lag {
+		advance(&c.h.tail, c.pos)
+		c.hint = c.pos
+	}
+}
+
+// search is take where the next packet is not where it was thought to be.
+func (c *Consumer) search(exact bool) (*slot, error) {
 	m := c.m
+	c.hint = c.h.tail.Load()
+	pos := max(c.pos, c.hint)
+	if c.known = c.h.head.Load(); pos >= c.known {
+		// The head may lag, so the word has to be looked at. But who looks all the time
+		// takes the line away from the writer, packet by packet.
+		if c.misses++; c.misses > 1 {
+			relax()
+			if !exact && c.misses%16 != 0 {
+				return nil, nil
+			}
+		}
+	}
 	spin := spins
 	for range 2*m.slots + spins {
 		lap := pos >> m.shift
@@ -139,20 +212,14 @@ func (c *Consumer) take() (ok bool, err error) {
 		w := word(s.word.Load())
 		switch atTail(w, lap) {
 		case stepTake:
-			r := makeWord(lap, reading, c.id)
-			if !s.word.CompareAndSwap(uint64(w), uint64(r)) {
-				continue
+			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, reading, c.id))) {
+				c.hold(s, pos)
+				return s, nil
 			}
-			c.held, c.heldWord = s, r
-			c.pos = pos + 1
-			if int64(c.pos-c.h.tail.Load()) >= lag {
-				advance(&c.h.tail, c.pos)
-			}
-			return c.read(s, pos)
 		case stepPast:
 			if w.lap() > lap+1 {
 				if c.wild(w) {
-					return false, c.corrupt("word from the far future", pos, w)
+					return nil, c.corrupt("word from the far future", pos, w)
 				}
 				if t := c.h.tail.Load(); t > pos {
 					pos = t // we were away for long
@@ -162,22 +229,23 @@ func (c *Consumer) take() (ok bool, err error) {
 			pos++
 		case stepEmpty:
 			c.pos = pos
-			return false, c.empty(s, pos, w)
+			return nil, c.empty(s, pos, w)
 		case stepWriter:
 			if spin--; spin > 0 {
+				relax()
 				continue
 			}
 			if !c.impatient(s, pos, w) {
 				c.pos = pos
-				return false, nil
+				return nil, nil
 			}
 		default:
-			return false, c.corrupt("impossible word at the tail", pos, w)
+			return nil, c.corrupt("impossible word at the tail", pos, w)
 		}
 	}
 	c.pos = pos
 	advance(&c.h.tail, pos)
-	return false, nil
+	return nil, nil
 }
 
 // empty checks that a queue that looks empty can be: the head does not pass a position
@@ -220,17 +288,16 @@ func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 	return false
 }
 
-// read fills c.rec from the slot in hand. Every field may be a lie; the length is the
-// only one that could hurt.
-func (c *Consumer) read(s *slot, pos uint64) (ok bool, err error) {
-	room := c.m.room(pos)
+// read fills r from the slot in hand, or lets go of it. Every field may be a lie; the
+// length is the only one that could hurt.
+func (c *Consumer) read(s *slot, r *Record) error {
+	room := c.m.room(s)
 	n := s.captured()
 	if n > len(room) {
 		c.letGo()
-		return false, fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, n, pos)
+		return fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, n, c.pos-1)
 	}
 	// Field by field: a composite literal is made on the stack and copied, which was slower.
-	r := &c.rec
 	r.Timestamp = s.timestamp
 	r.OrigLen = max(s.origLen, uint32(n))
 	r.Interface = s.iface
@@ -241,7 +308,7 @@ func (c *Consumer) read(s *slot, pos uint64) (ok bool, err error) {
 	r.Seq = s.seq
 	r.Producer = s.producer
 	r.Data = room[:n:n]
-	return true, nil
+	return nil
 }
 
 // done counts the packet in hand and lets go of its slot.
@@ -252,7 +319,9 @@ func (c *Consumer) done() {
 	}
 	c.intend(countRetrieved, c.pos-1, c.retrieved+1)
 	c.held = nil
-	c.release(s, c.heldWord)
+	if w := c.heldWord; !s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
+		c.release(s, w)
+	}
 	if c.pause != nil {
 		c.pause()
 	}
@@ -267,10 +336,18 @@ func (c *Consumer) Wait(timeout time.Duration) (again bool, err error) {
 		return false, c.err
 	}
 	defer c.end(guard(), &err)
+	c.inside = true
+	again, err = c.sleep(timeout)
+	c.inside = false
+	return again, err
+}
+
+func (c *Consumer) sleep(timeout time.Duration) (again bool, err error) {
 	for range spins {
-		if c.roused.Swap(false) || c.ready() {
+		if c.roused.Load() && c.roused.Swap(false) || c.ready() {
 			return true, nil
 		}
+		relax()
 	}
 	var deadline time.Time
 	for {
@@ -315,6 +392,7 @@ func (c *Consumer) ready() bool {
 	case stepEmpty, stepWriter:
 		return false
 	}
+	c.misses = 0
 	return true
 }
 

@@ -25,11 +25,13 @@ type memory struct {
 
 func mapFile(fd int, slots, slotSize int) (*memory, error) {
 	size := fileSize(slots, slotSize)
-	// Populated at once: no page fault later, in the middle of a burst.
 	b, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, fmt.Errorf("map %d bytes: %w", size, err)
 	}
+	// MAP_POPULATE maps a shared page clean; under some hypervisors the first write then
+	// costs microseconds, in the middle of a burst. Kernels before 5.14 do not know how.
+	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE)
 	m := &memory{bytes: b, base: unsafe.Pointer(&b[0]), slots: uint64(slots), mask: uint64(slots - 1), stride: uint64(slotSize)}
 	for 1<<m.shift < slots {
 		m.shift++
@@ -52,10 +54,9 @@ func (m *memory) slot(pos uint64) *slot {
 	return (*slot)(unsafe.Add(m.base, slotsOffset+(pos&m.mask)*m.stride))
 }
 
-// room is the part of the slot that holds captured bytes.
-func (m *memory) room(pos uint64) []byte {
-	at := slotsOffset + (pos&m.mask)*m.stride
-	return m.bytes[at+slotHeader : at+m.stride : at+m.stride]
+// room is the part of slot s that holds captured bytes.
+func (m *memory) room(s *slot) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), m.stride-slotHeader)
 }
 
 // participant returns the entry of an id from 0 to participantSlots-1.

@@ -1,6 +1,10 @@
 package shm
 
-import "fmt"
+import (
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+)
 
 // Direction says which way a packet went through its interface.
 type Direction uint8
@@ -29,6 +33,11 @@ type Producer struct {
 	*member
 	pos  uint64 // where the next packet goes, as far as this producer knows
 	tail uint64 // as last read, for the high-water mark
+	// tight says that the queue was full the last time. Then a slot is looked at before
+	// it is claimed: a compare-and-swap that fails takes the line away from its reader.
+	tight bool
+
+	inside bool // within Put: a panic is on its way if this is set when it ends
 
 	// Copies of the counters in the entry, so that they are written and never read.
 	offered, stored, full, highWater uint64
@@ -64,8 +73,26 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	if p.err != nil || len(recs) == 0 {
 		return 0
 	}
-	defer p.m.rescue(guard(), &p.err)
-	return p.put(recs)
+	defer p.end(guard())
+	p.inside = true
+	stored = p.put(recs)
+	p.inside = false
+	return stored
+}
+
+// end ends a guard like rescue. It asks for a panic only when there was one: asking
+// costs some nanoseconds, and this is done for every call.
+func (p *Producer) end(old bool) {
+	if !p.inside {
+		debug.SetPanicOnFault(old)
+		return
+	}
+	r := recover()
+	p.inside = false
+	debug.SetPanicOnFault(old)
+	if r != nil {
+		p.err = p.m.fault(r)
+	}
 }
 
 // Err is nil, or why this producer stores nothing any more: ErrCorrupt, ErrClosed.
@@ -91,18 +118,28 @@ func (p *Producer) put(recs []Record) (stored int) {
 		return 0
 	}
 	overwrite := p.h.mode.Load()&modeOverwrite != 0
-	pos := max(p.pos, p.h.head.Load())
+	m, pos := p.m, max(p.pos, p.h.head.Load())
 	hint := pos
+	if n > 1 {
+		p.prefetch(pos, recs)
+	}
 	for i := range recs {
-		at, ok := p.claim(pos, overwrite)
-		pos = at
-		if !ok {
-			p.refuse(recs[i:])
-			break
+		// Free, most likely: claimed without looking, which would fetch the line twice.
+		lap := pos >> m.shift
+		s := m.slot(pos)
+		if p.tight || !s.word.CompareAndSwap(uint64(makeWord(lap, free, 0)), uint64(makeWord(lap, writing, p.id))) {
+			var ok bool
+			pos, ok = p.claim(pos, overwrite)
+			if p.tight = !ok; p.tight {
+				p.refuse(recs[i:])
+				break
+			}
+			s = m.slot(pos)
 		}
-		recs[i].Seq = seq + uint64(i) + 1
-		recs[i].Producer = p.id
-		if p.fill(at, &recs[i]) {
+		r := &recs[i]
+		r.Seq = seq + uint64(i) + 1
+		r.Producer = p.id
+		if p.fill(s, pos, r) {
 			stored++
 		}
 		if pos++; pos-hint >= lag {
@@ -110,14 +147,29 @@ func (p *Producer) put(recs []Record) (stored int) {
 			hint = pos
 		}
 	}
-	if int64(pos-p.h.head.Load()) >= lag { // stays behind by less: see lag
+	p.pos = pos
+	if n > 1 {
+		if pos != hint {
+			advance(&p.h.head, pos)
+		}
+	} else if int64(pos-p.h.head.Load()) >= lag { // stays behind by less: see lag
 		advance(&p.h.head, pos)
 	}
-	p.pos = pos
 	if p.measure(pos); stored > 0 {
 		p.ring()
 	}
 	return stored
+}
+
+// prefetch asks for the slots of a batch, of which most were last used by another core.
+// On two cores that halves the time of a batch of small packets.
+func (p *Producer) prefetch(pos uint64, recs []Record) {
+	m := p.m
+	n := min(uint64(len(recs)), m.slots-pos&m.mask, 32)
+	if pos+n-p.h.tail.Load() > m.slots-m.margin() {
+		return // not away from under the consumers
+	}
+	prefetchWrite(unsafe.Pointer(m.slot(pos)), uintptr(m.stride), int(n), 2)
 }
 
 // refuse counts packets that found no room.
@@ -235,9 +287,8 @@ func (b *member) release(s *slot, w word) {
 
 // fill copies a packet into the claimed slot and publishes it; false when a consumer
 // lost patience meanwhile.
-func (p *Producer) fill(pos uint64, r *Record) bool {
-	s, room := p.m.slot(pos), p.m.room(pos)
-	n := copy(room, r.Data)
+func (p *Producer) fill(s *slot, pos uint64, r *Record) bool {
+	n := copy(p.m.room(s), r.Data)
 	s.seq = r.Seq
 	s.timestamp = r.Timestamp
 	s.packetID = r.PacketID

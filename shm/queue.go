@@ -15,7 +15,7 @@ import (
 const (
 	DefaultName     = "ixdp.pqueue.tap"
 	DefaultSlots    = 4096
-	DefaultSlotSize = 2048 // stride in bytes: 64 of record header, the rest captured bytes
+	DefaultSlotSize = 2112 // stride in bytes: 64 of record header, the rest captured bytes
 )
 
 // Role says what program a participant is.
