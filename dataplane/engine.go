@@ -123,7 +123,12 @@ func (e *Engine) Frames() (Frames, error) {
 	if e.workers == nil {
 		return e.frames, nil
 	}
-	var sum Frames
+	return e.ask()
+}
+
+// ask waits until every thread has answered between two batches, of which the next
+// begins with the policy in force. What does not run need not answer.
+func (e *Engine) ask() (sum Frames, err error) {
 	for _, w := range e.workers {
 		select { // of an earlier question that was not waited for
 		case <-w.answer:

@@ -17,6 +17,7 @@ type Policy struct {
 	DropHash  *MACHash // empty = none; else frames from these sources are dropped
 	FaultHash *MACHash // empty = all; else only frames from these sources suffer
 	FaultSeed FaultSeed
+	Feeds     []Feed // further queues
 }
 
 // PortPolicy is the policy of one interface.
@@ -114,8 +115,11 @@ func (p *Policy) validate() error {
 }
 
 // taps says whether a frame satisfies the TAP machash.
-func (p *Policy) taps(frame []byte) bool {
-	return p.TapHash == nil || p.TapHash.Has(source(frame)) || p.TapHash.Has(destination(frame))
+func (p *Policy) taps(frame []byte) bool { return qualifies(p.TapHash, frame) }
+
+// qualifies says whether a frame satisfies the machash of a queue.
+func qualifies(h *MACHash, frame []byte) bool {
+	return h == nil || h.Has(source(frame)) || h.Has(destination(frame))
 }
 
 // destination returns the address that a frame is for. What is too short to

@@ -41,6 +41,9 @@ func (w *worker) receive(in int, policy *Policy) int {
 		if port.TapRX && policy.taps(frame) {
 			w.tap(in, in, shm.RX, mark{id: id}, d)
 		}
+		if len(policy.Feeds) > 0 {
+			w.feed(policy, in, shm.RX, mark{id: id}, d)
+		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
 			t[countNoIf]++

@@ -192,12 +192,13 @@ func (e *Engine) open(frame int) error {
 // launch starts the threads and waits until each is where it should be.
 func (e *Engine) launch() error {
 	if e.config.Queue != nil {
-		list := make([]shm.Interface, len(e.ports))
-		for i, p := range e.ports {
-			list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac}
-		}
-		if err := e.config.Queue.SetInterfaces(list); err != nil {
+		if err := e.config.Queue.SetInterfaces(e.interfaces()); err != nil {
 			return fmt.Errorf("tap queue: interfaces: %w", err)
+		}
+	}
+	for _, f := range e.Policy().Feeds {
+		if err := f.out.prepare(e.queues, e.interfaces()); err != nil {
+			return err
 		}
 	}
 	for _, w := range e.workers {
@@ -221,6 +222,15 @@ func (e *Engine) launch() error {
 		e.undo.push(func() error { return e.halt(w) })
 	}
 	return nil
+}
+
+// interfaces is the table of interfaces of a queue.
+func (e *Engine) interfaces() []shm.Interface {
+	list := make([]shm.Interface, len(e.ports))
+	for i, p := range e.ports {
+		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac}
+	}
+	return list
 }
 
 // halt ends a thread and keeps what it leaves.

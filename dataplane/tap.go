@@ -14,28 +14,39 @@ func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
 		w.tally[owner][countTapRefused]++
 		return
 	}
-	frame := w.umem.Bytes(d)
 	if continued(d) {
 		w.flushTap() // keeps the order, and the one copy of a long frame that there is room for
 		defer w.flushTap()
+	}
+	w.records = append(w.records, w.record(from, dir, m, d))
+	w.owners = append(w.owners, uint8(owner))
+}
+
+// record is a frame as a queue takes it. A long one is in the one place for such, until
+// the next.
+func (w *worker) record(port int, dir shm.Direction, m mark, d xsk.Desc) shm.Record {
+	frame := w.umem.Bytes(d)
+	if continued(d) {
 		frame = w.whole(d)
 	}
-	w.records = append(w.records, shm.Record{
+	return shm.Record{
 		Timestamp: w.now,
 		OrigLen:   uint32(len(frame)),
-		Interface: uint16(from),
+		Interface: uint16(port),
 		Queue:     uint16(w.queue),
 		Direction: dir,
 		Fault:     m.fault,
 		PacketID:  m.id,
 		Data:      frame,
-	})
-	w.owners = append(w.owners, uint8(owner))
+	}
 }
 
-// flushTap puts what was noted into the TAP queue, in one call. The queue takes
+// flushTap puts what was noted into the queues; into the TAP queue in one call. The queue takes
 // records in order until it is full, so those refused are the last ones.
 func (w *worker) flushTap() {
+	if len(w.fed) > 0 {
+		w.flushFeeds()
+	}
 	if len(w.records) == 0 {
 		return
 	}

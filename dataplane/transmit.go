@@ -57,6 +57,11 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 			}
 		}
 	}
+	if len(policy.Feeds) > 0 {
+		for i := range queued {
+			w.feed(policy, out, shm.TX, w.sent[i], w.sending[i])
+		}
+	}
 	if queued < n {
 		reason := ReasonFull
 		if l.blocked != 0 {

@@ -60,14 +60,15 @@ type worker struct {
 	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
 	sent    [2 * batchSize]mark     // beside sending
 	back    [batchSize]uint64
-	records []shm.Record // to be put in the TAP queue at the end of the batch
-	owners  []uint8      // whose count each record is, beside records
-	now     int64        // of this batch: its reception, or the release of held frames; ns since the epoch
-	clock   int64        // the same, since epoch, on a clock that never jumps
-	epoch   time.Time    // the engine's
-	frameID uint64       // of the next frame; the queue is in the upper byte
-	seed    FaultSeed    // what the dice were made from
-	inbox   [8]byte      // where the eventfd is read to
+	records []shm.Record  // to be put in the TAP queue at the end of the batch
+	fed     []*outletLane // further queues for which something is noted
+	owners  []uint8       // whose count each record is, beside records
+	now     int64         // of this batch: its reception, or the release of held frames; ns since the epoch
+	clock   int64         // the same, since epoch, on a clock that never jumps
+	epoch   time.Time     // the engine's
+	frameID uint64        // of the next frame; the queue is in the upper byte
+	seed    FaultSeed     // what the dice were made from
+	inbox   [8]byte       // where the eventfd is read to
 }
 
 // mark is what the tap has to know of a frame on its way out.
@@ -145,6 +146,7 @@ func (w *worker) prepare() {
 	}
 	w.records = make([]shm.Record, 0, 3*batchSize)
 	w.owners = make([]uint8, 0, 3*batchSize)
+	w.fed = make([]*outletLane, 0, MaxFeeds)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
 	w.reseed(w.policy.Load().FaultSeed)
 	for i := range w.lanes {

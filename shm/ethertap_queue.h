@@ -106,7 +106,7 @@ struct etq_participant {          /* written by the holder of the lock on byte i
 	uint32_t generation;
 	int64_t joined;               /* ns since the epoch */
 	char name[40];
-	uint64_t base[8];             /* at joining: stored full orphaned truncated overwritten retrieved discarded - */
+	uint64_t base[8];             /* at joining: stored full orphaned truncated overwritten retrieved discarded offered */
 
 	uint64_t intent_pos, intent_next, intent_counter;
 	/* counters of a producer; they go on over all holders of the id */

@@ -110,7 +110,7 @@ type participant struct {
 	generation uint32        // how often the id was taken
 	joined     int64         // ns since the epoch
 	name       [40]byte      // padded with zeros
-	base       [8]uint64     // producer and consumer counters at the time of joining, order of tallies
+	base       [8]uint64     // counters at the time of joining; see baseStored
 
 	// What is about to be counted: the step on intentPos makes the counter with this
 	// index intentNext. Cleared (intentNext = 0) by settle when the step did not happen.
@@ -161,6 +161,7 @@ const (
 	baseOverwritten
 	baseRetrieved
 	baseDiscarded
+	baseOffered
 )
 
 // iface is an entry of the interface table; its place is the interface's index.

@@ -18,6 +18,7 @@ var (
 	ErrVersion = errors.New("queue of another version")          // ours, replaced under Repair
 	ErrCorrupt = errors.New("queue is corrupt")                  // ours, replaced under Repair
 	ErrInUse   = errors.New("queue is used by another")          // so it cannot be replaced
+	ErrSizes   = errors.New("queue has other sizes")             // than Exact asks for
 	ErrClosed  = errors.New("queue is closed")                   // used after Close
 	errAgain   = errors.New("queue file replaced while opening") // never leaves this file
 )
@@ -55,6 +56,12 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 		fd, m, err = attach(path, o.Repair)
 		switch {
 		case err == nil:
+			if o.Exact && (o.Slots != 0 && int(m.slots) != slots || o.SlotSize != 0 && int(m.stride) != slotSize) {
+				err = fmt.Errorf("%w: %d slots of %d bytes", ErrSizes, m.slots, m.stride)
+				m.unmap()
+				unix.Close(fd)
+				return -1, nil, err
+			}
 			return fd, m, nil
 		case errors.Is(err, fs.ErrNotExist) && !o.NoCreate:
 			fd, m, err = create(path, slots, slotSize, false)

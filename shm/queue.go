@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	DefaultName     = "ixdp.pqueue.tap"
+	Prefix          = "ixdp.pqueue." // of the names of queues, by custom
+	DefaultName     = Prefix + "tap"
 	DefaultSlots    = 4096
 	DefaultSlotSize = 2112 // stride in bytes: 64 of record header, the rest captured bytes
 )
@@ -48,6 +49,7 @@ type Options struct {
 	Name            string // shown to others, up to 40 bytes
 	Repair          bool   // replace a file of ours that is corrupt or of another version, when nobody uses it
 	NoCreate        bool   // fail with fs.ErrNotExist when there is none
+	Exact           bool   // fail with ErrSizes when it is there with other sizes than are asked for (0: any)
 
 	dir string // for tests; "" is /dev/shm
 }
@@ -66,7 +68,7 @@ type Queue struct {
 
 // Open attaches to the queue NAME in /dev/shm, or makes it: whoever comes first wins.
 // Errors: ErrForeign (untouched), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
-// fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
+// ErrSizes (under Exact), fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
 func Open(name string, o Options) (*Queue, error) {
 	dir := o.dir
 	if dir == "" {
@@ -107,6 +109,27 @@ func remove(dir, name string) error {
 	}
 	if err := unix.Unlink(path); err != nil {
 		return fmt.Errorf("queue %s: %w", name, err)
+	}
+	return nil
+}
+
+// Delete takes the name away from the queue, if it still leads here, unless others use it:
+// then it fails with ErrInUse and says who. Whoever has it open goes on without a name.
+func (q *Queue) Delete() error {
+	list, err := q.Participants()
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if p.Alive && p.PID != os.Getpid() {
+			return fmt.Errorf("queue %s: %w: %s, PID %d", q.name, ErrInUse, p.Role, p.PID)
+		}
+	}
+	if !named(q.fd, q.path) {
+		return fmt.Errorf("queue %s: the file has lost its name already: %w", q.name, unix.ENOENT)
+	}
+	if err := unix.Unlink(q.path); err != nil {
+		return fmt.Errorf("queue %s: %w", q.name, err)
 	}
 	return nil
 }
@@ -185,7 +208,7 @@ func (b *member) enter(name string, kinds uint32) (err error) {
 	e.joined = time.Now().UnixNano()
 	e.name = [40]byte{}
 	copy(e.name[:], name)
-	e.base = [8]uint64{e.stored.get(), e.full.get(), e.orphaned.get(), e.truncated.get(), e.overwritten.get(), e.retrieved.get(), e.discarded.get()}
+	e.base = [8]uint64{e.stored.get(), e.full.get(), e.orphaned.get(), e.truncated.get(), e.overwritten.get(), e.retrieved.get(), e.discarded.get(), e.offered.get()}
 	e.pid.Store(uint32(os.Getpid())) // before the first claim: a slot of ours is looked for only then
 	b.m.refs.Add(1)
 	return nil

@@ -155,8 +155,11 @@ type Participant struct {
 	Role               Role
 	Name               string
 	Producer, Consumer bool
+	Self               bool   // it is the Queue that was asked
 	Packets            uint64 // stored, or retrieved
+	Offered            uint64 // producer: handed to Put
 	Refused            uint64 // producer: for want of room
+	Overwrote          uint64 // producer: older packets thrown away in overwrite mode
 	Orphaned           uint64 // producer: written too slowly
 	Truncated          uint64 // producer: stored, but longer than a slot
 	Joined             time.Time
@@ -176,14 +179,16 @@ func (q *Queue) Participants() ([]Participant, error) {
 			p := Participant{
 				ID: int(id), PID: int(pid), Role: Role(e.role), Name: printable(e.name[:]),
 				Producer: e.kinds&kindProducer != 0, Consumer: e.kinds&kindConsumer != 0,
-				Joined: time.Unix(0, e.joined),
-				Alive:  id == b.id || alive(b.fd, id),
+				Joined: time.Unix(0, e.joined), Self: id == b.id,
+				Alive: id == b.id || alive(b.fd, id),
 			}
 			if !p.Alive {
 				b.bury(id)
 			}
 			p.Packets = e.stored.get() - e.base[baseStored] + e.retrieved.get() - e.base[baseRetrieved]
+			p.Offered = e.offered.get() - e.base[baseOffered]
 			p.Refused = e.full.get() - e.base[baseFull]
+			p.Overwrote = e.overwritten.get() - e.base[baseOverwritten]
 			p.Orphaned = e.orphaned.get() - e.base[baseOrphaned]
 			p.Truncated = e.truncated.get() - e.base[baseTruncated]
 			list = append(list, p)

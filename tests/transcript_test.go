@@ -2,8 +2,10 @@ package tests
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -64,19 +66,37 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 	}
 	t.Cleanup(func() {
 		q.Close()
-		if err := shm.Delete(name); err != nil {
-			t.Errorf("queue: %v", err)
+		for _, name := range []string{name, labOf(q)} { // unless a word has done so
+			if err := shm.Delete(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("queue: %v", err)
+			}
 		}
 	})
 	engine, err := dataplane.New(dataplane.Config{Interfaces: []string{"enp1s0f0", "enp1s0f1"}, Queue: q})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(engine), ixdp.Words(engine))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dict, q
+}
+
+// labQueue is the further queue of examples and transcripts, labOf the one that stands
+// for it beside the queue q of a test.
+const labQueue = shm.Prefix + "lab"
+
+func labOf(q *shm.Queue) string { return q.Name() + ".lab" }
+
+// private is source with a further queue of this test's own.
+func private(q *shm.Queue, source string) string {
+	return strings.ReplaceAll(source, labQueue, labOf(q))
 }
 
 // replay types the input lines of a transcript and returns the new transcript.
@@ -126,7 +146,7 @@ func (p *prompt) replay(transcript string) string {
 			continue // printed before: printed again, if all is well
 		}
 		p.out.WriteString(line + "\n")
-		if err := s.Interpret(input); err != nil && !s.Left() {
+		if err := s.Interpret(private(p.queue, input)); err != nil && !s.Left() {
 			s.Report(err)
 		}
 		if !s.AtLineStart() {
@@ -137,7 +157,7 @@ func (p *prompt) replay(transcript string) string {
 			p.text = s.Open() + "> "
 		}
 	}
-	return strings.ReplaceAll(p.out.String(), p.queue.Name(), shm.DefaultName)
+	return strings.ReplaceAll(strings.ReplaceAll(p.out.String(), labOf(p.queue), labQueue), p.queue.Name(), shm.DefaultName)
 }
 
 func put(t *testing.T, p *shm.Producer, hex string) {

@@ -17,7 +17,7 @@ import (
 
 // Every word of ethertap has an example, and it runs.
 func TestExamples(t *testing.T) {
-	dict, _ := dictionary(t)
+	dict, q := dictionary(t)
 	for _, set := range dict.Sets() {
 		for _, w := range set.Words {
 			s := interp.NewSession(dict, strings.NewReader(""), io.Discard, io.Discard)
@@ -27,7 +27,7 @@ func TestExamples(t *testing.T) {
 			if w.Example == "" {
 				t.Errorf("%s has no example", w.Name)
 			}
-			if err := s.Run(w.Name, strings.NewReader(w.Example)); err != nil {
+			if err := s.Run(w.Name, strings.NewReader(private(q, w.Example))); err != nil {
 				t.Error(err)
 			}
 		}
@@ -82,6 +82,7 @@ func results(w *interp.Word) (counts []int) {
 
 // unreached are the words that need more than values on the stack to end well: the
 // suite in forth/, the transcripts and the tests of the dataplane have them.
+// Words on a queue by name need one, which TestExamples makes.
 var unreached = map[string]bool{
 	"throw": true, "see": true, "watch": true, "}": true, "pick": true, "roll": true, "r>": true, "r@": true,
 	"if.start": true, "if.poll": true,
@@ -98,7 +99,7 @@ func TestWordsOnAllValues(t *testing.T) {
 		for i := range set.Words {
 			w := &set.Words[i]
 			t.Run(w.Name, func(t *testing.T) {
-				if n := callOnAll(t, dict, w); n == 0 && !unreached[w.Name] {
+				if n := callOnAll(t, dict, w); n == 0 && !unreached[w.Name] && !(strings.HasPrefix(w.Name, "pqueue.") && strings.Contains(w.Stack, "name -")) {
 					t.Errorf("%s %s runs on none of the samples; its comment cannot be checked", w.Name, w.Stack)
 				}
 			})

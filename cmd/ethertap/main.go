@@ -104,7 +104,10 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	signals := catchSignals()
 	defer signals.stop()
 
-	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true})
+	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
+	if errors.Is(err, shm.ErrSizes) {
+		err = fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)
+	}
 	if err != nil {
 		return failed, err
 	}
@@ -113,6 +116,7 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}
+	defer p.engine.Close()
 	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
 		return failed, err
 	}
@@ -125,7 +129,6 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 			return failed, err
 		}
 	}
-	defer p.engine.Stop()
 
 	server := console.NewServer(p.dict, p.name, console.ServerOptions{Logf: p.logf})
 	listener, err := console.Listen(instance.SocketPath())

@@ -28,6 +28,9 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --name <name>       name of this instance (default ethertap)
           --tap-queue <q>     name of the TAP queue (default ` + shm.DefaultName + `,
                               of an instance with a name ixdp.pqueue.<name>)
+          --queue-slots <n>   slots of the TAP queue when it is made (default 4096)
+          --queue-slot-size <n>  bytes of a slot, 64 of which are the record's header
+                              (default 2112)
        -q|--queues <n>        threads, one per RX queue (default: as many as
                               the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
@@ -55,6 +58,8 @@ type options struct {
 	stay     bool
 	name     string
 	tapQueue string
+	slots    int // 0: as usual
+	slotSize int // likewise
 }
 
 // parse reads the command line. Its errors are wrong usage.
@@ -72,6 +77,8 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.stay, "stay", false, "")
 	f.StringVar(&o.name, "name", defaultName, "")
 	f.StringVar(&o.tapQueue, "tap-queue", "", "")
+	f.IntVar(&o.slots, "queue-slots", 0, "")
+	f.IntVar(&o.slotSize, "queue-slot-size", 0, "")
 	f.IntVarP(&o.plane.Queues, "queues", "q", 0, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
@@ -104,6 +111,10 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
 	case o.plane.Hold < 1:
 		return o, fmt.Errorf("--hold %d: at least 1", o.plane.Hold)
+	case f.Changed("queue-slots") && (o.slots < shm.MinSlots || o.slots > shm.MaxSlots):
+		return o, fmt.Errorf("--queue-slots %d: %d to %d", o.slots, shm.MinSlots, shm.MaxSlots)
+	case f.Changed("queue-slot-size") && (o.slotSize < shm.MinSlotSize || o.slotSize > shm.MaxSlotSize):
+		return o, fmt.Errorf("--queue-slot-size %d: %d to %d", o.slotSize, shm.MinSlotSize, shm.MaxSlotSize)
 	case f.Changed("config") && o.config == "":
 		return o, errors.New("--config is empty")
 	case o.name == "":

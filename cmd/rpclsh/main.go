@@ -61,8 +61,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if shown {
 		return ok
 	}
+	var q *shm.Queue
 	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
-		return shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
+		if q != nil {
+			q.Close() // the words asked to delete it
+		}
+		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
+		q = opened
+		return opened, err
 	}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)

@@ -148,7 +148,7 @@ static void join(const char *name)
 	me->joined = ts.tv_sec * 1000000000ll + ts.tv_nsec;
 	memset(me->name, 0, sizeof me->name);
 	strcpy(me->name, "C reader");
-	uint64_t base[8] = { me->stored, me->full, me->orphaned, me->truncated, me->overwritten, me->retrieved, me->discarded };
+	uint64_t base[8] = { me->stored, me->full, me->orphaned, me->truncated, me->overwritten, me->retrieved, me->discarded, me->offered };
 	memcpy(me->base, base, sizeof base);
 	STORE(&me->pid, (uint32_t)getpid());
 }

@@ -15,45 +15,85 @@ type Set struct {
 	Prefix string                                      // of the words: "tap.hash"
 	Name   string                                      // in their help: "TAP"
 	Of     func(*dataplane.Policy) **dataplane.MACHash // where it is
+
+	// Where there is one for each of several things, OfKey finds it by the name that
+	// is then on top of the stack: Key in the examples, which begin with Example.
+	OfKey        func(*dataplane.Policy, string) (**dataplane.MACHash, error)
+	Key, Example string
 }
 
 // Words returns the words of a set.
 func (h Set) Words() []interp.Word {
 	const mac = "00:23:7d:86:71:ff "
-	return []interp.Word{
-		{Name: h.Prefix + ".insert", Stack: "( mac - )", Help: "add specific MAC address to " + h.Name, Example: mac + h.Prefix + ".insert", Func: h.change((*dataplane.MACHash).With)},
-		{Name: h.Prefix + ".delete", Stack: "( mac - )", Help: "remove specific MAC address from " + h.Name, Example: mac + h.Prefix + ".delete", Func: h.change((*dataplane.MACHash).Without)},
-		{Name: h.Prefix + ".reset", Stack: "( - )", Help: "reset " + h.Name + " machash to 0 elements", Example: h.Prefix + ".reset", Func: h.reset},
-		{Name: h.Prefix + ".show", Stack: "( - )", Help: "show " + h.Name + " machash", Example: h.Prefix + ".show", Func: h.show},
+	one, none := "( mac - )", "( - )"
+	if h.OfKey != nil {
+		one, none = "( mac name - )", "( name - )"
 	}
+	return []interp.Word{
+		{Name: h.Prefix + ".insert", Stack: one, Help: "add specific MAC address to " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".insert", Func: h.change((*dataplane.MACHash).With)},
+		{Name: h.Prefix + ".delete", Stack: one, Help: "remove specific MAC address from " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".delete", Func: h.change((*dataplane.MACHash).Without)},
+		{Name: h.Prefix + ".reset", Stack: none, Help: "reset " + h.Name + " machash to 0 elements", Example: h.Example + h.Key + h.Prefix + ".reset", Func: h.reset},
+		{Name: h.Prefix + ".show", Stack: none, Help: "show " + h.Name + " machash", Example: h.Example + h.Key + h.Prefix + ".show", Func: h.show},
+	}
+}
+
+// find takes the name off the stack, if there is to be one, and returns what finds the
+// set in a policy.
+func (h Set) find(s *interp.Session) (func(*dataplane.Policy) (**dataplane.MACHash, error), error) {
+	if h.OfKey == nil {
+		return func(p *dataplane.Policy) (**dataplane.MACHash, error) { return h.Of(p), nil }, nil
+	}
+	name, err := s.PopString()
+	return func(p *dataplane.Policy) (**dataplane.MACHash, error) { return h.OfKey(p, name) }, err
 }
 
 // change makes the function of a word that changes the set by one address.
 func (h Set) change(by func(*dataplane.MACHash, ...dataplane.MAC) *dataplane.MACHash) func(*interp.Session) error {
 	return func(s *interp.Session) error {
+		find, err := h.find(s)
+		if err != nil {
+			return err
+		}
 		mac, err := s.PopMAC()
 		if err != nil {
 			return err
 		}
 		return h.Engine.Update(func(p *dataplane.Policy) error {
-			set := h.Of(p)
-			*set = by(*set, mac)
-			return nil
+			set, err := find(p)
+			if err == nil {
+				*set = by(*set, mac)
+			}
+			return err
 		})
 	}
 }
 
-func (h Set) reset(*interp.Session) error {
+func (h Set) reset(s *interp.Session) error {
+	find, err := h.find(s)
+	if err != nil {
+		return err
+	}
 	return h.Engine.Update(func(p *dataplane.Policy) error {
-		*h.Of(p) = nil
-		return nil
+		set, err := find(p)
+		if err == nil {
+			*set = nil
+		}
+		return err
 	})
 }
 
 // show prints a line per address, in the order of insertion, with its vendor.
 func (h Set) show(s *interp.Session) error {
+	find, err := h.find(s)
+	if err != nil {
+		return err
+	}
 	policy := h.Engine.Policy()
-	for _, m := range (*h.Of(&policy)).All() {
+	set, err := find(&policy)
+	if err != nil {
+		return err
+	}
+	for _, m := range (*set).All() {
 		s.Print(Named(m) + "\n")
 	}
 	return nil

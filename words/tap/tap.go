@@ -1,9 +1,11 @@
 // Package tap is the word set that says what goes into the TAP queue: `tap.rx.*`,
-// `tap.tx.*` and `tap.hash.*`. It translates between the VM and the dataplane's
+// `tap.tx.*` and `tap.hash.*`, and into further queues: `pqueue.*`. It translates between the VM and the dataplane's
 // policy and holds nothing but a pointer to the engine.
 package tap
 
 import (
+	"slices"
+
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
@@ -14,9 +16,9 @@ func Words(e *dataplane.Engine) interp.Set {
 	w := words{e}
 	return interp.Set{
 		Name:     "tap",
-		Help:     "what goes into the TAP queue: by interface and direction, by MAC address",
-		Prefixes: []string{"tap."},
-		Words: append([]interp.Word{
+		Help:     "what goes into the TAP queue and into further ones: by interface and direction, by MAC address",
+		Prefixes: []string{"tap.", "pqueue."},
+		Words: slices.Concat([]interp.Word{
 			{Name: "tap.rx.enable", Stack: "( interface - )", Help: "enable RX TAP for interface", Example: "0 tap.rx.enable",
 				Func: w.port(func(p *dataplane.PortPolicy) { p.TapRX = true })},
 			{Name: "tap.rx.disable", Stack: "( interface - )", Help: "disable RX TAP for interface", Example: "0 tap.rx.disable",
@@ -25,7 +27,7 @@ func Words(e *dataplane.Engine) interp.Set {
 				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = true })},
 			{Name: "tap.tx.disable", Stack: "( interface - )", Help: "disable TX TAP for interface", Example: "0 tap.tx.disable",
 				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = false })},
-		}, machash.Set{Engine: e, Prefix: "tap.hash", Name: "TAP", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.TapHash }}.Words()...),
+		}, machash.Set{Engine: e, Prefix: "tap.hash", Name: "TAP", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.TapHash }}.Words(), w.feedWords()),
 	}
 }
 

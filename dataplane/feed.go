@@ -1,0 +1,201 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
+
+// MaxFeeds is the largest number of further queues.
+const MaxFeeds = 8
+
+// Feed is a further queue that frames are put into, beside the TAP queue and by rules
+// of its own: so two recorders can have different hosts.
+type Feed struct {
+	Name  string
+	TapRX [2]bool  // frames received on the interface go there
+	TapTX [2]bool  // frames sent on it go there
+	Hash  *MACHash // empty = all; else a frame qualifies by its source or its destination
+
+	out *outlet
+}
+
+// Feed returns the further queue of that name, to be changed in a policy that is not
+// yet published: the list is copied.
+func (p *Policy) Feed(name string) (*Feed, error) {
+	i := slices.IndexFunc(p.Feeds, func(f Feed) bool { return f.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("no queue %s is fed here", name)
+	}
+	p.Feeds = slices.Clone(p.Feeds)
+	return &p.Feeds[i], nil
+}
+
+// outlet is the way into a further queue.
+type outlet struct {
+	queue *shm.Queue
+	lanes [MaxQueues]outletLane // by thread
+}
+
+// outletLane is one thread's part of an outlet. All but the counters is that thread's.
+type outletLane struct {
+	producer *shm.Producer
+	records  []shm.Record // to be put in at the end of the batch
+
+	stored, refused atomic.Uint64 // written by the thread, once a batch
+	_               [64]byte
+}
+
+// FeedStats is what became of the frames that qualified for a further queue.
+type FeedStats struct {
+	Feed
+	Stored, Refused uint64
+}
+
+// AddQueue opens a queue, or makes it if its name begins with shm.Prefix, and feeds it
+// from then on, by rules that tap nothing yet. It may be called before Start. A queue
+// that is fed already stays as it is.
+func (e *Engine) AddQueue(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	feeds := e.Policy().Feeds
+	switch {
+	case e.config.Queue != nil && e.config.Queue.Name() == name:
+		return fmt.Errorf("queue %s is the TAP queue, which is always fed", name)
+	case slices.ContainsFunc(feeds, func(f Feed) bool { return f.Name == name }):
+		return nil
+	case len(feeds) >= MaxFeeds:
+		return fmt.Errorf("%d further queues are fed already", MaxFeeds)
+	}
+	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "pqueue", Repair: true, NoCreate: !strings.HasPrefix(name, shm.Prefix)})
+	if err != nil {
+		return err
+	}
+	out := &outlet{queue: q}
+	if e.workers != nil {
+		if err := out.prepare(e.queues, e.interfaces()); err != nil {
+			return errors.Join(err, out.close())
+		}
+	}
+	return e.Update(func(p *Policy) error {
+		p.Feeds = append(slices.Clone(p.Feeds), Feed{Name: name, out: out})
+		return nil
+	})
+}
+
+// prepare makes what so many threads need to put frames in, if it is not there from an
+// earlier run.
+func (o *outlet) prepare(threads int, list []shm.Interface) error {
+	if err := o.queue.SetInterfaces(list); err != nil {
+		return err
+	}
+	for i := range threads {
+		lane := &o.lanes[i]
+		if lane.producer != nil {
+			continue
+		}
+		p, err := o.queue.NewProducer(fmt.Sprintf("queue %d", i))
+		if err != nil {
+			return err
+		}
+		lane.producer, lane.records = p, make([]shm.Record, 0, 3*batchSize)
+	}
+	return nil
+}
+
+func (o *outlet) close() error {
+	var errs []error
+	for i := range o.lanes {
+		if p := o.lanes[i].producer; p != nil {
+			errs = append(errs, p.Close())
+		}
+	}
+	return errors.Join(append(errs, o.queue.Close())...)
+}
+
+// RemoveQueue stops feeding a further queue. What waits in it stays there.
+func (e *Engine) RemoveQueue(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out *outlet
+	err := e.Update(func(p *Policy) error {
+		f, err := p.Feed(name)
+		if err != nil {
+			return err
+		}
+		out = f.out
+		p.Feeds = slices.DeleteFunc(p.Feeds, func(f Feed) bool { return f.Name == name })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// A thread that has answered has begun, or will begin, its batch with the new policy.
+	if _, err := e.ask(); err != nil {
+		return err
+	}
+	return out.close()
+}
+
+// Close stops the engine and leaves the further queues.
+func (e *Engine) Close() error {
+	errs := []error{e.Stop()}
+	for _, f := range e.Policy().Feeds {
+		errs = append(errs, e.RemoveQueue(f.Name))
+	}
+	return errors.Join(errs...)
+}
+
+// FeedStats returns the further queues, in the order in which they were added.
+func (e *Engine) FeedStats() []FeedStats {
+	var list []FeedStats
+	for _, f := range e.Policy().Feeds {
+		s := FeedStats{Feed: f}
+		for i := range f.out.lanes {
+			s.Stored += f.out.lanes[i].stored.Load()
+			s.Refused += f.out.lanes[i].refused.Load()
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// feed notes a frame for the further queues that want it, as tap does for the TAP queue.
+func (w *worker) feed(policy *Policy, port int, dir shm.Direction, m mark, d xsk.Desc) {
+	frame := w.umem.Bytes(d)
+	if continued(d) {
+		w.flushTap() // see tap
+		defer w.flushTap()
+	}
+	for i := range policy.Feeds {
+		f := &policy.Feeds[i]
+		wanted := &f.TapRX
+		if dir == shm.TX {
+			wanted = &f.TapTX
+		}
+		if !wanted[port] || !qualifies(f.Hash, frame) {
+			continue
+		}
+		lane := &f.out.lanes[w.queue]
+		if len(lane.records) == 0 {
+			w.fed = append(w.fed, lane)
+		}
+		lane.records = append(lane.records, w.record(port, dir, m, d))
+	}
+}
+
+// flushFeeds puts what was noted into the further queues, in one call for each.
+func (w *worker) flushFeeds() {
+	for _, lane := range w.fed {
+		n := lane.producer.Put(lane.records)
+		lane.stored.Add(uint64(n))
+		lane.refused.Add(uint64(len(lane.records) - n))
+		lane.records = lane.records[:0]
+	}
+	w.fed = w.fed[:0]
+}

@@ -1,0 +1,106 @@
+package tests
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ethertap/dataplane"
+	"ethertap/shm"
+	"ethertap/tests/netlab"
+)
+
+// Two collectors record different hosts, each from a further queue with a machash of its
+// own, and the TAP queue has nothing.
+func TestTwoCollectorsRecordDifferentHosts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	hosts := []dataplane.MAC{{2, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
+	names := []string{r.queue + ".one", r.queue + ".two"}
+	for _, name := range names {
+		t.Cleanup(func() {
+			if err := shm.Delete(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("queue: %v", err)
+			}
+		})
+	}
+	// The first is there before the daemon; the second is made from its configuration.
+	r.daemon("-e", fmt.Sprintf(`1024 0 "%[1]s" pqueue.create "%[1]s" pqueue.add 0 "%[1]s" pqueue.rx.enable`, names[0]),
+		"-e", fmt.Sprintf(`%v "%s" pqueue.hash.insert`, hosts[0], names[0]))
+	r.rpcl(fmt.Sprintf(`"%[1]s" pqueue.add 0 "%[1]s" pqueue.rx.enable %[2]v "%[1]s" pqueue.hash.insert`, names[1], hosts[1]))
+
+	const frames = 50
+	var files []string
+	wait := make([]func() error, len(names))
+	for i, name := range names {
+		file := filepath.Join(r.dir, fmt.Sprintf("host%d.pcap", i))
+		cmd := r.command(r.collect, "-q", name, "-n", "--silent", "--plimit", fmt.Sprint(frames), file)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		files, wait[i] = append(files, file), cmd.Wait
+	}
+	var batch [][]byte
+	for i := range uint64(3 * frames) {
+		f := netlab.Frame{Src: netlab.SrcMAC, Seq: i}
+		if i%3 < 2 {
+			f.Src = netlab.MAC(hosts[i%3])
+		}
+		batch = append(batch, f.Bytes())
+	}
+	r.send(batch...)
+	for i := range files {
+		if err := wait[i](); err != nil {
+			t.Fatalf("collect %d: %v", i, err)
+		}
+		out := r.must("tcpdump", "-e", "-n", "-r", files[i])
+		if n := strings.Count(out, hosts[i].String()+" >"); n != frames {
+			t.Errorf("%s has %d frames of %v, want %d", files[i], n, hosts[i], frames)
+		}
+	}
+	show := r.rpcl("pqueue.show")
+	if strings.Count(show, fmt.Sprintf("tapped    %d\n", frames)) != 2 || !strings.Contains(show, "RX tap    0 "+netlab.D0) {
+		t.Errorf("pqueue.show:\n%s", show)
+	}
+	if out := r.rpcl("tap.queue.status"); !strings.Contains(out, "inserted  0\n") {
+		t.Errorf("tap.queue.status:\n%s", out)
+	}
+	if out := r.rpcl(fmt.Sprintf("%q pqueue.who %q pqueue.producers", names[0], names[0])); strings.Count(out, "queue 0") != 2 {
+		t.Errorf("pqueue.who and pqueue.producers:\n%s", out)
+	}
+}
+
+// The sizes of the TAP queue are chosen when it is made and stated by its status; a queue
+// that is there with others is refused. It outlives ethertap until it is deleted, which
+// nobody can do under it.
+func TestQueueSizesAndDeletion(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	shell := netlab.Build(t, "./cmd/rpclsh")
+	r.daemon("--queue-slots", "1000", "--queue-slot-size", "300", "-e", "0 tap.rx.enable -1 tap.queue.overwrite")
+	r.send(netlab.Mix(7, 10)...)
+	netlab.Await(t, "10 packets are in the queue", func() bool {
+		return strings.Contains(r.rpcl("tap.queue.status"), "inserted  10\n")
+	})
+	status := r.rpcl("tap.queue.status")
+	for _, row := range []string{"slots     1024\n", "slot size 320\n", "waiting   10\n", "overwrite yes\n"} {
+		if !strings.Contains(status, row) {
+			t.Errorf("no row %q in\n%s", row, status)
+		}
+	}
+	if _, errs, status := r.run(shell, "-q", r.queue, "-e", "tap.queue.delete"); status != 1 || !strings.Contains(errs, "used by another: ethertap, PID") {
+		t.Errorf("deletion under ethertap: status %d, %s", status, errs)
+	}
+	r.must(r.control, "ethertap", "stop")
+	out, errs, code := r.run(r.ethertap, "--tap-queue", r.queue, "--config", os.DevNull, "--queue-slots", "2048", netlab.D0, netlab.D1)
+	if code != 1 || !strings.Contains(errs, "1024 slots of 320 bytes; delete it") || out != "" {
+		t.Errorf("other sizes: status %d, %s%s", code, out, errs)
+	}
+	if out := r.must(shell, "-q", r.queue, "-e", "tap.queue.get drop tap.queue.delete tap.queue.status"); strings.Contains(out, "1024") {
+		t.Errorf("after deletion:\n%s", out)
+	}
+}
