@@ -6,6 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PROGRAMS = ethertap collect control rpclsh
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X ethertap/cmd/internal/about.Version=$(VERSION)"
 FUZZTIME ?= 20s
+CHAOSTIME ?= 5m
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # BENCH=quick measures less and takes two minutes
@@ -30,7 +31,7 @@ demo: deps-demo build
 race: deps-test
 	go test -race -timeout 8m ./...
 
-bench: bench-vm
+bench: bench-vm bench-queue
 	go test -run '^$$' -bench . -count 5 ./interp ./shm ./collect ./dataplane/...
 
 # the bridge beside others: a bridge in C, the kernel's, asavie/xdp's sockets, tcpbridge
@@ -46,6 +47,15 @@ bench-vm:
 # the long forms of the tests: ten million frames, a flood of a million addresses
 soak: deps-test build
 	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests
+
+.PHONY: bench-queue chaos
+# the TAP queue beside a plain Vyukov ring
+bench-queue:
+	go run ./tests/bench/queue -save bench/results
+
+# producers and consumers of the queue killed and stopped at random, for CHAOSTIME each way
+chaos: deps-test
+	ETHERTAP_SHM_CHAOS_TIME=$(CHAOSTIME) go test -run 'Chaos' -v -count 1 -timeout 0 ./shm
 
 # every fuzz target for FUZZTIME
 fuzz:

@@ -30,7 +30,7 @@ func run() int {
 	count := flag.Int("rounds", 7, "counted rounds")
 	packets := flag.Int("packets", 300000, "packets of a measurement")
 	rows := flag.String("rows", "", "only the rows that this regular expression matches")
-	out := flag.String("out", "", "save every measurement in this directory")
+	save := flag.String("save", "", "save every measurement in this directory")
 	flag.Parse()
 	only, err := regexp.Compile(*rows)
 	if err != nil {
@@ -47,8 +47,8 @@ func run() int {
 	if err == nil {
 		err = rounds.Table(os.Stdout, results)
 	}
-	if err == nil && *out != "" {
-		_, err = rounds.Save(*out, "queue", results)
+	if err == nil && *save != "" {
+		_, err = rounds.Save(*save, "queue", results)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench queue: %v\n", err)
