@@ -53,9 +53,10 @@ soak: deps-test build
 bench-queue:
 	go run ./tests/bench/queue -save bench/results
 
-# producers and consumers of the queue killed and stopped at random, for CHAOSTIME each way
+# the queue: all interleavings of small scenarios; then its producers and consumers killed and
+# stopped at random, for CHAOSTIME each way
 chaos: deps-test
-	ETHERTAP_SHM_CHAOS_TIME=$(CHAOSTIME) go test -run 'Chaos' -v -count 1 -timeout 0 ./shm
+	ETHERTAP_SHM_CHAOS_TIME=$(CHAOSTIME) go test -run 'Chaos|Interleavings' -v -count 1 -timeout 0 ./shm
 
 # every fuzz target for FUZZTIME
 fuzz:

@@ -31,6 +31,10 @@ type Consumer struct {
 	heldWord  word
 	roused    atomic.Bool
 
+	// As the constants say; other values are for tests.
+	spins                 int
+	askAfter, orphanAfter time.Duration
+
 	// The writer in the way and since when.
 	stall      word
 	stallPos   uint64
@@ -44,7 +48,7 @@ func (q *Queue) NewConsumer(name string) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: consumer %s: %w", q.name, name, err)
 	}
-	c := &Consumer{member: b}
+	c := &Consumer{member: b, spins: spins, askAfter: askAfter, orphanAfter: orphanAfter}
 	if err := c.init(); err != nil {
 		b.leave()
 		return nil, err
@@ -205,11 +209,13 @@ func (c *Consumer) search(exact bool) (*slot, error) {
 			}
 		}
 	}
-	spin := spins
-	for range 2*m.slots + spins {
+	spin := c.spins
+	for range 2*m.slots + uint64(c.spins) {
 		lap := pos >> m.shift
 		s := m.slot(pos)
+		c.step()
 		w := word(s.word.Load())
+		c.step()
 		switch atTail(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, reading, c.id))) {
@@ -268,18 +274,19 @@ func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 		c.stall, c.stallPos, c.stallSince, c.asked = w, pos, now, now
 		return false
 	}
-	if now.Sub(c.asked) >= askAfter {
+	if now.Sub(c.asked) >= c.askAfter {
 		c.asked = now
 		if c.dead(w) {
 			return c.reap(s, w)
 		}
 	}
-	if now.Sub(c.stallSince) < orphanAfter {
+	if now.Sub(c.stallSince) < c.orphanAfter {
 		return false
 	}
 	next := word(c.m.slot(pos + 1).word.Load())
 	switch atTail(next, (pos+1)>>c.m.shift) {
 	case stepTake, stepPast:
+		c.step()
 		if s.word.CompareAndSwap(uint64(w), uint64(makeWord(w.lap(), orphan, w.owner()))) {
 			c.me.orphans.set(c.me.orphans.get() + 1)
 		}
@@ -314,17 +321,14 @@ func (c *Consumer) read(s *slot, r *Record) error {
 // done counts the packet in hand and lets go of its slot.
 func (c *Consumer) done() {
 	s := c.held
-	if c.pause != nil {
-		c.pause()
-	}
+	c.step()
 	c.intend(countRetrieved, c.pos-1, c.retrieved+1)
+	c.step()
 	c.held = nil
 	if w := c.heldWord; !s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
 		c.release(s, w)
 	}
-	if c.pause != nil {
-		c.pause()
-	}
+	c.step()
 	c.retrieved++
 	c.me.retrieved.set(c.retrieved)
 }

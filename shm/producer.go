@@ -202,7 +202,9 @@ func (p *Producer) claim(pos uint64, overwrite bool) (at uint64, ok bool) {
 	for range 2*m.slots + 64 {
 		lap := pos >> m.shift
 		s := m.slot(pos)
+		p.step()
 		w := word(s.word.Load())
+		p.step()
 		switch atHead(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, writing, p.id))) {
@@ -267,6 +269,7 @@ func (p *Producer) drop(s *slot, pos uint64, w word) {
 		n := p.me.overwritten.get() + 1
 		p.intend(countOverwritten, pos, n)
 		p.release(s, r)
+		p.step()
 		p.me.overwritten.set(n)
 	}
 }
@@ -275,6 +278,7 @@ func (p *Producer) drop(s *slot, pos uint64, w word) {
 // went round it.
 func (b *member) release(s *slot, w word) {
 	for range 1024 {
+		b.step()
 		if s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
 			return
 		}
@@ -299,16 +303,13 @@ func (p *Producer) fill(s *slot, pos uint64, r *Record) bool {
 	s.producer = p.id
 	s.direction = uint8(r.Direction)
 	s.fault = r.Fault
-	if p.pause != nil {
-		p.pause()
-	}
+	p.step()
 	p.intend(countStored, pos, p.stored+1)
+	p.step()
 	lap := pos >> p.m.shift
 	w := makeWord(lap, writing, p.id)
 	if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, full, 0))) {
-		if p.pause != nil {
-			p.pause()
-		}
+		p.step()
 		p.stored++
 		p.me.stored.set(p.stored)
 		if n < len(r.Data) {
@@ -316,8 +317,10 @@ func (p *Producer) fill(s *slot, pos uint64, r *Record) bool {
 		}
 		return true
 	}
+	p.step()
 	p.me.intentNext.set(0) // before the slot is free: then it would look published
 	p.release(s, w)
+	p.step()
 	p.me.orphaned.set(p.me.orphaned.get() + 1)
 	return false
 }

@@ -160,8 +160,15 @@ type member struct {
 	fd  int
 	err error // found corrupt or truncated; for good
 
-	// pause, when set by a test, is called inside the critical sections.
+	// pause, when set by a test, is called between the steps of the protocol.
 	pause func()
+}
+
+// step is a point between two steps of the protocol, where a test may stop or kill us.
+func (b *member) step() {
+	if b.pause != nil {
+		b.pause()
+	}
 }
 
 // join takes the first id nobody holds and clears up after its last holder.

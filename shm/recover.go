@@ -49,7 +49,9 @@ func (b *member) bury(id uint16) {
 		return
 	}
 	pos := e.intentPos.get()
+	b.step()
 	w := word(b.m.slot(pos).word.Load())
+	b.step()
 	if w.owner() == id && w.owned() {
 		e.intentNext.cas(next, 0)
 		return
@@ -66,6 +68,7 @@ func (b *member) reap(s *slot, w word) bool {
 		return false
 	}
 	b.bury(w.owner())
+	b.step()
 	if !s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
 		return true
 	}

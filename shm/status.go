@@ -119,12 +119,14 @@ func (q *Queue) Reset() (discarded int, err error) {
 			// Out of order where a writer is in the way: each slot has its own word.
 			s, lap := m.slot(pos), pos>>m.shift
 			r := makeWord(lap, reading, b.id)
+			b.step()
 			if !s.word.CompareAndSwap(uint64(makeWord(lap, full, 0)), uint64(r)) {
 				continue
 			}
 			n := b.me.discarded.get() + 1
 			b.intend(countDiscarded, pos, n)
 			b.release(s, r)
+			b.step()
 			b.me.discarded.set(n)
 			discarded++
 		}
