@@ -37,6 +37,9 @@
 // reader's slot only when at least `margin` slots behind it are free. (Without that a
 // full queue turns into holes, one for each packet taken.)
 //
+// Where FREE, or FULL before the head, is what one expects, the compare-and-swap comes
+// without a look before: a slot's line then crosses between cores once and not twice.
+//
 // # Who lives
 //
 // Every user of the file holds a shared OFD lock on byte 0; every participant an

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// The C reader, made by the system's compiler, takes what Go puts in: packets that wait
-// already and packets it has to be woken for by the real sem_timedwait.
-func TestCReader(t *testing.T) {
+// buildReader compiles the C reader.
+func buildReader(t *testing.T) string {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		skip(t, "no C compiler")
@@ -19,6 +18,13 @@ func TestCReader(t *testing.T) {
 	if out, err := exec.Command(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-o", reader, "example/reader.c", "-pthread").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return reader
+}
+
+// The C reader, made by the system's compiler, takes what Go puts in: packets that wait
+// already and packets it has to be woken for by the real sem_timedwait.
+func TestCReader(t *testing.T) {
+	reader := buildReader(t)
 	name := testName(t)
 	q := openTest(t, name, Options{Slots: 16, SlotSize: 256})
 	p := producer(t, q)

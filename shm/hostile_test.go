@@ -3,6 +3,7 @@ package shm
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 )
@@ -10,7 +11,8 @@ import (
 // FuzzHostile scribbles over the mapped file while a reader and a writer work: errors
 // are welcome; a crash, an access outside, or an endless loop is not.
 //
-// Input: records of 13 bytes: operation, offset (4), value (8).
+// Input: records of 13 bytes: operation, offset (4), value (8). The file may also be
+// truncated or deleted under them.
 func FuzzHostile(f *testing.F) {
 	op := func(kind byte, at uint32, v uint64) []byte {
 		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32([]byte{kind}, at), v)
@@ -26,6 +28,9 @@ func FuzzHostile(f *testing.F) {
 	f.Add(op(2, slotsOffset+32, ^uint64(0)))
 	f.Add(op(1, participantsOffset+512+128, ^uint64(0)))
 	f.Add(op(2, 640, 1))
+	f.Add(op(8, 300, 1))
+	f.Add(append(op(1, 300, 1), op(9, slotsOffset+256, 5)...))
+	f.Add(append(op(10, 300, 1), op(1, 0, 5)...))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		q := openTest(t, testName(t), Options{Slots: 16, SlotSize: 128})
 		p, c := producer(t, q), consumer(t, q)
@@ -42,6 +47,7 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 		recs[i].Data = make([]byte, 20*i)
 	}
 	buf := make([]byte, 0, 256)
+	truncated := false
 	work := func() {
 		p.Put(recs)
 		if r, ok, err := c.Get(buf); ok && (err != nil || len(r.Data) > 64) {
@@ -58,8 +64,10 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 		start := time.Now()
 		at := binary.LittleEndian.Uint32(script[1:]) % uint32(len(q.m.bytes)-8)
 		v := binary.LittleEndian.Uint64(script[5:])
-		binary.LittleEndian.PutUint64(q.m.bytes[at:], v)
-		switch script[0] % 8 {
+		if !truncated { // what is not there raises SIGBUS, here too
+			binary.LittleEndian.PutUint64(q.m.bytes[at:], v)
+		}
+		switch script[0] % 11 {
 		case 0:
 			q.Status()
 		case 1:
@@ -81,10 +89,19 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 			if x, err := Open(q.name, Options{NoCreate: true}); err == nil { // Repair would wait for us to leave
 				x.Close()
 			}
+		case 8:
+			os.Truncate(q.path, int64(at))
+			truncated = true
+		case 9:
+			os.Truncate(q.path, 0)
+			truncated = true
+		case 10:
+			os.Remove(q.path)
 		}
 		work()
+		q.SetOverwrite(v%2 == 0)
 		if d := time.Since(start); d > 10*time.Second {
-			t.Fatalf("operation %d took %v", script[0]%8, d)
+			t.Fatalf("operation %d took %v", script[0]%11, d)
 		}
 		script = script[13:]
 	}
@@ -117,7 +134,7 @@ func TestScribble(t *testing.T) {
 			}
 		}()
 		for range 300 {
-			hostile(t, q, p, c, []byte{byte(round), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // writes the magic's bytes
+			hostile(t, q, p, c, []byte{byte(round % 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // writes the magic's bytes
 			if p.Err() != nil || c.err != nil {
 				p.err, c.err = nil, nil // go on all the same
 				q.m.header().state.Store(stateReady)

@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: reader QUEUE COUNT MILLISECONDS\n");
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 4096); /* a packet is told before it is let go of */
 	count = atol(argv[2]);
 	left = atol(argv[3]);
 	join(argv[1]);
