@@ -3,6 +3,7 @@ package tests
 import (
 	"encoding/binary"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -72,4 +73,13 @@ func pcapngBlocks(t *testing.T, file string) (blocks []block) {
 		rest = rest[n:]
 	}
 	return blocks
+}
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

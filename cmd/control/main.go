@@ -59,9 +59,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "control: %s\n", several(o, found))
 		return failed
 	case o.action == stop:
-		return stopAll(o, found, stdout, stderr)
+		return each(found, stdout, stderr, o.stopped)
+	case o.action == rotate:
+		return each(found, stdout, stderr, rotated)
+	case o.action == restart:
+		return each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, stdout, stderr) })
+	case o.action == reload:
+		o.lines = []string{"ethertap.reload"}
 	}
-	return connect(o, found[0], stdin, stdout, stderr)
+	code := ok
+	for _, in := range found { // several only if all are to reload
+		code = max(code, connect(o, in, stdin, stdout, stderr))
+	}
+	return code
 }
 
 // connect gives the prompt of an instance, or runs lines in it.

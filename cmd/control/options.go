@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,13 +15,15 @@ import (
 
 const usage = `usage: control [options] ethertap               prompt of a running ethertap
        control [options] ethertap < script      run a script in it
-       control [options] ethertap|collect status
-       control [options] ethertap|collect stop
+       control [options] ethertap|collect status|stop|restart
+       control [options] ethertap reload        load the configuration again
+       control [options] collect rotate         begin the next file
        options:
        -e|--eval <line>      run the line and exit (repeatable)
           --name <name>      instance, by its name or PID
-          --all              stop all instances
+          --all              all instances (stop, restart, reload, rotate)
           --timeout <secs>   wait so long for a shutdown (default 10)
+          --kill             kill what has not ended by then
        -h|--help             show usage
        -v|--version          show version
        -c|--copyright        show copyright
@@ -29,10 +33,19 @@ const usage = `usage: control [options] ethertap               prompt of a runni
 type action string
 
 const (
-	attach action = "attach" // written by leaving it out
-	status action = "status"
-	stop   action = "stop"
+	attach  action = "attach" // written by leaving it out
+	status  action = "status"
+	stop    action = "stop"
+	restart action = "restart"
+	reload  action = "reload"
+	rotate  action = "rotate"
 )
+
+// actions are those of each program.
+var actions = map[string][]action{
+	"ethertap": {status, stop, restart, reload},
+	"collect":  {status, stop, restart, rotate},
+}
 
 // options is a parsed command line.
 type options struct {
@@ -44,20 +57,28 @@ type options struct {
 	name    string   // of the instance or its PID; "" any
 	all     bool
 	timeout time.Duration
+	kill    bool // what has not ended by then
 }
 
-// parse reads a command line; its errors are of usage.
-func parse(args []string) (options, error) {
-	o := options{action: attach}
-	var seconds int
+// flags are the options.
+func flags(o *options, seconds *int) *pflag.FlagSet {
 	f := pflag.NewFlagSet("control", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
 	f.StringVar(&o.name, "name", "", "")
 	f.BoolVar(&o.all, "all", false, "")
-	f.IntVar(&seconds, "timeout", 10, "")
+	f.IntVar(seconds, "timeout", 10, "")
+	f.BoolVar(&o.kill, "kill", false, "")
 	o.info = about.Flags(f)
+	return f
+}
+
+// parse reads a command line; its errors are of usage.
+func parse(args []string) (options, error) {
+	o := options{action: attach}
+	var seconds int
+	f := flags(&o, &seconds)
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -83,8 +104,8 @@ func parse(args []string) (options, error) {
 	}
 	if len(words) == 2 {
 		o.action = action(words[1])
-		if o.action != status && o.action != stop {
-			return o, fmt.Errorf("%s: no such action (status or stop)", words[1])
+		if !slices.Contains(actions[o.program], o.action) {
+			return o, fmt.Errorf("%s: no such action (%s)", words[1], listed(o.program))
 		}
 	}
 	return o, o.consistent(f.Changed("eval"), f.Changed("name"))
@@ -94,15 +115,27 @@ func parse(args []string) (options, error) {
 func (o options) consistent(eval, named bool) error {
 	switch {
 	case o.program == "collect" && o.action == attach:
-		return errors.New("collect has no prompt: status or stop")
+		return fmt.Errorf("collect has no prompt: %s", listed(o.program))
 	case eval && o.action != attach:
 		return fmt.Errorf("--eval does not go with %s", o.action)
 	case named && o.name == "":
 		return errors.New("--name is empty")
-	case o.all && o.action != stop:
-		return errors.New("--all goes with stop only")
+	case o.all && (o.action == attach || o.action == status):
+		return errors.New("--all goes with stop, restart, reload and rotate")
+	case o.kill && o.action != stop && o.action != restart:
+		return errors.New("--kill goes with stop and restart")
 	case o.all && named:
 		return errors.New("--all does not go with --name")
 	}
 	return nil
+}
+
+// listed names the actions of a program.
+func listed(program string) string {
+	var names []string
+	for _, a := range actions[program] {
+		names = append(names, string(a))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

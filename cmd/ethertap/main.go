@@ -6,15 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"ethertap/cmd/internal/about"
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/heap"
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/signals"
+	"ethertap/cmd/internal/systemd"
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/interp/console"
@@ -50,7 +52,10 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	case o.info.Show(stdout, "ethertap", usage):
 		return ok
 	case o.daemon && child == nil:
-		pid, err := detach.Start(detach.Options{Args: args, Log: o.log})
+		if o.log == "" {
+			o.log = detach.DefaultLog()
+		}
+		pid, err := detach.Start(detach.Options{Args: args, Log: o.log, Program: "ethertap"})
 		if err != nil {
 			fmt.Fprintf(stderr, "ethertap: %v\n", err)
 			return failed
@@ -84,6 +89,8 @@ type program struct {
 	engine  *dataplane.Engine
 	dict    *interp.Dict
 	session *interp.Session // of the configuration, the -e lines and the prompt
+
+	reloading atomic.Pointer[interp.Session] // runs the configuration on SIGHUP; nil: none does
 }
 
 // run starts everything in order, waits for the end, and stops it in reverse. Until
@@ -101,8 +108,8 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if err := probe.Check(); err != nil { // before queue and configuration
 		return failed, err
 	}
-	signals := catchSignals()
-	defer signals.stop()
+	caught := signals.Catch(p.child != nil)
+	defer caught.Release()
 
 	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
 	if errors.Is(err, shm.ErrSizes) {
@@ -117,11 +124,11 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 		return failed, err
 	}
 	defer p.engine.Close()
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine)); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine), p.words()); err != nil {
 		return failed, err
 	}
 	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)
-	if left, err := p.configureUnder(signals.C); err != nil || left {
+	if left, err := p.configureUnder(caught.Stop); err != nil || left {
 		return ok, err
 	}
 	if !p.engine.Running() { // a line of the configuration may have started it
@@ -144,7 +151,9 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if err := p.child.Ready(); err != nil {
 		return failed, err
 	}
-	status = p.serve(signals.C)
+	p.notify(systemd.Ready)
+	status = p.serve(caught)
+	p.notify(systemd.Stopping)
 	return status, p.engine.Stop()
 }
 
@@ -179,11 +188,9 @@ func (p *program) configure() error {
 	if err := p.dict.SetVariable("version.ethertap", interp.NewString(about.Version)); err != nil {
 		return err
 	}
-	load := fmt.Sprintf("%s load", interp.Quote(p.config))
-	if p.config == "" {
-		load = fmt.Sprintf("%s load-if-present", interp.Quote(defaultConfig))
-	} else if _, err := os.Stat(p.config); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--config %s: no such file", p.config)
+	load, err := p.loading()
+	if err != nil {
+		return err
 	}
 	for _, line := range append([]string{load}, p.lines...) {
 		if err := s.RunLine(line); err != nil {
@@ -198,7 +205,7 @@ func (p *program) configure() error {
 
 // serve gives the prompt, or runs the lines of standard input, until their end or
 // a signal; a daemon, and --stay after the lines, wait for the signal.
-func (p *program) serve(signals <-chan os.Signal) (status int) {
+func (p *program) serve(caught *signals.Caught) (status int) {
 	done := make(chan int, 1)
 	if p.child == nil {
 		go func() { done <- p.console.Run(p.session, console.Options{History: console.HistoryFile()}) }()
@@ -209,8 +216,13 @@ func (p *program) serve(signals <-chan os.Signal) (status int) {
 			if !p.stay || p.console.Terminal() || status != ok || p.session.Left() {
 				return status
 			}
-		case s := <-signals:
+		case <-caught.Hangup:
+			p.hangup()
+		case s := <-caught.Stop:
 			p.session.Interrupt()
+			if again := p.reloading.Load(); again != nil {
+				again.Interrupt()
+			}
 			p.console.Close()
 			if p.child != nil {
 				p.logf("stopping on %v", s)

@@ -85,58 +85,82 @@ var ErrTimeout = errors.New("still running")
 
 // Stop asks the instance to end (SIGTERM) and waits until it has: until its
 // lock is free. An instance that ended meanwhile is stopped.
+func Stop(info Info, timeout time.Duration) error { return end(info, unix.SIGTERM, timeout) }
+
+// Kill is Stop by SIGKILL.
+func Kill(info Info, timeout time.Duration) error { return end(info, unix.SIGKILL, timeout) }
+
+func end(info Info, sig unix.Signal, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	err := send(info, sig, func(f *os.File, pidfd int) error { return waitFree(f, pidfd, deadline) })
+	if err != nil {
+		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	}
+	return nil
+}
+
+// Signal sends a signal to the instance. One that has ended is an error.
+func Signal(info Info, sig unix.Signal) error {
+	sent := false
+	err := send(info, sig, func(*os.File, int) error { sent = true; return nil })
+	if err == nil && !sent {
+		err = errors.New("it has ended")
+	}
+	if err != nil {
+		return fmt.Errorf("signal to %s PID %d: %w", info.Program, info.PID, err)
+	}
+	return nil
+}
+
+// send sends it and does what comes then, unless the instance has ended meanwhile.
 //
 // The signal goes to the process that holds the pid file and to no other. The
 // file is created anew for each instance, so the lock on it is that of the one
 // process that wrote its number there; the process is pinned with pidfd_open,
 // found to have the file open, and signalled through the pidfd.
-func Stop(info Info, timeout time.Duration) error {
-	deadline := time.Now().Add(timeout)
+func send(info Info, sig unix.Signal, then func(f *os.File, pidfd int) error) error {
 	f, err := openPidFile(info.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+		return err
 	}
 	defer f.Close()
 	p, err := inspect(f)
 	if err != nil {
-		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+		return err
 	}
 	if !p.held || p.pid != info.PID {
 		return nil // the one we were told of is gone
 	}
 	pidfd, err := unix.PidfdOpen(p.pid, 0)
 	if err == unix.ESRCH {
-		return stillHeld(f, info)
+		return stillHeld(f)
 	}
 	if err != nil {
-		return fmt.Errorf("stop %s PID %d: pidfd: %w", info.Program, info.PID, err)
+		return fmt.Errorf("pidfd: %w", err)
 	}
 	defer unix.Close(pidfd)
 	if has, err := hasOpen(p.pid, f); err != nil {
-		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+		return err
 	} else if !has {
-		return stillHeld(f, info)
+		return stillHeld(f)
 	}
-	if err := unix.PidfdSendSignal(pidfd, unix.SIGTERM, nil, 0); err != nil && err != unix.ESRCH {
-		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+	if err := unix.PidfdSendSignal(pidfd, sig, nil, 0); err != nil && err != unix.ESRCH {
+		return err
 	}
-	return waitFree(f, pidfd, info, deadline)
+	return then(f, pidfd)
 }
 
 // stillHeld decides what it means that no process with the number in the file
 // has the file open: it has ended since, or the number is not that of the holder.
-func stillHeld(f *os.File, info Info) error {
+func stillHeld(f *os.File) error {
 	held, err := isHeld(f)
 	if err == nil && held {
 		err = fmt.Errorf("%s is held by another process; nothing was signalled", f.Name())
 	}
-	if err != nil {
-		return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
-	}
-	return nil
+	return err
 }
 
 // hasOpen reports whether the process has the file open, by its descriptors
@@ -165,28 +189,28 @@ func hasOpen(pid int, f *os.File) (bool, error) {
 
 // waitFree waits for the lock. The pidfd wakes it at once when the process
 // ends; a process may give the lock up earlier, hence the short steps.
-func waitFree(f *os.File, pidfd int, info Info, deadline time.Time) error {
+func waitFree(f *os.File, pidfd int, deadline time.Time) error {
 	const step = 20 * time.Millisecond
 	for ended := false; ; {
 		held, err := isHeld(f)
 		if err != nil {
-			return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, err)
+			return err
 		}
 		if !held {
 			return nil
 		}
 		if ended { // and yet the lock is held: a child of it has the file
-			return stillHeld(f, info)
+			return stillHeld(f)
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return fmt.Errorf("stop %s PID %d: %w", info.Program, info.PID, ErrTimeout)
+			return ErrTimeout
 		}
 		ms := max(1, int(min(left, step)/time.Millisecond))
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, ms)
 		ended = n > 0
 		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("stop %s PID %d: poll: %w", info.Program, info.PID, err)
+			return fmt.Errorf("poll: %w", err)
 		}
 	}
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"ethertap/cmd/internal/systemd"
+	"ethertap/interp"
+)
+
+// words are those of the program itself.
+func (p *program) words() interp.Set {
+	return interp.Set{Name: "ethertap", Help: "the program", Words: []interp.Word{
+		{
+			Name: "ethertap.reload", Stack: "( - )",
+			Help: "load the configuration again; what it does not speak of stays as it is", Example: "ethertap.reload",
+			Func: func(s *interp.Session) error { return p.reload(s) },
+		},
+	}}
+}
+
+// loading is the line that loads the configuration. The default one may be absent.
+func (p *program) loading() (string, error) {
+	if p.config == "" {
+		return fmt.Sprintf("%s load-if-present", interp.Quote(defaultConfig)), nil
+	}
+	if _, err := os.Stat(p.config); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("--config %s: no such file", p.config)
+	}
+	return fmt.Sprintf("%s load", interp.Quote(p.config)), nil
+}
+
+// reload loads the configuration in s. The service manager is told, so that it can
+// wait for the end.
+func (p *program) reload(s *interp.Session) error {
+	p.notify(systemd.Reloading())
+	defer p.notify(systemd.Ready)
+	line, err := p.loading()
+	if err != nil {
+		return err
+	}
+	return s.Load("reload", strings.NewReader(line))
+}
+
+// hangup is what SIGHUP asks for: the log begun anew, where it was moved away, and
+// the configuration loaded. Errors are logged; the program goes on as it is.
+func (p *program) hangup() {
+	if err := p.child.ReopenLog(p.log); err != nil {
+		p.logf("%v", err)
+	}
+	if !p.reloading.CompareAndSwap(nil, interp.NewSession(p.dict, strings.NewReader(""), p.console.Log(), p.console.Log())) {
+		p.logf("reload: the configuration is being loaded already")
+		return
+	}
+	go func() { // a configuration that loops holds up neither signals nor the prompt
+		defer p.reloading.Store(nil)
+		s := p.reloading.Load()
+		if err := p.reload(s); err != nil {
+			p.logf("reload: %v", err)
+			return
+		}
+		s.Flush()
+		p.logf("configuration loaded again")
+	}()
+}
+
+// notify tells a service manager; that it does not listen is no reason to end.
+func (p *program) notify(state string) {
+	if err := systemd.Notify(state); err != nil {
+		p.logf("%v", err)
+	}
+}
