@@ -44,6 +44,13 @@ func run(args []string, _, stdout, stderr *os.File) int {
 		return ok
 	}
 
+	if o.extcap != (extcap{}) && o.extcap.answers() {
+		if err := o.extcap.show(stdout); err != nil {
+			fmt.Fprintf(stderr, "collect: %v\n", err)
+			return wrongUsage
+		}
+		return ok
+	}
 	child := detach.Inherit()
 	if o.daemon && child == nil {
 		return background(o, args, stdout, stderr)

@@ -48,6 +48,7 @@ type options struct {
 	name, log               string
 	noReset, silent, daemon bool
 	info                    *about.Info // what was asked about the program itself
+	extcap                  extcap
 }
 
 // parsing is what the command line says, before it is looked at as a whole.
@@ -77,6 +78,7 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.StringVar(&p.name, "name", "", "")
 	f.StringVar(&p.log, "log", "", "")
 	p.info = about.Flags(f)
+	p.extcap.flags(f)
 	return f
 }
 
@@ -90,10 +92,19 @@ func parse(args []string) (options, error) {
 	if p.info.Asked() {
 		return p.options, nil
 	}
-	switch f.NArg() {
-	case 0:
+	if p.extcap.asked(f) {
+		if p.extcap.answers() {
+			return p.options, nil
+		}
+		if err := p.extcap.recording(&p, f); err != nil {
+			return p.options, err
+		}
+	}
+	switch n := f.NArg(); {
+	case p.extcap.capture && n == 0: // the fifo
+	case n == 0:
 		return p.options, errors.New("no output file named")
-	case 1:
+	case n == 1 && !p.extcap.capture:
 		p.output = f.Arg(0)
 	default:
 		return p.options, fmt.Errorf("one output file, not %d", f.NArg())

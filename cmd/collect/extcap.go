@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ethertap/cmd/internal/about"
+	"ethertap/collect/filter"
+	"ethertap/shm"
+)
+
+// extcap is what Wireshark asks for when it finds collect in its extcap directory:
+// the queues of running ethertaps are interfaces to it. See extcap(4).
+type extcap struct {
+	interfaces, dlts, config, capture bool
+	iface, fifo, filter               string
+	receive, keep                     bool
+	version, reload                   string // said or asked by Wireshark, of no consequence
+}
+
+// flags adds the options of the protocol to those of collect.
+func (e *extcap) flags(f *pflag.FlagSet) {
+	f.BoolVar(&e.interfaces, "extcap-interfaces", false, "")
+	f.BoolVar(&e.dlts, "extcap-dlts", false, "")
+	f.BoolVar(&e.config, "extcap-config", false, "")
+	f.BoolVar(&e.capture, "capture", false, "")
+	f.StringVar(&e.iface, "extcap-interface", "", "")
+	f.StringVar(&e.fifo, "fifo", "", "")
+	f.StringVar(&e.filter, "extcap-capture-filter", "", "")
+	f.StringVar(&e.version, "extcap-version", "", "")
+	f.StringVar(&e.reload, "extcap-reload-option", "", "")
+}
+
+// asked says whether this is a call of Wireshark's.
+func (e *extcap) asked(f *pflag.FlagSet) bool {
+	asked := false
+	f.Visit(func(o *pflag.Flag) {
+		asked = asked || strings.HasPrefix(o.Name, "extcap-") || o.Name == "capture" || o.Name == "fifo"
+	})
+	return asked
+}
+
+// answers says whether a question can be answered without collecting.
+func (e *extcap) answers() bool { return !e.capture }
+
+// show answers it.
+func (e *extcap) show(w io.Writer) error {
+	switch {
+	case e.interfaces:
+		fmt.Fprintf(w, "extcap {version=%s}{help=man:collect}{display=EtherTAP}\n", about.Version)
+		for _, q := range runningQueues() {
+			fmt.Fprintf(w, "interface {value=%s}{display=EtherTAP%s}\n", q.name, q.title)
+		}
+	case e.dlts:
+		fmt.Fprintln(w, "dlt {number=1}{name=EN10MB}{display=Ethernet}")
+	case e.config:
+		fmt.Fprint(w, `arg {number=0}{call=--timestamp}{display=Timestamps}{tooltip=The time of a packet}{type=selector}{default=receive}
+value {arg=0}{value=receive}{display=of reception}{default=true}
+value {arg=0}{value=write}{display=of writing}{default=false}
+arg {number=1}{call=--noreset}{display=Packets that wait}{tooltip=Show what is in the queue already}{type=boolflag}{default=false}
+`)
+	case e.filter != "": // is it valid?
+		if _, err := filter.Compile(e.filter); err != nil {
+			fmt.Fprintln(w, err)
+		}
+	default:
+		return errors.New("extcap: nothing is asked for")
+	}
+	return nil
+}
+
+// recording makes options of collect out of a call to capture.
+func (e *extcap) recording(p *parsing, f *pflag.FlagSet) error {
+	switch {
+	case e.iface == "":
+		return errors.New("--capture: --extcap-interface is missing")
+	case e.fifo == "":
+		return errors.New("--capture: --fifo is missing")
+	}
+	p.queue, p.output, p.silent = e.iface, e.fifo, true
+	if !f.Changed("format") {
+		p.format = "pcapng"
+	}
+	if !f.Changed("timestamp") {
+		p.timestamp = "receive"
+	}
+	if e.filter != "" && !f.Changed("filter") {
+		return f.Set("filter", e.filter)
+	}
+	return nil
+}
+
+// running is a queue that an ethertap fills.
+type running struct{ name, title string }
+
+// runningQueues looks for them where queues are. One that may not be read is none.
+func runningQueues() (all []running) {
+	paths, _ := filepath.Glob("/dev/shm/*")
+	for _, path := range paths {
+		if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		name := filepath.Base(path)
+		q, err := shm.Open(name, shm.Options{Role: shm.RoleOther, Name: "extcap", NoCreate: true})
+		if err != nil {
+			continue
+		}
+		participants, err := q.Participants()
+		fills := func(p shm.Participant) bool { return p.Alive && p.Producer && p.Role == shm.RoleEthertap }
+		if err == nil && slices.ContainsFunc(participants, fills) {
+			all = append(all, running{name, title(q, name)})
+		}
+		q.Close()
+	}
+	return all
+}
+
+// title says which interfaces a queue has: ": eth1 <-> eth2".
+func title(q *shm.Queue, name string) string {
+	list, err := q.Interfaces()
+	if err != nil || len(list) == 0 {
+		return ": " + name
+	}
+	var names []string
+	for _, i := range list {
+		names = append(names, strings.NewReplacer("{", "(", "}", ")").Replace(i.Name))
+	}
+	return ": " + strings.Join(names, " <-> ")
+}
