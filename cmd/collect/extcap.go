@@ -21,7 +21,6 @@ import (
 type extcap struct {
 	interfaces, dlts, config, capture bool
 	iface, fifo, filter               string
-	receive, keep                     bool
 	version, reload                   string // said or asked by Wireshark, of no consequence
 }
 
