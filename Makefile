@@ -16,7 +16,7 @@ else
 BENCHROUNDS = -rounds 5 -time 500ms
 endif
 
-.PHONY: build test demo bench bench-bridge bench-vm race soak fuzz check install deps-test deps-demo
+.PHONY: build test demo bench bench-bridge bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb
 
 build:
 	@mkdir -p bin
@@ -74,18 +74,62 @@ check:
 	$(STATICCHECK) ./...
 	cd tests/bench/vm && go vet . && go mod tidy -diff
 
-install: build
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/include
-	install bin/ethertap $(DESTDIR)$(PREFIX)/sbin
-	install bin/collect bin/control bin/rpclsh $(DESTDIR)$(PREFIX)/bin
-	install -m 644 cmd/collect/collect.1 cmd/control/control.1 cmd/rpclsh/rpclsh.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 docs/rpcl.7 $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m 644 cmd/ethertap/ethertap.8 $(DESTDIR)$(PREFIX)/share/man/man8
+# what is installed, below DESTDIR
+SBIN = $(DESTDIR)$(PREFIX)/sbin
+BIN  = $(DESTDIR)$(PREFIX)/bin
+MAN  = $(DESTDIR)$(PREFIX)/share/man
+UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system
+BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+FISH = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+ZSH  = $(DESTDIR)$(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+
+install: install-files
+
+# BINARIES names a directory with programs that are built already
+install-files:
+	install -d $(SBIN) $(BIN) $(MAN)/man1 $(MAN)/man7 $(MAN)/man8 $(DESTDIR)$(PREFIX)/include $(UNIT) $(BASH) $(FISH) $(ZSH) $(DESTDIR)/etc/default
+ifdef BINARIES
+	install $(BINARIES)/ethertap $(SBIN)
+	install $(addprefix $(BINARIES)/,collect control rpclsh) $(BIN)
+else
+	$(GOBUILD) -o $(SBIN)/ ./cmd/ethertap
+	$(GOBUILD) -o $(BIN)/ ./cmd/collect ./cmd/control ./cmd/rpclsh
+endif
+	install -m 644 cmd/collect/collect.1 cmd/control/control.1 cmd/rpclsh/rpclsh.1 $(MAN)/man1
+	install -m 644 docs/rpcl.7 $(MAN)/man7
+	install -m 644 cmd/ethertap/ethertap.8 $(MAN)/man8
 	install -m 644 shm/ethertap_queue.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 cmd/dist/completion/ethertap.bash $(BASH)/ethertap
+	install -m 644 cmd/dist/completion/ethertap.fish $(FISH)
+	for p in collect control rpclsh; do ln -sf ethertap $(BASH)/$$p; ln -sf ethertap.fish $(FISH)/$$p.fish; done
+	install -m 644 cmd/dist/completion/_ethertap $(ZSH)
+	for u in ethertap ethertap-collect; do sed 's|@PREFIX@|$(PREFIX)|' cmd/dist/$$u.service >$(UNIT)/$$u.service && chmod 644 $(UNIT)/$$u.service; done
+	test -e $(DESTDIR)/etc/ethertap.rpcl || install -m 644 cmd/dist/ethertap.rpcl $(DESTDIR)/etc
+	test -e $(DESTDIR)/etc/default/ethertap || install -m 644 cmd/dist/ethertap.default $(DESTDIR)/etc/default/ethertap
+
+# a configuration that was changed stays
+uninstall:
+	rm -f $(SBIN)/ethertap $(addprefix $(BIN)/,collect control rpclsh)
+	rm -f $(addprefix $(MAN)/,man1/collect.1 man1/control.1 man1/rpclsh.1 man7/rpcl.7 man8/ethertap.8) $(DESTDIR)$(PREFIX)/include/ethertap_queue.h
+	rm -f $(addprefix $(BASH)/,$(PROGRAMS)) $(addprefix $(FISH)/,$(PROGRAMS:=.fish)) $(ZSH)/_ethertap $(UNIT)/ethertap.service $(UNIT)/ethertap-collect.service
+	! cmp -s cmd/dist/ethertap.rpcl $(DESTDIR)/etc/ethertap.rpcl || rm $(DESTDIR)/etc/ethertap.rpcl
+	! cmp -s cmd/dist/ethertap.default $(DESTDIR)/etc/default/ethertap || rm $(DESTDIR)/etc/default/ethertap
+
+deb:
+	@mkdir -p bin
+	@cmd/dist/deb.sh "$(VERSION)" bin/ethertap.deb
+
+# the package in a Debian of its own: installed, used, removed, purged
+deb-test: deps-deb deb
+	@cmd/dist/deb-test.sh bin/ethertap.deb
 
 deps-test:
 	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc gforth:gforth \
+		capinfos:wireshark-common fish:fish zsh:zsh mandoc:mandoc zstd:zstd \
 		/usr/share/ieee-data/oui.csv:ieee-data
+
+deps-deb:
+	@tests/deps.sh ip:iproute2 ping:iputils-ping debootstrap:debootstrap
 
 deps-demo:
 	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump

@@ -177,18 +177,10 @@ func TestPcapngDropCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	netlab.Await(t, "the queue is empty", func() bool { return status().Waiting == 0 })
+	before := status().Retrieved
 	r.send(netlab.UDP(100, 0))
+	netlab.Await(t, "the last packet is taken", func() bool { return status().Retrieved > before })
 	var packets, dropped, total uint64
-	netlab.Await(t, "the last packet is written", func() bool {
-		packets = 0
-		for _, b := range pcapngBlocks(t, file) {
-			if b.kind == 6 {
-				packets++
-			}
-		}
-		fi, err := os.Stat(file)
-		return err == nil && fi.Size() > 0 && packets > 4096
-	})
 	if err := p.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +196,7 @@ func TestPcapngDropCounts(t *testing.T) {
 		}
 	}
 	if sent := r.stat(0, "rx"); fmt.Sprint(packets+dropped) != sent || dropped == 0 || total != dropped {
-		t.Errorf("%d packets and %d drops are not %s; the statistics say %d; %+v", packets, dropped, sent, total, status())
+		t.Errorf("%d packets and %d drops are not %s; the statistics say %d", packets, dropped, sent, total)
 	}
 	rows := netlab.Tshark(t, file, "-T", "fields", "-e", "frame.drop_count", "-Y", "frame.drop_count > 0")
 	if len(rows) == 0 {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ethertap/tests/netlab"
 )
@@ -86,13 +87,14 @@ func TestExtcapWithTshark(t *testing.T) {
 		t.Fatalf("tshark -D: status %d, %s%s", status, out, errs)
 	}
 	file := filepath.Join(r.dir, "wireshark.pcapng")
-	recording := netlab.StartProcess(t, r.wireshark(tshark, "-i", r.queue, "-f", "udp", "-c", "6", "-w", file))
-	netlab.Await(t, "collect runs", func() bool { return r.collectors() != "" })
-	r.send(netlab.Mix(7, 5)...)
-	r.send(netlab.UDP(100, 1), netlab.UDP(200, 2), netlab.UDP(300, 3), netlab.UDP(400, 4))
+	recording := netlab.StartProcess(t, r.wireshark(tshark, "-i", r.queue, "-f", "udp", "-c", "8", "-w", file))
+	for end := time.Now().Add(2 * patience); r.collectors() == "" && time.Now().Before(end); { // tshark asks a lot before it begins
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.send(netlab.VLAN(200, 9, 7), netlab.UDP(100, 1), netlab.UDP(200, 2), netlab.UDP(300, 3), netlab.VLAN(200, 10, 7), netlab.UDP(400, 4))
 	ended(t, recording)
 	rows := netlab.Tshark(t, file, "-T", "fields", "-E", "separator=|", "-e", "frame.interface_name", "-e", "frame.packet_flags_direction", "-e", "frame.packet_id", "-e", "udp.dstport")
-	if len(rows) != 6 {
+	if len(rows) != 8 {
 		t.Fatalf("%d packets: %v", len(rows), rows)
 	}
 	seen := map[string]int{}
@@ -103,7 +105,7 @@ func TestExtcapWithTshark(t *testing.T) {
 			t.Errorf("a packet of %q", row)
 		}
 	}
-	if seen["d00x00000001"] != 3 || seen["d10x00000002"] != 3 {
+	if seen["d00x00000001"] != 4 || seen["d10x00000002"] != 4 {
 		t.Errorf("interfaces and directions: %v of %v", seen, rows)
 	}
 	netlab.Await(t, "collect has ended", func() bool { return r.collectors() == "" })

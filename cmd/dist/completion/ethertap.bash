@@ -1,0 +1,51 @@
+# bash completion for ethertap, collect, control and rpclsh
+
+# names of the running instances of a program
+_ethertap_instances() {
+	local dir=${ETHERTAP_RUNDIR:-/run/ethertap} f
+	for f in "$dir/$1".*pid; do
+		f=${f##*/} f=${f%.pid}
+		[ "$f" = "$1" ] && echo "$1" || echo "${f#"$1".}"
+	done 2>/dev/null
+}
+
+_ethertap_queues() { (cd /dev/shm && ls -d ixdp.pqueue.* 2>/dev/null); }
+
+_ethertap_complete() {
+	local program=${COMP_WORDS[0]##*/} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} w target=
+	local common="-h --help -v --version -c --copyright" words=
+	COMPREPLY=()
+	for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $w in ethertap | collect) target=$w ;; esac
+	done
+	case $program:$before in
+	*:-q | *:--queue | *:--tap-queue)
+		[ "$program:$before" = ethertap:-q ] || words=$(_ethertap_queues)
+		COMPREPLY=($(compgen -W "$words" -- "$word")); return ;;
+	*:--config | *:--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
+	control:--name) COMPREPLY=($(compgen -W "$(_ethertap_instances "${target:-ethertap}")" -- "$word")); return ;;
+	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep" -- "$word")); return ;;
+	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
+	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
+	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
+	*:-e | *:--eval | *:--name | *:--queues | *:--cpus | *:--hold | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
+	esac
+	case $program:$word in
+	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
+	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --filter --format --timestamp --zstd --rotate --ring --floor --name --log $common" ;;
+	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
+	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;
+	ethertap:*) words=$(ls /sys/class/net) ;;
+	control:*)
+		case $target in
+		ethertap) words="status stop restart reload" ;;
+		collect) words="status stop restart rotate" ;;
+		*) words="ethertap collect" ;;
+		esac ;;
+	*) COMPREPLY=($(compgen -f -- "$word")); return ;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+
+complete -o bashdefault -F _ethertap_complete ethertap control
+complete -o filenames -F _ethertap_complete collect rpclsh

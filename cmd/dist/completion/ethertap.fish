@@ -1,0 +1,72 @@
+# fish completion for ethertap, collect, control and rpclsh
+
+function __ethertap_queues
+    for f in /dev/shm/ixdp.pqueue.*
+        string replace -r '.*/' '' -- $f
+    end
+end
+
+function __ethertap_instances
+    set -l dir /run/ethertap
+    set -q ETHERTAP_RUNDIR; and set dir $ETHERTAP_RUNDIR
+    for f in $dir/*.pid
+        string replace -r '.*/(?:(?:ethertap|collect)\.)?(.*)\.pid$' '$1' -- $f
+    end
+end
+
+for program in ethertap collect control rpclsh
+    complete -c $program -s h -l help -d 'show usage'
+    complete -c $program -s v -l version -d 'show version'
+    complete -c $program -s c -l copyright -d 'show copyright'
+end
+
+complete -c ethertap -f -a '(string replace -r ".*/" "" -- /sys/class/net/*)'
+complete -c ethertap -l config -r -d 'load this instead of /etc/ethertap.rpcl'
+complete -c ethertap -s e -l eval -x -d 'run a line of RPCL before starting'
+complete -c ethertap -s d -l daemon -d 'detach and run in background'
+complete -c ethertap -l log -r -d 'where a daemon writes its log'
+complete -c ethertap -l stay -d 'go on when standard input ends'
+complete -c ethertap -l name -x -d 'name of this instance'
+complete -c ethertap -l tap-queue -x -a '(__ethertap_queues)' -d 'name of the TAP queue'
+complete -c ethertap -l queue-slots -x -d 'slots of the TAP queue when it is made'
+complete -c ethertap -l queue-slot-size -x -d 'bytes of a slot'
+complete -c ethertap -s q -l queues -x -d 'threads, one per RX queue'
+complete -c ethertap -l cpus -x -d 'pin threads to CPUs'
+complete -c ethertap -l poll -x -a 'spin adaptive sleep' -d 'when idle'
+complete -c ethertap -l hold -x -d 'frames that a delay may hold'
+complete -c ethertap -l xdp_drv -d 'native XDP or fail'
+complete -c ethertap -l xdp_skb -d 'generic XDP'
+complete -c ethertap -l zerocopy -d 'zero-copy or fail'
+complete -c ethertap -l copy -d 'always copy'
+complete -c ethertap -l replace -d 'replace an XDP program that is on an interface'
+
+complete -c collect -s b -l blimit -x -d 'byte limit'
+complete -c collect -s p -l plimit -x -d 'packet limit'
+complete -c collect -s q -l queue -x -a '(__ethertap_queues)' -d 'packet queue'
+complete -c collect -s n -l noreset -d 'do not empty the queue on startup'
+complete -c collect -s s -l silent -d 'silent mode'
+complete -c collect -s d -l daemon -d 'detach and run in background'
+complete -c collect -l filter -x -d 'keep what matches, as with tcpdump'
+complete -c collect -l format -x -a 'pcap pcap-ns pcapng' -d 'format of the stream'
+complete -c collect -l timestamp -x -a 'write receive' -d 'time of a packet'
+complete -c collect -l zstd -d compress
+complete -c collect -l rotate -x -a 'size= packets= seconds= interval=' -d 'when to begin the next file'
+complete -c collect -l ring -x -d 'keep the last files'
+complete -c collect -l floor -x -d 'bytes to be left free on the disk'
+complete -c collect -l name -x -d 'name for control'
+complete -c collect -l log -r -d 'log of a daemon'
+
+complete -c control -f
+complete -c control -n 'not __fish_seen_subcommand_from ethertap collect' -a 'ethertap collect'
+complete -c control -n '__fish_seen_subcommand_from ethertap collect' -a 'status stop restart'
+complete -c control -n '__fish_seen_subcommand_from ethertap' -a reload
+complete -c control -n '__fish_seen_subcommand_from collect' -a rotate
+complete -c control -s e -l eval -x -d 'run the line and exit'
+complete -c control -l name -x -a '(__ethertap_instances)' -d 'instance, by its name or PID'
+complete -c control -l all -d 'all instances'
+complete -c control -l timeout -x -d 'wait so long for a shutdown'
+complete -c control -l kill -d 'kill what has not ended by then'
+
+complete -c rpclsh -s q -l queue -x -a '(__ethertap_queues)' -d 'packet queue'
+complete -c rpclsh -s e -l eval -x -d 'run a line of RPCL'
+complete -c rpclsh -s i -l interactive -d 'prompt even if standard input is no terminal'
