@@ -42,6 +42,7 @@ type Reason uint8
 // Reasons is their number.
 const (
 	ReasonFull    Reason = iota // the TX ring stayed full; of a call: the kernel made no progress
+	ReasonLong                  // more chunks than can be sent
 	ReasonStopped               // still in the TX ring when the engine stopped
 	ReasonENETDOWN
 	ReasonENXIO
@@ -53,7 +54,7 @@ const (
 	Reasons     = iota
 )
 
-var reasonNames = [Reasons]string{"full", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "other"}
+var reasonNames = [Reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "other"}
 
 func (r Reason) String() string { return reasonNames[r] }
 

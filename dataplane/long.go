@@ -7,7 +7,8 @@ import "ethertap/dataplane/xsk"
 // entry that follows is found by the chunk of the one before it, in worker.next.
 // What has a single chunk never comes here.
 
-// maxChunks is how many chunks a frame may have: what the kernel sends.
+// maxChunks is how many chunks a frame may have to be sent: what every kernel
+// takes. Received ones may have more; they are err.
 const maxChunks = 16
 
 // continued says whether another chunk follows.
@@ -124,7 +125,7 @@ func (w *worker) putLong(l *lane, frames []xsk.Desc) (n, entries int) {
 	for _, d := range frames {
 		var all [maxChunks]xsk.Desc
 		k := 1
-		for all[0] = d; continued(d) && k < maxChunks; k++ {
+		for all[0] = d; continued(d); k++ {
 			d = *w.follow(d)
 			all[k] = d
 		}

@@ -77,6 +77,16 @@ func TestLongFrameTakenInParts(t *testing.T) {
 	}
 }
 
+// What has more chunks than can be sent is err, and its chunks are free again.
+func TestFrameThatIsTooLong(t *testing.T) {
+	b := newLongBench(t, Policy{})
+	b.run(0, testFrame(17*1792, 1, 0))
+	b.run(0, testFrame(16*1792, 1, 1))
+	if c := b.count(0); c[countRX] != 2 || c[countErr+int(ReasonLong)] != 1 || b.count(1)[countTX] != 1 || len(b.out[1][0]) != 16*1792 {
+		t.Errorf("rx %d, err %d, tx %d", c[countRX], c[countErr+int(ReasonLong)], b.count(1)[countTX])
+	}
+}
+
 // A ring that is full takes whole frames only.
 func TestLongFramesFindNoRoom(t *testing.T) {
 	b := newLongBench(t, Policy{})

@@ -51,6 +51,8 @@ func (w *worker) receive(in int, policy *Policy) int {
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
+		case d.Options != 0 && w.chunks(d) > maxChunks:
+			t[countErr+int(ReasonLong)]++
 		case faults && (policy.FaultHash == nil || policy.FaultHash.Has(source(frame))):
 			out = w.spoil(in, &port.Fault, d, id, out)
 			continue
