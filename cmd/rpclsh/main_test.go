@@ -56,6 +56,7 @@ func TestRun(t *testing.T) {
 		{args: "", stdin: "1 .\n+\n2 .\n", out: "1\n", err: "error: stdin:2:1: +: stack underflow ( [n1] n2 - sum )\n", status: 1},
 		{args: "", stdin: "1 .\n5 exit-status bye\n2 .\n", out: "1\n", status: 5},
 		{args: "-i|-e 1 .", stdin: "2 .\n", out: "1\nok 2\nok \n"},
+		{args: "-i|-e 6 exit-status", stdin: "2 .\n", out: "ok 2\nok \n", status: 6},
 		{args: "-e key . key? .", stdin: "ab", out: "97\n-1\n"},
 		{args: "-e key .", err: "error: key: standard input has ended\n", status: 1},
 		{args: "-e 1 if", err: "error: the line ends while if is open\n", status: 1},

@@ -153,7 +153,7 @@ func (c *Console) prompt(t target, o Options) int {
 	} else {
 		in = &pipeReader{c.stdin, c.stdout}
 	}
-	open := ""
+	open, status := "", 0
 	for {
 		line, err := in.line(promptText(open))
 		switch {
@@ -162,7 +162,7 @@ func (c *Console) prompt(t target, o Options) int {
 			open = ""
 			continue
 		case errors.Is(err, io.EOF):
-			return 0
+			return status
 		case err != nil:
 			fmt.Fprintf(c.stderr, "error: %v\n", err)
 			return 1
@@ -176,7 +176,7 @@ func (c *Console) prompt(t target, o Options) int {
 		if r.Left {
 			return r.Status
 		}
-		open = r.Open
+		open, status = r.Open, r.Status
 	}
 }
 

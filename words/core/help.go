@@ -13,7 +13,7 @@ import (
 var helpWords = []interp.Word{
 	{Name: ".i", Stack: "( [substring] - )", Help: "lists built-in words with their help, those whose name contains the substring", Example: "timer .i", Func: listBuiltins},
 	{Name: "words", Stack: "( - )", Help: "lists the names of all words, by word set", Example: "words", Func: listWords},
-	{Name: "help", Stack: "( - )", Help: "shows the help of the word or word set that follows on the line, or an overview", Example: "help dup", Func: help},
+	{Name: "help", Stack: "( - )", Help: "shows the help of the word, word set or prefix that follows on the line, or an overview", Example: "help dup", Func: help},
 	{Name: "see", Stack: "( - )", Help: "shows the source of the word that follows on the line, or the record of a built-in one", Example: "see true", Func: see},
 }
 
@@ -99,14 +99,23 @@ func help(s *interp.Session) error {
 		s.Printf("  a compound word:\n%s", definition(name, stack, source))
 		return nil
 	}
+	found := false
 	for _, set := range d.Sets() {
-		if set.Name == name || slices.Contains(set.Prefixes, name) {
+		all := set.Name == name
+		if all {
 			s.Printf("%s: %s\n", set.Name, set.Help)
-			for _, w := range set.Words {
-				list(s, w.Name, w.Usage())
-			}
-			return nil
 		}
+		if prefix := slices.Contains(set.Prefixes, name); all || prefix {
+			found = true
+			for _, w := range set.Words {
+				if all || strings.HasPrefix(w.Name, name) {
+					list(s, w.Name, w.Usage())
+				}
+			}
+		}
+	}
+	if found {
+		return nil
 	}
 	if text, ok := other(s, name); ok {
 		s.Print(text)

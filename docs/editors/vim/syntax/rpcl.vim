@@ -24,9 +24,8 @@ syn match rpclAddress /\%(^\|\s\)\@1<=\x*:\x*:[0-9a-fA-F:.]*\%(-[0-9a-fA-F:.]\+\
 syn match rpclDefinition /\%(^\|\s\)\@1<=:\s\+\S\+/
 syn match rpclEscape contained /\\\%(["\\ntr]\|x\x\x\)/
 syn region rpclString start=/\%(^\|\s\)\@1<="/ skip=/\\./ end=/"/ oneline contains=rpclEscape
-syn match rpclTodo contained /\<NOTE\>/
-syn match rpclComment /\%(^\|\s\)\@1<=#.*$/ contains=rpclTodo
-syn region rpclComment start=/\%(^\|\s\)\@1<=(\%(\s\|$\)\@=/ end=/\%(^\|\s\)\@1<=)\%($\|\s\)\@=/ contains=rpclTodo
+syn match rpclComment /\%(^\|\s\)\@1<=#.*$/
+syn region rpclComment start=/\%(^\|\s\)\@1<=(\%(\s\|$\)\@=/ end=/\%(^\|\s\)\@1<=)\%($\|\s\)\@=/
 
 hi def link rpclControl Statement
 hi def link rpclWord Function
@@ -36,6 +35,5 @@ hi def link rpclDefinition Define
 hi def link rpclString String
 hi def link rpclEscape SpecialChar
 hi def link rpclComment Comment
-hi def link rpclTodo Todo
 
 let b:current_syntax = "rpcl"
