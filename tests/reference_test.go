@@ -82,7 +82,7 @@ func markdown(d *interp.Dict) string {
 	var b strings.Builder
 	b.WriteString("# The words of RPCL\n\n" +
 		"Made from the tables in the programs; `help NAME` shows the same at the prompt. [rpcl.md](rpcl.md) explains the language.\n" +
-		"`rpclsh` has the sets up to and including tap.queue, `ethertap` all of them.\n")
+		"`rpclsh` has the sets up to and including queue, `ethertap` all of them.\n")
 	code := func(s string) string {
 		return "`" + strings.NewReplacer("|", `\|`, "\n", " ").Replace(s) + "`"
 	}
