@@ -168,7 +168,7 @@ func (s *Files) begin(f *os.File, now time.Time) error {
 	}
 	s.out = NewOutput(f, s.path, s.enc, s.z, limit, now.UnixNano())
 	s.out.before = s.packets
-	s.due, s.checked = s.o.Rotate.next(now), now
+	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
 	return nil
 }
 

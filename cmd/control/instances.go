@@ -143,6 +143,11 @@ func startedAs(in rundir.Info) (*exec.Cmd, error) {
 	fields := func(b []byte) []string { return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") }
 	args := fields(line)
 	cmd := &exec.Cmd{Path: strings.TrimSuffix(exe, " (deleted)"), Args: args} // after an upgrade the new one
+	if _, err := os.Stat(cmd.Path); err != nil {                              // moved, or seen from another mount namespace
+		if cmd.Path, err = exec.LookPath(args[0]); err != nil {
+			return nil, fmt.Errorf("%s: its program %s is gone: %w", title(in), exe, err)
+		}
+	}
 	detached := false
 	for _, e := range fields(environ) {
 		if value, ok := strings.CutPrefix(e, detach.Env+"="); ok {
