@@ -10,7 +10,8 @@
  *     name still leads to this file; mmap it shared.
  *  3. Take an exclusive OFD lock on the first free byte id, 1 to 127, on an open file
  *     description that no other participant uses. Free what the id's last holder
- *     left (its pid is not 0 then): every word that names the id becomes FREE(lap+1).
+ *     left (its pid is not 0 then): every word that names the id becomes FREE(lap+1),
+ *     and is counted as lost (READING) or abandoned.
  *     Fill in the entry; pid last.
  *  4. Use the words as below. Before leaving: pid = 0, then close.
  *

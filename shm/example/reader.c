@@ -136,8 +136,16 @@ static void join(const char *name)
 	me = (struct etq_participant *)(mem + ETQ_PARTICIPANTS_OFFSET) + id;
 	if (LOAD(&me->pid) != 0) {
 		bury(id);
-		for (uint64_t i = 0; i < slots; i++)
+		for (uint64_t i = 0; i < slots; i++) {
+			uint64_t w = LOAD(&slot(i)->word);
+			if (ETQ_OWNER(w) != id || ETQ_STATE(w) == ETQ_FREE || ETQ_STATE(w) == ETQ_FULL)
+				continue;
 			release(&slot(i)->word, id);
+			if (ETQ_STATE(w) == ETQ_READING)
+				me->lost++;
+			else
+				me->abandoned++;
+		}
 	}
 	__atomic_and_fetch(&hdr->sleepers[id / 64], ~(1ull << id % 64), __ATOMIC_SEQ_CST);
 	me->intent_next = 0;
