@@ -11,12 +11,16 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 # BENCH=quick measures less and takes two minutes
 ifeq ($(BENCH),quick)
-BENCHROUNDS = -rounds 3 -time 200ms
+BENCHROUNDS = -quick -rounds 3 -time 200ms
+CHAINROUNDS = -rounds 3 -frames 500000
+ROUNDS    = -rounds 3
 else
 BENCHROUNDS = -rounds 5 -time 500ms
+CHAINROUNDS = -rounds 5
+ROUNDS    = -rounds 5
 endif
 
-.PHONY: build test demo bench bench-bridge bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb
+.PHONY: build test demo bench bench-docs bench-bridge bench-chain bench-queue bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb
 
 build:
 	@mkdir -p bin
@@ -31,27 +35,37 @@ demo: deps-demo build
 race: deps-test
 	go test -race -timeout 8m ./...
 
-bench: bench-vm bench-queue
-	go test -run '^$$' -bench . -count 5 ./interp ./shm ./collect ./dataplane/...
+# everything measured, ours beside others, and one table of it all at the end
+bench: bench-chain bench-bridge bench-queue bench-vm
+	@go run ./tests/bench/report bench/results
 
-# the bridge beside others: a bridge in C, the kernel's, asavie/xdp's sockets, tcpbridge
+# the last measurements into the document
+bench-docs:
+	go run ./tests/bench/report -into docs/performance.md bench/results
+
+# what a frame costs in user space, on rings in memory
+bench-chain:
+	go run ./tests/bench/chain $(CHAINROUNDS) -save bench/results
+
+# the bridge beside others: a bridge in C, the kernel's, asavie/xdp's sockets, tcpbridge;
+# recording beside tcpdump, dumpcap and netsniff-ng
 bench-bridge: deps-test
-	-@tests/deps.sh tcpbridge:tcpreplay /usr/include/xdp/xsk.h:libxdp-dev /usr/include/bpf/bpf.h:libbpf-dev
+	-@tests/deps.sh dumpcap:wireshark-common netsniff-ng:netsniff-ng tcpbridge:tcpreplay /usr/include/xdp/xsk.h:libxdp-dev /usr/include/bpf/bpf.h:libbpf-dev
 	go run ./tests/bench/bridge $(BENCHROUNDS) -save bench/results
 
 # RPCL beside other interpreters
 bench-vm:
 	@tests/deps.sh gforth:gforth lua5.4:lua5.4 python3:python3
-	cd tests/bench/vm && go run . -save ../../../bench/results
+	cd tests/bench/vm && go run . $(ROUNDS) -save ../../../bench/results
 
 # the long forms of the tests: ten million frames, a flood of a million addresses
 soak: deps-test build
 	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests
 
-.PHONY: bench-queue chaos
+.PHONY: chaos
 # the TAP queue beside a plain Vyukov ring
 bench-queue:
-	go run ./tests/bench/queue -save bench/results
+	go run ./tests/bench/queue $(ROUNDS) -save bench/results
 
 # the queue: all interleavings of small scenarios; then its producers and consumers killed and
 # stopped at random, for CHAOSTIME each way

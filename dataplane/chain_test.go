@@ -46,7 +46,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 		w.free = append(w.free, i*2048)
 	}
 	for i := range w.lanes {
-		s, k, err := xsk.Simulate(u, xsk.Options{Fill: 128, Completion: 128, RX: 128, TX: 128})
+		s, k, err := xsk.Simulate(u, xsk.Options{Fill: 128, Completion: 256, RX: 128, TX: 256})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestChainTapCountsWithoutAQueue(t *testing.T) {
 
 func TestChainCountsWhatFindsNoRoom(t *testing.T) {
 	b := newBench(t, 2, Policy{})
-	for range 4 { // 256 frames for a TX ring of 128 that nobody empties
+	for range 8 { // 512 frames for a TX ring of 256 that nobody empties
 		for i := range uint32(64) {
 			if !b.kernel[0].Receive(testFrame(60, 1, i)) {
 				t.Fatal("not received")
@@ -206,13 +206,13 @@ func TestChainCountsWhatFindsNoRoom(t *testing.T) {
 		b.check()
 	}
 	c := b.count(0)
-	if c[countRX] != 256 || c[countHeld] != 128 || c[countErr+int(ReasonFull)] != 128 || b.count(1)[countTX] != 0 {
+	if c[countRX] != 512 || c[countHeld] != 256 || c[countErr+int(ReasonFull)] != 256 || b.count(1)[countTX] != 0 {
 		t.Errorf("rx %d, held %d, err %d, tx %d", c[countRX], c[countHeld], c[countErr+int(ReasonFull)], b.count(1)[countTX])
 	}
 	b.transmit()
 	b.w.round()
 	b.check()
-	if c := b.count(0); c[countHeld] != 0 || b.count(1)[countTX] != 128 || len(b.out[1]) != 128 {
+	if c := b.count(0); c[countHeld] != 0 || b.count(1)[countTX] != 256 || len(b.out[1]) != 256 {
 		t.Errorf("after transmission: held %d, tx %d, out %d", c[countHeld], b.count(1)[countTX], len(b.out[1]))
 	}
 }
@@ -393,38 +393,4 @@ func TestChainAllocatesNothing(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations a batch", n)
 	}
-}
-
-func BenchmarkChain(b *testing.B) {
-	var policy atomic.Pointer[Policy]
-	policy.Store(&Policy{DropHash: new(MACHash).With(mac(9))})
-	u, err := xsk.NewUMEM(benchFrames, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer u.Close()
-	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, 2), tables: newPortTables()}
-	for i := range uint64(benchFrames) {
-		w.free = append(w.free, i*2048)
-	}
-	var k [2]*xsk.Kernel
-	for i := range w.lanes {
-		s, kernel, err := xsk.Simulate(u, xsk.Options{Fill: 128, Completion: 128, RX: 128, TX: 128})
-		if err != nil {
-			b.Fatal(err)
-		}
-		w.lanes[i].sock, w.lanes[i].output, k[i] = s, 1-i, kernel
-	}
-	w.prepare()
-	w.round()
-	frame := testFrame(64, 1, 0)
-	for b.Loop() { // one frame: with the simulated kernel's share
-		for range 64 {
-			k[0].Receive(frame)
-		}
-		w.round()
-		k[1].Transmit(64, func([]byte) {})
-		k[1].Complete(64)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(64*b.N), "ns/frame")
 }

@@ -90,7 +90,7 @@ func TestFrameThatIsTooLong(t *testing.T) {
 // A ring that is full takes whole frames only.
 func TestLongFramesFindNoRoom(t *testing.T) {
 	b := newLongBench(t, Policy{})
-	for range 5 { // 5 × 6 frames of 6 chunks for a ring of 128
+	for range 10 { // 10 × 6 frames of 6 chunks for a ring of 256
 		for range 6 {
 			if !b.kernel[0].Receive(testFrame(9000, 1, 0)) {
 				t.Fatal("not received")
@@ -99,13 +99,13 @@ func TestLongFramesFindNoRoom(t *testing.T) {
 		b.w.round()
 		b.check()
 	}
-	if c := b.count(0); c[countHeld] != 21 || c[countErr+int(ReasonFull)] != 9 {
+	if c := b.count(0); c[countHeld] != 42 || c[countErr+int(ReasonFull)] != 18 {
 		t.Errorf("held %d, err %d", c[countHeld], c[countErr+int(ReasonFull)])
 	}
 	b.transmit()
 	b.w.round()
 	b.check()
-	if len(b.out[1]) != 21 {
+	if len(b.out[1]) != 42 {
 		t.Errorf("%d came out", len(b.out[1]))
 	}
 }

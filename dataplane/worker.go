@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// batchSize is how many frames are taken from an RX ring at once. On veth
-	// 32…256 are alike; smaller ones leave a burst less time to fill the rings.
-	batchSize = 64
+	// batchSize is how many frames are taken from an RX ring at once, at most. As many
+	// as a kick sends (budget), so that a full batch costs one system call. With 64 the
+	// chain took 13…20 ns a frame on rings in memory, with 256 it takes 10; between two
+	// veths 256 gave 1.1 to 2.0 times the frames a second. Fewer frames are never waited for.
+	batchSize = 256
 	// spins is how many empty rounds the adaptive mode makes before it sleeps:
 	// some 50 µs, less than falling asleep and being woken costs at the rates
 	// where it would happen often.

@@ -6,6 +6,8 @@
 //	loss-free    the highest rate of which at most one frame in a thousand is lost
 //	switched on  what tap, collector, machash and faults take from the first
 //	latency      age of a frame at the sink
+//	recording    the highest rate of which a file has all but one frame in a thousand,
+//	             beside tcpdump, dumpcap and netsniff-ng
 //	at rest      CPU when idle, time from start to the first frame, memory
 //
 // The generator has a core of its own, the device the other. See tests/bench/wire.
@@ -29,19 +31,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("bridge", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	n := f.Int("rounds", 5, "counted rounds of what takes a second; half as many of what takes longer")
-	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, latency, rest")
+	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, latency, rest, recording")
+	quick := f.Bool("quick", false, "without what takes minutes: loss-free, recording")
 	during := f.Duration("time", 500*time.Millisecond, "length of one measurement")
 	save := f.String("save", "", "directory for the measurements, as text for benchstat")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
 	return wire.Run("bridge", stderr, func(t testing.TB) error {
-		return measure(t, *n, *during, *only, *save, stdout, stderr)
+		return measure(t, *n, *during, *only, *quick, *save, stdout, stderr)
 	})
 }
 
 // measure measures the groups and prints their table.
-func measure(t testing.TB, n int, during time.Duration, only, save string, stdout, stderr io.Writer) error {
+func measure(t testing.TB, n int, during time.Duration, only string, quick bool, save string, stdout, stderr io.Writer) error {
 	few := (n + 1) / 2
 	var results []rounds.Result
 	for _, g := range []struct {
@@ -54,8 +57,9 @@ func measure(t testing.TB, n int, during time.Duration, only, save string, stdou
 		{"switched-on", few, switchedOn},
 		{"latency", few, latency},
 		{"rest", few, rest},
+		{"recording", few, recording},
 	} {
-		if only != "" && only != g.name {
+		if only != "" && only != g.name || quick && (g.name == "loss-free" || g.name == "recording") {
 			continue
 		}
 		r, err := rounds.Measure(g.rows(t, during), rounds.Options{Rounds: g.rounds, Progress: stderr})

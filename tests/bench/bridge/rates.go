@@ -91,7 +91,7 @@ func lossFree(t testing.TB, during time.Duration) []rounds.Row {
 				if err != nil {
 					return 0, err
 				}
-				return search(top, func(kpps float64) (bool, error) { return withoutLoss(l, size.bytes, kpps, during) })
+				return search(top, precision, func(kpps float64) (bool, error) { return withoutLoss(l, size.bytes, kpps, during) })
 			})
 		}
 		row := rounds.Row{
@@ -114,7 +114,7 @@ const (
 
 // search finds the highest rate that holds, which is thought to lie below top, by
 // halving the ratio of one that does and one that does not.
-func search(top float64, holds func(kpps float64) (bool, error)) (float64, error) {
+func search(top, precision float64, holds func(kpps float64) (bool, error)) (float64, error) {
 	low, high := 0.0, 1.25*top
 	for rate := 0.9 * top; rate > lowest; {
 		ok, err := holds(rate)

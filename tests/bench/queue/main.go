@@ -45,10 +45,7 @@ func run() int {
 	}
 	results, err := rounds.Measure(chosen, rounds.Options{Rounds: *count, Warm: 1, Progress: os.Stderr})
 	if err == nil {
-		err = rounds.Table(os.Stdout, results)
-	}
-	if err == nil && *save != "" {
-		_, err = rounds.Save(*save, "queue", results)
+		err = rounds.Report(os.Stdout, *save, "queue", results)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench queue: %v\n", err)

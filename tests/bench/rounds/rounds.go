@@ -218,12 +218,21 @@ func Save(dir, name string, results []Result) (string, error) {
 	return file, os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
-// Report prints the table of the results and, if a directory is named, saves them
-// there: name.txt for benchstat, name.table as printed.
-func Report(w io.Writer, dir, name string, results []Result) error {
+// Section writes what follows a table of results.
+type Section func(io.Writer) error
+
+// Report prints the table of the results and what follows it. If a directory is
+// named it saves them there: name.txt for benchstat, name.table as printed.
+func Report(w io.Writer, dir, name string, results []Result, more ...Section) error {
 	var b strings.Builder
 	if err := Table(&b, results); err != nil {
 		return err
+	}
+	for _, s := range more {
+		b.WriteByte('\n')
+		if err := s(&b); err != nil {
+			return err
+		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil || dir == "" {
 		return err

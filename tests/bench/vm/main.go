@@ -83,10 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	debug.SetGCPercent(400) // as our programs do; the other hosted ones have it too
 	measured, err := rounds.Measure(rows, rounds.Options{Rounds: *n, Warm: 1, Progress: stderr})
 	if err == nil {
-		err = rounds.Table(stdout, measured)
-	}
-	if err == nil && *save != "" {
-		_, err = rounds.Save(*save, "vm", measured)
+		err = rounds.Report(stdout, *save, "vm", measured)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "vm:", err)

@@ -1,0 +1,194 @@
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
+
+// BenchmarkStep tells what the chain costs on rings in memory, where a simulated
+// kernel does what a driver with zero-copy does: ns/frame is the thread's time alone,
+// the kernel's share is left out. The steps of a frame's way are each measured by what
+// the chain takes with it and without.
+func BenchmarkStep(b *testing.B) {
+	thousand := make([]MAC, 1000)
+	for i := range thousand {
+		thousand[i] = MAC{2, 0, 0, 9, byte(i >> 8), byte(i)}
+	}
+	hash := new(MACHash).With(thousand...)
+	faults := FaultPolicy{Enabled: true, Drop: Chance{Probability: 1}, Bitflip: Chance{Probability: 1}, Dup: Chance{Probability: 1}, Length: Chance{Probability: 1}}
+	tapped := [2]PortPolicy{{TapRX: true}}
+	for _, s := range []step{
+		{name: "mirror", ports: 1},
+		{name: "bridge", ports: 2},
+		{name: "bridge of 1500 bytes", ports: 2, size: 1500},
+		{name: "bridge, 1000 sources", ports: 2, sources: 1000},
+		{name: "with drop machash of 1000", ports: 2, policy: Policy{DropHash: hash}},
+		{name: "with faults", ports: 2, policy: Policy{Port: [2]PortPolicy{{Fault: faults}}}},
+		{name: "with RX tap and its machash of 1000, none qualifies", ports: 2, policy: Policy{Port: tapped, TapHash: hash}},
+		{name: "with RX tap", ports: 2, queue: true, policy: Policy{Port: tapped}},
+		{name: "with RX tap, of 1500 bytes", ports: 2, size: 1500, queue: true, policy: Policy{Port: tapped}},
+	} {
+		b.Run(s.name, s.run)
+	}
+	b.Run("part: clock", benchClock)
+	b.Run("part: statistics", benchStatistics)
+	b.Run("part: counters published", benchPublish)
+	b.Run("part: machash", func(b *testing.B) { benchHash(b, hash) })
+}
+
+type step struct {
+	name    string
+	ports   int
+	size    int // 0 = 64
+	sources int // 0 = 1
+	queue   bool
+	policy  Policy
+}
+
+// stepFrames and stepRing are as in an engine without frames to hold.
+const (
+	stepFrames = 6 * stepRing
+	stepRing   = 2048
+)
+
+func (s step) run(b *testing.B) {
+	var policy atomic.Pointer[Policy]
+	policy.Store(&s.policy)
+	u, err := xsk.NewUMEM(stepFrames, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer u.Close()
+	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, s.ports), tables: newPortTables(), epoch: time.Now()}
+	for i := range uint64(stepFrames) {
+		w.free = append(w.free, i*2048)
+	}
+	var kernel []*xsk.Kernel
+	for i := range w.lanes {
+		socket, k, err := xsk.Simulate(u, xsk.Options{Fill: stepRing, Completion: stepRing, RX: stepRing, TX: stepRing})
+		if err != nil {
+			b.Fatal(err)
+		}
+		kernel = append(kernel, k)
+		l := &w.lanes[i]
+		l.sock, l.output = socket, mirror
+		l.limit.Store(1514)
+		if s.ports == 2 {
+			l.output = 1 - i
+		}
+	}
+	collected := func() {}
+	if s.queue {
+		name := fmt.Sprintf("et-step-%d", os.Getpid())
+		q, err := shm.Open(name, shm.Options{Slots: 4096, Role: shm.RoleEthertap, Name: "bench"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer shm.Delete(name)
+		defer q.Close()
+		if w.tapper, err = q.NewProducer("bench"); err != nil {
+			b.Fatal(err)
+		}
+		defer w.tapper.Close()
+		c, err := q.NewConsumer("bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		collected = func() { _, _ = c.Drain(batchSize, func(*shm.Record) error { return nil }) }
+	}
+	w.prepare()
+	w.round()
+	frame := testFrame(max(s.size, 64), 1, 0)
+	n := uint16(0)
+	median(b, func() time.Duration {
+		for range batchSize {
+			if s.sources > 0 {
+				n = (n + 1) % uint16(s.sources)
+				binary.BigEndian.PutUint16(frame[10:], n)
+			}
+			kernel[0].Receive(frame)
+		}
+		start := time.Now()
+		work := w.round() // takes back what the batch before has sent
+		took := time.Since(start)
+		if work < batchSize {
+			b.Fatalf("%d frames of %d", work, batchSize)
+		}
+		for _, k := range kernel {
+			k.Transmit(batchSize, func([]byte) {})
+			k.Complete(batchSize)
+		}
+		collected()
+		return took
+	})
+}
+
+// median times batches and reports the median of them, by the frame: whoever else
+// ran on the core is left out. The clock's own time is a third of a nanosecond of it.
+func median(b *testing.B, batch func() (took time.Duration)) {
+	times := make([]time.Duration, b.N/batchSize+1)
+	for i := range times {
+		times[i] = batch()
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/batchSize, "ns/frame")
+	b.ReportMetric(0, "ns/op")
+}
+
+func timed(fn func()) func() time.Duration {
+	return func() time.Duration {
+		start := time.Now()
+		fn()
+		return time.Since(start)
+	}
+}
+
+// benchClock is read once a batch.
+func benchClock(b *testing.B) {
+	w := &worker{epoch: time.Now()}
+	median(b, timed(w.look))
+}
+
+// benchStatistics is the tables' share: frames of one source.
+func benchStatistics(b *testing.B) {
+	t, frame := newTables(), testFrame(64, 1, 0)
+	median(b, timed(func() {
+		for range batchSize {
+			t.account(frame, len(frame))
+		}
+		t.publish(1e9)
+	}))
+}
+
+// benchPublish is done once a batch.
+func benchPublish(b *testing.B) {
+	var c counters
+	var t [2]tally
+	median(b, timed(func() {
+		t[0][countRX] += batchSize
+		t[1][countTX] += batchSize
+		c.publish(&t)
+	}))
+}
+
+// benchHash asks for addresses that are not in it.
+func benchHash(b *testing.B, hash *MACHash) {
+	frame := testFrame(64, 1, 0)
+	median(b, timed(func() {
+		for i := range batchSize {
+			frame[10] = byte(i)
+			if hash.Has(source(frame)) {
+				b.Fatal("found")
+			}
+		}
+	}))
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/shm"
+	"ethertap/tests/bench/rounds"
+	"ethertap/tests/bench/wire"
+	"ethertap/tests/netlab"
+)
+
+// recorder is what writes the frames that come to d0 into a file, on the device's
+// core alone.
+type recorder struct {
+	name string
+	// start returns when it records, with the process that SIGINT ends in an orderly
+	// way.
+	start func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error)
+}
+
+// queueSlots is how many frames our queue holds: 136 MiB of them.
+const queueSlots = 1 << 16
+
+// ourRecorder is ethertap as a mirror and collect behind it.
+var ourRecorder = recorder{"ethertap", func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error) {
+	q, err := shm.Open(queueName(), shm.Options{Slots: queueSlots, Role: shm.RoleEthertap, Name: "bench"})
+	if err != nil {
+		return nil, err
+	}
+	if err := q.Close(); err != nil {
+		return nil, err
+	}
+	p, err := mirror("mirror", nil, "0 tap.rx.enable").start(t, l)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.WaitOutput("}\n", startTime); err != nil {
+		return nil, err
+	}
+	return pinned(t, l, 1, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file), nil
+}}
+
+// peerRecorder is a program that says when it records.
+func peerRecorder(name, says string, args ...string) recorder {
+	return recorder{name, func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error) {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return nil, errors.New("not installed")
+		}
+		wire.NAPI(t, l.Dut, netlab.D0)
+		p := pinned(t, l, 1, path, append(args, file)...)
+		return p, p.WaitOutput(says, startTime)
+	}}
+}
+
+// peerRecorders have as large buffers as they take, 256 MiB.
+var peerRecorders = []recorder{
+	peerRecorder("tcpdump", "listening on", "-i", netlab.D0, "-n", "-B", "262144", "-Z", "root", "-w"),
+	peerRecorder("dumpcap", "File:", "-q", "-P", "-i", netlab.D0, "-B", "256", "-w"),
+	peerRecorder("netsniff-ng", "Running!", "--in", netlab.D0, "--silent", "--verbose", "--ring-size", "256MiB", "--out"),
+}
+
+// recording is the highest rate of which next to nothing is missing in the file.
+func recording(t testing.TB, during time.Duration) []rounds.Row {
+	var rows []rounds.Row
+	for _, s := range []struct {
+		bytes int
+		top   float64 // kpps, more than anybody records
+		aim   float64
+	}{{64, 4000, 1.5}, {1500, 1500, 1.2}} {
+		measured := func(r recorder) rounds.Contender {
+			return rounds.Contender{Name: r.name, Run: func() (float64, error) { return record(t, r, s.bytes, s.top, during) }}
+		}
+		row := rounds.Row{Name: fmt.Sprintf("recording without loss, %d bytes", s.bytes), Unit: "kpps", More: true, Ours: measured(ourRecorder)}
+		for _, r := range peerRecorders {
+			row.Peers = append(row.Peers, rounds.Peer{Contender: measured(r), Aim: s.aim})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// recordPrecision is that of the rate searched: each step takes a second.
+const recordPrecision = 1.05
+
+// record finds the highest rate. What is saved of too much says where to look.
+func record(t testing.TB, r recorder, size int, top float64, during time.Duration) (float64, error) {
+	saved, took, _, err := saves(t, r, size, top, during/2)
+	if err != nil {
+		return 0, err
+	}
+	return search(float64(saved)/took.Seconds()/1000, recordPrecision, func(kpps float64) (bool, error) {
+		saved, took, sent, err := saves(t, r, size, min(kpps, top), during)
+		slow := float64(sent)/took.Seconds() < 0.97*kpps*1000
+		return !slow && float64(sent-saved) <= lossAllowed*float64(sent), err
+	})
+}
+
+// saves offers frames at a rate and counts those in the file.
+func saves(t testing.TB, r recorder, size int, kpps float64, during time.Duration) (saved int, took time.Duration, sent int, err error) {
+	sent = int(kpps * 1000 * during.Seconds())
+	err = wire.In(t, func(t testing.TB) error {
+		l := wire.NewLab(t, 1, false)
+		file := filepath.Join("/dev/shm", fmt.Sprintf("ethertap-bench-%d.pcap", os.Getpid()))
+		t.Cleanup(func() { os.Remove(file) })
+		g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: size, Rate: kpps * 1000})
+		p, err := r.start(t, l, file)
+		if err != nil {
+			return err
+		}
+		for deadline := time.Now().Add(startTime); length(file) < 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s makes no file: %s", r.name, p.Output())
+			}
+		}
+		time.Sleep(patience) // some say that they record a little before they do
+		if took, err = g.Send(sent); err != nil {
+			return err
+		}
+		for last := int64(-1); length(file) != last; time.Sleep(patience) {
+			last = length(file)
+		}
+		if err := p.Signal(unix.SIGINT); err != nil {
+			return fmt.Errorf("%s: %w: %s", r.name, err, p.Output())
+		}
+		if _, err := p.Wait(startTime); err != nil {
+			return err
+		}
+		saved = int(length(file)-fileHeader) / (size + recordHeader)
+		return nil
+	})
+	return saved, took, sent, err
+}
+
+// Of a pcap file, bytes.
+const (
+	fileHeader   = 24
+	recordHeader = 16
+)
+
+// patience is how long a recorder may keep what it will write.
+const patience = 100 * time.Millisecond
+
+// length returns that of a file, -1 if there is none.
+func length(file string) int64 {
+	st, err := os.Stat(file)
+	if err != nil {
+		return -1
+	}
+	return st.Size()
+}
