@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,6 +136,10 @@ func Start(o Options) (pid int, err error) {
 		Stderr:      log,
 		ExtraFiles:  []*os.File{w},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	// What we inherited ourselves, such as the lock of a script, is not the daemon's to keep.
+	if err := unix.CloseRange(childFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS {
+		return 0, fmt.Errorf("background: %w", err)
 	}
 	err = cmd.Start()
 	w.Close() // the child's copy is the only one now: its death ends the pipe

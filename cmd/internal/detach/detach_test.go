@@ -20,6 +20,8 @@ import (
 const (
 	roleEnv   = "DETACH_TEST_ROLE"
 	reportEnv = "DETACH_TEST_REPORT"
+
+	inheritedEnv = "DETACH_TEST_INHERITED"
 )
 
 // report is what the child finds around itself.
@@ -31,6 +33,7 @@ type report struct {
 	Streams         [3]string
 	Env             string
 	PipeCloseOnExec bool
+	Inherited       bool // a descriptor that is not the daemon's to keep
 }
 
 func TestMain(m *testing.M) {
@@ -57,6 +60,7 @@ func TestMain(m *testing.M) {
 		r.Env = os.Getenv(Env)
 		flags, err := unix.FcntlInt(child.pipe.Fd(), unix.F_GETFD, 0)
 		r.PipeCloseOnExec = err == nil && flags&unix.FD_CLOEXEC != 0
+		r.Inherited = unix.Access("/proc/self/fd/"+os.Getenv(inheritedEnv), unix.F_OK) == nil
 		fmt.Println("to the log")
 		text, _ := json.Marshal(r)
 		if err := os.WriteFile(os.Getenv(reportEnv), text, 0o600); err != nil {
@@ -97,6 +101,12 @@ func TestReady(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(roleEnv, "ready")
 	t.Setenv(reportEnv, filepath.Join(dir, "report"))
+	const inherited = 87 // as from a shell: not closed on exec
+	if err := unix.Dup2(0, inherited); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
+	t.Setenv(inheritedEnv, fmt.Sprint(inherited))
 	for _, log := range []string{"", filepath.Join(dir, "log")} {
 		pid, err := Start(Options{Args: []string{"--one", "two words"}, Log: log})
 		if err != nil {
@@ -120,7 +130,7 @@ func TestReady(t *testing.T) {
 		if r.PID != pid || r.SID != pid {
 			t.Errorf("started %d, which is %d in session %d", pid, r.PID, r.SID)
 		}
-		if r.Dir != "/" || !strings.Contains(r.TTY, syscall.ENXIO.Error()) || r.Env != "" || !r.PipeCloseOnExec {
+		if r.Dir != "/" || !strings.Contains(r.TTY, syscall.ENXIO.Error()) || r.Env != "" || !r.PipeCloseOnExec || r.Inherited {
 			t.Errorf("surroundings %+v", r)
 		}
 		want := [3]string{os.DevNull, os.DevNull, os.DevNull}
