@@ -180,8 +180,10 @@ func TestTablesAgreeWithTshark(t *testing.T) {
 	file := filepath.Join(r.dir, "mixed.pcap")
 	writePcap(t, file, frames)
 	want := tsharkCensus(t, file)
-	r.send(frames...)
-	netlab.Await(t, "all are counted", func() bool { return r.stat(0, "rx") == fmt.Sprint(len(frames)) })
+	r.sendAll(frames...)
+	if rx := r.stat(0, "rx"); rx != fmt.Sprint(len(frames)) {
+		t.Fatalf("%s frames received of %d", rx, len(frames))
+	}
 	got := r.census(0)
 	for _, table := range []struct {
 		name      string
