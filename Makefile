@@ -27,13 +27,13 @@ build:
 	$(GOBUILD) -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
 test: deps-test build
-	go test -timeout 5m ./...
+	go test -timeout 10m ./...
 
 demo: deps-demo build
 	@tests/demo.sh
 
 race: deps-test
-	go test -race -timeout 8m ./...
+	go test -race -timeout 20m ./...
 
 # everything measured, ours beside others, and one table of it all at the end
 bench: bench-chain bench-bridge bench-queue bench-vm

@@ -11,7 +11,7 @@ type Interface struct {
 	Index   int    // 0 to 63
 	Name    string // up to 32 bytes
 	MAC     [6]byte
-	Refused uint64 // packets refused because the queue was full; not set by SetInterfaces
+	Refused uint64 // packets refused because the queue was full, or written too slowly; not set by SetInterfaces
 }
 
 // interfacePatience is how long a writer of the table is waited for. One that was killed

@@ -167,7 +167,7 @@ const (
 // iface is an entry of the interface table; its place is the interface's index.
 // Written under interfaceLock, refused excepted.
 type iface struct {
-	refused atomic.Uint64 // packets refused because the queue was full; added to by producers
+	refused atomic.Uint64 // packets refused because the queue was full, or written too slowly; added to by producers
 	used    uint32
 	index   uint32
 	mac     [6]byte

@@ -177,9 +177,14 @@ func (p *Producer) refuse(recs []Record) {
 	p.full += uint64(len(recs))
 	p.me.full.set(p.full)
 	for i := range recs {
-		if n := int(recs[i].Interface); n < maxInterfaces {
-			p.m.iface(n).refused.Add(1)
-		}
+		p.missed(&recs[i])
+	}
+}
+
+// missed counts a packet that is not stored for its interface.
+func (p *Producer) missed(r *Record) {
+	if n := int(r.Interface); n < maxInterfaces {
+		p.m.iface(n).refused.Add(1)
 	}
 }
 
@@ -322,5 +327,6 @@ func (p *Producer) fill(s *slot, pos uint64, r *Record) bool {
 	p.release(s, w)
 	p.step()
 	p.me.orphaned.set(p.me.orphaned.get() + 1)
+	p.missed(r)
 	return false
 }
