@@ -26,6 +26,12 @@ build:
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
+.PHONY: generate
+# the programs of the fast path, which are committed: needed only when they change
+generate:
+	@tests/deps.sh clang-14:clang-14 llvm-strip-14:llvm-14
+	go generate ./dataplane/fastpath
+
 test: deps-test build
 	go test -timeout 10m ./...
 
