@@ -72,6 +72,7 @@ type Config struct {
 	Copy       CopyMode   //
 	CPUs       []int      // thread i is pinned to CPUs[i]; empty = no pinning
 	Poll       PollMode   // to begin with
+	FastPath   bool       // to begin with: see Engine.SetFastPath
 	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
 	Replace    bool       // replace an XDP program of somebody else
 	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused

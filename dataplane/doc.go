@@ -22,6 +22,9 @@
 // batch; how it is done is mechanics (port.go, socket.go, offload.go) and knows
 // no policy. Counters (count.go) belong to a thread and are summed when asked.
 //
+// With the fast path on (fast.go, package fastpath), frames that need neither tap nor
+// faults do not come here: the same chain counts and forwards them in the kernel.
+//
 // The package knows nothing of words, prompts or processes. It prints nothing: what
 // is worth a line goes through Config.Logf. The only files it writes are records of
 // what it has changed on interfaces (record.go), for the start after a crash.

@@ -17,6 +17,7 @@ type Engine struct {
 	counts []*counters            // by queue, as all that follows; they outlive Stop
 	tables []portTables           // likewise; nil before the first Start
 	poll   atomic.Uint32          // the PollMode
+	fast   fast                   // see there
 
 	mu      sync.Mutex // guards what follows, and the ports
 	ports   []*port
@@ -48,6 +49,7 @@ func New(c Config) (*Engine, error) {
 		kernel:  make([][2]kernelCount, MaxQueues),
 	}
 	e.poll.Store(uint32(c.Poll))
+	e.fast.wanted = c.FastPath
 	for i, name := range c.Interfaces {
 		e.ports = append(e.ports, &port{number: i, name: name, driver: "-", mode: notAttached})
 	}
@@ -78,6 +80,8 @@ func (e *Engine) Policy() Policy { return *e.policy.Load() }
 // Update changes the policy: fn gets a copy, which is in force for every batch
 // that begins after Update has returned. An error of fn, or a probability out of
 // range, leaves all as it was. The sets of addresses are replaced, never modified.
+// With the fast path on, no frame is under way under the old policy in the kernel when
+// it returns, some ten milliseconds later.
 func (e *Engine) Update(fn func(*Policy) error) error {
 	e.update.Lock()
 	defer e.update.Unlock()
@@ -88,7 +92,14 @@ func (e *Engine) Update(fn func(*Policy) error) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
-	e.policy.Store(&p)
+	before := e.policy.Swap(&p)
+	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
+		rules := e.rules(&p)
+		if err := e.fast.path.Apply(&rules); err != nil {
+			e.policy.Store(before)
+			return fmt.Errorf("fast path: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/asavie/xdp"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,7 @@ type port struct {
 	generic  bool // XDP in generic mode
 	mode     string
 	program  *xdp.Program
+	link     link.Link   // holds a program on the interface
 	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
 }
 

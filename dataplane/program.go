@@ -84,7 +84,9 @@ func (p *port) attach() (detach func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.link = l
 	return func() error {
+		p.link = nil
 		if err := l.Close(); err != nil {
 			return fmt.Errorf("port %s: detach: %w", p.name, err)
 		}

@@ -130,7 +130,14 @@ func (e *Engine) bring(frame int) error {
 	if err := e.launch(); err != nil {
 		return err
 	}
-	return e.attach()
+	if err := e.attach(); err != nil {
+		return err
+	}
+	e.undo.push(e.disengage)
+	if e.fast.wanted {
+		e.engage()
+	}
+	return nil
 }
 
 // rollback undoes all but the first steps.

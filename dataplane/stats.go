@@ -22,6 +22,9 @@ type PortInfo struct {
 	Up     bool   `json:"up"`    // the link is up and has carrier, as last seen
 	Downs  uint64 `json:"downs"` // how often it went down while the engine ran
 	Gone   bool   `json:"gone"`  // the interface has disappeared since Start
+	// FastPath says what the fast path does for frames received here: "" if it is
+	// disabled, "fastpath" if it is used, "fastpath:refused" if it cannot be.
+	FastPath string `json:"fast_path,omitempty"`
 }
 
 // Ports tells about the interfaces, by number.
@@ -31,6 +34,12 @@ func (e *Engine) Ports() []PortInfo {
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
 		list[i] = PortInfo{Index: i, Name: p.name, Driver: p.driver, Queues: e.queues, Mode: p.mode, MTU: p.mtu, MAC: p.mac, Up: p.up, Downs: p.downs, Gone: p.gone.Load()}
+		if e.fast.wanted && e.workers != nil {
+			list[i].FastPath = "fastpath"
+			if e.withoutFast(i) != "" {
+				list[i].FastPath = "fastpath:refused"
+			}
+		}
 	}
 	return list
 }
@@ -109,8 +118,9 @@ func (e *Engine) AllStats() []PortStats {
 	defer e.mu.Unlock()
 	var sums [2]tally
 	var lost [2]uint64
+	fast := e.fastTally()
 	for q := range e.counts {
-		now := e.counts[q].read()
+		now := e.count(q, fast)
 		for p := range e.ports {
 			t := now[p].since(&e.base[q][p])
 			sums[p].add(&t)
@@ -143,7 +153,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
 	k := e.kernelSince(port, queue)
-	t := e.counts[queue].read()[port].since(&e.base[queue][port])
+	t := e.count(queue, e.fastTally())[port].since(&e.base[queue][port])
 	return QueueStats{t.stats(lostIn(k)), named(k)}, nil
 }
 
@@ -167,8 +177,9 @@ func (e *Engine) kernelSince(port, queue int) unix.XDPStatistics {
 func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	fast := e.fastTally()
 	for q := range e.counts {
-		e.base[q] = e.counts[q].read()
+		e.base[q] = e.count(q, fast)
 		for p := range e.ports {
 			e.kernel[q][p].base = e.kernel[q][p].total(e.socket(p, q))
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"ethertap/dataplane/fastpath"
 )
 
 // Usage is what was counted of the frames that have something in common.
@@ -73,7 +75,7 @@ type portTables [2]atomic.Pointer[tables]
 // MACs returns the sources seen on an interface since the last reset, summed over
 // the threads.
 func (e *Engine) MACs(port int) (MACTable, error) {
-	s, err := e.sum(port, func(t *tables) *table { return t.macs })
+	s, err := e.sum(port, func(t *tables) *table { return t.macs }, fastpath.MACs)
 	if err != nil {
 		return MACTable{}, err
 	}
@@ -90,11 +92,11 @@ func (e *Engine) MACs(port int) (MACTable, error) {
 // Types returns the Ethertypes and VLANs seen on an interface since the last reset,
 // summed over the threads.
 func (e *Engine) Types(port int) (TypeTable, error) {
-	types, err := e.sum(port, func(t *tables) *table { return t.types })
+	types, err := e.sum(port, func(t *tables) *table { return t.types }, fastpath.Types)
 	if err != nil {
 		return TypeTable{}, err
 	}
-	vlans, err := e.sum(port, func(t *tables) *table { return t.vlans })
+	vlans, err := e.sum(port, func(t *tables) *table { return t.vlans }, fastpath.VLANs)
 	if err != nil {
 		return TypeTable{}, err
 	}
@@ -123,17 +125,16 @@ func (e *Engine) Types(port int) (TypeTable, error) {
 
 // ResetMACs forgets the sources seen on all interfaces.
 func (e *Engine) ResetMACs() {
-	e.renew(func(t *tables) { t.macs = newMACs() })
+	e.renew(func(t *tables) { t.macs = newMACs() }, fastpath.MACs)
 }
 
 // ResetTypes forgets the Ethertypes and VLANs seen on all interfaces.
 func (e *Engine) ResetTypes() {
-	e.renew(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() })
+	e.renew(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() }, fastpath.Types, fastpath.VLANs)
 }
 
-// sum adds up one table of all threads. Whatever else counts the frames of an
-// interface by the same keys is to be added here.
-func (e *Engine) sum(port int, which func(*tables) *table) (*sum, error) {
+// sum adds up one table of all threads and of the fast path.
+func (e *Engine) sum(port int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if port < 0 || port >= len(e.ports) {
@@ -145,14 +146,15 @@ func (e *Engine) sum(port int, which func(*tables) *table) (*sum, error) {
 			s.add(which(t))
 		}
 	}
-	return s, nil
+	return s, e.addFast(s, port, fast)
 }
 
 // renew puts new tables in the place of some. A batch that is under way is still
 // counted in the old ones.
-func (e *Engine) renew(change func(*tables)) {
+func (e *Engine) renew(change func(*tables), fast ...fastpath.Table) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.resetFast(fast...)
 	for q := range e.tables {
 		for p := range e.tables[q] {
 			if t := e.tables[q][p].Load(); t != nil {

@@ -83,6 +83,8 @@ func (e *Engine) look(quit chan struct{}) {
 	}
 	if again {
 		e.complain(e.restart())
+	} else {
+		e.watchFast()
 	}
 }
 

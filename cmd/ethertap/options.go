@@ -35,6 +35,8 @@ const usage = `usage: ethertap [options] interface0 [interface1]
                               the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
           --poll <mode>       when idle: spin, adaptive (default) or sleep
+          --fastpath          leave frames that need neither tap nor faults in the
+                              kernel; see fastpath.status
           --hold <n>          frames that a delay or a limited rate may hold, of
                               each queue of an interface (default 2048)
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
@@ -82,6 +84,7 @@ func parse(args []string) (options, error) {
 	f.IntVarP(&o.plane.Queues, "queues", "q", 0, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
+	f.BoolVar(&o.plane.FastPath, "fastpath", false, "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
 	f.BoolVar(&skb, "xdp_skb", false, "")
 	f.BoolVar(&drv, "xdp_drv", false, "")

@@ -18,7 +18,7 @@ func Words(e *dataplane.Engine) interp.Set {
 	return interp.Set{
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
-		Prefixes: []string{"if.", "fault.", "drop."},
+		Prefixes: []string{"if.", "fault.", "drop.", "fastpath."},
 		Words: slices.Concat([]interp.Word{
 			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
 			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
@@ -34,6 +34,7 @@ func Words(e *dataplane.Engine) interp.Set {
 			{Name: "if.etype.json", Stack: "( interface - )", Help: "print what if.etype.show shows as one line of JSON", Example: "0 if.etype.json", Func: w.typesJSON},
 		},
 			w.lifeWords(),
+			w.fastWords(),
 			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop list", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
 			w.faultWords(),
 			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault injection", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
@@ -53,7 +54,7 @@ func (w words) stats(s *interp.Session) error {
 	all := w.engine.AllStats() // of one moment, so that the figures of both sides agree
 	for i, port := range ports {
 		st := all[i]
-		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, port.Mode)
+		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, mode(port))
 		forwarding(s, st)
 		p := policy.Port[i]
 		row(s, "RX tap", enabled(p.TapRX))

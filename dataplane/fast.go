@@ -1,0 +1,345 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/fastpath"
+)
+
+// fast is the part of the engine that is in the kernel: frames that need neither
+// tap nor faults are counted and forwarded there. It has its own counters and
+// tables, which are added to those of the threads. Engine.mu guards it; path and
+// denied change under Engine.update as well, so that either lock is enough to read.
+type fast struct {
+	wanted bool
+	stats  *fastpath.Stats     // since the first use; kept as long as the engine
+	path   *fastpath.Path      // in use; nil = all frames go through the threads
+	why    string              // why there is no path though it is wanted
+	denied [2]string           // by port of reception: why frames are diverted though there is a path
+	lacked [2]bool             // likewise: it was that the other port lacked what it takes
+	last   [MaxQueues][2]tally // what was read last
+}
+
+// SetFastPath switches the fast path on or off, at once if the engine runs; it must
+// be called in the network namespace of the interfaces then. Where it cannot work
+// FastPath says why, and that is no error. Switching it on again tries interfaces
+// again that refused.
+func (e *Engine) SetFastPath(on bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fast.wanted = on
+	if e.workers == nil {
+		return nil
+	}
+	if err := e.disengage(); err != nil || !on {
+		return err
+	}
+	e.engage()
+	return nil
+}
+
+// FastPath says whether the fast path is wanted, and for each interface why the
+// frames received there do not use it; "" if they do.
+func (e *Engine) FastPath() (wanted bool, why []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.ports {
+		why = append(why, e.withoutFast(i))
+	}
+	return e.fast.wanted, why
+}
+
+// withoutFast says why an interface does not use the fast path.
+func (e *Engine) withoutFast(port int) string {
+	switch {
+	case !e.fast.wanted:
+		return "disabled"
+	case e.workers == nil:
+		return "not attached"
+	case e.fast.path == nil:
+		return e.fast.why
+	}
+	return e.fast.denied[port]
+}
+
+// engage puts the fast path in the place of the plain programs, frame by frame, or
+// says why not. The caller holds mu.
+func (e *Engine) engage() {
+	err := e.tryEngage()
+	e.fast.why = ""
+	if err != nil {
+		e.fast.why = err.Error()
+		e.config.Logf("fast path: not used: %v", err)
+	}
+}
+
+func (e *Engine) tryEngage() error {
+	for _, p := range e.ports {
+		if p.generic {
+			return fmt.Errorf("port %s: generic XDP does not tell which frames it could not send", p.name)
+		}
+	}
+	if e.fast.stats == nil {
+		stats, err := fastpath.NewStats()
+		if err != nil {
+			return err
+		}
+		e.fast.stats = stats
+	}
+	c := fastpath.Config{Stats: e.fast.stats}
+	for _, p := range e.ports {
+		c.Sockets, c.Links = append(c.Sockets, p.program.Sockets), append(c.Links, p.index)
+	}
+	path, err := fastpath.Load(c)
+	if err != nil {
+		return err
+	}
+	e.update.Lock()
+	defer e.update.Unlock()
+	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
+	e.examine()
+	rules := e.rules(e.policy.Load())
+	if err := path.Apply(&rules); err != nil {
+		return errors.Join(err, path.Close())
+	}
+	for i, p := range e.ports {
+		if err := p.link.Update(path.Program(i)); err != nil {
+			return errors.Join(fmt.Errorf("port %s: %w", p.name, err), e.plain(), path.Close())
+		}
+	}
+	e.fast.path = path
+	return nil
+}
+
+// plain gives the ports their plain programs back.
+func (e *Engine) plain() error {
+	var errs []error
+	for _, p := range e.ports {
+		if err := p.link.Update(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // the interface is gone
+			errs = append(errs, fmt.Errorf("port %s: %w", p.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// disengage takes the fast path away again; no frame is lost by it. The caller holds
+// mu.
+func (e *Engine) disengage() error {
+	path := e.fast.path
+	if path == nil {
+		return nil
+	}
+	e.update.Lock()
+	defer e.update.Unlock()
+	e.fast.path, e.fast.denied = nil, [2]string{}
+	return errors.Join(e.plain(), path.Close())
+}
+
+// rules are what a policy asks of the fast path. The caller holds update.
+func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
+	bridge := len(e.ports) == 2
+	for i := range e.ports {
+		r.Port[i] = fastpath.PortRules{
+			Forward: bridge,
+			Divert:  e.fast.denied[i] != "",
+			TapRX:   p.Port[i].TapRX,
+			TapTX:   bridge && p.Port[1-i].TapTX,
+			Fault:   bridge && p.Port[i].Fault.Enabled,
+		}
+	}
+	for _, set := range []struct {
+		to   *[]fastpath.MAC
+		from *MACHash
+	}{{&r.Tap, p.TapHash}, {&r.Drop, p.DropHash}, {&r.Fault, p.FaultHash}} {
+		for _, m := range set.from.All() {
+			*set.to = append(*set.to, m)
+		}
+	}
+	return r
+}
+
+// examine finds out by which ports frames cannot leave, so that those for them are
+// diverted, if possible before one is lost. The caller holds mu and update.
+func (e *Engine) examine() {
+	if len(e.ports) != 2 {
+		return
+	}
+	for i := range e.ports {
+		out := e.ports[1-i]
+		takes, known := takesRedirected(out.index)
+		if known && !takes {
+			e.fast.lacked[i] = true
+			e.deny(i, fmt.Sprintf("port %s takes no redirected frames%s", out.name, out.mend()))
+			continue
+		}
+		var errno unix.Errno
+		if e.fast.path != nil {
+			errno, _ = e.fast.path.Refused(i)
+		}
+		// What was refused because it lacked something that it has now is taken again.
+		if errno != 0 && (!known || !e.fast.lacked[i] || e.fast.path.Accept(i) != nil) {
+			e.deny(i, fmt.Sprintf("port %s refused redirected frames (%s)%s; then fastpath.enable", out.name, unix.ErrnoName(errno), out.mend()))
+			continue
+		}
+		e.fast.lacked[i] = false
+		e.deny(i, "")
+	}
+}
+
+// deny notes why frames received on a port are diverted, or that they need not be.
+func (e *Engine) deny(port int, why string) {
+	if before := e.fast.denied[port]; why != before {
+		e.fast.denied[port] = why
+		if why == "" {
+			why = "in use again"
+		}
+		e.config.Logf("port %s: fast path: %s", e.ports[port].name, why)
+	}
+}
+
+// watchFast follows what interfaces take. The caller holds mu.
+func (e *Engine) watchFast() {
+	if e.fast.path == nil {
+		return
+	}
+	e.update.Lock()
+	before := e.fast.denied
+	e.examine()
+	var err error
+	if e.fast.denied != before {
+		rules := e.rules(e.policy.Load())
+		err = e.fast.path.Apply(&rules)
+	}
+	e.update.Unlock()
+	if err != nil {
+		e.fast.why = err.Error()
+		e.config.Logf("fast path: switched off: %v", errors.Join(err, e.disengage()))
+	}
+}
+
+// mend returns the command that makes a port take redirected frames, if there is one.
+func (p *port) mend() string {
+	l, err := netlink.LinkByIndex(p.index)
+	if err != nil || l.Type() != "veth" {
+		return ""
+	}
+	a := l.Attrs()
+	peer := fmt.Sprintf("<interface with index %d>", a.ParentIndex)
+	if a.NetNsID >= 0 {
+		return fmt.Sprintf(": in the namespace of the other end of this veth, ethtool -K %s gro on", peer)
+	}
+	if other, err := netlink.LinkByIndex(a.ParentIndex); err == nil {
+		peer = other.Attrs().Name
+	}
+	return fmt.Sprintf(": ethtool -K %s gro on", peer)
+}
+
+// Of the kernel's netdev protocol (6.3 and later).
+const (
+	netdevCommandGet  = 1
+	netdevIndex       = 1
+	netdevXDPFeatures = 3
+	netdevFlagXmit    = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
+)
+
+// takesRedirected says whether a driver takes frames that are redirected to its
+// interface; a veth does so when its other end has NAPI on. Older kernels do not know.
+func takesRedirected(index int) (takes, known bool) {
+	family, err := netlink.GenlFamilyGet("netdev")
+	if err != nil {
+		return false, false
+	}
+	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
+	// The header by hand: this family demands that its reserved bytes are 0, and
+	// nl.Genlmsg sends what stands behind it in memory.
+	req.AddRawData(append([]byte{netdevCommandGet, 1, 0, 0}, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))).Serialize()...))
+	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil || len(msgs) == 0 || len(msgs[0]) < nl.SizeofGenlmsg {
+		return false, false
+	}
+	attrs, err := attributes(msgs[0][nl.SizeofGenlmsg:])
+	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
+		return nl.NativeEndian().Uint64(v)&netdevFlagXmit != 0, true
+	}
+	return false, false
+}
+
+// fastTally returns what the fast path counted of all queues and interfaces since it
+// was first used. Should it be unreadable, that is what was read last. The caller
+// holds mu.
+func (e *Engine) fastTally() *[MaxQueues][2]tally {
+	if e.fast.stats == nil {
+		return &e.fast.last
+	}
+	all, err := e.fast.stats.Read()
+	if err != nil {
+		e.config.Logf("fast path: counters: %v", err)
+		return &e.fast.last
+	}
+	var sums [MaxQueues][2]tally
+	for i := range all {
+		for q := range all[i] {
+			c, t := &all[i][q], &sums[q][i]
+			t[countRX] = c.Forwarded + c.Dropped + c.NoIf + c.Mirrored
+			t[countDrop], t[countNoIf], t[countMirrored] = c.Dropped, c.NoIf, c.Mirrored
+			t[countHeld] = c.Held()
+			for errno, n := range c.Errors {
+				t[countErr+int(fastReason(errno))] += n
+			}
+			sums[q][1-i][countTX] = c.Sent
+		}
+	}
+	e.fast.last = sums
+	return &e.fast.last
+}
+
+// fastReason is the reason of an error of the fast path.
+func fastReason(errno int) Reason {
+	if errno == 0 {
+		return ReasonFull
+	}
+	return reasonOf(unix.Errno(errno))
+}
+
+// count returns the counters of a queue, of its thread and of the fast path together,
+// given what fastTally returned. Each part is of one moment in which the accounting
+// identity holds, so it holds in the sum.
+func (e *Engine) count(queue int, fast *[MaxQueues][2]tally) [2]tally {
+	now := e.counts[queue].read()
+	for p := range now {
+		now[p].add(&fast[queue][p])
+	}
+	return now
+}
+
+// addFast adds a table of the fast path to a sum. The caller holds mu.
+func (e *Engine) addFast(s *sum, port int, which fastpath.Table) error {
+	if e.fast.stats == nil {
+		return nil
+	}
+	rest, err := e.fast.stats.Sum(port, which, func(key uint64, u fastpath.Usage) {
+		s.rows[key] = s.rows[key].plus(usage{u.Frames, u.Bytes, u.Last, u.Seen})
+	})
+	if err != nil {
+		return fmt.Errorf("fast path: %w", err)
+	}
+	s.over = s.over.plus(usage{rest.Frames, rest.Bytes, rest.Last, rest.Seen})
+	return nil
+}
+
+// resetFast empties tables of the fast path. The caller holds mu.
+func (e *Engine) resetFast(which ...fastpath.Table) {
+	if e.fast.stats == nil {
+		return
+	}
+	for _, t := range which {
+		if err := e.fast.stats.Reset(t); err != nil {
+			e.config.Logf("fast path: %v", err)
+		}
+	}
+}

@@ -1,0 +1,391 @@
+package dataplane_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"ethertap/dataplane"
+	"ethertap/tests/netlab"
+)
+
+// fastLab is a bridge whose outer ends take redirected frames.
+func fastLab(t *testing.T) *netlab.Bridge {
+	t.Helper()
+	netlab.RequireRoot(t)
+	return netlab.NewBridgeWith(t, netlab.Options{GRO: true})
+}
+
+// numbered are n frames of one flow.
+func numbered(n int) (frames [][]byte) {
+	for i := range n {
+		frames = append(frames, netlab.UDP(60+i, uint64(i)))
+	}
+	return frames
+}
+
+// plainLab is one whose outer ends do so by an XDP program. GRO holds some frames
+// back while others of the same sender pass: it may spoil the order that a test looks at.
+func plainLab(t *testing.T) *netlab.Bridge {
+	t.Helper()
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:         ebpf.XDP,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}, // XDP_PASS
+		License:      "Dual BSD/GPL",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pass.Close() })
+	for name, ns := range map[string]*netlab.Namespace{netlab.S0: lab.Src, netlab.K1: lab.Snk} {
+		index := ns.Link(name).Index
+		if err := ns.Do(func() error {
+			l, err := link.AttachXDP(link.XDPOptions{Program: pass, Interface: index, Flags: link.XDPDriverMode})
+			if err == nil {
+				t.Cleanup(func() { l.Close() })
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return lab
+}
+
+// mustUseFastPath demands that frames of all interfaces may stay in the kernel.
+func (d *device) mustUseFastPath() {
+	d.t.Helper()
+	wanted, why := d.FastPath()
+	if !wanted || slices.ContainsFunc(why, func(s string) bool { return s != "" }) {
+		d.t.Fatalf("fast path: %v %q", wanted, why)
+	}
+}
+
+// outcome is all that can be seen of frames that passed a device, apart from times.
+type outcome struct {
+	Out    [2][][]byte // by interface of reception
+	Stats  []dataplane.PortStats
+	MACs   []dataplane.MACTable
+	Types  []dataplane.TypeTable
+	Tapped []string
+}
+
+// through sends the same frames both ways through a device under a policy.
+func through(t *testing.T, fast bool, frames [][]byte, arrive int, policy func(*dataplane.Policy)) (o outcome) {
+	t.Helper()
+	lab := plainLab(t)
+	q := newQueue(t, 4096)
+	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
+	d.policy(policy)
+	d.mustStart()
+	if fast {
+		d.mustUseFastPath()
+	}
+	for i, way := range []struct {
+		from *netlab.Namespace
+		send string
+		to   *netlab.Namespace
+		take string
+	}{{lab.Src, netlab.S0, lab.Snk, netlab.K1}, {lab.Snk, netlab.K1, lab.Src, netlab.S0}} {
+		r := way.to.NewReceiver(way.take)
+		s := way.from.NewSender(way.send, true)
+		for rest := frames; len(rest) > 0; {
+			n := min(100, len(rest))
+			if err := s.Send(rest[:n]...); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+			d.await("all frames received", func() bool { return d.stats(i).RX == uint64(len(frames)-len(rest)) })
+		}
+		var err error
+		if o.Out[i], err = r.Collect(arrive, 20*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, fmt.Sprintf("fast path %v, interface %d", fast, i), o.Out[i])
+		// Which engine takes a frame depends on its addresses: those of a flow stay in order.
+		slices.SortStableFunc(o.Out[i], func(a, b []byte) int { return slices.Compare(flow(a), flow(b)) })
+		r.Close()
+		s.Close()
+	}
+	d.await("nothing is held", func() bool { return d.stats(0).Held+d.stats(1).Held == 0 })
+	d.checkBooks()
+	o.Stats = d.AllStats()
+	for i := range 2 {
+		macs, err := d.MACs(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types, err := d.Types(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range macs.Rows {
+			macs.Rows[j].Seen = time.Time{}
+		}
+		// Between two engines, what came last is known to the second.
+		for j := range types.Types {
+			types.Types[j].Seen, types.Types[j].Last = time.Time{}, dataplane.MAC{}
+		}
+		for j := range types.VLANs {
+			types.VLANs[j].Seen, types.VLANs[j].Last = time.Time{}, dataplane.MAC{}
+		}
+		o.MACs, o.Types = append(o.MACs, macs), append(o.Types, types)
+	}
+	c, err := q.NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, r := range drainQueue(t, c) {
+		o.Tapped = append(o.Tapped, fmt.Sprintf("%d %v %d %x", r.Interface, r.Direction, r.Fault, r.Data))
+	}
+	// A batch is tapped on its way in, then on its way out: batches are not the same.
+	slices.SortStableFunc(o.Tapped, func(a, b string) int { return strings.Compare(a[:3], b[:3]) })
+	return o
+}
+
+// flow is what tells flows apart here: addresses and Ethertype. A kernel that receives
+// several frames at once gives those of a type that nobody but a packet socket wants
+// to that socket after the others.
+func flow(frame []byte) []byte { return frame[:14] }
+
+// inOrder demands that the frames of each flow come in the order of their numbers.
+func inOrder(t *testing.T, what string, frames [][]byte) {
+	t.Helper()
+	last := map[string]uint64{}
+	for i, f := range frames {
+		n, ok := netlab.Seq(f)
+		if key := string(flow(f)); ok {
+			if before := last[key]; n < before {
+				t.Errorf("%s: frame %d of flow %x has number %d and comes after %d", what, i, key, n, before)
+			}
+			last[key] = n
+		}
+	}
+}
+
+// The same capture through both engines, under every kind of policy: counters,
+// tables, outputs and taps are identical.
+func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
+	src := dataplane.MAC(netlab.SrcMAC) // Mix varies the last byte from 1 to 8
+	sender := func(n byte) dataplane.MAC { m := src; m[5] = n; return m }
+	frames := netlab.Mix(7, 600)
+	for level := range 6 { // 0…5 tags
+		f := netlab.Frame{Type: 0x86dd, Src: sender(4), Size: 100}
+		for i := range level {
+			f.Tags = append(f.Tags, netlab.Tag{Type: []uint16{netlab.TypeQinQ, netlab.TypeVLAN}[i%2], TCI: uint16(100 * level)})
+		}
+		f.Seq = uint64(len(frames))
+		frames = append(frames, f.Bytes())
+	}
+	from := func(n byte) (count int) {
+		for _, f := range frames {
+			if f[11] == n {
+				count++
+			}
+		}
+		return count
+	}
+	for _, test := range []struct {
+		name   string
+		drop   int // frames that do not arrive
+		policy func(*dataplane.Policy)
+	}{
+		{"nothing", 0, func(p *dataplane.Policy) {}},
+		{"drop list", from(3), func(p *dataplane.Policy) { p.DropHash = p.DropHash.With(sender(3)) }},
+		{"RX tap", 0, func(p *dataplane.Policy) { p.Port[0].TapRX = true }},
+		{"TX tap of one sender", 0, func(p *dataplane.Policy) { p.Port[1].TapTX = true; p.TapHash = p.TapHash.With(sender(5)) }},
+		{"faults of one sender, all taps of another, a drop list", from(1) + from(2), func(p *dataplane.Policy) {
+			for i := range p.Port {
+				p.Port[i] = dataplane.PortPolicy{TapRX: true, TapTX: true}
+				p.Port[i].Fault = dataplane.FaultPolicy{Enabled: true, Drop: dataplane.Chance{Every: 1}}
+			}
+			p.FaultHash = p.FaultHash.With(sender(1))
+			p.DropHash = p.DropHash.With(sender(2))
+			p.TapHash = p.TapHash.With(sender(2), sender(6))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			slow := through(t, false, frames, len(frames)-test.drop, test.policy)
+			fast := through(t, true, frames, len(frames)-test.drop, test.policy)
+			if len(slow.Out[0]) != len(frames)-test.drop {
+				t.Errorf("%d frames came, want %d", len(slow.Out[0]), len(frames)-test.drop)
+			}
+			for i := range 2 {
+				compare(t, fast.Out[i], slow.Out[i])
+			}
+			for _, c := range []struct {
+				what       string
+				slow, fast any
+			}{
+				{"counters", slow.Stats, fast.Stats}, {"sources", slow.MACs, fast.MACs},
+				{"types", slow.Types, fast.Types}, {"taps", slow.Tapped, fast.Tapped},
+			} {
+				if !reflect.DeepEqual(c.slow, c.fast) {
+					t.Errorf("%s differ:\nthreads   %+v\nfast path %+v", c.what, c.slow, c.fast)
+				}
+			}
+		})
+	}
+}
+
+// Switching the fast path and the policy while frames flow loses none, doubles none,
+// and the accounts close all the time.
+func TestFastPathChangesUnderTraffic(t *testing.T) {
+	lab := fastLab(t)
+	d := newDevice(t, lab, dataplane.Config{})
+	d.mustStart()
+	r := lab.Snk.NewReceiver(netlab.K1)
+	s := lab.Src.NewSender(netlab.S0, true)
+	const total = 6000
+	sent := make(chan error, 1)
+	go func() {
+		for i := range uint64(total) {
+			if err := s.Send(netlab.UDP(64, i)); err != nil {
+				sent <- err
+				return
+			}
+			if i%16 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		sent <- nil
+	}()
+	changing := make(chan struct{})
+	go func() {
+		defer close(changing)
+		for i := range 30 {
+			_ = lab.Dut.Do(func() error { return d.SetFastPath(i%3 != 2) })
+			_ = d.Update(func(p *dataplane.Policy) error { p.Port[0].TapRX = i%2 == 0; return nil })
+			for _, b := range d.Balances() {
+				if b.Difference != 0 {
+					t.Errorf("change %d: %+v", i, b)
+				}
+			}
+		}
+	}()
+	frames, err := r.Collect(total, 30*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	<-changing
+	seen := make(map[uint64]int, total)
+	for _, f := range frames {
+		n, _ := netlab.Seq(f)
+		seen[n]++
+	}
+	if len(frames) != total || len(seen) != total {
+		t.Errorf("%d frames came, %d different ones; %d were sent", len(frames), len(seen), total)
+	}
+	d.await("nothing is held", func() bool { return d.stats(0).Held == 0 })
+	if st := d.stats(0); st.RX != total || st.Err != 0 || d.stats(1).TX != total {
+		t.Errorf("%+v", st)
+	}
+	d.checkBooks()
+}
+
+// A veth whose other end has no NAPI takes no redirected frames: that is said with
+// the command that mends it, its frames go through the threads, and once mended
+// they stay in the kernel again.
+func TestFastPathFallsBack(t *testing.T) {
+	lab := fastLab(t)
+	d := newDevice(t, lab, dataplane.Config{FastPath: true})
+	lab.Snk.SetFeature(netlab.K1, "rx-gro", false)
+	d.mustStart()
+	if _, why := d.FastPath(); why[0] == "" || why[1] != "" || d.said("ethtool -K <interface with index") == 0 {
+		t.Errorf("fast path without NAPI: %q", why)
+	}
+	if p := d.Ports(); p[0].FastPath != "fastpath:refused" || p[1].FastPath != "fastpath" {
+		t.Errorf("%+v", p)
+	}
+	frames := numbered(300)
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+	pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+	lab.Snk.SetFeature(netlab.K1, "rx-gro", true)
+	d.await("the fast path is used again", func() bool { _, why := d.FastPath(); return why[0] == "" })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+
+	// Switched off under the engine: what is lost until it is found out is counted.
+	lab.Snk.SetFeature(netlab.K1, "rx-gro", false)
+	s := lab.Src.NewSender(netlab.S0, true)
+	r := lab.Snk.NewReceiver(netlab.K1)
+	const more = 200
+	for i := range uint64(more) {
+		if err := s.Send(netlab.UDP(64, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.await("all is accounted for", func() bool {
+		st := d.stats(0)
+		return st.RX == uint64(2*len(frames)+more) && st.Held == 0
+	})
+	lost := int(d.stats(0).Err)
+	if got, err := r.Collect(more-lost, 20*time.Second); err != nil || len(got) != more-lost || lost > 32 {
+		t.Errorf("%d frames came, %d are counted as err, %d were sent: %v", len(got), lost, more, err)
+	}
+	d.await("that is said", func() bool { _, why := d.FastPath(); return why[0] != "" })
+	d.checkBooks()
+}
+
+func TestFastPathWhereItCannotBe(t *testing.T) {
+	lab := fastLab(t)
+	d := newDevice(t, lab, dataplane.Config{FastPath: true, Attach: dataplane.AttachSKB})
+	d.mustStart()
+	if wanted, why := d.FastPath(); !wanted || why[0] == "" || why[1] == "" || d.said("generic XDP") == 0 {
+		t.Errorf("%v %q", wanted, why)
+	}
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, numbered(100))
+	d.checkBooks()
+}
+
+func TestFastPathOfAMirror(t *testing.T) {
+	lab := fastLab(t)
+	q := newQueue(t, 1024)
+	d := newDevice(t, lab, dataplane.Config{FastPath: true, Queue: q, Interfaces: []string{netlab.D0}})
+	d.mustStart()
+	d.mustUseFastPath()
+	s := lab.Src.NewSender(netlab.S0, true)
+	send := func() {
+		t.Helper()
+		if err := s.Send(netlab.Mix(2, 100)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	d.await("100 frames", func() bool { return d.stats(0).RX == 100 })
+	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+	send()
+	d.await("200 frames", func() bool { return d.stats(0).RX == 200 })
+	if st := d.stats(0); st.Mirrored != 200 || st.TapStored != 100 {
+		t.Errorf("%+v", st)
+	}
+	d.checkBooks()
+	// Counters outlive a stop, and begin at 0 after a reset.
+	d.mustStop()
+	if st := d.stats(0); st.Mirrored != 200 {
+		t.Errorf("after a stop: %+v", st)
+	}
+	d.ResetStats()
+	d.mustStart()
+	send()
+	d.await("100 frames after the reset", func() bool { return d.stats(0).RX == 100 })
+	if m, err := d.MACs(0); err != nil || len(m.Rows) == 0 {
+		t.Errorf("%+v %v", m, err)
+	}
+	d.ResetMACs()
+	if m, err := d.MACs(0); err != nil || len(m.Rows) != 0 {
+		t.Errorf("after a reset: %+v %v", m, err)
+	}
+}
