@@ -77,8 +77,8 @@ func (e *Engine) vanished(i int) {
 // Policy returns the policy in force. It must not be modified.
 func (e *Engine) Policy() Policy { return *e.policy.Load() }
 
-// Update changes the policy: fn gets a copy, which is in force for every batch
-// that begins after Update has returned. An error of fn, or a probability out of
+// Update changes the policy: fn gets a copy, which is in force for every frame
+// that is received after Update has returned. An error of fn, or a probability out of
 // range, leaves all as it was. The sets of addresses are replaced, never modified.
 // With the fast path on, no frame is under way under the old policy in the kernel when
 // it returns, some ten milliseconds later.

@@ -7,14 +7,15 @@ import (
 
 // receive takes one batch from an interface through the chain and returns how
 // many frames it had.
-func (w *worker) receive(in int, policy *Policy) int {
+func (w *worker) receive(in int) int {
 	l := &w.lanes[in]
 	n := l.sock.RX.Get(w.descs[:])
 	if n == 0 {
 		return 0
 	}
 	l.filled -= n
-	flags := uint32(0) // those of an entry that mean something to us
+	policy := w.policy.Load() // after the frames: none that came after an Update meets the one before
+	flags := uint32(0)        // those of an entry that mean something to us
 	if w.next != nil {
 		n, flags = w.link(l, n), xsk.Continued
 	}

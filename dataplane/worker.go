@@ -195,10 +195,9 @@ func (w *worker) run(ready chan<- error) {
 
 // round serves every interface once and returns how much there was to do.
 func (w *worker) round() int {
-	policy := w.policy.Load()
-	work := w.release(policy)
+	work := w.release(w.policy.Load())
 	for i := range w.lanes {
-		work += w.receive(i, policy)
+		work += w.receive(i)
 	}
 	for i := range w.lanes {
 		l := &w.lanes[i]

@@ -134,10 +134,18 @@ func (n *Namespace) Delete() {
 	n.must(discard(n.name))
 }
 
+// leaving is how long a process may take to go: a daemon that was stopped has given
+// up its lock, and so is said to be gone, before the kernel has closed its sockets.
+const leaving = 10 * time.Second
+
 // remove deletes the namespace after ending what still runs in it.
 func (n *Namespace) remove() {
 	n.t.Helper()
-	if left := n.Processes(); len(left) > 0 && !n.t.Failed() {
+	left := n.Processes()
+	for end := time.Now().Add(leaving); len(left) > 0 && time.Now().Before(end) && !n.t.Failed(); left = n.Processes() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if len(left) > 0 && !n.t.Failed() {
 		n.t.Errorf("namespace %s: the test left processes running: %s", n.name, describe(left))
 	}
 	if err := discard(n.name); err != nil {
