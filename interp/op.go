@@ -12,7 +12,7 @@ const (
 
 	opInt      // push the integer k
 	opLit      // push lits[n]
-	opCall     // do what the entry stands for now
+	opCall     // do what the entry stands for at that moment
 	opJump     // continue at n
 	opJumpZero // pop a flag, continue at n if it is 0
 	opReturn   // end of the definition, or exit

@@ -58,14 +58,19 @@ func (h Set) change(by func(*dataplane.MACHash, ...dataplane.MAC) *dataplane.MAC
 		if err != nil {
 			return err
 		}
-		return h.Engine.Update(func(p *dataplane.Policy) error {
-			set, err := find(p)
-			if err == nil {
-				*set = by(*set, mac)
-			}
-			return err
-		})
+		return h.update(find, func(set *dataplane.MACHash) *dataplane.MACHash { return by(set, mac) })
 	}
+}
+
+// update puts another set in the place of the one that find finds.
+func (h Set) update(find func(*dataplane.Policy) (**dataplane.MACHash, error), by func(*dataplane.MACHash) *dataplane.MACHash) error {
+	return h.Engine.Update(func(p *dataplane.Policy) error {
+		set, err := find(p)
+		if err == nil {
+			*set = by(*set)
+		}
+		return err
+	})
 }
 
 func (h Set) reset(s *interp.Session) error {
@@ -73,13 +78,7 @@ func (h Set) reset(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	return h.Engine.Update(func(p *dataplane.Policy) error {
-		set, err := find(p)
-		if err == nil {
-			*set = nil
-		}
-		return err
-	})
+	return h.update(find, func(*dataplane.MACHash) *dataplane.MACHash { return nil })
 }
 
 // show prints a line per address, in the order of insertion, with its vendor.
