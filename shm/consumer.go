@@ -19,16 +19,16 @@ const (
 
 // Consumer takes packets out of a queue. Not for concurrent use, Wake excepted.
 type Consumer struct {
-	*member
+	member
 	pos       uint64 // where the next packet comes from, as far as this consumer knows
 	retrieved uint64 // copy of the counter in the entry
 	known     uint64 // the head as last read: before it packets wait, most likely
 	hint      uint64 // the tail as last read or written
+	reading   word   // added to FREE of a position: our claim
 	inside    bool   // within a call: a panic is on its way if this is set when it ends
 	misses    uint   // looks in a row that found nothing
 	rec       Record // handed to Drain's fn
-	held      *slot  // in READING, ours
-	heldWord  word
+	held      word   // READING, of the slot before pos, while that is in hand; otherwise 0
 	roused    atomic.Bool
 
 	// As the constants say; other values are for tests.
@@ -48,7 +48,7 @@ func (q *Queue) NewConsumer(name string) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: consumer %s: %w", q.name, name, err)
 	}
-	c := &Consumer{member: b, spins: spins, askAfter: askAfter, orphanAfter: orphanAfter}
+	c := &Consumer{member: *b, reading: readingBits | word(b.id), spins: spins, askAfter: askAfter, orphanAfter: orphanAfter}
 	if err := c.init(); err != nil {
 		b.leave()
 		return nil, err
@@ -78,24 +78,16 @@ func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 	if c.err != nil {
 		return Record{}, false, c.err
 	}
-	defer c.end(guard(), &err)
+	old := guard()
 	c.inside = true
-	ok, err = c.get(buf, &rec)
+	defer func() {
+		if debug.SetPanicOnFault(old); c.inside { // recover costs some nanoseconds
+			err = c.caught(recover())
+		}
+	}()
+	n, err := c.drain(1, nil, buf, &rec)
 	c.inside = false
-	return rec, ok, err
-}
-
-func (c *Consumer) get(buf []byte, rec *Record) (ok bool, err error) {
-	s, err := c.take(true)
-	if s == nil || err != nil {
-		return false, err
-	}
-	if err := c.read(s, rec); err != nil {
-		return false, err
-	}
-	rec.Data = append(buf[:0], rec.Data...)
-	c.done()
-	return true, nil
+	return rec, n > 0, err
 }
 
 // Drain takes up to max packets one by one. fn gets each with Data pointing into shared
@@ -107,95 +99,114 @@ func (c *Consumer) Drain(max int, fn func(*Record) error) (n int, err error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	defer c.end(guard(), &err)
+	old, before := guard(), c.retrieved
 	c.inside = true
-	err = c.drain(max, fn, &n)
+	defer func() {
+		if debug.SetPanicOnFault(old); c.inside {
+			n = int(c.retrieved - before)
+			err = c.caught(recover())
+		}
+	}()
+	n, err = c.drain(max, fn, nil, nil)
 	c.inside = false
 	return n, err
 }
 
-func (c *Consumer) drain(max int, fn func(*Record) error, n *int) error {
+// drain takes up to most packets and says how many. Each is given to fn; without fn
+// it is left in rec, with its bytes copied to buf[:0].
+func (c *Consumer) drain(most int, fn func(*Record) error, buf []byte, rec *Record) (n int, err error) {
 	if c.pos >= c.known {
 		c.known = c.h.head.Load()
 	}
-	if k := min(int64(c.known-c.pos), int64(max), int64(c.m.slots-c.pos&c.m.mask), 32); k > 1 {
-		prefetchWrite(unsafe.Pointer(c.m.slot(c.pos)), uintptr(c.m.stride), int(k), 2)
+	if most > 1 {
+		if k := min(int64(c.known-c.pos), int64(most), int64(c.mask+1-c.pos&c.mask), 32); k > 1 {
+			prefetchWrite(unsafe.Pointer(c.slot(c.pos)), uintptr(c.stride), int(k), 2)
+		}
 	}
-	for *n < max {
-		s, err := c.take(*n == 0)
-		if s == nil || err != nil {
-			return err
+	for n < most {
+		// Before c.known it is there, most likely, and claimed without looking, which would
+		// fetch the line twice.
+		pos := c.pos
+		f, s := c.freeAt(pos), c.slot(pos)
+		if pos >= c.known && s.word.Load() != uint64(f+fullBits) || !s.word.CompareAndSwap(uint64(f+fullBits), uint64(f+c.reading)) {
+			var ok bool
+			if pos, ok, err = c.search(n == 0); !ok {
+				return n, err
+			}
+			f, s = c.freeAt(pos), c.slot(pos)
 		}
-		if err := c.read(s, &c.rec); err != nil {
-			return err
+		c.held = f + c.reading
+		c.pos = pos + 1
+		if c.misses > 0 {
+			c.misses = 0
 		}
-		*n++
-		err = fn(&c.rec)
-		c.done()
+		if int64(c.pos-c.hint) >= lag {
+			advance(&c.h.tail, c.pos)
+			c.hint = c.pos
+		}
+
+		// Every field may be a lie; the length is the only one that could hurt.
+		room, size := c.room(s), s.captured()
+		if size > len(room) {
+			c.letGo()
+			return n, fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, size, pos)
+		}
+		n++
+		if fn != nil {
+			*c.rec.head() = s.head
+			c.rec.OrigLen = max(c.rec.OrigLen, uint32(size))
+			c.rec.Data = room[:size:size]
+			err = fn(&c.rec)
+		} else {
+			*rec.head() = s.head
+			rec.OrigLen = max(rec.OrigLen, uint32(size))
+			rec.Data = append(buf[:0], room[:size]...)
+		}
+
+		c.step()
+		c.me.intend(countRetrieved, pos, c.retrieved+1)
+		c.step()
+		c.held = 0
+		if !s.word.CompareAndSwap(uint64(f+c.reading), uint64(f+lapBit)) {
+			c.release(s, f+c.reading)
+		}
+		c.step()
+		c.retrieved++
+		c.me.retrieved.set(c.retrieved)
 		if err != nil {
-			return err
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
-// end ends a guard like rescue, and lets go of a slot that a panic of fn left in hand. It
-// asks for a panic only when there was one, as the producer's does.
-func (c *Consumer) end(old bool, err *error) {
-	if !c.inside {
-		debug.SetPanicOnFault(old)
-		return
-	}
-	r := recover()
+// caught deals with a panic within a call and lets go of a slot that a panic of Drain's fn
+// left in hand; r is nil when the goroutine ends there.
+func (c *Consumer) caught(r any) error {
 	c.inside = false
-	debug.SetPanicOnFault(old)
-	if c.held != nil {
+	if c.held != 0 {
 		c.letGo()
 	}
 	if r != nil {
 		c.err = fmt.Errorf("queue %s: %w", c.q.name, c.m.fault(r))
-		*err = c.err
 	}
+	return c.err
 }
 
 // letGo frees the slot in hand without counting the packet as retrieved.
 func (c *Consumer) letGo() {
 	var fault error
 	defer c.m.rescue(guard(), &fault) // a truncated file is reported by whoever called
-	s := c.held
-	c.held = nil
-	c.intend(countDiscarded, c.pos-1, c.me.discarded.get()+1)
-	c.release(s, c.heldWord)
+	w := c.held
+	c.held = 0
+	c.me.intend(countDiscarded, c.pos-1, c.me.discarded.get()+1)
+	c.release(c.m.slot(c.pos-1), w)
 	c.me.discarded.set(c.me.discarded.get() + 1)
 }
 
-// take claims the next packet's slot, which is ours until done; nil when none waits.
-func (c *Consumer) take(exact bool) (*slot, error) {
-	pos := c.pos
-	lap, s := pos>>c.m.shift, c.m.slot(pos)
-	want := uint64(makeWord(lap, full, 0))
-	// Before c.known it is there, most likely, and claimed without looking, which would
-	// fetch the line twice.
-	if (pos < c.known || s.word.Load() == want) && s.word.CompareAndSwap(want, uint64(makeWord(lap, reading, c.id))) {
-		c.hold(s, pos)
-		return s, nil
-	}
-	return c.search(exact)
-}
-
-// hold notes the slot of position pos as ours.
-func (c *Consumer) hold(s *slot, pos uint64) {
-	c.held, c.heldWord = s, makeWord(pos>>c.m.shift, reading, c.id)
-	c.pos = pos + 1
-	c.misses = 0
-	if int64(c.pos-c.hint) >= lag {
-		advance(&c.h.tail, c.pos)
-		c.hint = c.pos
-	}
-}
-
-// search is take where the next packet is not where it was thought to be.
-func (c *Consumer) search(exact bool) (*slot, error) {
+// search claims the next packet's slot where that is not where it was thought to be, and
+// says at which position it is; ok is false when none waits.
+func (c *Consumer) search(exact bool) (at uint64, ok bool, err error) {
 	m := c.m
 	c.hint = c.h.tail.Load()
 	pos := max(c.pos, c.hint)
@@ -205,7 +216,7 @@ func (c *Consumer) search(exact bool) (*slot, error) {
 		if c.misses++; c.misses > 1 {
 			relax()
 			if !exact && c.misses%16 != 0 {
-				return nil, nil
+				return 0, false, nil
 			}
 		}
 	}
@@ -219,13 +230,12 @@ func (c *Consumer) search(exact bool) (*slot, error) {
 		switch atTail(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, reading, c.id))) {
-				c.hold(s, pos)
-				return s, nil
+				return pos, true, nil
 			}
 		case stepPast:
 			if w.lap() > lap+1 {
 				if c.wild(w) {
-					return nil, c.corrupt("word from the far future", pos, w)
+					return 0, false, c.corrupt("word from the far future", pos, w)
 				}
 				if t := c.h.tail.Load(); t > pos {
 					pos = t // we were away for long
@@ -235,7 +245,7 @@ func (c *Consumer) search(exact bool) (*slot, error) {
 			pos++
 		case stepEmpty:
 			c.pos = pos
-			return nil, c.empty(s, pos, w)
+			return 0, false, c.empty(s, pos, w)
 		case stepWriter:
 			if spin--; spin > 0 {
 				relax()
@@ -243,15 +253,15 @@ func (c *Consumer) search(exact bool) (*slot, error) {
 			}
 			if !c.impatient(s, pos, w) {
 				c.pos = pos
-				return nil, nil
+				return 0, false, nil
 			}
 		default:
-			return nil, c.corrupt("impossible word at the tail", pos, w)
+			return 0, false, c.corrupt("impossible word at the tail", pos, w)
 		}
 	}
 	c.pos = pos
 	advance(&c.h.tail, pos)
-	return nil, nil
+	return 0, false, nil
 }
 
 // empty checks that a queue that looks empty can be: the head does not pass a position
@@ -295,52 +305,19 @@ func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 	return false
 }
 
-// read fills r from the slot in hand, or lets go of it. Every field may be a lie; the
-// length is the only one that could hurt.
-func (c *Consumer) read(s *slot, r *Record) error {
-	room := c.m.room(s)
-	n := s.captured()
-	if n > len(room) {
-		c.letGo()
-		return fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, n, c.pos-1)
-	}
-	// Field by field: a composite literal is made on the stack and copied, which was slower.
-	r.Timestamp = s.timestamp
-	r.OrigLen = max(s.origLen, uint32(n))
-	r.Interface = s.iface
-	r.Queue = s.queue
-	r.Direction = Direction(s.direction)
-	r.Fault = s.fault
-	r.PacketID = s.packetID
-	r.Seq = s.seq
-	r.Producer = s.producer
-	r.Data = room[:n:n]
-	return nil
-}
-
-// done counts the packet in hand and lets go of its slot.
-func (c *Consumer) done() {
-	s := c.held
-	c.step()
-	c.intend(countRetrieved, c.pos-1, c.retrieved+1)
-	c.step()
-	c.held = nil
-	if w := c.heldWord; !s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
-		c.release(s, w)
-	}
-	c.step()
-	c.retrieved++
-	c.me.retrieved.set(c.retrieved)
-}
-
 // Wait sleeps until a packet may be there, Wake is called, or the timeout passes; it
 // says whether to look again. A timeout of 0 or less only looks.
 func (c *Consumer) Wait(timeout time.Duration) (again bool, err error) {
 	if c.err != nil {
 		return false, c.err
 	}
-	defer c.end(guard(), &err)
+	old := guard()
 	c.inside = true
+	defer func() {
+		if debug.SetPanicOnFault(old); c.inside {
+			err = c.caught(recover())
+		}
+	}()
 	again, err = c.sleep(timeout)
 	c.inside = false
 	return again, err

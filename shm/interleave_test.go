@@ -36,7 +36,7 @@ func (a *actor) point() {
 	a.yielded <- true
 	if !<-a.turn {
 		if a.consumer != nil {
-			a.consumer.held = nil // the end of the goroutine is not to clear up
+			a.consumer.held = 0 // the end of the goroutine is not to clear up
 		}
 		runtime.Goexit()
 	}
@@ -218,7 +218,7 @@ func (w *world) cast() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		a := w.add(fmt.Sprintf("p%d", i), p.member)
+		a := w.add(fmt.Sprintf("p%d", i), &p.member)
 		a.work = func(*actor) {
 			for k := range w.s.packets {
 				number := uint64(i)<<8 | uint64(k)
@@ -238,7 +238,7 @@ func (w *world) cast() {
 			w.t.Fatal(err)
 		}
 		c.spins, c.askAfter, c.orphanAfter = 1, 0, 0
-		a := w.add(fmt.Sprintf("c%d", i), c.member)
+		a := w.add(fmt.Sprintf("c%d", i), &c.member)
 		a.consumer = c
 		a.work = func(*actor) {
 			for range w.s.takes {

@@ -180,19 +180,21 @@ type iface struct {
 // by the producer that holds it in WRITING and read by the consumer that holds it in
 // READING; the compare-and-swaps of the word order these accesses.
 type slot struct {
-	word      atomic.Uint64
+	word atomic.Uint64
+	head
+	_ [8]byte
+}
+
+// head is what a slot says of its packet. Neighbours are written together: every store
+// before a compare-and-swap is one that this waits for.
+type head struct {
 	seq       uint64
 	timestamp int64 // ns since the epoch
 	packetID  uint64
-	length    uint32 // bytes that follow
-	origLen   uint32 // bytes on the wire
-	iface     uint16
-	queue     uint16
-	producer  uint16
-	direction uint8
-	_         uint8
+	lengths   uint64 // u32 bytes that follow; u32 bytes on the wire
+	tags      uint64 // u16 interface; u16 queue; u16 producer; u8 direction; a byte that is zero
 	fault     uint32
-	_         [12]byte
+	_         uint32
 }
 
 // Offsets that other programs rely on. Each line fails to compile when its two sides
@@ -218,8 +220,19 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(iface{})-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(iface{}.name)-24]
 	_ = [1]struct{}{}[unsafe.Sizeof(slot{})-slotHeader]
-	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.length)-32]
+	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.lengths)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.fault)-48]
+
+	// A Record begins like a head, so that a consumer copies that in one go.
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Timestamp)-unsafe.Offsetof(head{}.timestamp)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.PacketID)-unsafe.Offsetof(head{}.packetID)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.OrigLen)-unsafe.Offsetof(head{}.lengths)-4]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Interface)-unsafe.Offsetof(head{}.tags)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Queue)-unsafe.Offsetof(head{}.tags)-2]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Producer)-unsafe.Offsetof(head{}.tags)-4]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Direction)-unsafe.Offsetof(head{}.tags)-6]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Fault)-unsafe.Offsetof(head{}.fault)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Data)-unsafe.Sizeof(head{})]
 	_ = [1]struct{}{}[interfacesOffset-69632]
 	_ = [1]struct{}{}[slotsOffset-73728]
 )

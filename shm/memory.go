@@ -14,13 +14,19 @@ import (
 // code of the package. Geometry is copied here when the file is checked and never
 // read from the file again.
 type memory struct {
-	bytes  []byte
+	places
+	bytes []byte
+	slots uint64
+	refs  atomic.Int32 // participants of this process
+}
+
+// places says where the slots are. Loops hold a copy of it, which the compiler keeps in
+// registers: it reloads what it reaches through a pointer after every store and call.
+type places struct {
 	base   unsafe.Pointer
-	slots  uint64
 	mask   uint64
-	shift  uint         // position >> shift is the lap
-	stride uint64       // slot size
-	refs   atomic.Int32 // participants of this process
+	stride uint64 // slot size
+	shift  uint   // position >> shift is the lap
 }
 
 func mapFile(fd int, slots, slotSize int) (*memory, error) {
@@ -32,7 +38,8 @@ func mapFile(fd int, slots, slotSize int) (*memory, error) {
 	// MAP_POPULATE maps a shared page clean; under some hypervisors the first write then
 	// costs microseconds, in the middle of a burst. Kernels before 5.14 do not know how.
 	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE)
-	m := &memory{bytes: b, base: unsafe.Pointer(&b[0]), slots: uint64(slots), mask: uint64(slots - 1), stride: uint64(slotSize)}
+	m := &memory{bytes: b, slots: uint64(slots)}
+	m.places = places{base: unsafe.Pointer(&b[0]), mask: uint64(slots - 1), stride: uint64(slotSize)}
 	for 1<<m.shift < slots {
 		m.shift++
 	}
@@ -50,14 +57,18 @@ func (m *memory) unmap() (last bool, err error) {
 
 func (m *memory) header() *header { return (*header)(m.base) }
 
-func (m *memory) slot(pos uint64) *slot {
-	return (*slot)(unsafe.Add(m.base, slotsOffset+(pos&m.mask)*m.stride))
+func (g places) slot(pos uint64) *slot {
+	return (*slot)(unsafe.Add(g.base, slotsOffset+(pos&g.mask)*g.stride))
 }
 
 // room is the part of slot s that holds captured bytes.
-func (m *memory) room(s *slot) []byte {
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), m.stride-slotHeader)
+func (g places) room(s *slot) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), g.stride-slotHeader)
 }
+
+// freeAt is the word FREE of position pos. The other words of the position are sums of it
+// and of bits that do not change within a call.
+func (g places) freeAt(pos uint64) word { return word(pos >> (g.shift & 63) << lapShift) }
 
 // participant returns the entry of an id from 0 to participantSlots-1.
 func (m *memory) participant(id uint16) *participant {
@@ -69,8 +80,11 @@ func (m *memory) iface(index int) *iface {
 	return (*iface)(unsafe.Pointer(&m.bytes[interfacesOffset+index*64]))
 }
 
-// length of the record at s, read once: a liar may change it at any time.
-func (s *slot) captured() int { return int(atomic.LoadUint32(&s.length)) }
+// captured is the length of the record at s, read once: a liar may change it at any time.
+func (s *slot) captured() int { return int(uint32(atomic.LoadUint64(&s.lengths))) }
+
+// head is the part of a record that a slot's head is copied to.
+func (r *Record) head() *head { return (*head)(unsafe.Pointer(r)) }
 
 // headerOf views the first page of a file that was read, not mapped.
 func headerOf(page *[headerSize / 8]uint64) *header { return (*header)(unsafe.Pointer(page)) }

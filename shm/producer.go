@@ -16,28 +16,30 @@ const (
 
 // Record is what a producer hands in and a consumer gets.
 type Record struct {
-	Timestamp int64     // of reception, ns since the epoch
+	Seq       uint64 // producer's sequence number, refused packets included; set by Put
+	Timestamp int64  // of reception, ns since the epoch
+	PacketID  uint64 // the same for the RX and the TX copy of one frame
+	_         uint32
 	OrigLen   uint32    // length on the wire; len(Data) is smaller when truncated to the slot. 0 in Put: len(Data)
 	Interface uint16    // index of the interface
 	Queue     uint16    // queue of the interface
+	Producer  uint16    // participant id of the producer; set by Put
 	Direction Direction // RX or TX
 	Fault     uint32    // what fault injection did to it; 0: nothing
-	PacketID  uint64    // the same for the RX and the TX copy of one frame
-	Seq       uint64    // producer's sequence number, refused packets included; set by Put
-	Producer  uint16    // participant id of the producer; set by Put
 	Data      []byte
 }
 
 // Producer puts packets into a queue. Not for concurrent use.
 type Producer struct {
-	*member
+	member
 	pos  uint64 // where the next packet goes, as far as this producer knows
 	tail uint64 // as last read, for the high-water mark
 	// tight says that the queue was full the last time. Then a slot is looked at before
 	// it is claimed: a compare-and-swap that fails takes the line away from its reader.
 	tight bool
 
-	inside bool // within Put: a panic is on its way if this is set when it ends
+	writing word // added to FREE of a position: our claim
+	inside  bool // within Put: a panic is on its way if this is set when it ends
 
 	// Copies of the counters in the entry, so that they are written and never read.
 	offered, stored, full, highWater uint64
@@ -49,7 +51,7 @@ func (q *Queue) NewProducer(name string) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: producer %s: %w", q.name, name, err)
 	}
-	p := &Producer{member: b}
+	p := &Producer{member: *b, writing: writingBits | word(b.id)}
 	if err := p.init(); err != nil {
 		b.leave()
 		return nil, err
@@ -73,23 +75,87 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	if p.err != nil || len(recs) == 0 {
 		return 0
 	}
-	defer p.end(guard())
+	old := guard()
 	p.inside = true
-	stored = p.put(recs)
+	defer func() {
+		if debug.SetPanicOnFault(old); p.inside { // recover costs some nanoseconds
+			p.caught(recover())
+		}
+	}()
+	n := uint64(len(recs))
+	seq := p.offered
+	p.offered = seq + n
+	p.me.offered.set(seq + n) // before the first: a successor must not use these numbers again
+	if p.h.state.Load() != stateReady {
+		p.refuse(recs)
+		p.err = fmt.Errorf("queue %s: %w: marked so by another", p.q.name, ErrCorrupt)
+		p.inside = false
+		return 0
+	}
+	overwrite := p.h.mode.Load()&modeOverwrite != 0
+	hint := p.h.head.Load()
+	pos := max(p.pos, hint)
+	if n > 1 {
+		p.prefetch(pos, recs)
+	}
+	count := p.stored
+	for i := range recs {
+		// Free, most likely: claimed without looking, which would fetch the line twice.
+		f, s := p.freeAt(pos), p.slot(pos)
+		if p.tight || !s.word.CompareAndSwap(uint64(f), uint64(f+p.writing)) {
+			var ok bool
+			pos, ok = p.claim(pos, overwrite)
+			if p.tight = !ok; p.tight {
+				p.refuse(recs[i:])
+				break
+			}
+			f, s = p.freeAt(pos), p.slot(pos)
+		}
+		r := &recs[i]
+		seq++
+		r.Seq = seq
+		r.Producer = p.id
+		size := copy(p.room(s), r.Data)
+		s.seq = seq
+		s.timestamp = r.Timestamp
+		s.packetID = r.PacketID
+		s.lengths = uint64(size) | uint64(max(r.OrigLen, uint32(len(r.Data))))<<32
+		s.tags = uint64(r.Interface) | uint64(r.Queue)<<16 | uint64(p.id)<<32 | uint64(r.Direction)<<48
+		s.fault = r.Fault
+		p.step()
+		p.me.intend(countStored, pos, count+1)
+		p.step()
+		if s.word.CompareAndSwap(uint64(f+p.writing), uint64(f+fullBits)) {
+			p.step()
+			count++
+			p.stored = count
+			p.me.stored.set(count)
+			stored++
+			if size < len(r.Data) {
+				p.me.truncated.set(p.me.truncated.get() + 1)
+			}
+		} else {
+			p.late(s, f+p.writing, r)
+		}
+		if pos++; pos-hint >= lag {
+			advance(&p.h.head, pos)
+			hint = pos
+		}
+	}
+	p.pos = pos
+	if n > 1 && pos != hint { // after a single packet it stays behind by less than lag
+		advance(&p.h.head, pos)
+	}
+	if p.measure(pos); stored > 0 {
+		p.ring()
+	}
 	p.inside = false
 	return stored
 }
 
-// end ends a guard like rescue. It asks for a panic only when there was one: asking
-// costs some nanoseconds, and this is done for every call.
-func (p *Producer) end(old bool) {
-	if !p.inside {
-		debug.SetPanicOnFault(old)
-		return
-	}
-	r := recover()
+// caught deals with a panic within Put; r is nil when the goroutine ends there.
+func (p *Producer) caught(r any) {
 	p.inside = false
-	debug.SetPanicOnFault(old)
 	if r != nil {
 		p.err = p.m.fault(r)
 	}
@@ -107,58 +173,14 @@ func (p *Producer) Close() error {
 	return p.leave()
 }
 
-func (p *Producer) put(recs []Record) (stored int) {
-	me, n := p.me, uint64(len(recs))
-	seq := p.offered
-	p.offered += n
-	me.offered.set(p.offered) // before the first: a successor must not use these numbers again
-	if p.h.state.Load() != stateReady {
-		p.refuse(recs)
-		p.err = fmt.Errorf("queue %s: %w: marked so by another", p.q.name, ErrCorrupt)
-		return 0
-	}
-	overwrite := p.h.mode.Load()&modeOverwrite != 0
-	m, pos := p.m, max(p.pos, p.h.head.Load())
-	hint := pos
-	if n > 1 {
-		p.prefetch(pos, recs)
-	}
-	for i := range recs {
-		// Free, most likely: claimed without looking, which would fetch the line twice.
-		lap := pos >> m.shift
-		s := m.slot(pos)
-		if p.tight || !s.word.CompareAndSwap(uint64(makeWord(lap, free, 0)), uint64(makeWord(lap, writing, p.id))) {
-			var ok bool
-			pos, ok = p.claim(pos, overwrite)
-			if p.tight = !ok; p.tight {
-				p.refuse(recs[i:])
-				break
-			}
-			s = m.slot(pos)
-		}
-		r := &recs[i]
-		r.Seq = seq + uint64(i) + 1
-		r.Producer = p.id
-		if p.fill(s, pos, r) {
-			stored++
-		}
-		if pos++; pos-hint >= lag {
-			advance(&p.h.head, pos)
-			hint = pos
-		}
-	}
-	p.pos = pos
-	if n > 1 {
-		if pos != hint {
-			advance(&p.h.head, pos)
-		}
-	} else if int64(pos-p.h.head.Load()) >= lag { // stays behind by less: see lag
-		advance(&p.h.head, pos)
-	}
-	if p.measure(pos); stored > 0 {
-		p.ring()
-	}
-	return stored
+// late lets go of a slot that could not be published, because a consumer lost patience.
+func (p *Producer) late(s *slot, w word, r *Record) {
+	p.step()
+	p.me.intentNext.set(0) // before the slot is free: then it would look published
+	p.release(s, w)
+	p.step()
+	p.me.orphaned.set(p.me.orphaned.get() + 1)
+	p.missed(r)
 }
 
 // prefetch asks for the slots of a batch, of which most were last used by another core.
@@ -272,7 +294,7 @@ func (p *Producer) drop(s *slot, pos uint64, w word) {
 	r := makeWord(w.lap(), reading, p.id)
 	if s.word.CompareAndSwap(uint64(w), uint64(r)) {
 		n := p.me.overwritten.get() + 1
-		p.intend(countOverwritten, pos, n)
+		p.me.intend(countOverwritten, pos, n)
 		p.release(s, r)
 		p.step()
 		p.me.overwritten.set(n)
@@ -292,41 +314,4 @@ func (b *member) release(s *slot, w word) {
 			return // somebody lied about us; the slot is not ours any more
 		}
 	}
-}
-
-// fill copies a packet into the claimed slot and publishes it; false when a consumer
-// lost patience meanwhile.
-func (p *Producer) fill(s *slot, pos uint64, r *Record) bool {
-	n := copy(p.m.room(s), r.Data)
-	s.seq = r.Seq
-	s.timestamp = r.Timestamp
-	s.packetID = r.PacketID
-	s.length = uint32(n)
-	s.origLen = max(r.OrigLen, uint32(len(r.Data)))
-	s.iface = r.Interface
-	s.queue = r.Queue
-	s.producer = p.id
-	s.direction = uint8(r.Direction)
-	s.fault = r.Fault
-	p.step()
-	p.intend(countStored, pos, p.stored+1)
-	p.step()
-	lap := pos >> p.m.shift
-	w := makeWord(lap, writing, p.id)
-	if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, full, 0))) {
-		p.step()
-		p.stored++
-		p.me.stored.set(p.stored)
-		if n < len(r.Data) {
-			p.me.truncated.set(p.me.truncated.get() + 1)
-		}
-		return true
-	}
-	p.step()
-	p.me.intentNext.set(0) // before the slot is free: then it would look published
-	p.release(s, w)
-	p.step()
-	p.me.orphaned.set(p.me.orphaned.get() + 1)
-	p.missed(r)
-	return false
 }

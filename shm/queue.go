@@ -152,13 +152,14 @@ func (q *Queue) Close() error {
 
 // member is one participant: an id, the lock that shows it is alive, an entry.
 type member struct {
-	q   *Queue
-	m   *memory
-	h   *header
-	me  *participant
-	id  uint16
-	fd  int
-	err error // found corrupt or truncated; for good
+	places // of m, near at hand
+	q      *Queue
+	m      *memory
+	h      *header
+	me     *participant
+	id     uint16
+	fd     int
+	err    error // found corrupt or truncated; for good
 
 	// pause, when set by a test, is called between the steps of the protocol.
 	pause func()
@@ -189,7 +190,7 @@ func (q *Queue) join(name string, kinds uint32) (b *member, err error) {
 			return nil, err
 		}
 		if ok {
-			b = &member{q: q, m: q.m, h: q.m.header(), me: q.m.participant(id), id: id, fd: fd}
+			b = &member{places: q.m.places, q: q, m: q.m, h: q.m.header(), me: q.m.participant(id), id: id, fd: fd}
 			return b, b.enter(name, kinds)
 		}
 	}
@@ -281,7 +282,7 @@ const lag = 8
 // consistent looks at the words of a file that is being opened.
 func (m *memory) consistent() (err error) {
 	defer m.rescue(guard(), &err)
-	b := member{m: m, h: m.header()}
+	b := member{places: m.places, m: m, h: m.header()}
 	head, tail := b.h.head.Load(), b.h.tail.Load()
 	if head > math.MaxInt64 || tail > math.MaxInt64 {
 		return fmt.Errorf("%w: head %d, tail %d", ErrCorrupt, head, tail)

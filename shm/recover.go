@@ -19,8 +19,7 @@ func (e *participant) intended() *counter {
 
 // intend notes what the next compare-and-swap on position pos will count. The order
 // matters to settle: while the fields change, intentNext names what is counted already.
-func (b *member) intend(kind, pos, next uint64) {
-	e := b.me
+func (e *participant) intend(kind, pos, next uint64) {
 	if e.intentCounter.get() != kind {
 		e.intentNext.set(0)
 		e.intentCounter.set(kind)

@@ -124,7 +124,7 @@ func (q *Queue) Reset() (discarded int, err error) {
 				continue
 			}
 			n := b.me.discarded.get() + 1
-			b.intend(countDiscarded, pos, n)
+			b.me.intend(countDiscarded, pos, n)
 			b.release(s, r)
 			b.step()
 			b.me.discarded.set(n)

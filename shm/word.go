@@ -22,6 +22,14 @@ func makeWord(lap uint64, state, owner uint16) word {
 	return word(lap<<lapShift | uint64(state)<<ownerBits | uint64(owner))
 }
 
+// Bits to add to the word FREE of a position; with writing and reading goes the owner.
+const (
+	writingBits = writing << ownerBits
+	fullBits    = full << ownerBits
+	readingBits = reading << ownerBits
+	lapBit      = 1 << lapShift // FREE of the next lap
+)
+
 func (w word) lap() uint64   { return uint64(w) >> lapShift }
 func (w word) state() uint16 { return uint16(w>>ownerBits) & (1<<stateBits - 1) }
 func (w word) owner() uint16 { return uint16(w) }
