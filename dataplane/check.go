@@ -12,5 +12,7 @@ func (e *Engine) Check() error {
 	if err != nil {
 		return err
 	}
-	return e.inspect(tool, func(string, ...any) {})
+	// A program there may be ours: Start finds out.
+	bypassed := e.config.BypassDir != "" && exists(e.config.BypassDir)
+	return e.inspect(tool, bypassed, func(string, ...any) {})
 }

@@ -79,6 +79,10 @@ type Config struct {
 	// RunDir is a directory for records of what has been changed on interfaces, by
 	// which the next start restores them if this process is killed; "" = none.
 	RunDir string
+	// BypassDir is a directory on a BPF file system, not yet there, in which what is to
+	// outlive this process is pinned; "" = no bypass. An engine takes over what another has
+	// left there.
+	BypassDir string
 	// Logf gets one line per event: warnings, what was changed and restored. It
 	// is called from several goroutines and must not call the engine; nil = silence.
 	Logf func(format string, args ...any)

@@ -15,6 +15,7 @@ const (
 	countDrop
 	countNoIf
 	countMirrored
+	countBypassed  // of all these: were to go to a thread, and none was there
 	countFIDropped // by all faults: the sum of the next five
 	countFIRandom
 	countFIBurst

@@ -50,6 +50,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e.poll.Store(uint32(c.Poll))
 	e.fast.wanted = c.FastPath
+	e.fast.bypass.limit = DefaultBypass
 	for i, name := range c.Interfaces {
 		e.ports = append(e.ports, &port{number: i, name: name, driver: "-", mode: notAttached})
 	}
@@ -94,8 +95,7 @@ func (e *Engine) Update(fn func(*Policy) error) error {
 	}
 	before := e.policy.Swap(&p)
 	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
-		rules := e.rules(&p)
-		if err := e.fast.path.Apply(&rules); err != nil {
+		if err := e.apply(false); err != nil {
 			e.policy.Store(before)
 			return fmt.Errorf("fast path: %w", err)
 		}

@@ -3,27 +3,37 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/xsk"
 )
 
-// fast is the part of the engine that is in the kernel: frames that need neither
-// tap nor faults are counted and forwarded there. It has its own counters and
-// tables, which are added to those of the threads. Engine.mu guards it; path and
-// denied change under Engine.update as well, so that either lock is enough to read.
+// fast is the part of the engine that is in the kernel: frames that suffer no faults
+// are counted and forwarded there, and copied for the taps. It has its own counters and
+// tables, which are added to those of the threads. Engine.mu guards it; wanted, path,
+// denied and bypass change under Engine.update as well, so that either lock is enough to
+// read.
 type fast struct {
 	wanted bool
-	stats  *fastpath.Stats     // since the first use; kept as long as the engine
-	path   *fastpath.Path      // in use; nil = all frames go through the threads
-	why    string              // why there is no path though it is wanted
-	denied [2]string           // by port of reception: why frames are diverted though there is a path
-	lacked [2]bool             // likewise: it was that the other port lacked what it takes
-	last   [MaxQueues][2]tally // what was read last
+	bypass bypass
+	stats  *fastpath.Stats          // since the first use; kept as long as the engine
+	lives  []xsk.Life               // likewise, by queue
+	path   *fastpath.Path           // on the interfaces; nil = all frames go through the threads
+	why    string                   // why there is no path though it is wanted
+	denied [2]string                // by port of reception: why frames are diverted though there is a path
+	lacked [2]bool                  // likewise: it was that the other port lacked what it takes
+	last   [MaxQueues][2]tally      // what was read last
+	missed [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
 }
+
+// copyRing is how many bytes of copies wait for each thread: some 30,000 frames of 64
+// bytes, 2000 of 1500.
+const copyRing = 4 << 20
 
 // SetFastPath switches the fast path on or off, at once if the engine runs; it must
 // be called in the network namespace of the interfaces then. Where it cannot work
@@ -32,9 +42,22 @@ type fast struct {
 func (e *Engine) SetFastPath(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.update.Lock()
 	e.fast.wanted = on
-	if e.workers == nil {
+	e.update.Unlock()
+	switch {
+	case e.workers == nil:
 		return nil
+	case e.fast.bypass.after > 0 && e.fast.path != nil: // its programs stay
+		e.update.Lock()
+		defer e.update.Unlock()
+		for i := range e.ports {
+			if err := e.fast.path.Accept(i); err != nil {
+				return err
+			}
+		}
+		e.examine()
+		return e.apply(false)
 	}
 	if err := e.disengage(); err != nil || !on {
 		return err
@@ -84,23 +107,15 @@ func (e *Engine) tryEngage() error {
 			return fmt.Errorf("port %s: generic XDP does not tell which frames it could not send", p.name)
 		}
 	}
-	if e.fast.stats == nil {
-		stats, err := fastpath.NewStats()
-		if err != nil {
-			return err
-		}
-		e.fast.stats = stats
-	}
-	c := fastpath.Config{Stats: e.fast.stats}
-	for _, p := range e.ports {
-		c.Sockets, c.Links = append(c.Sockets, p.program.Sockets), append(c.Links, p.index)
-	}
-	path, err := fastpath.Load(c)
+	path, err := e.load()
 	if err != nil {
 		return err
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
+	if err := e.share(); err != nil {
+		return errors.Join(err, path.Close())
+	}
 	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
 	e.examine()
 	rules := e.rules(e.policy.Load())
@@ -108,12 +123,79 @@ func (e *Engine) tryEngage() error {
 		return errors.Join(err, path.Close())
 	}
 	for i, p := range e.ports {
+		if e.fast.bypass.inherited != nil && e.fast.bypass.inherited.Path == path {
+			continue // it is there already
+		}
 		if err := p.link.Update(path.Program(i)); err != nil {
 			return errors.Join(fmt.Errorf("port %s: %w", p.name, err), e.plain(), path.Close())
 		}
 	}
 	e.fast.path = path
 	return nil
+}
+
+// load returns programs for the interfaces: those that an earlier process left there, if
+// they are of this version.
+func (e *Engine) load() (*fastpath.Path, error) {
+	if old := e.fast.bypass.inherited; old != nil && old.Path != nil {
+		return old.Path, nil
+	}
+	if e.fast.stats == nil {
+		stats, err := fastpath.NewStats()
+		if err != nil {
+			return nil, err
+		}
+		e.fast.stats = stats
+	}
+	c := fastpath.Config{Stats: e.fast.stats, Frags: e.long}
+	for _, p := range e.ports {
+		c.Sockets, c.Links = append(c.Sockets, p.program.Sockets), append(c.Links, p.index)
+	}
+	return fastpath.Load(c)
+}
+
+// share gives the threads what they share with the programs. The caller holds mu.
+func (e *Engine) share() error {
+	if e.fast.lives == nil {
+		var err error
+		if e.fast.lives, err = xsk.MapLives(e.fast.stats.Lives(), MaxQueues); err != nil {
+			return err
+		}
+	}
+	var mono unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	epoch := mono.Nano() - int64(time.Since(e.epoch))
+	for _, w := range e.workers {
+		k := &kernelSide{life: &e.fast.lives[w.queue], epoch: epoch, nap: napTime}
+		if after := e.fast.bypass.after; after > 0 {
+			k.nap = min(napTime, after/4)
+		}
+		if old := w.kernel.Load(); old != nil {
+			k.ring = old.ring
+		} else {
+			fd, size, err := e.fast.stats.Ring(w.queue, copyRing)
+			if err != nil {
+				return err
+			}
+			if k.ring, err = xsk.MapRingbuf(fd, size); err != nil {
+				return err
+			}
+		}
+		k.life.Thread.Store(w.thread)
+		k.live(int64(time.Since(e.epoch)))
+		w.kernel.Store(k)
+		w.wake() // from a sleep that may be too long now
+	}
+	return nil
+}
+
+// apply puts the rules of the policy in force in the kernel. The caller holds update.
+func (e *Engine) apply(alone bool) error {
+	rules := e.rules(e.policy.Load())
+	rules.Alone = alone
+	return e.fast.path.Apply(&rules)
 }
 
 // plain gives the ports their plain programs back.
@@ -136,30 +218,48 @@ func (e *Engine) disengage() error {
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
+	var errs []error
+	if e.fast.bypass.pinned {
+		if e.fast.bypass.stays {
+			errs = append(errs, e.apply(true), path.Release())
+			e.fast.path, e.fast.denied = nil, [2]string{}
+			return errors.Join(errs...)
+		}
+		errs = append(errs, e.unpin())
+	}
 	e.fast.path, e.fast.denied = nil, [2]string{}
-	return errors.Join(e.plain(), path.Close())
+	return errors.Join(append(errs, e.plain(), path.Close())...)
 }
 
 // rules are what a policy asks of the fast path. The caller holds update.
 func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
 	bridge := len(e.ports) == 2
+	addresses := func(h *MACHash) (list []fastpath.MAC) {
+		for _, m := range h.All() {
+			list = append(list, m)
+		}
+		return list
+	}
 	for i := range e.ports {
 		r.Port[i] = fastpath.PortRules{
 			Forward: bridge,
-			Divert:  e.fast.denied[i] != "",
-			TapRX:   p.Port[i].TapRX,
-			TapTX:   bridge && p.Port[1-i].TapTX,
+			Divert:  !e.fast.wanted || e.fast.denied[i] != "",
 			Fault:   bridge && p.Port[i].Fault.Enabled,
 		}
+		r.Taps[0].RX[i], r.Taps[0].TX[i] = p.Port[i].TapRX, p.Port[i].TapTX
 	}
-	for _, set := range []struct {
-		to   *[]fastpath.MAC
-		from *MACHash
-	}{{&r.Tap, p.TapHash}, {&r.Drop, p.DropHash}, {&r.Fault, p.FaultHash}} {
-		for _, m := range set.from.All() {
-			*set.to = append(*set.to, m)
-		}
+	r.Drop, r.Fault = addresses(p.DropHash), addresses(p.FaultHash)
+	r.Taps[0].Choosy, r.Taps[0].MACs = p.TapHash != nil, addresses(p.TapHash)
+	if e.config.Queue != nil {
+		r.Kept = e.config.Queue.Room()
 	}
+	for _, f := range p.Feeds {
+		r.Taps[f.out.tap] = fastpath.Tap{RX: f.TapRX, TX: f.TapTX, Choosy: f.Hash != nil, MACs: addresses(f.Hash)}
+		r.Kept = max(r.Kept, f.out.queue.Room())
+	}
+	// A frame that is mirrored has nothing to wait for: the thread takes it as it is.
+	r.Copy = bridge
+	r.Bypass = e.fast.bypass.after
 	return r
 }
 
@@ -212,8 +312,7 @@ func (e *Engine) watchFast() {
 	e.examine()
 	var err error
 	if e.fast.denied != before {
-		rules := e.rules(e.policy.Load())
-		err = e.fast.path.Apply(&rules)
+		err = e.apply(false)
 	}
 	e.update.Unlock()
 	if err != nil {
@@ -282,16 +381,25 @@ func (e *Engine) fastTally() *[MaxQueues][2]tally {
 		return &e.fast.last
 	}
 	var sums [MaxQueues][2]tally
+	e.fast.missed = [fastpath.MaxTaps]uint64{}
 	for i := range all {
 		for q := range all[i] {
 			c, t := &all[i][q], &sums[q][i]
 			t[countRX] = c.Forwarded + c.Dropped + c.NoIf + c.Mirrored
-			t[countDrop], t[countNoIf], t[countMirrored] = c.Dropped, c.NoIf, c.Mirrored
+			t[countDrop], t[countNoIf], t[countMirrored], t[countBypassed] = c.Dropped, c.NoIf, c.Mirrored, c.Bypassed
 			t[countHeld] = c.Held()
 			for errno, n := range c.Errors {
 				t[countErr+int(fastReason(errno))] += n
 			}
-			sums[q][1-i][countTX] = c.Sent
+			o := &sums[q][1-i]
+			o[countTX] = c.Sent
+			t[countTapQualified] += c.MissedRX[0]
+			t[countTapRefused] += c.MissedRX[0]
+			o[countTapQualified] += c.MissedTX[0]
+			o[countTapRefused] += c.MissedTX[0]
+			for tap := range e.fast.missed {
+				e.fast.missed[tap] += c.MissedRX[tap] + c.MissedTX[tap]
+			}
 		}
 	}
 	e.fast.last = sums

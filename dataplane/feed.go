@@ -39,6 +39,8 @@ func (p *Policy) Feed(name string) (*Feed, error) {
 // outlet is the way into a further queue.
 type outlet struct {
 	queue *shm.Queue
+	tap   int                   // its number in the rules of the fast path: 1…MaxFeeds, and no other's
+	past  uint64                // copies that it missed in the kernel before it was there: its number was another's
 	lanes [MaxQueues]outletLane // by thread
 }
 
@@ -76,7 +78,12 @@ func (e *Engine) AddQueue(name string) error {
 	if err != nil {
 		return err
 	}
-	out := &outlet{queue: q}
+	out := &outlet{queue: q, tap: 1}
+	for slices.ContainsFunc(feeds, func(f Feed) bool { return f.out.tap == out.tap }) {
+		out.tap++
+	}
+	e.fastTally()
+	out.past = e.fast.missed[out.tap]
 	if e.workers != nil {
 		if err := out.prepare(e.queues, e.interfaces()); err != nil {
 			return errors.Join(err, out.close())
@@ -153,9 +160,12 @@ func (e *Engine) Close() error {
 
 // FeedStats returns the further queues, in the order in which they were added.
 func (e *Engine) FeedStats() []FeedStats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fastTally()
 	var list []FeedStats
 	for _, f := range e.Policy().Feeds {
-		s := FeedStats{Feed: f}
+		s := FeedStats{Feed: f, Refused: e.fast.missed[f.out.tap] - f.out.past}
 		for i := range f.out.lanes {
 			s.Stored += f.out.lanes[i].stored.Load()
 			s.Refused += f.out.lanes[i].refused.Load()
@@ -181,12 +191,17 @@ func (w *worker) feed(policy *Policy, port int, dir shm.Direction, m mark, d xsk
 		if !wanted[port] || !qualifies(f.Hash, frame) {
 			continue
 		}
-		lane := &f.out.lanes[w.queue]
-		if len(lane.records) == 0 {
-			w.fed = append(w.fed, lane)
-		}
-		lane.records = append(lane.records, w.record(port, dir, m, d))
+		w.noteFor(f, w.record(port, dir, m, d))
 	}
+}
+
+// noteFor notes a record for a further queue.
+func (w *worker) noteFor(f *Feed, r shm.Record) {
+	lane := &f.out.lanes[w.queue]
+	if len(lane.records) == 0 {
+		w.fed = append(w.fed, lane)
+	}
+	lane.records = append(lane.records, r)
 }
 
 // flushFeeds puts what was noted into the further queues, in one call for each.

@@ -21,9 +21,9 @@ var falsifying = []string{
 }
 
 // offloadsOff switches off what falsifies frames on the port's interface and
-// returns what puts it back. A record in dir says so to the next start, should
-// this process not live to do it.
-func (p *port) offloadsOff(tool *ethtool, dir string, logf func(string, ...any)) (restore func() error, err error) {
+// returns what puts it back, and what an earlier process left off in p.switchedOff. A
+// record in dir says so to the next start, should this process not live to do it.
+func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, ...any)) (restore func() error, err error) {
 	active, changeable, err := tool.features(p.index)
 	if err != nil {
 		// A device without features, or a kernel without the protocol, falsifies nothing that could be helped.
@@ -42,22 +42,26 @@ func (p *port) offloadsOff(tool *ethtool, dir string, logf func(string, ...any))
 	if len(stuck) > 0 {
 		logf("port %s: %s cannot be switched off: frames may arrive changed", p.name, strings.Join(stuck, " "))
 	}
-	if len(names) == 0 {
+	if p.switchedOff = append(p.switchedOff, names...); len(p.switchedOff) == 0 && !p.promisc {
 		return nil, nil
 	}
-	forget, err := p.note(dir, names)
-	if err != nil {
+	if err := p.note(dir, bypass); err != nil {
 		logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
-		forget = func() {}
 	}
 	index := p.index // p may have another when it is restored
-	if err := tool.setFeatures(index, names, false); err != nil {
-		forget()
-		return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
+	if len(names) > 0 {
+		if err := tool.setFeatures(index, names, false); err != nil {
+			p.forget()
+			return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
+		}
+		logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
 	}
-	logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
 	return func() error {
-		defer forget()
+		defer p.forget()
+		names := p.switchedOff
+		if len(names) == 0 {
+			return nil
+		}
 		if err := tool.setFeatures(index, names, true); errors.Is(err, unix.ENODEV) {
 			return nil // the interface is gone, and its settings with it
 		} else if err != nil {

@@ -40,6 +40,11 @@ type port struct {
 	program  *xdp.Program
 	link     link.Link   // holds a program on the interface
 	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
+
+	switchedOff []string // offloads
+	promisc     bool     // made promiscuous beyond this process, for a bypass
+	record      *os.File // that says so; holds its lock
+	recorded    string   // its name
 }
 
 // notAttached is the mode of a port whose engine does not run.
@@ -47,7 +52,8 @@ const notAttached = "-"
 
 // inspect looks the interface up and refuses what cannot be served. It changes
 // nothing.
-func (p *port) inspect(c *Config, tool *ethtool) error {
+// ours says that an XDP program on it is one that an earlier process of ours left.
+func (p *port) inspect(c *Config, ours bool, tool *ethtool) error {
 	l, err := netlink.LinkByName(p.name)
 	if err != nil {
 		if errors.As(err, new(netlink.LinkNotFoundError)) {
@@ -61,7 +67,7 @@ func (p *port) inspect(c *Config, tool *ethtool) error {
 		return fmt.Errorf("port %s: a loopback interface has no other side", p.name)
 	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
 		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
-	case a.Xdp != nil && a.Xdp.Attached && !c.Replace:
+	case a.Xdp != nil && a.Xdp.Attached && !c.Replace && !ours:
 		return fmt.Errorf("port %s: an XDP program of somebody else (id %d) is attached; detach or replace it first", p.name, a.Xdp.ProgId)
 	case a.MTU > longMTU:
 		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",

@@ -27,16 +27,21 @@ const xdpPass = 2
 // The Queues map is part of the type, whose Register and Unregister keep it; the
 // program has no need of it. It is a hash since Unregister deletes from it, which
 // an array refuses.
-func newProgram(queues int, long bool) (*xdp.Program, error) {
-	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "ixdp_sockets", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
-	})
+// sockets is the map to be used, if there is one; nil: a new one.
+func newProgram(long bool, sockets *ebpf.Map) (p *xdp.Program, err error) {
+	if sockets != nil {
+		sockets, err = sockets.Clone()
+	} else {
+		sockets, err = ebpf.NewMap(&ebpf.MapSpec{
+			Name: "ixdp_sockets", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: MaxQueues,
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("map of sockets: %w", err)
 	}
-	p := &xdp.Program{Sockets: sockets}
+	p = &xdp.Program{Sockets: sockets}
 	p.Queues, err = ebpf.NewMap(&ebpf.MapSpec{
-		Name: "ixdp_queues", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
+		Name: "ixdp_queues", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: MaxQueues,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map of queues: %w", err), p.Close())
@@ -85,13 +90,19 @@ func (p *port) attach() (detach func() error, err error) {
 		return nil, err
 	}
 	p.link = l
-	return func() error {
-		p.link = nil
-		if err := l.Close(); err != nil {
-			return fmt.Errorf("port %s: detach: %w", p.name, err)
-		}
+	return p.detach, nil
+}
+
+// detach lets go of the link: the program leaves the interface, unless the link is pinned.
+func (p *port) detach() error {
+	l := p.link
+	if p.link = nil; l == nil {
 		return nil
-	}, nil
+	}
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("port %s: detach: %w", p.name, err)
+	}
+	return nil
 }
 
 // evict takes a foreign XDP program off the port's interface and returns what

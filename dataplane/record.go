@@ -18,7 +18,8 @@ import (
 // killed. It is a file of the run directory, locked as long as the process lives:
 // the kernel drops the lock however it ends, and the next start puts back what
 // records without one say. Promiscuous mode and the XDP program need no record,
-// since they end with the process.
+// since they end with the process, unless a bypass is to outlive it: then nothing is
+// put back before that is cleared.
 type record struct {
 	Boot     string   `json:"boot"`      // id of the boot; settings of another are gone
 	Netns    uint64   `json:"namespace"` // inode of the network namespace
@@ -26,6 +27,8 @@ type record struct {
 	Name     string   `json:"name"`
 	MAC      string   `json:"mac"`
 	Features []string `json:"switched_off"`
+	Promisc  bool     `json:"promiscuous,omitempty"` // made so for a bypass
+	Bypass   string   `json:"bypass,omitempty"`      // where that is pinned: in force while it is there
 }
 
 const (
@@ -46,26 +49,26 @@ func here() (boot string, netns uint64, err error) {
 	return strings.TrimSpace(string(b)), st.Ino, nil
 }
 
-// note writes the record of features that are about to be switched off. The file
-// it returns holds the lock; forget removes it. Without a run directory both do
-// nothing.
-func (p *port) note(dir string, features []string) (forget func(), err error) {
+// note writes the record of what is changed, or about to be, on the port's interface,
+// in the place of an earlier one. The port holds its lock until forget. Without a run
+// directory it does nothing.
+func (p *port) note(dir, bypass string) error {
 	if dir == "" {
-		return func() {}, nil
+		return nil
 	}
 	boot, netns, err := here()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), features})
+	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), p.switchedOff, p.promisc, bypass})
 	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
+		return fmt.Errorf("record: %w", err)
 	}
 	f, err := os.CreateTemp(dir, ".offloads-*")
 	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
+		return fmt.Errorf("record: %w", err)
 	}
-	name := filepath.Join(dir, fmt.Sprintf("%s%d.%d%s", recordPrefix, netns, p.index, recordSuffix))
+	name := recordName(dir, netns, p.index)
 	// Locked before it has its name: nobody takes it for one of a dead process.
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
@@ -75,22 +78,44 @@ func (p *port) note(dir string, features []string) (forget func(), err error) {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("record %s: %w", name, err), os.Remove(f.Name()), f.Close())
+		return errors.Join(fmt.Errorf("record %s: %w", name, err), os.Remove(f.Name()), f.Close())
 	}
-	return func() {
-		// What fails here is mended by the next start.
-		_ = os.Remove(name)
-		_ = f.Close()
-	}, nil
+	p.release()
+	p.recorded, p.record = name, f
+	return nil
+}
+
+func recordName(dir string, netns uint64, index int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%d.%d%s", recordPrefix, netns, index, recordSuffix))
+}
+
+// release leaves the record to the next start.
+func (p *port) release() {
+	if p.record != nil {
+		_ = p.record.Close()
+		p.record = nil
+	}
+}
+
+// forget removes the record. What fails is mended by the next start.
+func (p *port) forget() {
+	if p.record != nil {
+		_ = os.Remove(p.recorded)
+		p.release()
+	}
 }
 
 // recover puts back what processes left behind that were killed, on interfaces of
 // this network namespace.
 func (e *Engine) recover(tool *ethtool) error {
-	if e.config.RunDir == "" {
+	return recoverAll(e.config.RunDir, tool, e.config.Logf)
+}
+
+func recoverAll(dir string, tool *ethtool, logf func(string, ...any)) error {
+	if dir == "" {
 		return nil
 	}
-	names, err := filepath.Glob(filepath.Join(e.config.RunDir, recordPrefix+"*"+recordSuffix))
+	names, err := filepath.Glob(filepath.Join(dir, recordPrefix+"*"+recordSuffix))
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -99,14 +124,14 @@ func (e *Engine) recover(tool *ethtool) error {
 		return err
 	}
 	for _, name := range names {
-		if err := e.recoverFrom(name, boot, netns, tool); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			e.config.Logf("record %s of what a killed process has changed: %v", name, err)
+		if err := recoverFrom(name, boot, netns, tool, logf); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			logf("record %s of what a killed process has changed: %v", name, err)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) recoverFrom(name, boot string, netns uint64, tool *ethtool) error {
+func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(string, ...any)) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -119,8 +144,8 @@ func (e *Engine) recoverFrom(name, boot string, netns uint64, tool *ethtool) err
 	if err := json.NewDecoder(f).Decode(&r); err != nil {
 		return errors.Join(fmt.Errorf("removed, it cannot be read: %w", err), os.Remove(name))
 	}
-	if r.Boot == boot && r.Netns != netns {
-		return nil // for a start in that namespace
+	if r.Boot == boot && (r.Netns != netns || r.Bypass != "" && exists(r.Bypass)) {
+		return nil // for a start in that namespace, or for the end of the bypass
 	}
 	l, err := netlink.LinkByIndex(r.Index)
 	if r.Boot != boot || err != nil || l.Attrs().Name != r.Name || l.Attrs().HardwareAddr.String() != r.MAC {
@@ -131,6 +156,21 @@ func (e *Engine) recoverFrom(name, boot string, netns uint64, tool *ethtool) err
 	if err := tool.setFeatures(r.Index, features, true); err != nil {
 		return err
 	}
-	e.config.Logf("port %s: restored, since an earlier process was killed: %s", r.Name, strings.Join(features, " "))
+	if r.Promisc {
+		if err := netlink.SetPromiscOff(l); err != nil {
+			return fmt.Errorf("promiscuous mode: %w", err)
+		}
+		features = append(features, "promiscuous mode")
+	}
+	why := "since an earlier process was killed"
+	if r.Bypass != "" {
+		why = "since the bypass has ended"
+	}
+	logf("port %s: restored, %s: %s", r.Name, why, strings.Join(features, " "))
 	return os.Remove(name)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

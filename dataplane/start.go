@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
@@ -46,7 +47,10 @@ func (e *Engine) start() error {
 	if err := e.recover(tool); err != nil {
 		return err
 	}
-	if err := e.inspect(tool, e.config.Logf); err != nil {
+	if err := e.inherit(); err != nil {
+		return err
+	}
+	if err := e.inspect(tool, e.fast.bypass.inherited != nil, e.config.Logf); err != nil {
 		return err
 	}
 	frame := 0
@@ -71,11 +75,24 @@ func (e *Engine) start() error {
 		}
 	}
 	for _, p := range e.ports {
-		restore, err := p.offloadsOff(tool, e.config.RunDir, e.config.Logf)
+		bypass := ""
+		if e.fast.bypass.inherited != nil {
+			bypass = e.config.BypassDir
+		}
+		restore, err := p.offloadsOff(tool, e.config.RunDir, bypass, e.config.Logf)
 		if err != nil {
 			return err
 		}
-		e.undo.push(restore)
+		e.undo.push(func() error {
+			switch {
+			case e.fast.bypass.stays || e.fast.bypass.inherited != nil:
+				p.release()
+				return nil
+			case restore == nil:
+				return nil
+			}
+			return restore()
+		})
 	}
 	for kept := len(e.undo); ; { // again at most once for each port
 		err := e.bring(frame)
@@ -90,10 +107,10 @@ func (e *Engine) start() error {
 
 // inspect looks at all interfaces, settles how many threads there are, and
 // refuses what cannot be served. It changes nothing.
-func (e *Engine) inspect(tool *ethtool, logf func(string, ...any)) error {
+func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) error {
 	queues := MaxQueues
 	for _, p := range e.ports {
-		if err := p.inspect(&e.config, tool); err != nil {
+		if err := p.inspect(&e.config, ours, tool); err != nil {
 			return err
 		}
 		queues = min(queues, p.rxQueues)
@@ -134,9 +151,10 @@ func (e *Engine) bring(frame int) error {
 		return err
 	}
 	e.undo.push(e.disengage)
-	if e.fast.wanted {
+	if e.fast.wanted || e.fast.bypass.after > 0 {
 		e.engage()
 	}
+	e.settle()
 	return nil
 }
 
@@ -154,7 +172,11 @@ func (e *Engine) rollback(keep int) error {
 // open makes the programs and the threads' sockets and registers these.
 func (e *Engine) open(frame int) error {
 	for _, p := range e.ports {
-		program, err := newProgram(e.queues, e.long)
+		var sockets *ebpf.Map // of programs that are there already
+		if old := e.fast.bypass.inherited; old != nil && old.Path != nil {
+			sockets = old.Path.Sockets(p.number)
+		}
+		program, err := newProgram(e.long, sockets)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -245,6 +267,12 @@ func (e *Engine) halt(w *worker) error {
 	w.stop.Store(true)
 	w.wake()
 	frames := <-w.done
+	if k := w.kernel.Swap(nil); k != nil {
+		k.life.Thread.Store(0)
+		if err := k.ring.Close(); err != nil {
+			e.config.Logf("queue %d: %v", w.queue, err)
+		}
+	}
 	e.frames.add(frames)
 	e.frameID[w.queue] = w.frameID
 	for i := range w.lanes {
@@ -258,7 +286,17 @@ func (e *Engine) halt(w *worker) error {
 
 // attach lets the frames come, as the last step of a start.
 func (e *Engine) attach() error {
-	for _, p := range e.ports {
+	for i, p := range e.ports {
+		if old := e.fast.bypass.inherited; old != nil {
+			p.link = old.Links[i]
+			e.undo.push(func() error {
+				if e.fast.bypass.inherited != nil {
+					return nil // it closes them itself
+				}
+				return p.detach()
+			})
+			continue
+		}
 		if e.config.Replace {
 			restore, err := p.evict(e.config.Logf)
 			if err != nil {
@@ -294,7 +332,11 @@ func (e *Engine) Stop() error {
 	}
 	close(e.quit)
 	e.quit, e.said = nil, ""
-	return e.rollback(0)
+	b := &e.fast.bypass
+	b.stays = b.pinned
+	err := e.rollback(0)
+	b.stays, b.pinned = false, false
+	return err
 }
 
 // Waiting says why frames are not forwarded though the engine was started: an

@@ -79,6 +79,7 @@ type PortStats struct {
 	NoIf     uint64 `json:"noif"`     // the output interface does not exist (any more)
 	Err      uint64 `json:"err"`      // could not be sent; the sum of ErrReasons
 	Mirrored uint64 `json:"mirrored"` // received and not to be sent
+	Bypassed uint64 `json:"bypassed"` // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
 	Lost     uint64 `json:"lost"`     // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
 	Held     uint64 `json:"held"`     // now: by faults, or in the TX ring because the link is down or busy
 
@@ -188,7 +189,7 @@ func (e *Engine) ResetStats() {
 
 func (t *tally) stats(lost uint64) PortStats {
 	s := PortStats{
-		RX: t[countRX], TX: t[countTX], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored],
+		RX: t[countRX], TX: t[countTX], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored], Bypassed: t[countBypassed],
 		Lost: lost, Held: t[countHeld],
 		DroppedByFI: t[countFIDropped], BitflippedByFI: t[countBitflipped],
 		DuplicatedByFI: t[countDuplicated], LengthByFI: t[countLength],

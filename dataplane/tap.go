@@ -18,7 +18,12 @@ func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
 		w.flushTap() // keeps the order, and the one copy of a long frame that there is room for
 		defer w.flushTap()
 	}
-	w.records = append(w.records, w.record(from, dir, m, d))
+	w.note(owner, w.record(from, dir, m, d))
+}
+
+// note notes a record for the TAP queue.
+func (w *worker) note(owner int, r shm.Record) {
+	w.records = append(w.records, r)
 	w.owners = append(w.owners, uint8(owner))
 }
 

@@ -155,7 +155,7 @@ func (e *Engine) restart() error {
 	}
 	for _, p := range e.ports {
 		if e.workers == nil || p.gone.Load() {
-			if err := (&port{name: p.name}).inspect(&e.config, tool); err != nil {
+			if err := (&port{name: p.name}).inspect(&e.config, e.fast.bypass.pinned, tool); err != nil {
 				return err
 			}
 		}

@@ -62,15 +62,17 @@ type worker struct {
 	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
 	sent    [2 * batchSize]mark     // beside sending
 	back    [batchSize]uint64
-	records []shm.Record  // to be put in the TAP queue at the end of the batch
-	fed     []*outletLane // further queues for which something is noted
-	owners  []uint8       // whose count each record is, beside records
-	now     int64         // of this batch: its reception, or the release of held frames; ns since the epoch
-	clock   int64         // the same, since epoch, on a clock that never jumps
-	epoch   time.Time     // the engine's
-	frameID uint64        // of the next frame; the queue is in the upper byte
-	seed    FaultSeed     // what the dice were made from
-	inbox   [8]byte       // where the eventfd is read to
+	records []shm.Record               // to be put in the TAP queue at the end of the batch
+	fed     []*outletLane              // further queues for which something is noted
+	owners  []uint8                    // whose count each record is, beside records
+	now     int64                      // of this batch: its reception, or the release of held frames; ns since the epoch
+	clock   int64                      // the same, since epoch, on a clock that never jumps
+	epoch   time.Time                  // the engine's
+	frameID uint64                     // of the next frame; the queue is in the upper byte
+	seed    FaultSeed                  // what the dice were made from
+	thread  uint32                     // its id; see thread()
+	kernel  atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
+	inbox   [8]byte                    // where the eventfd is read to
 }
 
 // mark is what the tap has to know of a frame on its way out.
@@ -172,6 +174,7 @@ func (w *worker) run(ready chan<- error) {
 			return
 		}
 	}
+	w.thread = thread()
 	ready <- nil
 	for idle := 0; !w.stop.Load(); {
 		work := w.round()
@@ -185,6 +188,9 @@ func (w *worker) run(ready chan<- error) {
 		}
 		// Woken for nothing, it sleeps again at once: only frames are worth spinning for.
 		mode := PollMode(w.poll.Load())
+		if idle%64 == 0 {
+			w.beat()
+		}
 		if idle++; mode == PollSleep || mode == PollAdaptive && idle > spins {
 			w.sleep()
 		}
@@ -196,6 +202,10 @@ func (w *worker) run(ready chan<- error) {
 // round serves every interface once and returns how much there was to do.
 func (w *worker) round() int {
 	work := w.release(w.policy.Load())
+	k := w.kernel.Load()
+	if k != nil {
+		work += w.copies(k)
+	}
 	for i := range w.lanes {
 		work += w.receive(i)
 	}
@@ -209,6 +219,9 @@ func (w *worker) round() int {
 	}
 	if work > 0 {
 		w.publish()
+		if k != nil {
+			k.live(w.clock)
+		}
 	}
 	return work
 }
@@ -232,9 +245,18 @@ func (w *worker) refill(i int) {
 // patience. A socket that copies is left out while frames wait in its TX ring:
 // poll would transmit them itself and hide which ones the device drops.
 func (w *worker) sleep() {
-	var fds [3]unix.PollFd
+	var fds [4]unix.PollFd
 	fds[0] = unix.PollFd{Fd: int32(w.wakeFD), Events: unix.POLLIN}
 	n, patience := 1, w.nextDue(napTime)
+	if k := w.kernel.Load(); k != nil {
+		patience = min(patience, k.nap)
+		if !k.lieDown() {
+			return
+		}
+		defer k.getUp()
+		fds[n] = unix.PollFd{Fd: int32(k.ring.FD()), Events: unix.POLLIN}
+		n++
+	}
 	if patience < tooShort {
 		return
 	}
@@ -254,11 +276,12 @@ func (w *worker) sleep() {
 	}
 	timeout := unix.NsecToTimespec(int64(patience))
 	ready, err := unix.Ppoll(fds[:n], &timeout, nil)
+	w.beat()
 	switch {
 	case err != nil || ready > 0 && fds[0].Revents == 0:
 	case ready > 0:
 		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // only empties it; it does not block
-	case patience == napTime:
+	case patience >= napTime/2:
 		for i := range w.lanes {
 			w.checkGone(i)
 		}

@@ -137,6 +137,9 @@ func (q *Queue) Delete() error {
 // Name is the name that Open was given.
 func (q *Queue) Name() string { return q.name }
 
+// Room is how many bytes of a packet a slot holds.
+func (q *Queue) Room() int { return int(q.m.stride) - slotHeader }
+
 // Close leaves the queue. Producers and consumers made from it stay usable until they
 // are closed themselves. Closing twice is harmless.
 func (q *Queue) Close() error {

@@ -72,7 +72,7 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 			}
 		}
 	})
-	engine, err := dataplane.New(dataplane.Config{Interfaces: []string{"enp1s0f0", "enp1s0f1"}, Queue: q})
+	engine, err := dataplane.New(dataplane.Config{Interfaces: []string{"enp1s0f0", "enp1s0f1"}, Queue: q, BypassDir: filepath.Join(t.TempDir(), "bypass")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +41,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	child := detach.Inherit()
 	o, err := parse(args)
 	var probe *dataplane.Engine
-	if err == nil && !o.info.Asked() {
+	if err == nil && !o.info.Asked() && !o.clear {
 		probe, err = dataplane.New(o.plane) // the command line alone decides this
 	}
 	switch {
@@ -50,6 +49,12 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprintf(stderr, "ethertap: %v; ethertap -h shows usage\n", err)
 		return wrongUsage
 	case o.info.Show(stdout, "ethertap", usage):
+		return ok
+	case o.clear:
+		if err := clearBypass(o, stdout); err != nil {
+			fmt.Fprintf(stderr, "ethertap: %v\n", err)
+			return failed
+		}
 		return ok
 	case o.daemon && child == nil:
 		if o.log == "" {
@@ -119,7 +124,7 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 		return failed, err
 	}
 	defer q.Close()
-	p.plane.Queue, p.plane.Logf, p.plane.RunDir = q, p.logf, filepath.Dir(instance.SocketPath())
+	p.plane.Queue, p.plane.Logf, p.plane.RunDir = q, p.logf, instance.Dir()
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return failed, err
 	}

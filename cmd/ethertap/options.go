@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/about"
 	"ethertap/dataplane"
@@ -35,8 +36,9 @@ const usage = `usage: ethertap [options] interface0 [interface1]
                               the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
           --poll <mode>       when idle: spin, adaptive (default) or sleep
-          --fastpath          leave frames that need neither tap nor faults in the
-                              kernel; see fastpath.status
+          --fastpath=false    take every frame to user space; see fastpath.status
+          --bpffs <dir>       BPF file system for bypass.enable (default /sys/fs/bpf)
+          --clear             end the bypass that an instance left which is gone
           --hold <n>          frames that a delay or a limited rate may hold, of
                               each queue of an interface (default 2048)
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
@@ -62,6 +64,8 @@ type options struct {
 	tapQueue string
 	slots    int // 0: as usual
 	slotSize int // likewise
+	bpffs    string
+	clear    bool
 }
 
 // parse reads the command line. Its errors are wrong usage.
@@ -84,7 +88,9 @@ func parse(args []string) (options, error) {
 	f.IntVarP(&o.plane.Queues, "queues", "q", 0, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
-	f.BoolVar(&o.plane.FastPath, "fastpath", false, "")
+	f.BoolVar(&o.plane.FastPath, "fastpath", true, "")
+	f.StringVar(&o.bpffs, "bpffs", defaultBPFFS, "")
+	f.BoolVar(&o.clear, "clear", false, "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
 	f.BoolVar(&skb, "xdp_skb", false, "")
 	f.BoolVar(&drv, "xdp_drv", false, "")
@@ -99,6 +105,15 @@ func parse(args []string) (options, error) {
 		return o, nil
 	}
 	var err error
+	if o.plane.BypassDir, err = bypassDir(o.bpffs, o.name, f.Changed("bpffs")); err != nil {
+		return o, err
+	}
+	if o.clear {
+		if len(f.Args()) > 0 {
+			return o, errors.New("--clear takes no interfaces: they are known")
+		}
+		return o, nil
+	}
 	if o.plane.CPUs, err = parseCPUs(cpus); err != nil {
 		return o, err
 	}
@@ -145,6 +160,22 @@ func parse(args []string) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+const defaultBPFFS = "/sys/fs/bpf"
+
+// bypassDir is where an instance pins what is to outlive it, on the BPF file system at
+// dir; "" when there is none and none was named.
+func bypassDir(dir, instance string, named bool) (string, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil || st.Type != unix.BPF_FS_MAGIC {
+		if named {
+			return "", fmt.Errorf("--bpffs %s: no BPF file system; mount -t bpf bpf %s", dir, dir)
+		}
+		return "", nil
+	}
+	// The file system has no dots in names, and instances no colons.
+	return filepath.Join(dir, "ethertap-"+strings.ReplaceAll(instance, ".", ":")), nil
 }
 
 func parseCPUs(list string) ([]int, error) {

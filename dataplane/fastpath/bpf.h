@@ -21,7 +21,12 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_DEVMAP = 14,
 	BPF_MAP_TYPE_XSKMAP = 17,
+	BPF_MAP_TYPE_RINGBUF = 27,
 };
+
+#define BPF_F_MMAPABLE (1U << 10)
+
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 enum xdp_action { XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT };
 
@@ -35,9 +40,14 @@ struct xdp_md {
 };
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static long (*const bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)51;
+static void *(*const bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_submit)(void *room, __u64 flags) = (void *)132;
+static void (*const bpf_ringbuf_discard)(void *room, __u64 flags) = (void *)133;
 static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static __u64 (*const bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188;
+static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *to, __u32 n) = (void *)189;
 
 /* Big-endian numbers, as they are on the wire. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -59,5 +69,8 @@ typedef struct {
 struct net_device {
 	int ifindex;
 	possible_net_t nd_net;
+};
+struct task_struct {
+	int pid; /* of the thread, as the first PID namespace numbers it */
 };
 #pragma clang attribute pop

@@ -2,37 +2,48 @@
 
 /* The chain of dataplane/doc.go, inside the kernel, for frames that need nothing
  * from user space: counted, by source, type and VLAN too, dropped by the drop
- * machash, forwarded. All others are diverted, uncounted, to the AF_XDP socket of
- * their queue, whose thread takes them through the whole chain.
+ * machash, forwarded; those that are only tapped as well, with a copy for the taps.
+ * All others are diverted, uncounted, to the AF_XDP socket of their queue, whose
+ * thread takes them through the whole chain. With bypass on they are forwarded here
+ * when there is no such socket, or its thread shows no sign of life.
  *
  * Who writes what: each per-CPU value is written by the programs on that CPU,
  * which do not interrupt each other; `errors` and `refused` by the trace programs
- * of any CPU, atomically; policies, sets, links, sockets and outputs by user space.
+ * of any CPU, atomically; rings by the programs; policies, sets, links, sockets,
+ * outputs and lives by user space.
  */
 #include "bpf.h"
 
 #define PORTS 2
 #define QUEUES 8   /* dataplane.MaxQueues */
 #define ERRNOS 128 /* the last one is any other */
+#define TAPS 9     /* the TAP queue and dataplane.MaxFeeds further ones */
 
 /* What a policy asks for on frames received on a port. */
 #define FORWARD 0x01   /* they leave by the other port; else they are only counted */
 #define DIVERT 0x02    /* everything is diverted */
-#define TAP_RX 0x04    /* they are tapped when they come */
-#define TAP_TX 0x08    /* they are tapped when they leave by the other port */
-#define TAP_SET 0x10   /* only those whose source or destination is in the set */
-#define DROP_SET 0x20  /* those whose source is in the set are dropped */
-#define FAULT 0x40     /* they suffer faults */
-#define FAULT_SET 0x80 /* only those whose source is in the set */
+#define DROP_SET 0x04  /* those whose source is in the set are dropped */
+#define FAULT 0x08     /* they suffer faults */
+#define FAULT_SET 0x10 /* only those whose source is in the set */
+#define COPY 0x20      /* those that are only tapped are copied to a ring; else diverted */
+#define BYPASS 0x40    /* those that cannot be diverted are forwarded */
+#define ALONE 0x80     /* none can: user space is about to go */
 
 /* What an address is in. */
-#define IN_TAP 1
-#define IN_DROP 2
-#define IN_FAULT 4
+#define IN_DROP 0x01
+#define IN_FAULT 0x02
+#define IN_TAP_AT 8 /* and above, one bit for each tap */
 
+/* Taps are sets of bits, the lowest of which is the TAP queue's. */
 struct policy {
+	__u64 patience; /* with BYPASS: ns without a sign of life, from which on a thread is taken for dead */
 	__u32 flags[PORTS];
-	__u32 set; /* which of `sets` */
+	__u32 rx[PORTS]; /* the taps of frames when they come */
+	__u32 tx[PORTS]; /* and when they leave by the other port */
+	__u32 choosy;    /* the taps that take only frames whose source or destination is in the set */
+	__u32 kept;      /* bytes of a frame that are copied, at most */
+	__u32 set;	 /* which of `sets` */
+	__u32 unused;
 };
 const struct policy *described; /* so that the type is in the object's BTF */
 
@@ -85,12 +96,67 @@ struct {
 	__type(value, __u32);
 } outputs SEC(".maps");
 
-/* What became of the frames that were not diverted; their sum is what was received. */
+/* What a thread says of itself. The page is mapped by it. `ended` takes the beat away. */
+struct life {
+	__u64 beat;   /* when it last said that it is well, ns since boot */
+	__u32 asleep; /* 1: it sleeps, or is about to, and is to be woken for a copy */
+	__u32 thread; /* its id in the first PID namespace; 0: it has none there */
+	__u32 unused[12];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, QUEUES);
+	__type(key, __u32);
+	__type(value, struct life);
+} lives SEC(".maps");
+
+/* Copies of frames, by queue of reception. There is none before it is needed. */
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 12);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, QUEUES);
+	__type(key, __u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+/* What is in a ring for a frame; then come its bytes. */
+struct tapped {
+	__u64 when;   /* it was received, ns since boot */
+	__u32 length; /* bytes on the wire */
+	__u32 kept;   /* bytes that follow */
+	__u16 rx;     /* taps that take it as received on port */
+	__u16 tx;     /* and as sent by the other one */
+	__u32 port;
+};
+const struct tapped *copied;
+
+/* Frames that taps wanted and did not get: no room in the ring, or nobody to read it. */
+struct missed {
+	__u64 rx[TAPS];
+	__u64 tx[TAPS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PORTS *QUEUES);
+	__type(key, __u32);
+	__type(value, struct missed);
+} misses SEC(".maps");
+
+/* What became of the frames that were not diverted; their sum, but for the last, is
+ * what was received. */
 struct fates {
 	__u64 forwarded; /* given to the other port: `sent` or `errors` tell what came of it */
 	__u64 dropped;
 	__u64 noif;
 	__u64 mirrored;
+	__u64 bypassed; /* of all these: those that would have been diverted */
 };
 
 struct {
@@ -263,6 +329,124 @@ inlined __u64 type_key(__u16 type, __u64 level)
 	return TYPE_KEY | level << LEVEL_AT | type;
 }
 
+/* What the chain wants for a frame. */
+struct wish {
+	__u32 rx; /* taps, as received */
+	__u32 tx; /* taps, as sent */
+	int drop;
+	int divert;
+};
+
+inlined int wish(struct wish *w, const struct policy *p, int port, __u64 source, __u64 destination)
+{
+	__u32 flags = p->flags[port], in = 0, taps = ~0u;
+	if (flags & (DROP_SET | FAULT_SET) || p->choosy) {
+		__u32 which = p->set;
+		void *set = bpf_map_lookup_elem(&sets, &which);
+		if (!set)
+			return 0;
+		__u32 *v = bpf_map_lookup_elem(set, &source);
+		if (v)
+			in = *v;
+		if (p->choosy) {
+			taps = in;
+			v = bpf_map_lookup_elem(set, &destination);
+			if (v)
+				taps |= *v;
+			taps = taps >> IN_TAP_AT | ~p->choosy;
+		}
+	}
+	w->drop = flags & DROP_SET && in & IN_DROP;
+	w->rx = p->rx[port] & taps;
+	w->tx = 0;
+	w->divert = flags & DIVERT;
+	if (flags & FORWARD && !w->drop) {
+		w->tx = p->tx[port] & taps;
+		if (flags & FAULT && (!(flags & FAULT_SET) || in & IN_FAULT))
+			w->divert = 1;
+	}
+	if (w->rx | w->tx && !(flags & COPY))
+		w->divert = 1;
+	return 1;
+}
+
+/* Whether a queue's thread was well not long ago, as far as that matters. */
+inlined int lives_on(const struct policy *p, __u32 queue)
+{
+	if (!p->patience)
+		return 1;
+	struct life *l = bpf_map_lookup_elem(&lives, &queue);
+	return !l || (long)(bpf_ktime_get_ns() - l->beat) <= (long)p->patience;
+}
+
+inlined void miss(__u32 place, __u32 rx, __u32 tx)
+{
+	struct missed *m = bpf_map_lookup_elem(&misses, &place);
+	if (!m)
+		return;
+	for (int i = 0; i < TAPS; i++) {
+		m->rx[i] += rx >> i & 1;
+		m->tx[i] += tx >> i & 1;
+	}
+}
+
+/* A ring gives room in sizes known to the verifier only. */
+#define COPY_INTO(size)                                                                        \
+	do {                                                                                   \
+		c = bpf_ringbuf_reserve(ring, size, 0);                                        \
+		if (!c)                                                                        \
+			goto full;                                                             \
+		if (n < 1 || n > (size) - sizeof(*c) || bpf_xdp_load_bytes(ctx, 0, c + 1, n)) { \
+			bpf_ringbuf_discard(c, BPF_RB_NO_WAKEUP);                              \
+			goto full;                                                             \
+		}                                                                              \
+	} while (0)
+
+#define FITS(size) (n <= (size) - sizeof(struct tapped))
+
+/* The frame as it is goes to the taps. Apart, so that the verifier looks at it once. */
+__attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, __u32 kept)
+{
+	__u32 queue = place & (QUEUES - 1), length = bpf_xdp_get_buff_len(ctx), n = length;
+	struct tapped *c;
+	void *ring = bpf_map_lookup_elem(&rings, &queue);
+	struct life *l = bpf_map_lookup_elem(&lives, &queue);
+	if (!ring || !l)
+		goto full;
+	if (n > kept)
+		n = kept;
+	if (FITS(128))
+		COPY_INTO(128);
+	else if (FITS(256))
+		COPY_INTO(256);
+	else if (FITS(512))
+		COPY_INTO(512);
+	else if (FITS(1024))
+		COPY_INTO(1024);
+	else if (FITS(2048))
+		COPY_INTO(2048);
+	else if (FITS(4096))
+		COPY_INTO(4096);
+	else if (FITS(16384))
+		COPY_INTO(16384);
+	else
+		COPY_INTO(65536);
+	c->when = bpf_ktime_get_ns();
+	c->length = length;
+	c->kept = n;
+	c->rx = taps;
+	c->tx = taps >> 16;
+	c->port = place / QUEUES;
+	/* Read after room was taken, with a barrier between: who announces that it sleeps
+	 * looks at that afterwards, so one of the two sees the other. */
+	__u32 asleep = __sync_fetch_and_or(&l->asleep, 0);
+	bpf_ringbuf_submit(c, asleep ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return 0;
+full:
+	miss(place, taps & 0xffff, taps >> 16);
+	return 0;
+}
+
 inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 {
 	__u32 zero = 0, me = port, queue = ctx->rx_queue_index;
@@ -278,40 +462,18 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		goto divert;
 	struct policy *policy = bpf_map_lookup_elem(inner, &zero);
 	__u32 *no = bpf_map_lookup_elem(&refused, &me);
-	if (!policy || !no || *no)
-		goto divert;
-	__u32 flags = policy->flags[port];
-	if (flags & DIVERT)
+	__u32 place = port * QUEUES + queue;
+	struct fates *c = bpf_map_lookup_elem(&counts, &place);
+	__u32 *now = bpf_map_lookup_elem(&current, &me);
+	if (!policy || !no || !c || !now)
 		goto divert;
 
 	__u64 x = from_be64(*(__u64 *)(data + 6)); /* source and type */
-	__u64 source = MAC_KEY(x >> 16);
-	__u32 source_in = 0, destination_in = 0;
-	if (flags & (TAP_SET | DROP_SET | FAULT_SET)) {
-		__u32 which = policy->set;
-		void *set = bpf_map_lookup_elem(&sets, &which);
-		if (!set)
-			goto divert;
-		__u32 *in = bpf_map_lookup_elem(set, &source);
-		if (in)
-			source_in = *in;
-		if (flags & TAP_SET) {
-			__u64 destination = MAC_KEY(from_be64(*(__u64 *)data) >> 16);
-			in = bpf_map_lookup_elem(set, &destination);
-			if (in)
-				destination_in = *in;
-		}
-	}
-	int taps = !(flags & TAP_SET) || (source_in | destination_in) & IN_TAP;
-	int drops = flags & DROP_SET && source_in & IN_DROP;
-	if (flags & TAP_RX && taps)
+	__u64 source = MAC_KEY(x >> 16), destination = MAC_KEY(from_be64(*(__u64 *)data) >> 16);
+	struct wish w;
+	if (!wish(&w, policy, port, source, destination))
 		goto divert;
-	if (flags & FORWARD && !drops) {
-		if (flags & TAP_TX && taps)
-			goto divert;
-		if (flags & FAULT && (!(flags & FAULT_SET) || source_in & IN_FAULT))
-			goto divert;
-	}
+	__u32 flags = policy->flags[port];
 
 	/* What is in the frame, before anything is counted: tags that are in another
 	 * buffer are for the thread. */
@@ -325,7 +487,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 			break;
 		if (at + 4 > end) {
 			if (s.bytes != (__u64)(end - data))
-				goto divert;
+				w.divert = 1;
 			short_key = SHORT_KEY | level << LEVEL_AT;
 			break;
 		}
@@ -335,11 +497,17 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		level = i + 1;
 	}
 
-	__u32 place = port * QUEUES + queue;
-	struct fates *c = bpf_map_lookup_elem(&counts, &place);
-	__u32 *now = bpf_map_lookup_elem(&current, &me);
-	if (!c || !now)
-		goto divert;
+	int bypassed = 0;
+	if (w.divert || *no) {
+		if (!(flags & ALONE) && lives_on(policy, queue)) {
+			long action = bpf_redirect_map(sockets, queue, XDP_PASS);
+			if (action == XDP_REDIRECT || !(flags & BYPASS))
+				return action;
+		} else if (!(flags & BYPASS))
+			goto divert;
+		bypassed = 1;
+		c->bypassed++;
+	}
 
 	add(&macs, MAC_BITS, OF_MACS, port, source, &s);
 	add(&types, TYPE_BITS, OF_TYPES, port, short_key ? short_key : type_key(type, level), &s);
@@ -349,26 +517,34 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		add(&vlans, VLAN_BITS, OF_VLANS, port, tags[i], &s);
 	}
 
+	long action = XDP_DROP;
 	if (!(flags & FORWARD)) {
-		if (drops)
+		if (w.drop)
 			c->dropped++;
 		else
 			c->mirrored++;
-		return XDP_DROP;
-	}
-	if (drops) {
+	} else if (w.drop) {
 		if (bpf_map_lookup_elem(&outputs, &me))
 			c->dropped++;
 		else
 			c->noif++;
-		return XDP_DROP;
+	} else {
+		*now = queue;
+		action = bpf_redirect_map(&outputs, port, XDP_DROP);
+		if (action == XDP_REDIRECT)
+			c->forwarded++;
+		else
+			c->noif++;
 	}
-	*now = queue;
-	long action = bpf_redirect_map(&outputs, port, XDP_DROP);
+	__u32 taps = w.rx;
 	if (action == XDP_REDIRECT)
-		c->forwarded++;
-	else
-		c->noif++;
+		taps |= w.tx << 16;
+	if (taps) {
+		if (bypassed)
+			miss(place, taps & 0xffff, taps >> 16);
+		else
+			copy(ctx, place, taps, policy->kept);
+	}
 	return action;
 
 divert:
@@ -437,6 +613,22 @@ int rejected(__u64 *ctx)
 	if ((__u32)ctx[4] != BPF_MAP_TYPE_DEVMAP)
 		return 0;
 	return account((void *)ctx[0], 0, 1, ctx[3]);
+}
+
+/* trace_sched_process_exit(task): a thread that ends, however, has no life from then
+ * on. Its sockets are closed much later, and would swallow frames until then. */
+SEC("tp_btf/sched_process_exit")
+int ended(__u64 *ctx)
+{
+	const struct task_struct *task = (void *)ctx[0];
+	__u32 thread = task->pid;
+	for (int i = 0; i < QUEUES; i++) {
+		__u32 queue = i;
+		struct life *l = bpf_map_lookup_elem(&lives, &queue);
+		if (l && l->thread == thread)
+			l->beat = 0;
+	}
+	return 0;
 }
 
 char __license[] SEC("license") = "Dual BSD/GPL";

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,70 +29,103 @@ type Config struct {
 // Path is the programs, one for each port, and their maps. Its methods are not for
 // concurrent use.
 type Path struct {
-	collection *ebpf.Collection
-	traces     []link.Link
-	ports      int
-	turn       uint32 // which of the sets was filled last
-	spec       *ebpf.CollectionSpec
+	maps     map[string]*ebpf.Map
+	programs map[string]*ebpf.Program
+	traces   map[string]link.Link // by the name of the program
+	ports    int
+	turn     uint32 // which of the sets was filled last
+	spec     *ebpf.CollectionSpec
+	version  string
 }
+
+// portPrograms and tracePrograms are the names of the programs.
+var (
+	portPrograms  = [ports]string{objectProgPort0, objectProgPort1}
+	tracePrograms = [...]string{objectProgTransmitted, objectProgRejected, objectProgEnded}
+	socketMaps    = [ports]string{objectMapSockets0, objectMapSockets1}
+)
 
 // Load loads the programs, which divert everything until the first Apply. They
 // are not attached to any interface. What it needs of the kernel and has not got is
 // an error: without the traces of what could not be redirected the counters would
 // be guesses.
 func Load(c Config) (*Path, error) {
-	spec, err := loadObject()
+	p, err := specify(c.Frags, len(c.Links))
 	if err != nil {
-		return nil, fmt.Errorf("object: %w", err)
+		return nil, err
 	}
 	replaced := maps.Clone(c.Stats.maps)
-	for i, name := range [...]string{objectMapSockets0, objectMapSockets1} {
+	for i, name := range socketMaps {
 		if i < len(c.Sockets) {
 			replaced[name] = c.Sockets[i]
-			spec.Maps[name].MaxEntries = c.Sockets[i].MaxEntries()
+			p.spec.Maps[name].MaxEntries = c.Sockets[i].MaxEntries()
 		}
 	}
-	for _, name := range [...]string{objectProgPort0, objectProgPort1} {
-		// A link changes only between programs of one attach type, and one made of
-		// instructions has none.
-		spec.Programs[name].AttachType = ebpf.AttachNone
-		if c.Frags {
-			spec.Programs[name].Flags |= unix.BPF_F_XDP_HAS_FRAGS
-		}
-	}
-	p := &Path{ports: len(c.Links), spec: spec}
-	if p.collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replaced}); err != nil {
+	all, err := ebpf.NewCollectionWithOptions(p.spec, ebpf.CollectionOptions{MapReplacements: replaced})
+	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
+	p.maps, p.programs = all.Maps, all.Programs
 	if err := p.connect(c.Links); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
+// specify makes a Path that has nothing of the kernel's yet.
+func specify(frags bool, links int) (*Path, error) {
+	spec, err := loadObject()
+	if err != nil {
+		return nil, fmt.Errorf("object: %w", err)
+	}
+	p := &Path{ports: links, spec: spec, version: fmt.Sprintf("%x", sha256.Sum256(_ObjectBytes))[:12], traces: make(map[string]link.Link)}
+	if frags {
+		p.version += "-frags"
+	}
+	for _, name := range portPrograms {
+		// A link changes only between programs of one attach type, and one made of
+		// instructions has none.
+		spec.Programs[name].AttachType = ebpf.AttachNone
+		if frags {
+			spec.Programs[name].Flags |= unix.BPF_F_XDP_HAS_FRAGS
+		}
+	}
+	return p, nil
+}
+
+// interfaces returns what the map of links holds for interfaces of the calling
+// thread's network namespace.
+func interfaces(links []int) (list [ports]objectInterface, err error) {
+	cookie, err := netnsCookie()
+	for i, index := range links {
+		list[i] = objectInterface{Netns: cookie, Index: uint32(index)}
+	}
+	return list, err
+}
+
 // connect says which interfaces the ports are and begins to note what cannot be
 // redirected between them.
 func (p *Path) connect(links []int) error {
-	cookie, err := netnsCookie()
+	list, err := interfaces(links)
 	if err != nil {
 		return err
 	}
 	for i, index := range links {
-		if err := p.collection.Maps[objectMapLinks].Put(uint32(i), &objectInterface{Netns: cookie, Index: uint32(index)}); err != nil {
+		if err := p.maps[objectMapLinks].Put(uint32(i), &list[i]); err != nil {
 			return fmt.Errorf("links: %w", err)
 		}
 		if len(links) == ports {
-			if err := p.collection.Maps[objectMapOutputs].Put(uint32(ports-1-i), uint32(index)); err != nil {
+			if err := p.maps[objectMapOutputs].Put(uint32(ports-1-i), uint32(index)); err != nil {
 				return fmt.Errorf("outputs: %w", err)
 			}
 		}
 	}
-	for _, name := range [...]string{objectProgTransmitted, objectProgRejected} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p.collection.Programs[name]})
+	for _, name := range tracePrograms {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p.programs[name]})
 		if err != nil {
 			return fmt.Errorf("trace %s: %w", p.spec.Programs[name].AttachTo, err)
 		}
-		p.traces = append(p.traces, l)
+		p.traces[name] = l
 	}
 	return nil
 }
@@ -111,9 +145,10 @@ func netnsCookie() (uint64, error) {
 }
 
 // Program returns the program to be attached to a port's interface, in native mode.
-func (p *Path) Program(port int) *ebpf.Program {
-	return p.collection.Programs[[...]string{objectProgPort0, objectProgPort1}[port]]
-}
+func (p *Path) Program(port int) *ebpf.Program { return p.programs[portPrograms[port]] }
+
+// Sockets returns the map of a port's AF_XDP sockets, by queue.
+func (p *Path) Sockets(port int) *ebpf.Map { return p.maps[socketMaps[port]] }
 
 // Close waits until all frames that were forwarded have left, or failed to, and
 // unloads everything. A program that is still attached diverts everything from then
@@ -124,11 +159,21 @@ func (p *Path) Close() error {
 		all.Port[i].Divert = true
 	}
 	// Frames are transmitted before the CPU leaves the program's read-side section.
-	errs := []error{p.Apply(&all)}
+	return errors.Join(p.Apply(&all), p.Release())
+}
+
+// Release lets go of the path without a change: what is pinned, or attached, goes on.
+func (p *Path) Release() error {
+	var errs []error
 	for _, l := range p.traces {
 		errs = append(errs, l.Close())
 	}
-	p.collection.Close()
+	for _, program := range p.programs {
+		errs = append(errs, program.Close())
+	}
+	for _, m := range p.maps {
+		errs = append(errs, m.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -136,7 +181,7 @@ func (p *Path) Close() error {
 // has refused them, whereupon all are diverted; 0 if it has not.
 func (p *Path) Refused(port int) (errno unix.Errno, err error) {
 	var n uint32
-	if err := p.collection.Maps[objectMapRefused].Lookup(uint32(port), &n); err != nil {
+	if err := p.maps[objectMapRefused].Lookup(uint32(port), &n); err != nil {
 		return 0, fmt.Errorf("read %s: %w", objectMapRefused, err)
 	}
 	return unix.Errno(n), nil
@@ -144,7 +189,7 @@ func (p *Path) Refused(port int) (errno unix.Errno, err error) {
 
 // Accept ends the diversion that a refusal caused.
 func (p *Path) Accept(port int) error {
-	if err := p.collection.Maps[objectMapRefused].Put(uint32(port), uint32(0)); err != nil {
+	if err := p.maps[objectMapRefused].Put(uint32(port), uint32(0)); err != nil {
 		return fmt.Errorf("write %s: %w", objectMapRefused, err)
 	}
 	return nil

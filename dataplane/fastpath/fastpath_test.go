@@ -1,14 +1,19 @@
 package fastpath
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"slices"
 	"structs"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"ethertap/tests/netlab"
@@ -90,6 +95,11 @@ func counts(t *testing.T, p *path, port int) (sum Counts) {
 		sum.Dropped += c.Dropped
 		sum.NoIf += c.NoIf
 		sum.Mirrored += c.Mirrored
+		sum.Bypassed += c.Bypassed
+		for i := range MaxTaps {
+			sum.MissedRX[i] += c.MissedRX[i]
+			sum.MissedTX[i] += c.MissedTX[i]
+		}
 	}
 	return sum
 }
@@ -104,70 +114,115 @@ var (
 // 0, and where it is counted.
 func TestChain(t *testing.T) {
 	bridge := PortRules{Forward: true}
-	with := func(change func(*PortRules)) (r Rules) {
+	with := func(changes ...func(*Rules)) (r Rules) {
 		r.Port = [2]PortRules{bridge, bridge}
-		change(&r.Port[0])
+		r.Kept = 2048
+		for _, c := range changes {
+			c(&r)
+		}
 		return r
 	}
-	tapRX := func(p *PortRules) { p.TapRX = true }
-	tapTX := func(p *PortRules) { p.TapTX = true }
-	fault := func(p *PortRules) { p.Fault = true }
-	mirror := func(p *PortRules) { p.Forward = false }
-	both := func(a, b func(*PortRules)) func(*PortRules) { return func(p *PortRules) { a(p); b(p) } }
-	hash := func(r Rules, tap, drop, fault []MAC) Rules { r.Tap, r.Drop, r.Fault = tap, drop, fault; return r }
-	none := func(*PortRules) {}
-	a, b, c := []MAC{macA}, []MAC{macB}, []MAC{macC}
+	tapRX := func(r *Rules) { r.Taps[0].RX[0] = true }
+	tapTX := func(r *Rules) { r.Taps[0].TX[1] = true }
+	of := func(list ...MAC) func(*Rules) {
+		return func(r *Rules) { r.Taps[0].Choosy, r.Taps[0].MACs = true, list }
+	}
+	feed := func(n int, list ...MAC) func(*Rules) {
+		return func(r *Rules) {
+			r.Taps[n] = Tap{RX: [2]bool{true, false}, TX: [2]bool{false, true}, Choosy: len(list) > 0, MACs: list}
+		}
+	}
+	fault := func(r *Rules) { r.Port[0].Fault = true }
+	faultOf := func(list ...MAC) func(*Rules) { return func(r *Rules) { r.Fault = list } }
+	drop := func(list ...MAC) func(*Rules) { return func(r *Rules) { r.Drop = list } }
+	mirror := func(r *Rules) { r.Port[0].Forward = false }
+	divert := func(r *Rules) { r.Port[0].Divert = true }
+	divertOther := func(r *Rules) { r.Port[1].Divert = true }
+	copying := func(r *Rules) { r.Copy = true }
+	bypass := func(r *Rules) { r.Bypass = time.Minute } // nobody has ever been alive, and there is no socket
+	alone := func(r *Rules) { r.Alone = true }
+	type taps struct{ rx, tx uint16 }
 	for _, test := range []struct {
 		name   string
 		rules  Rules
 		gone   bool // the other interface
 		action uint32
 		counts Counts
+		copy   taps // 0: there is none
 	}{
-		{"bridge", with(none), false, forwarded, Counts{Forwarded: 1}},
-		{"bridge whose other side is gone", with(none), true, dropped, Counts{NoIf: 1}},
-		{"mirror", with(mirror), false, dropped, Counts{Mirrored: 1}},
-		{"divert", with(func(p *PortRules) { p.Divert = true }), false, diverted, Counts{}},
-		{"divert of the other port", Rules{Port: [2]PortRules{bridge, {Forward: true, Divert: true}}}, false, forwarded, Counts{Forwarded: 1}},
+		{"bridge", with(), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"bridge whose other side is gone", with(), true, dropped, Counts{NoIf: 1}, taps{}},
+		{"mirror", with(mirror), false, dropped, Counts{Mirrored: 1}, taps{}},
+		{"divert", with(divert), false, diverted, Counts{}, taps{}},
+		{"divert of the other port", with(divertOther), false, forwarded, Counts{Forwarded: 1}, taps{}},
 
-		{"RX tap", with(tapRX), false, diverted, Counts{}},
-		{"RX tap of a mirror", with(both(mirror, tapRX)), false, diverted, Counts{}},
-		{"RX tap of the source", hash(with(tapRX), a, nil, nil), false, diverted, Counts{}},
-		{"RX tap of the destination", hash(with(tapRX), b, nil, nil), false, diverted, Counts{}},
-		{"RX tap of another address", hash(with(tapRX), c, nil, nil), false, forwarded, Counts{Forwarded: 1}},
-		{"RX tap of an address that others drop", hash(with(tapRX), c, b, nil), false, forwarded, Counts{Forwarded: 1}},
-		{"RX tap of another address in a mirror", hash(with(both(mirror, tapRX)), c, nil, nil), false, dropped, Counts{Mirrored: 1}},
-		{"RX tap of what is dropped", hash(with(tapRX), nil, a, nil), false, diverted, Counts{}},
-		{"TAP machash without taps", hash(with(none), a, nil, nil), false, forwarded, Counts{Forwarded: 1}},
+		{"RX tap", with(tapRX), false, diverted, Counts{}, taps{}},
+		{"RX tap of a mirror", with(mirror, tapRX), false, diverted, Counts{}, taps{}},
+		{"RX tap of the source", with(tapRX, of(macA)), false, diverted, Counts{}, taps{}},
+		{"RX tap of the destination", with(tapRX, of(macB)), false, diverted, Counts{}, taps{}},
+		{"RX tap of another address", with(tapRX, of(macC)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"RX tap of an address that others drop", with(tapRX, of(macC), drop(macB)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"RX tap of another address in a mirror", with(mirror, tapRX, of(macC)), false, dropped, Counts{Mirrored: 1}, taps{}},
+		{"RX tap of what is dropped", with(tapRX, drop(macA)), false, diverted, Counts{}, taps{}},
+		{"RX tap of the other port", with(func(r *Rules) { r.Taps[0].RX[1] = true }), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"TAP machash without taps", with(of(macA)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"a TAP machash of nobody", with(tapRX, of()), false, forwarded, Counts{Forwarded: 1}, taps{}},
 
-		{"TX tap", with(tapTX), false, diverted, Counts{}},
-		{"TX tap of the source", hash(with(tapTX), a, nil, nil), false, diverted, Counts{}},
-		{"TX tap of the destination", hash(with(tapTX), b, nil, nil), false, diverted, Counts{}},
-		{"TX tap of another address", hash(with(tapTX), c, nil, nil), false, forwarded, Counts{Forwarded: 1}},
-		{"TX tap of what is dropped", hash(with(tapTX), nil, a, nil), false, dropped, Counts{Dropped: 1}},
-		{"TX tap of a mirror", with(both(mirror, tapTX)), false, dropped, Counts{Mirrored: 1}},
+		{"TX tap", with(tapTX), false, diverted, Counts{}, taps{}},
+		{"TX tap of the source", with(tapTX, of(macA)), false, diverted, Counts{}, taps{}},
+		{"TX tap of the destination", with(tapTX, of(macB)), false, diverted, Counts{}, taps{}},
+		{"TX tap of another address", with(tapTX, of(macC)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"TX tap of what is dropped", with(tapTX, drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"TX tap of a mirror", with(mirror, tapTX), false, dropped, Counts{Mirrored: 1}, taps{}},
+		{"TX tap of the port of reception", with(func(r *Rules) { r.Taps[0].TX[0] = true }), false, forwarded, Counts{Forwarded: 1}, taps{}},
 
-		{"drop", hash(with(none), nil, a, nil), false, dropped, Counts{Dropped: 1}},
-		{"drop when the other side is gone", hash(with(none), nil, a, nil), true, dropped, Counts{NoIf: 1}},
-		{"drop of a mirror", hash(with(mirror), nil, a, nil), false, dropped, Counts{Dropped: 1}},
-		{"drop of the destination", hash(with(none), nil, b, nil), false, forwarded, Counts{Forwarded: 1}},
+		{"drop", with(drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"drop when the other side is gone", with(drop(macA)), true, dropped, Counts{NoIf: 1}, taps{}},
+		{"drop of a mirror", with(mirror, drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"drop of the destination", with(drop(macB)), false, forwarded, Counts{Forwarded: 1}, taps{}},
 
-		{"fault", with(fault), false, diverted, Counts{}},
-		{"fault of the source", hash(with(fault), nil, nil, a), false, diverted, Counts{}},
-		{"fault of the destination", hash(with(fault), nil, nil, b), false, forwarded, Counts{Forwarded: 1}},
-		{"fault of what is dropped", hash(with(fault), nil, a, a), false, dropped, Counts{Dropped: 1}},
-		{"fault of a mirror", with(both(mirror, fault)), false, dropped, Counts{Mirrored: 1}},
-		{"fault machash without faults", hash(with(none), nil, nil, a), false, forwarded, Counts{Forwarded: 1}},
-		{"an address in all sets", hash(with(none), a, a, a), false, dropped, Counts{Dropped: 1}},
+		{"fault", with(fault), false, diverted, Counts{}, taps{}},
+		{"fault of the source", with(fault, faultOf(macA)), false, diverted, Counts{}, taps{}},
+		{"fault of the destination", with(fault, faultOf(macB)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"fault of what is dropped", with(fault, faultOf(macA), drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"fault of a mirror", with(mirror, fault), false, dropped, Counts{Mirrored: 1}, taps{}},
+		{"fault machash without faults", with(faultOf(macA)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"an address in all sets", with(of(macA), drop(macA), faultOf(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+
+		{"copy: nothing tapped", with(copying), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"copy: RX tap", with(copying, tapRX), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"copy: TX tap", with(copying, tapTX), false, forwarded, Counts{Forwarded: 1}, taps{0, 1}},
+		{"copy: both taps", with(copying, tapRX, tapTX), false, forwarded, Counts{Forwarded: 1}, taps{1, 1}},
+		{"copy: both taps of the destination", with(copying, tapRX, tapTX, of(macC, macB)), false, forwarded, Counts{Forwarded: 1}, taps{1, 1}},
+		{"copy: both taps of another", with(copying, tapRX, tapTX, of(macC)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"copy: both taps of what is dropped", with(copying, tapRX, tapTX, drop(macA)), false, dropped, Counts{Dropped: 1}, taps{1, 0}},
+		{"copy: both taps, the other side gone", with(copying, tapRX, tapTX), true, dropped, Counts{NoIf: 1}, taps{1, 0}},
+		{"copy: both taps of a mirror", with(copying, mirror, tapRX, tapTX), false, dropped, Counts{Mirrored: 1}, taps{1, 0}},
+		{"copy: with faults", with(copying, tapRX, fault), false, diverted, Counts{}, taps{}},
+		{"copy: with faults of others", with(copying, tapRX, fault, faultOf(macC)), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"copy: further queues", with(copying, feed(1), feed(8, macA), feed(4, macC)), false, forwarded, Counts{Forwarded: 1}, taps{1<<1 | 1<<8, 1<<1 | 1<<8}},
+		{"copy: a further queue of another, TAP of all", with(copying, tapRX, feed(3, macC)), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"copy: a further queue of all, TAP of another", with(copying, tapRX, of(macC), feed(3)), false, forwarded, Counts{Forwarded: 1}, taps{1 << 3, 1 << 3}},
+
+		{"bypass: nothing to divert", with(bypass), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"bypass: divert", with(bypass, divert), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
+		{"bypass: divert, the other side gone", with(bypass, divert), true, dropped, Counts{NoIf: 1, Bypassed: 1}, taps{}},
+		{"bypass: fault", with(bypass, fault), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
+		{"bypass: taps diverted", with(bypass, tapRX, tapTX), false, forwarded, Counts{Forwarded: 1, Bypassed: 1, MissedRX: [MaxTaps]uint64{1}, MissedTX: [MaxTaps]uint64{1}}, taps{}},
+		{"bypass: taps copied", with(bypass, copying, tapRX), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"bypass: drop of what is diverted", with(bypass, divert, drop(macA)), false, dropped, Counts{Dropped: 1, Bypassed: 1}, taps{}},
+		{"bypass: mirror", with(bypass, mirror, tapRX), false, diverted, Counts{}, taps{}},
+		{"alone: fault", with(bypass, alone, fault), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := load(t, Config{})
+			ring := p.reader(t)
 			if action := run(t, p, 0, netlab.UDP(64, 1)); action != diverted {
 				t.Errorf("before there are rules: action %d", action)
 			}
 			apply(t, p, test.rules)
 			if test.gone {
-				if err := p.collection.Maps[objectMapOutputs].Delete(uint32(0)); err != nil {
+				if err := p.Path.maps[objectMapOutputs].Delete(uint32(0)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -188,14 +243,118 @@ func TestChain(t *testing.T) {
 			if rows, _ := table(t, p, 1, MACs); len(rows) != 0 {
 				t.Errorf("sources of the other port: %v", rows)
 			}
+			var want []taps
+			if test.copy != (taps{}) {
+				want = append(want, test.copy)
+			}
+			var got []taps
+			for _, c := range drain(t, ring) {
+				got = append(got, taps{c.RX, c.TX})
+				if !bytes.Equal(c.frame, frame) || c.Length != 64 || c.Port != 0 {
+					t.Errorf("copy %+v of frame %x", c, frame)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("copies for the taps %+v, want %+v", got, want)
+			}
 		})
 	}
+}
+
+// reader opens the ring of queue 0 with a reader that is not ours.
+func (p *path) reader(t *testing.T) *ringbuf.Reader {
+	t.Helper()
+	if _, size, err := p.Ring(0, 1<<16); err != nil || size != 1<<16 {
+		t.Fatalf("ring of %d bytes: %v", size, err)
+	}
+	r, err := ringbuf.NewReader(p.rings[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	r.SetDeadline(time.Unix(1, 0)) // take what is there
+	return r
+}
+
+type copied struct {
+	Tapped
+	frame []byte
+}
+
+func drain(t *testing.T, r *ringbuf.Reader) (list []copied) {
+	t.Helper()
+	for {
+		record, err := r.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, frame, ok := ParseTapped(record.RawSample)
+		if !ok {
+			t.Fatalf("record %x", record.RawSample)
+		}
+		list = append(list, copied{head, frame})
+	}
+}
+
+// Frames of every size a ring has room for, and cut where they are longer than what is
+// kept; what finds no room is counted for each tap that wanted it.
+func TestCopies(t *testing.T) {
+	p := load(t, Config{Frags: true})
+	ring := p.reader(t)
+	rules := Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}, Copy: true, Kept: 5000}
+	rules.Taps[0].RX[1] = true
+	rules.Taps[2].TX[0] = true
+	apply(t, p, rules)
+	var now unix.Timespec
+	for _, size := range []int{14, 60, 103, 104, 105, 231, 232, 233, 488, 489, 1000, 1001, 1514, 2023, 2024, 2025, 4071, 4072, 4073, 5000, 5001, 9000} {
+		frame := netlab.Frame{Size: size, Type: 0x86dd}.Bytes()
+		if size == 14 {
+			frame = netlab.Runt(14, 0)
+		}
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+			t.Fatal(err)
+		}
+		if action := run(t, p, 1, frame); action != forwarded {
+			t.Errorf("size %d: action %d", size, action)
+		}
+		list := drain(t, ring)
+		if len(list) != 1 {
+			t.Fatalf("size %d: %d copies", size, len(list))
+		}
+		c := list[0]
+		if !bytes.Equal(c.frame, frame[:min(size, 5000)]) || int(c.Length) != size || c.RX != 1 || c.TX != 4 || c.Port != 1 || c.When < now.Nano() {
+			t.Errorf("size %d: %+v, %d bytes", size, c.Tapped, len(c.frame))
+		}
+	}
+	const more = 100 // of 1024 and a head; the ring has 64 KiB
+	for range more {
+		run(t, p, 1, netlab.Frame{Size: 900}.Bytes())
+	}
+	got := uint64(len(drain(t, ring)))
+	c := counts(t, p, 1)
+	if got == 0 || got >= more || c.MissedRX[0] != more-got || c.MissedTX[2] != more-got || c.Forwarded != 22+more {
+		t.Errorf("%d of %d copies came: %+v", got, more, c)
+	}
+}
+
+// A record of a ring may hold anything.
+func FuzzParseTapped(f *testing.F) {
+	f.Add(make([]byte, TappedSize+4))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, record []byte) {
+		if head, frame, ok := ParseTapped(record); ok && (len(frame) != int(head.Kept) || head.Port > 1) {
+			t.Errorf("%+v, %d bytes", head, len(frame))
+		}
+	})
 }
 
 func TestRefusedPortIsDivertedUntilAccepted(t *testing.T) {
 	p := load(t, Config{})
 	apply(t, p, Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}})
-	if err := p.collection.Maps[objectMapRefused].Put(uint32(1), uint32(unix.ENXIO)); err != nil {
+	if err := p.Path.maps[objectMapRefused].Put(uint32(1), uint32(unix.ENXIO)); err != nil {
 		t.Fatal(err)
 	}
 	frame := netlab.UDP(64, 1)
@@ -392,6 +551,7 @@ func BenchmarkChain(b *testing.B) {
 	}{
 		{"forward", Rules{}},
 		{"forward, addresses", Rules{Drop: []MAC{macA, macB}}},
+		{"forward, no room for a copy", Rules{Copy: true, Kept: 2048, Taps: [MaxTaps]Tap{{RX: [2]bool{true}}}}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			stats, err := NewStats()

@@ -33,6 +33,7 @@ type objectFates struct {
 	Dropped   uint64
 	Noif      uint64
 	Mirrored  uint64
+	Bypassed  uint64
 }
 
 type objectInterface struct {
@@ -42,10 +43,40 @@ type objectInterface struct {
 	Unused uint32
 }
 
+type objectLife struct {
+	_      structs.HostLayout
+	Beat   uint64
+	Asleep uint32
+	Thread uint32
+	Unused [12]uint32
+}
+
+type objectMissed struct {
+	_  structs.HostLayout
+	Rx [9]uint64
+	Tx [9]uint64
+}
+
 type objectPolicy struct {
-	_     structs.HostLayout
-	Flags [2]uint32
-	Set   uint32
+	_        structs.HostLayout
+	Patience uint64
+	Flags    [2]uint32
+	Rx       [2]uint32
+	Tx       [2]uint32
+	Choosy   uint32
+	Kept     uint32
+	Set      uint32
+	Unused   uint32
+}
+
+type objectTapped struct {
+	_      structs.HostLayout
+	When   uint64
+	Length uint32
+	Kept   uint32
+	Rx     uint16
+	Tx     uint16
+	Port   uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -56,21 +87,26 @@ const (
 	objectMapCurrent      = "current"
 	objectMapErrors       = "errors"
 	objectMapLinks        = "links"
+	objectMapLives        = "lives"
 	objectMapMacs         = "macs"
+	objectMapMisses       = "misses"
 	objectMapOutputs      = "outputs"
 	objectMapPolicies     = "policies"
 	objectMapRefused      = "refused"
 	objectMapRest         = "rest"
+	objectMapRings        = "rings"
 	objectMapSent         = "sent"
 	objectMapSets         = "sets"
 	objectMapSockets0     = "sockets0"
 	objectMapSockets1     = "sockets1"
 	objectMapTypes        = "types"
 	objectMapVlans        = "vlans"
+	objectProgEnded       = "ended"
 	objectProgPort0       = "port0"
 	objectProgPort1       = "port1"
 	objectProgRejected    = "rejected"
 	objectProgTransmitted = "transmitted"
+	objectVarCopied       = "copied"
 	objectVarDescribed    = "described"
 )
 
@@ -116,6 +152,7 @@ type objectSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectProgramSpecs struct {
+	Ended       *ebpf.ProgramSpec `ebpf:"ended"`
 	Port0       *ebpf.ProgramSpec `ebpf:"port0"`
 	Port1       *ebpf.ProgramSpec `ebpf:"port1"`
 	Rejected    *ebpf.ProgramSpec `ebpf:"rejected"`
@@ -130,11 +167,14 @@ type objectMapSpecs struct {
 	Current  *ebpf.MapSpec `ebpf:"current"`
 	Errors   *ebpf.MapSpec `ebpf:"errors"`
 	Links    *ebpf.MapSpec `ebpf:"links"`
+	Lives    *ebpf.MapSpec `ebpf:"lives"`
 	Macs     *ebpf.MapSpec `ebpf:"macs"`
+	Misses   *ebpf.MapSpec `ebpf:"misses"`
 	Outputs  *ebpf.MapSpec `ebpf:"outputs"`
 	Policies *ebpf.MapSpec `ebpf:"policies"`
 	Refused  *ebpf.MapSpec `ebpf:"refused"`
 	Rest     *ebpf.MapSpec `ebpf:"rest"`
+	Rings    *ebpf.MapSpec `ebpf:"rings"`
 	Sent     *ebpf.MapSpec `ebpf:"sent"`
 	Sets     *ebpf.MapSpec `ebpf:"sets"`
 	Sockets0 *ebpf.MapSpec `ebpf:"sockets0"`
@@ -147,6 +187,7 @@ type objectMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectVariableSpecs struct {
+	Copied    *ebpf.VariableSpec `ebpf:"copied"`
 	Described *ebpf.VariableSpec `ebpf:"described"`
 }
 
@@ -174,11 +215,14 @@ type objectMaps struct {
 	Current  *ebpf.Map `ebpf:"current"`
 	Errors   *ebpf.Map `ebpf:"errors"`
 	Links    *ebpf.Map `ebpf:"links"`
+	Lives    *ebpf.Map `ebpf:"lives"`
 	Macs     *ebpf.Map `ebpf:"macs"`
+	Misses   *ebpf.Map `ebpf:"misses"`
 	Outputs  *ebpf.Map `ebpf:"outputs"`
 	Policies *ebpf.Map `ebpf:"policies"`
 	Refused  *ebpf.Map `ebpf:"refused"`
 	Rest     *ebpf.Map `ebpf:"rest"`
+	Rings    *ebpf.Map `ebpf:"rings"`
 	Sent     *ebpf.Map `ebpf:"sent"`
 	Sets     *ebpf.Map `ebpf:"sets"`
 	Sockets0 *ebpf.Map `ebpf:"sockets0"`
@@ -193,11 +237,14 @@ func (m *objectMaps) Close() error {
 		m.Current,
 		m.Errors,
 		m.Links,
+		m.Lives,
 		m.Macs,
+		m.Misses,
 		m.Outputs,
 		m.Policies,
 		m.Refused,
 		m.Rest,
+		m.Rings,
 		m.Sent,
 		m.Sets,
 		m.Sockets0,
@@ -211,6 +258,7 @@ func (m *objectMaps) Close() error {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectVariables struct {
+	Copied    *ebpf.Variable `ebpf:"copied"`
 	Described *ebpf.Variable `ebpf:"described"`
 }
 
@@ -218,6 +266,7 @@ type objectVariables struct {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectPrograms struct {
+	Ended       *ebpf.Program `ebpf:"ended"`
 	Port0       *ebpf.Program `ebpf:"port0"`
 	Port1       *ebpf.Program `ebpf:"port1"`
 	Rejected    *ebpf.Program `ebpf:"rejected"`
@@ -226,6 +275,7 @@ type objectPrograms struct {
 
 func (p *objectPrograms) Close() error {
 	return _ObjectClose(
+		p.Ended,
 		p.Port0,
 		p.Port1,
 		p.Rejected,

@@ -2,6 +2,7 @@ package fastpath
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -9,40 +10,60 @@ import (
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
-// Rules say which frames are diverted and what becomes of the others.
+// MaxTaps is how many taps there can be.
+const MaxTaps = 9
+
+// Rules say what is done with frames in the kernel, and which are diverted.
 type Rules struct {
 	Port  [ports]PortRules
-	Tap   []MAC // if any: TapRX and TapTX are for frames from or to these
-	Drop  []MAC // frames from these are dropped, after TapRX
-	Fault []MAC // if any: Fault is for frames from these
+	Taps  [MaxTaps]Tap
+	Drop  []MAC // frames from these are dropped, after they were tapped as received
+	Fault []MAC // if any: PortRules.Fault is for frames from these
+
+	// Copy says that frames which are only tapped are forwarded at once and a copy of
+	// their first Kept bytes is put in the ring of their queue: see Stats.Ring. Otherwise
+	// they are diverted.
+	Copy bool
+	Kept int
+
+	// Bypass, if not 0, says that frames to be diverted are forwarded when there is no
+	// socket for them, or its thread has shown no sign of life for so long: see Life.
+	Bypass time.Duration
+	Alone  bool // with Bypass: none is diverted, since the threads are about to end
 }
 
 // PortRules are the rules for frames received on a port.
 type PortRules struct {
 	Forward bool // they leave by the other port; otherwise they are only counted
 	Divert  bool // all are diverted
-	TapRX   bool // those to be tapped are diverted
-	TapTX   bool // likewise, but for those that do not leave by the other port
-	Fault   bool // likewise those that may suffer faults
+	Fault   bool // those that may suffer faults are diverted, if they leave by the other port
+}
+
+// Tap is somebody who wants frames.
+type Tap struct {
+	RX     [ports]bool // those received on the port
+	TX     [ports]bool // those sent by the port
+	Choosy bool        // only those whose source or destination is one of MACs
+	MACs   []MAC
 }
 
 // Bits of struct policy's flags.
 const (
 	flagForward = 1 << iota
 	flagDivert
-	flagTapRX
-	flagTapTX
-	flagTapSet
 	flagDropSet
 	flagFault
 	flagFaultSet
+	flagCopy
+	flagBypass
+	flagAlone
 )
 
 // Bits of an address in a set.
 const (
-	inTap = 1 << iota
-	inDrop
-	inFault
+	inDrop  = 1
+	inFault = 2
+	inTapAt = 8
 )
 
 func (r *Rules) flags(port int) (flags uint32) {
@@ -52,9 +73,9 @@ func (r *Rules) flags(port int) (flags uint32) {
 		flag uint32
 	}{
 		{p.Forward, flagForward}, {p.Divert, flagDivert},
-		{p.TapRX, flagTapRX}, {p.TapTX, flagTapTX}, {len(r.Tap) > 0 && (p.TapRX || p.TapTX), flagTapSet},
 		{len(r.Drop) > 0, flagDropSet},
 		{p.Fault, flagFault}, {len(r.Fault) > 0 && p.Fault, flagFaultSet},
+		{r.Copy, flagCopy}, {r.Bypass > 0 && p.Forward, flagBypass}, {r.Alone && p.Forward, flagAlone},
 	} {
 		if f.on {
 			flags |= f.flag
@@ -63,15 +84,42 @@ func (r *Rules) flags(port int) (flags uint32) {
 	return flags
 }
 
+// policy is what the programs read of the rules, but for the addresses.
+func (r *Rules) policy(set uint32, n int) objectPolicy {
+	p := objectPolicy{Set: set, Kept: uint32(r.Kept), Patience: uint64(r.Bypass)}
+	for port := range n {
+		p.Flags[port] = r.flags(port)
+		for i, t := range r.Taps {
+			if t.RX[port] {
+				p.Rx[port] |= 1 << i
+			}
+			if t.TX[ports-1-port] && r.Port[port].Forward {
+				p.Tx[port] |= 1 << i
+			}
+		}
+	}
+	wanted := p.Rx[0] | p.Rx[1] | p.Tx[0] | p.Tx[1]
+	for i, t := range r.Taps {
+		if t.Choosy && wanted&(1<<i) != 0 {
+			p.Choosy |= 1 << i
+		}
+	}
+	return p
+}
+
 // addresses returns in what each address is, by its key.
 func (r *Rules) addresses() map[uint64]uint32 {
 	in := make(map[uint64]uint32)
-	for _, list := range []struct {
-		macs []MAC
-		bit  uint32
-	}{{r.Tap, inTap}, {r.Drop, inDrop}, {r.Fault, inFault}} {
-		for _, m := range list.macs {
-			in[macKey(m)] |= list.bit
+	add := func(macs []MAC, bit uint32) {
+		for _, m := range macs {
+			in[macKey(m)] |= bit
+		}
+	}
+	add(r.Drop, inDrop)
+	add(r.Fault, inFault)
+	for i, t := range r.Taps {
+		if t.Choosy {
+			add(t.MACs, 1<<(inTapAt+i))
 		}
 	}
 	return in
@@ -90,10 +138,7 @@ func macKey(m MAC) uint64 {
 // whole, and when it returns no frame is under way that sees the old ones. On error
 // the old ones stay.
 func (p *Path) Apply(r *Rules) error {
-	policy := objectPolicy{Set: 1 - p.turn}
-	for i := range p.ports {
-		policy.Flags[i] = r.flags(i)
-	}
+	policy := r.policy(1-p.turn, p.ports)
 	// Whether or not there are any: what is in the set is what the flags speak of.
 	if err := p.putSet(policy.Set, r.addresses()); err != nil {
 		return fmt.Errorf("addresses: %w", err)
@@ -106,7 +151,7 @@ func (p *Path) Apply(r *Rules) error {
 	if err := m.Put(uint32(0), &policy); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	if err := p.collection.Maps[objectMapPolicies].Put(uint32(0), m); err != nil {
+	if err := p.maps[objectMapPolicies].Put(uint32(0), m); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	p.turn = policy.Set
@@ -131,5 +176,22 @@ func (p *Path) putSet(which uint32, in map[uint64]uint32) error {
 			return err
 		}
 	}
-	return p.collection.Maps[objectMapSets].Put(which, m)
+	return p.maps[objectMapSets].Put(which, m)
+}
+
+// inForce returns the policy in force, of which the zero one is none yet.
+func (p *Path) inForce() (policy objectPolicy, err error) {
+	var id ebpf.MapID
+	if err := p.maps[objectMapPolicies].Lookup(uint32(0), &id); err != nil {
+		return policy, fmt.Errorf("policy: %w", err)
+	}
+	m, err := ebpf.NewMapFromID(id)
+	if err != nil {
+		return policy, fmt.Errorf("policy: %w", err)
+	}
+	defer m.Close()
+	if err := m.Lookup(uint32(0), &policy); err != nil {
+		return policy, fmt.Errorf("policy: %w", err)
+	}
+	return policy, nil
 }

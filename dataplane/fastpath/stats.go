@@ -1,15 +1,24 @@
 package fastpath
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
 )
 
-// Stats are the maps in which programs count. They outlive a Path: the next one
-// goes on counting in them.
-type Stats struct{ maps map[string]*ebpf.Map }
+// Stats are the maps in which programs count, and those that they share with threads.
+// They outlive a Path: the next one goes on with them.
+type Stats struct {
+	maps  map[string]*ebpf.Map
+	rings [queues]*ebpf.Map // nil: not opened
+}
+
+var statsMaps = [...]string{
+	objectMapCounts, objectMapSent, objectMapErrors, objectMapMisses, objectMapMacs, objectMapTypes, objectMapVlans, objectMapRest,
+	objectMapLives, objectMapRings,
+}
 
 // NewStats makes the maps: about 0.7 MB for each port and CPU.
 func NewStats() (*Stats, error) {
@@ -17,8 +26,8 @@ func NewStats() (*Stats, error) {
 	if err != nil {
 		return nil, fmt.Errorf("object: %w", err)
 	}
-	s := &Stats{make(map[string]*ebpf.Map)}
-	for _, name := range [...]string{objectMapCounts, objectMapSent, objectMapErrors, objectMapMacs, objectMapTypes, objectMapVlans, objectMapRest} {
+	s := &Stats{maps: make(map[string]*ebpf.Map)}
+	for _, name := range statsMaps {
 		m, err := ebpf.NewMap(spec.Maps[name])
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("map %s: %w", name, err), s.Close())
@@ -34,7 +43,79 @@ func (s *Stats) Close() error {
 	for _, m := range s.maps {
 		errs = append(errs, m.Close())
 	}
+	for _, m := range s.rings {
+		errs = append(errs, m.Close()) // of nil it does nothing
+	}
 	return errors.Join(errs...)
+}
+
+// Lives is the file descriptor of the page in which the threads say that they are
+// well, to be mapped: an xsk.Life for each queue.
+func (s *Stats) Lives() int { return s.maps[objectMapLives].FD() }
+
+// Ring returns the file descriptor of the ring into which copies of frames received
+// on a queue are put, and its size in bytes. It is made, of about that size, if there is
+// none. Records are Tapped headers with the bytes behind.
+func (s *Stats) Ring(queue, size int) (fd, actual int, err error) {
+	if s.rings[queue] == nil {
+		if s.rings[queue], err = s.openRing(uint32(queue), size); err != nil {
+			return 0, 0, fmt.Errorf("ring of queue %d: %w", queue, err)
+		}
+	}
+	return s.rings[queue].FD(), int(s.rings[queue].MaxEntries()), nil
+}
+
+func (s *Stats) openRing(queue uint32, size int) (*ebpf.Map, error) {
+	outer := s.maps[objectMapRings]
+	var id ebpf.MapID
+	switch err := outer.Lookup(queue, &id); {
+	case err == nil:
+		return ebpf.NewMapFromID(id)
+	case !errors.Is(err, ebpf.ErrKeyNotExist):
+		return nil, err
+	}
+	ring, err := ebpf.NewMap(&ebpf.MapSpec{Name: "ixdp_ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})
+	if err != nil {
+		return nil, err
+	}
+	if err := outer.Put(queue, ring); err != nil {
+		return nil, errors.Join(err, ring.Close())
+	}
+	return ring, nil
+}
+
+// TappedSize is the length of a Tapped header in a ring.
+const TappedSize = 24
+
+// Tapped is what a ring holds before the bytes of a frame.
+type Tapped struct {
+	When   int64  // of reception, ns on the monotonic clock
+	Length uint32 // on the wire
+	Kept   uint32 // bytes that follow
+	RX     uint16 // the taps, as bits, that take it as received on Port
+	TX     uint16 // and those that take it as sent by the other one
+	Port   uint32
+}
+
+// ParseTapped takes a record of a ring apart. The programs are ours, but what does not
+// fit is an error and no panic.
+func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
+	if len(record) < TappedSize {
+		return t, nil, false
+	}
+	t = Tapped{
+		When:   int64(binary.NativeEndian.Uint64(record)),
+		Length: binary.NativeEndian.Uint32(record[8:]),
+		Kept:   binary.NativeEndian.Uint32(record[12:]),
+		RX:     binary.NativeEndian.Uint16(record[16:]),
+		TX:     binary.NativeEndian.Uint16(record[18:]),
+		Port:   binary.NativeEndian.Uint32(record[20:]),
+	}
+	frame = record[TappedSize:]
+	if uint64(t.Kept) > uint64(len(frame)) || t.Port >= ports {
+		return t, nil, false
+	}
+	return t, frame[:t.Kept], true
 }
 
 // Counts is what became of the frames of one queue that were not diverted. They are
@@ -44,9 +125,13 @@ type Counts struct {
 	Dropped   uint64 // by Rules.Drop
 	NoIf      uint64 // the other port's interface has disappeared
 	Mirrored  uint64 // not to be forwarded
+	Bypassed  uint64 // of all these: were to be diverted, and nobody was there
 
 	Sent   uint64         // of the forwarded ones: taken by the other port's driver
 	Errors [errnos]uint64 // likewise not taken, by errno; 0 is a full ring, the last one any other errno
+
+	MissedRX [MaxTaps]uint64 // frames received here of which a tap got no copy
+	MissedTX [MaxTaps]uint64 // likewise of those sent by the other port
 }
 
 // Held returns how many frames are on their way between the programs and a driver.
@@ -73,6 +158,10 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 	if err := s.lookup(objectMapSent, ports*queues, sent); err != nil {
 		return all, err
 	}
+	missed := make([]objectMissed, ports*queues*cpus)
+	if err := s.lookup(objectMapMisses, ports*queues, missed); err != nil {
+		return all, err
+	}
 	fates := make([]objectFates, ports*queues*cpus)
 	if err := s.lookup(objectMapCounts, ports*queues, fates); err != nil {
 		return all, err
@@ -87,6 +176,12 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 			c.Dropped += f.Dropped
 			c.NoIf += f.Noif
 			c.Mirrored += f.Mirrored
+			c.Bypassed += f.Bypassed
+			m := &missed[i*cpus+cpu]
+			for tap := range MaxTaps {
+				c.MissedRX[tap] += m.Rx[tap]
+				c.MissedTX[tap] += m.Tx[tap]
+			}
 		}
 	}
 	return all, nil

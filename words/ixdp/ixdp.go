@@ -18,7 +18,7 @@ func Words(e *dataplane.Engine) interp.Set {
 	return interp.Set{
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
-		Prefixes: []string{"if.", "fault.", "drop.", "fastpath."},
+		Prefixes: []string{"if.", "fault.", "drop.", "fastpath.", "bypass."},
 		Words: slices.Concat([]interp.Word{
 			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
 			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
@@ -94,6 +94,7 @@ func others(s *interp.Session, st dataplane.PortStats, mirror bool) {
 	if mirror {
 		row(s, "mirrored", st.Mirrored)
 	}
+	row(s, "bypassed", st.Bypassed)
 	row(s, "lost", st.Lost)
 	row(s, "held", st.Held)
 	row(s, "tapped", st.TapStored)

@@ -22,6 +22,7 @@ _ethertap_complete() {
 	*:-q | *:--queue | *:--tap-queue)
 		[ "$program:$before" = ethertap:-q ] || words=$(_ethertap_queues)
 		COMPREPLY=($(compgen -W "$words" -- "$word")); return ;;
+	*:--bpffs) COMPREPLY=($(compgen -d -- "$word")); return ;;
 	*:--config | *:--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	control:--name) COMPREPLY=($(compgen -W "$(_ethertap_instances "${target:-ethertap}")" -- "$word")); return ;;
 	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep" -- "$word")); return ;;
@@ -31,7 +32,7 @@ _ethertap_complete() {
 	*:-e | *:--eval | *:--name | *:--queues | *:--cpus | *:--hold | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
 	esac
 	case $program:$word in
-	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --fastpath --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
+	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --fastpath --bpffs --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
 	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --filter --format --timestamp --zstd --rotate --ring --floor --name --log $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;

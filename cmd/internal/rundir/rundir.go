@@ -135,6 +135,9 @@ func taken(program, name string, pid int) error {
 // Register.
 func (in *Instance) SocketPath() string { return in.socket }
 
+// Dir is the run directory.
+func (in *Instance) Dir() string { return in.dir }
+
 // Close removes the pid file and the socket and gives up the lock. It is to be
 // the last thing a program does, since Stop takes it as the end. On a nil
 // Instance it does nothing.

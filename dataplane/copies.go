@@ -1,0 +1,105 @@
+package dataplane
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
+
+// kernelSide is what a thread shares with the fast path's programs. The engine makes
+// it, and puts another in its place to change nap.
+type kernelSide struct {
+	life  *xsk.Life     // written by the thread
+	ring  *xsk.Ringbuf  // copies of frames that were forwarded in the kernel; the thread's alone
+	epoch int64         // the engine's epoch on the clock of the programs (monotonic), ns
+	nap   time.Duration // the longest sleep: with bypass on, shorter than what passes for death
+}
+
+// live says that the thread is well, at a time since the engine's epoch.
+func (k *kernelSide) live(clock int64) { k.life.Beat.Store(uint64(k.epoch + clock)) }
+
+// beat says so now, if anybody listens.
+func (w *worker) beat() {
+	if k := w.kernel.Load(); k != nil {
+		w.look()
+		k.live(w.clock)
+	}
+}
+
+// thread returns the id of the calling thread as the first PID namespace numbers it; 0
+// in others, where it is not known.
+func thread() uint32 {
+	const first = 0xeffffffc // PROC_PID_INIT_INO
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &st) != nil || st.Ino != first {
+		return 0
+	}
+	return uint32(unix.Gettid())
+}
+
+// lieDown announces a sleep; false if there is something to do.
+func (k *kernelSide) lieDown() bool {
+	k.life.Asleep.Store(1) // before the look: see copy() in fastpath.c
+	if !k.ring.Empty() {
+		k.getUp()
+		return false
+	}
+	return true
+}
+
+func (k *kernelSide) getUp() { k.life.Asleep.Store(0) }
+
+// copies gives frames that were forwarded in the kernel to the taps that want them and
+// returns how many there were. They are of the time at which they were received.
+func (w *worker) copies(k *kernelSide) (n int) {
+	record := k.ring.Next()
+	if record == nil {
+		return 0
+	}
+	w.look()
+	policy := w.policy.Load()
+	toReal := w.now - w.clock - k.epoch
+	for ; record != nil; record = k.ring.Next() {
+		t, frame, ok := fastpath.ParseTapped(record)
+		if !ok {
+			continue
+		}
+		r := shm.Record{
+			Timestamp: t.When + toReal, OrigLen: t.Length, Queue: uint16(w.queue), PacketID: w.frameID, Data: frame,
+		}
+		w.frameID++
+		for _, way := range [...]struct {
+			port int
+			dir  shm.Direction
+			taps uint16
+		}{{int(t.Port), shm.RX, t.RX}, {1 - int(t.Port), shm.TX, t.TX}} {
+			if way.taps == 0 {
+				continue
+			}
+			r.Interface, r.Direction = uint16(way.port), way.dir
+			if way.taps&1 != 0 {
+				w.tally[way.port][countTapQualified]++
+				if w.tapper == nil {
+					w.tally[way.port][countTapRefused]++
+				} else {
+					w.note(way.port, r)
+				}
+			}
+			for i := range policy.Feeds {
+				if f := &policy.Feeds[i]; way.taps&(1<<f.out.tap) != 0 {
+					w.noteFor(f, r)
+				}
+			}
+		}
+		if n++; n == batchSize {
+			break
+		}
+	}
+	w.flushTap()
+	k.ring.Release() // after the queues have copied
+	return n
+}

@@ -1,0 +1,28 @@
+package xsk
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Life is what a thread says of itself to a program in the kernel: struct life of
+// fastpath.c. The thread writes it, the program reads it.
+type Life struct {
+	Beat   atomic.Uint64 // when it last said that it is well, ns on the monotonic clock
+	Asleep atomic.Uint32 // 1: it sleeps or is about to
+	Thread atomic.Uint32 // its id in the first PID namespace, by which the kernel says that it has ended; 0: unknown
+	_      [12]uint32
+}
+
+// MapLives maps the first n elements of a mappable array of Life. The mapping lasts as
+// long as the process.
+func MapLives(fd, n int) ([]Life, error) {
+	b, err := unix.Mmap(fd, 0, n*int(unsafe.Sizeof(Life{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map signs of life: %w", err)
+	}
+	return unsafe.Slice((*Life)(unsafe.Pointer(&b[0])), n), nil
+}

@@ -1,0 +1,268 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/tests/netlab"
+)
+
+// bypassRig is a rig whose outer ends take redirected frames, and a BPF file system of
+// its own.
+func bypassRig(t *testing.T) (r *rig, bpffs string) {
+	t.Helper()
+	netlab.RequireRoot(t)
+	r = newRigOn(t, netlab.NewBridgeWith(t, netlab.Options{GRO: true}))
+	bpffs = filepath.Join(r.dir, "bpffs")
+	if err := os.Mkdir(bpffs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("bpf", bpffs, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// With it goes what is pinned in it.
+		if err := unix.Unmount(bpffs, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return r, bpffs
+}
+
+// flowing are numbered frames that are sent until stop, which returns how many.
+type flowing struct {
+	stopping chan struct{}
+	sent     chan int
+}
+
+func (r *rig) flow() *flowing {
+	r.t.Helper()
+	s := &flowing{make(chan struct{}), make(chan int, 1)}
+	sender := r.Src.NewSender(netlab.S0, true)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-s.stopping:
+				s.sent <- n
+				return
+			default:
+			}
+			if sender.Send(netlab.UDP(64+n%1000, uint64(n))) != nil {
+				close(s.sent)
+				return
+			}
+			if n%8 == 7 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	return s
+}
+
+func (s *flowing) stop(t *testing.T) int {
+	t.Helper()
+	close(s.stopping)
+	n, ok := <-s.sent
+	if !ok {
+		t.Fatal("sending failed")
+	}
+	return n
+}
+
+// once demands that of n numbered frames each came, and once, but for at most so many.
+func once(t *testing.T, receiver *netlab.Receiver, n, allowed int) {
+	t.Helper()
+	atMost := 20 * time.Second
+	if allowed > 0 {
+		atMost = 2 * time.Second
+	}
+	frames, err := receiver.Collect(n, atMost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[uint64]bool, n)
+	for _, f := range frames {
+		seq, ok := netlab.Seq(f)
+		if !ok {
+			continue
+		}
+		if seen[seq] {
+			t.Errorf("frame %d came twice", seq)
+		}
+		seen[seq] = true
+	}
+	drops, err := receiver.Drops()
+	if missing := n - len(seen) - int(drops); err != nil || missing > allowed || missing < 0 {
+		t.Errorf("%d frames sent, %d came, %d found no room at the receiver, %d may be missing: %v", n, len(seen), drops, allowed, err)
+	}
+}
+
+func (r *rig) kill() {
+	r.t.Helper()
+	pid := atoi(r.t, r.daemonPID())
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+	netlab.Await(r.t, "it is gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+}
+
+// While frames flow the process is killed, started again, stopped, started again: none
+// of them is lost. In the end nothing is left behind.
+func TestBypassOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	pins := filepath.Join(bpffs, "ethertap-ethertap")
+	if out := r.rpcl("bypass.status"); out != "bypass enabled, after 200 ms without a sign of life\npinned in "+pins+"\n0 d0 bypassed 0\n1 d1 bypassed 0\n" {
+		t.Fatalf("bypass.status: %s", out)
+	}
+	program := r.Dut.Link(netlab.D0).XDPProgram
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
+	time.Sleep(100 * time.Millisecond)
+	r.kill()
+	if l := r.Dut.Link(netlab.D0); l.XDPProgram != program || l.Promiscuity == 0 {
+		t.Errorf("after the kill: program %d (was %d), promiscuity %d", l.XDPProgram, program, l.Promiscuity)
+	}
+	time.Sleep(100 * time.Millisecond)
+	r.daemon("--bpffs", bpffs)
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass enabled, after 200 ms without a sign of life\npinned in ") {
+		t.Errorf("taken over: %s", out)
+	}
+	if l := r.Dut.Link(netlab.D0); l.XDPProgram != program {
+		t.Errorf("taken over: program %d, was %d", l.XDPProgram, program)
+	}
+	time.Sleep(100 * time.Millisecond)
+	r.must(r.control, "ethertap", "stop")
+	time.Sleep(100 * time.Millisecond)
+	r.daemon("--bpffs", bpffs)
+	time.Sleep(100 * time.Millisecond)
+	n := s.stop(t)
+	once(t, receiver, n, 0)
+	netlab.Await(t, "all are counted", func() bool { return r.stat(1, "tx") == r.stat(0, "rx") && atoi(t, r.stat(0, "rx")) >= n })
+	r.rpcl("if.check bypass.disable")
+	if _, err := os.Stat(pins); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", pins, err)
+	}
+	r.rpcl("bypass.enable bypass.disable bypass.enable")
+	if _, err := os.Stat(pins); err != nil {
+		t.Error(err)
+	}
+	r.rpcl("bypass.disable")
+	r.must(r.control, "ethertap", "stop")
+	r.untouched()
+}
+
+// With faults on every frame is diverted. A process that hangs is gone past after the
+// limit, and comes back; one that is killed loses what it had in its hands.
+func TestBypassOfWhatIsDiverted(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable 0 tap.rx.enable 50 bypass.limit bypass.enable")
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
+	netlab.Await(t, "frames are taken to user space", func() bool { return atoi(t, r.stat(0, "tapped")) > 100 })
+	before := atoi(t, r.stat(0, "bypassed"))
+	pid := atoi(t, r.daemonPID())
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	after := atoi(t, r.stat(0, "bypassed"))
+	if after <= before {
+		t.Errorf("%d frames went past, %d before it hung", after, before)
+	}
+	tapped := atoi(t, r.stat(0, "tapped"))
+	netlab.Await(t, "frames are taken to user space again", func() bool { return atoi(t, r.stat(0, "tapped")) > tapped+100 })
+	// Frames that waited when it hung came late, none is missing.
+	once(t, receiver, s.stop(t), 0)
+	r.rpcl("if.check")
+	if rx, refused := atoi(t, r.stat(0, "tapped")), atoi(t, r.stat(0, "tap full")); rx+refused != atoi(t, r.stat(0, "rx")) {
+		t.Errorf("tapped %d, not tapped %d, of %s", rx, refused, r.stat(0, "rx"))
+	}
+
+	s = r.flow()
+	time.Sleep(50 * time.Millisecond)
+	r.kill()
+	time.Sleep(50 * time.Millisecond)
+	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable")
+	time.Sleep(50 * time.Millisecond)
+	const inHand = 100
+	once(t, receiver, s.stop(t), inHand)
+	r.rpcl("bypass.disable if.stop")
+	r.untouched()
+}
+
+// What a killed process leaves, --clear removes; while one runs it refuses.
+func TestBypassCleared(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	const feature = "tx-vlan-hw-insert"
+	r.Dut.SetFeature(netlab.D0, feature, true)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	if _, errs, status := r.run(r.ethertap, "--clear", "--bpffs", bpffs); status != 1 || !strings.Contains(errs, "already running") || !strings.Contains(errs, "bypass.disable") {
+		t.Errorf("--clear while it runs: status %d, %q", status, errs)
+	}
+	r.kill()
+	if l := r.Dut.Link(netlab.D0); l.XDPProgram == 0 || l.Promiscuity == 0 || r.Dut.Feature(netlab.D0, feature) {
+		t.Errorf("killed: %+v, %s %v", l, feature, r.Dut.Feature(netlab.D0, feature))
+	}
+	// Another instance in the namespace leaves it as it is.
+	netlab.Veth(r.Dut, "e0", r.Dut, "e1", netlab.VethOptions{})
+	r.must(r.ethertap, "--name", "other", "--config", os.DevNull, "--tap-queue", r.queue, "--bpffs", bpffs, "-e", "bye", "e0")
+	other := r.command(r.ethertap, "--name", "other", "--config", os.DevNull, "--tap-queue", r.queue, "--bpffs", bpffs, "e0")
+	if out, errs, status := typed(t, other, "bypass.enable\n"); status != 1 || !strings.Contains(errs, "bypass: a mirror forwards nothing") {
+		t.Errorf("bypass of a mirror: status %d, %q %q", status, out, errs)
+	}
+	if l := r.Dut.Link(netlab.D0); l.XDPProgram == 0 || l.Promiscuity == 0 || r.Dut.Feature(netlab.D0, feature) {
+		t.Errorf("another instance restored: %+v", l)
+	}
+	out := r.must(r.ethertap, "--clear", "--bpffs", bpffs)
+	if !regexp.MustCompile(`(?m)^bypass: \S+/ethertap-ethertap is removed; the link is cut\nport d0: restored, since the bypass has ended: tx-vlan-hw-insert promiscuous mode$`).MatchString(out) {
+		t.Errorf("--clear: %s", out)
+	}
+	if !r.Dut.Feature(netlab.D0, feature) {
+		t.Errorf("%s is still off", feature)
+	}
+	r.untouched()
+	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); out != "nothing to clear\n" {
+		t.Errorf("--clear again: %s", out)
+	}
+	if _, errs, status := r.run(r.ethertap, "--bpffs", r.dir, netlab.D0, netlab.D1); status != 2 || !strings.Contains(errs, "no BPF file system; mount -t bpf bpf "+r.dir) {
+		t.Errorf("--bpffs: status %d, %q", status, errs)
+	}
+}
+
+// Pins of interfaces that have disappeared are no obstacle; those of others are left alone.
+func TestBypassOfOtherInterfaces(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	netlab.Veth(r.Dut, "e0", r.Src, "f0", netlab.VethOptions{GRO: true})
+	netlab.Veth(r.Dut, "e1", r.Snk, "f1", netlab.VethOptions{GRO: true})
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	r.kill()
+	args := []string{"--daemon", "--tap-queue", r.queue, "--config", os.DevNull, "--log", filepath.Join(r.dir, "log2"), "--bpffs", bpffs}
+	if _, errs, status := r.run(r.ethertap, append(args, "e0", "e1")...); status != 1 || !strings.Contains(errs, "for other interfaces; ethertap --clear ends it") {
+		t.Errorf("other interfaces: status %d, %q", status, errs)
+	}
+	if r.Dut.Link(netlab.D0).XDPProgram == 0 {
+		t.Error("the bypass has ended")
+	}
+	r.Dut.DeleteLink(netlab.D0)
+	r.Dut.DeleteLink(netlab.D1)
+	r.must(r.ethertap, append(args, "e0", "e1")...)
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass disabled") {
+		t.Errorf("bypass.status: %s", out)
+	}
+}
