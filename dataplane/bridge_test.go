@@ -49,3 +49,26 @@ func TestBridgePassesEverythingUnchangedInOrder(t *testing.T) {
 		})
 	}
 }
+
+// The rings are as long as asked for, full of memory to receive into from the start, and
+// more frames than the shortest have room for pass through them.
+func TestRingsAreAsLongAsAskedFor(t *testing.T) {
+	netlab.RequireRoot(t)
+	for _, rings := range []int{dataplane.MinRings, dataplane.MaxRings} {
+		lab := netlab.NewBridge(t)
+		d := newDevice(t, lab, dataplane.Config{Rings: rings})
+		d.mustStart()
+		f, err := d.Frames()
+		if want := 2 * rings; err != nil || f.Fill+f.RX != want || f.Total != 2*(3*rings+dataplane.DefaultHold) {
+			t.Errorf("rings of %d: %+v, %v", rings, f, err)
+		}
+		for i := range 4 {
+			frames := netlab.Mix(uint64(i), dataplane.MinRings/2)
+			pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+			pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+		}
+		d.checkBooks()
+		d.mustStop()
+		d.checkFrames()
+	}
+}

@@ -1,7 +1,9 @@
 package dataplane
 
 // Privileged says which capabilities this process lacks to start the engine.
-func (e *Engine) Privileged() error { return checkPrivileges(memoryFor(&e.config, 4096)) }
+func (e *Engine) Privileged() error {
+	return checkPrivileges(memoryFor(&e.config, max(e.config.Queues, 1), 4096))
+}
 
 // Check says why Start would refuse the interfaces, as far as that can be known
 // without changing anything.

@@ -22,6 +22,16 @@ const DefaultHold = 2048
 // MaxHold is the largest Config.Hold.
 const MaxHold = 1 << 18
 
+// DefaultRings is how many frames a ring holds: half a millisecond at the rate that veths
+// carry. With Hold that is 16 MiB of memory for each queue of an interface.
+const DefaultRings = 2048
+
+// MinRings and MaxRings bound Config.Rings.
+const (
+	MinRings = 64
+	MaxRings = 1 << 15
+)
+
 // AttachMode says where in the kernel XDP runs.
 type AttachMode uint8
 
@@ -74,6 +84,7 @@ type Config struct {
 	Poll       PollMode   // to begin with
 	FastPath   bool       // to begin with: see Engine.SetFastPath
 	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
+	Rings      int        // frames of each ring, a power of two; 0 = DefaultRings
 	Replace    bool       // replace an XDP program of somebody else
 	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
 	// RunDir is a directory for records of what has been changed on interfaces, by
@@ -116,6 +127,12 @@ func (c *Config) validate() error {
 	}
 	if c.Hold == 0 {
 		c.Hold = DefaultHold
+	}
+	if c.Rings == 0 {
+		c.Rings = DefaultRings
+	}
+	if c.Rings < MinRings || c.Rings > MaxRings || c.Rings&(c.Rings-1) != 0 {
+		return fmt.Errorf("rings of %d frames: a power of two from %d to %d", c.Rings, MinRings, MaxRings)
 	}
 	if c.Attach > AttachDRV || c.Copy > ZeroCopyForced || c.Poll > PollSleep {
 		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)

@@ -40,6 +40,10 @@ func TestNewRefuses(t *testing.T) {
 		{"empty name", Config{Interfaces: []string{""}}},
 		{"longer than 127", Config{Interfaces: []string{strings.Repeat("a", 128)}}},
 		{"hold", Config{Interfaces: []string{"a"}, Hold: MaxHold + 1}},
+		{"rings of 63 frames: a power of two from 64 to 32768", Config{Interfaces: []string{"a"}, Rings: 63}},
+		{"rings", Config{Interfaces: []string{"a"}, Rings: MinRings / 2}},
+		{"rings", Config{Interfaces: []string{"a"}, Rings: 3 << 10}},
+		{"rings", Config{Interfaces: []string{"a"}, Rings: 2 * MaxRings}},
 		{"named twice", Config{Interfaces: []string{"a", "a"}}},
 		{"no interface can have", Config{Interfaces: []string{"../lo"}}},
 		{"queues", Config{Interfaces: []string{"a"}, Queues: 9}},
@@ -83,5 +87,22 @@ func TestResetKeepsTheAccountsClosed(t *testing.T) {
 	now := tally{countRX: 15, countTX: 9, countHeld: 4}
 	if got := now.since(base); got[countRX] != 7 || got[countTX] != 6 || got[countHeld] != 4 {
 		t.Errorf("rx %d, tx %d, held %d", got[countRX], got[countTX], got[countHeld])
+	}
+}
+
+// The largest rings and holds are more than many machines have; they are refused before
+// anything is done.
+func TestTooMuchMemoryIsRefused(t *testing.T) {
+	c := Config{Interfaces: []string{"a", "b"}, Rings: MaxRings, Hold: MaxHold}
+	const need = 8 * 2 * (3*MaxRings + MaxHold) * 4096
+	if err := enoughMemory(&c, 8, 4096, need); err != nil {
+		t.Errorf("what is there was refused: %v", err)
+	}
+	err := enoughMemory(&c, 8, 4096, need-1)
+	if err == nil || !strings.Contains(err.Error(), "memory: 22528 MiB needed (rings of 32768 frames, 262144 held, queues 8, interfaces 2), 22527 MiB available") {
+		t.Errorf("error %v", err)
+	}
+	if n := availableMemory(); n < 1<<20 || n > 1<<50 {
+		t.Errorf("%d bytes available", n)
 	}
 }

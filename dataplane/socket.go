@@ -3,26 +3,53 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/xsk"
 )
 
-// ringSize is that of every ring. Smaller ones lose frames when a burst meets
-// a thread that sleeps; larger ones only spread the frames over more of the cache.
-const ringSize = 2048
-
 // framesPerPort is enough for all rings of a port to be full at once, while as many
 // frames as allowed are held.
-func framesPerPort(c *Config) int { return 3*ringSize + c.Hold }
+func framesPerPort(c *Config) int { return 3*c.Rings + c.Hold }
 
 // budget is how many frames a kick transmits at most when copying.
 const budget = 256
 
-// memoryFor returns the bytes that the kernel locks for one engine.
-func memoryFor(c *Config, frame int) uint64 {
-	return uint64(max(c.Queues, 1)*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
+// memoryFor returns the bytes that the kernel locks for one engine with so many threads.
+func memoryFor(c *Config, queues, frame int) uint64 {
+	return uint64(queues*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
+}
+
+// enoughMemory refuses what the machine has no room for: locked memory cannot be swapped
+// out, so the kernel would end some process to get it.
+func enoughMemory(c *Config, queues, frame int, available uint64) error {
+	if need := memoryFor(c, queues, frame); need > available {
+		return fmt.Errorf("memory: %d MiB needed (rings of %d frames, %d held, queues %d, interfaces %d), %d MiB available",
+			need>>20, c.Rings, c.Hold, queues, len(c.Interfaces), available>>20)
+	}
+	return nil
+}
+
+// availableMemory is how many bytes the kernel could give without swapping; all there
+// are where it does not say.
+func availableMemory() uint64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return math.MaxUint64
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			if kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64); err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return math.MaxUint64
 }
 
 // openSockets opens the thread's sockets, one for each port, on one memory, with
@@ -87,7 +114,7 @@ func (w *worker) openSocket(i int, p *port, c *Config) error {
 	}
 	var err error
 	for _, way := range ways {
-		if err = w.tryOpen(i, p, way.share, way.mode); err == nil {
+		if err = w.tryOpen(i, p, c, way.share, way.mode); err == nil {
 			return nil
 		}
 		if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EINVAL) {
@@ -104,23 +131,23 @@ func (w *worker) openSocket(i int, p *port, c *Config) error {
 	return err
 }
 
-func (w *worker) tryOpen(i int, p *port, share bool, mode xsk.Mode) error {
+func (w *worker) tryOpen(i int, p *port, c *Config, share bool, mode xsk.Mode) error {
 	s, err := xsk.Open(w.umem, xsk.Options{
 		Interface: p.index, Queue: w.queue, Mode: mode, Share: share, MultiBuffer: w.long,
-		Fill: ringSize, Completion: ringSize, RX: ringSize, TX: ringSize, Budget: budget,
+		Fill: c.Rings, Completion: c.Rings, RX: c.Rings, TX: c.Rings, Budget: budget,
 	})
 	if err != nil {
 		return err
 	}
-	kept := len(w.free) - ringSize
-	if n := s.Fill.Put(w.free[kept:]); n != ringSize {
-		return errors.Join(fmt.Errorf("fill ring took %d of %d frames", n, ringSize), s.Close())
+	kept := len(w.free) - c.Rings
+	if n := s.Fill.Put(w.free[kept:]); n != c.Rings {
+		return errors.Join(fmt.Errorf("fill ring took %d of %d frames", n, c.Rings), s.Close())
 	}
 	if err := s.Bind(); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	w.lanes[i].sock = s
-	w.lanes[i].filled = ringSize
+	w.lanes[i].filled = c.Rings
 	w.free = w.free[:kept]
 	return nil
 }

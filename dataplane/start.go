@@ -128,7 +128,11 @@ func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) er
 		p.warn(tool, logf)
 	}
 	e.queues = queues
-	return nil
+	frame := 0
+	for _, p := range e.ports {
+		frame = max(frame, frameSize(p.mtu))
+	}
+	return enoughMemory(&e.config, queues, frame, availableMemory())
 }
 
 // bring is what depends on the mode of each port: sockets before the program,

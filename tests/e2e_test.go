@@ -423,6 +423,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"--nosuch", netlab.D0}, 2, "unknown flag"},
 		{[]string{"--poll", "never", netlab.D0}, 2, "--poll never"},
 		{[]string{"--queues", "0", netlab.D0}, 2, "--queues 0"},
+		{[]string{"--rings", "3000", netlab.D0}, 2, "--rings 3000: a power of two"},
 	} {
 		args := c.args
 		if c.status == 1 && !strings.Contains(strings.Join(args, " "), "--config") {

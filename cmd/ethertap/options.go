@@ -41,6 +41,7 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --clear             end the bypass that an instance left which is gone
           --hold <n>          frames that a delay or a limited rate may hold, of
                               each queue of an interface (default 2048)
+          --rings <n>         frames of each ring, a power of two (default 2048)
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
           --zerocopy          zero-copy or fail;   --copy     always copy
           --replace           replace an XDP program that is on an interface
@@ -92,6 +93,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.bpffs, "bpffs", defaultBPFFS, "")
 	f.BoolVar(&o.clear, "clear", false, "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
+	f.IntVar(&o.plane.Rings, "rings", dataplane.DefaultRings, "")
 	f.BoolVar(&skb, "xdp_skb", false, "")
 	f.BoolVar(&drv, "xdp_drv", false, "")
 	f.BoolVar(&zerocopy, "zerocopy", false, "")
@@ -129,6 +131,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--queues %d: at least 1", o.plane.Queues)
 	case o.plane.Hold < 1:
 		return o, fmt.Errorf("--hold %d: at least 1", o.plane.Hold)
+	case o.plane.Rings < dataplane.MinRings || o.plane.Rings > dataplane.MaxRings || o.plane.Rings&(o.plane.Rings-1) != 0:
+		return o, fmt.Errorf("--rings %d: a power of two from %d to %d", o.plane.Rings, dataplane.MinRings, dataplane.MaxRings)
 	case f.Changed("queue-slots") && (o.slots < shm.MinSlots || o.slots > shm.MaxSlots):
 		return o, fmt.Errorf("--queue-slots %d: %d to %d", o.slots, shm.MinSlots, shm.MaxSlots)
 	case f.Changed("queue-slot-size") && (o.slotSize < shm.MinSlotSize || o.slotSize > shm.MaxSlotSize):
