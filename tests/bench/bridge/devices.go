@@ -26,7 +26,8 @@ type device struct {
 	// start starts it; it works when frames come through. The process is nil where
 	// the kernel is the device.
 	start   func(t testing.TB, l *wire.Lab) (*netlab.Process, error)
-	mirrors bool // nothing comes through: it works when it answers
+	mirrors bool // nothing comes through
+	answers bool // to the first line it was given: it works when it has
 }
 
 // startTime bounds the wait for a device to work.
@@ -43,9 +44,10 @@ func (d device) with(t testing.TB, age bool, fn func(t testing.TB, l *wire.Lab, 
 		if err != nil {
 			return err
 		}
-		if d.mirrors {
-			err = p.WaitOutput("}\n", startTime) // the answer to the first line it was given
-		} else {
+		if d.answers {
+			err = p.WaitOutput("}\n", startTime)
+		}
+		if err == nil && !d.mirrors {
 			err = l.AwaitTraffic(startTime)
 		}
 		if err != nil {
@@ -85,15 +87,22 @@ func cpus(n int) string {
 	return strings.Join(list, ",")
 }
 
-// ethertap is ours as a bridge, with lines of RPCL that configure it.
+// ethertap is ours as a bridge, with lines of RPCL that configure it. Unless an option says
+// otherwise, every frame goes through its threads.
 func ethertap(name string, queues int, options []string, lines ...string) device {
 	return ours(name, queues, options, lines, netlab.D0, netlab.D1)
 }
 
-// mirror is ours listening on one interface. It answers a first line when it runs.
+// mirror is ours listening on one interface.
 func mirror(name string, options []string, lines ...string) device {
-	d := ours(name, 1, options, lines, netlab.D0)
+	d := answering(ours(name, 1, options, lines, netlab.D0))
 	d.mirrors = true
+	return d
+}
+
+// answering is ours, asked something that it answers when it runs.
+func answering(d device) device {
+	d.answers = true
 	start := d.start
 	d.start = func(t testing.TB, l *wire.Lab) (*netlab.Process, error) {
 		p, err := start(t, l)
@@ -110,7 +119,7 @@ func ours(name string, queues int, options, lines []string, interfaces ...string
 	d.prepare = func(t testing.TB) error { netlab.Build(t, "./cmd/ethertap"); return nil }
 	d.start = func(t testing.TB, l *wire.Lab) (*netlab.Process, error) {
 		args := append([]string{"--name", instance(), "--stay", "--config", os.DevNull,
-			"--queues", strconv.Itoa(queues), "--cpus", cpus(queues)}, options...)
+			"--queues", strconv.Itoa(queues), "--cpus", cpus(queues), "--fastpath=false"}, options...)
 		for _, line := range lines {
 			args = append(args, "-e", line)
 		}

@@ -5,6 +5,7 @@
 //	saturation   frames a second that come out when four million a second go in
 //	loss-free    the highest rate of which at most one frame in a thousand is lost
 //	switched on  what tap, collector, machash and faults take from the first
+//	fast-path    frames that stay in the kernel, beside a bare redirect and our threads
 //	latency      age of a frame at the sink
 //	recording    the highest rate of which a file has all but one frame in a thousand,
 //	             beside tcpdump, dumpcap and netsniff-ng
@@ -31,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f := flag.NewFlagSet("bridge", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	n := f.Int("rounds", 5, "counted rounds of what takes a second; half as many of what takes longer")
-	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, latency, rest, recording")
+	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, fast-path, latency, rest, recording")
 	quick := f.Bool("quick", false, "without what takes minutes: loss-free, recording")
 	during := f.Duration("time", 500*time.Millisecond, "length of one measurement")
 	save := f.String("save", "", "directory for the measurements, as text for benchstat")
@@ -55,6 +56,7 @@ func measure(t testing.TB, n int, during time.Duration, only string, quick bool,
 		{"saturation", n, saturation},
 		{"loss-free", few, lossFree},
 		{"switched-on", few, switchedOn},
+		{"fast-path", few, fastPath},
 		{"latency", few, latency},
 		{"rest", few, rest},
 		{"recording", few, recording},
