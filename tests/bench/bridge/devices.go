@@ -35,29 +35,32 @@ const startTime = 20 * time.Second
 
 // with starts a device in a laboratory of its own, runs fn, and takes both away.
 func (d device) with(t testing.TB, age bool, fn func(t testing.TB, l *wire.Lab, p *netlab.Process) error) error {
-	return wire.In(t, func(t testing.TB) error {
-		if err := d.ready(t); err != nil {
-			return err
+	return wire.In(t, func(t testing.TB) error { return d.running(t, age, fn) })
+}
+
+// running is with in a test that is there already.
+func (d device) running(t testing.TB, age bool, fn func(t testing.TB, l *wire.Lab, p *netlab.Process) error) error {
+	if err := d.ready(t); err != nil {
+		return err
+	}
+	l := wire.NewLab(t, max(d.queues, 1), age)
+	p, err := d.start(t, l)
+	if err != nil {
+		return err
+	}
+	if d.answers {
+		err = p.WaitOutput("}\n", startTime)
+	}
+	if err == nil && !d.mirrors {
+		err = l.AwaitTraffic(startTime)
+	}
+	if err != nil {
+		if p != nil {
+			err = fmt.Errorf("%w: %s", err, p.Output())
 		}
-		l := wire.NewLab(t, max(d.queues, 1), age)
-		p, err := d.start(t, l)
-		if err != nil {
-			return err
-		}
-		if d.answers {
-			err = p.WaitOutput("}\n", startTime)
-		}
-		if err == nil && !d.mirrors {
-			err = l.AwaitTraffic(startTime)
-		}
-		if err != nil {
-			if p != nil {
-				err = fmt.Errorf("%w: %s", err, p.Output())
-			}
-			return err
-		}
-		return fn(t, l, p)
-	})
+		return err
+	}
+	return fn(t, l, p)
 }
 
 func (d device) ready(t testing.TB) error {

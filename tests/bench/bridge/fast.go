@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ethertap/tests/bench/rounds"
 	"ethertap/tests/bench/wire"
@@ -61,7 +64,100 @@ func fastPath(t testing.TB, during time.Duration) []rounds.Row {
 			Peers: []rounds.Peer{{Contender: contender(t, stays("untapped"), func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
 				return unlost(l, during)
 			}), Aim: aimTapped}}},
+		{Name: "bypass: frames lost of a million at 500 kpps, killed and started again", Unit: "frames", Ours: killed(t), Peers: []rounds.Peer{
+			{Contender: constant("limit", 0.5), Aim: 1}}},
+		{Name: "bypass: silence when the thread hangs, limit 50 ms", Unit: "ms", Ours: hung(t), Peers: []rounds.Peer{
+			{Contender: constant("limit + 10 ms", 60), Aim: 1}}},
 	}
+}
+
+// bypassing is ours with bypass on, on a BPF file system of its own.
+func bypassing(t testing.TB, lines ...string) (device, error) {
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		return device{}, fmt.Errorf("mount a BPF file system: %w", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // with it goes what is pinned there
+	return answering(ethertap("bypass", 1, []string{"--fastpath", "--bpffs", dir}, append(lines, "bypass.enable")...)), nil
+}
+
+// killed kills a bridge under load and starts it again, which takes over.
+func killed(t testing.TB) rounds.Contender {
+	return rounds.Contender{Name: "bypass", Run: func() (lost float64, err error) {
+		err = wire.In(t, func(t testing.TB) error {
+			d, err := bypassing(t)
+			if err != nil {
+				return err
+			}
+			return d.running(t, false, func(t testing.TB, l *wire.Lab, p *netlab.Process) error {
+				const n = 1000000
+				g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: 500000})
+				before, err := l.Sink.Count()
+				if err != nil {
+					return err
+				}
+				sent := make(chan error, 1)
+				go func() { _, err := g.Send(n); sent <- err }()
+				time.Sleep(500 * time.Millisecond)
+				if err := p.Signal(unix.SIGKILL); err != nil {
+					return err
+				}
+				time.Sleep(500 * time.Millisecond)
+				if p, err = d.start(t, l); err != nil {
+					return err
+				}
+				if err := p.WaitOutput("}\n", startTime); err != nil {
+					return fmt.Errorf("%w: %s", err, p.Output())
+				}
+				if err := <-sent; err != nil {
+					return err
+				}
+				time.Sleep(100 * time.Millisecond)
+				after, err := l.Sink.Count()
+				lost = float64(n - int(after-before))
+				return err
+			})
+		})
+		return lost, err
+	}}
+}
+
+// hung stops a bridge whose frames all go through its thread, and returns how long nothing
+// comes out, in ms.
+func hung(t testing.TB) rounds.Contender {
+	return rounds.Contender{Name: "bypass", Run: func() (silence float64, err error) {
+		err = wire.In(t, func(t testing.TB) error {
+			d, err := bypassing(t, "0 fault.enable", "50 bypass.limit")
+			if err != nil {
+				return err
+			}
+			return d.running(t, false, func(t testing.TB, l *wire.Lab, p *netlab.Process) error {
+				g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: 20000, Burst: 1})
+				stop, err := g.Flood()
+				if err != nil {
+					return err
+				}
+				time.Sleep(100 * time.Millisecond)
+				if err := p.Signal(unix.SIGSTOP); err != nil {
+					return err
+				}
+				last, err := l.Sink.Count()
+				since, longest := time.Now(), time.Duration(0)
+				for start := since; err == nil && time.Since(start) < 300*time.Millisecond; time.Sleep(200 * time.Microsecond) {
+					var n uint64
+					n, err = l.Sink.Count()
+					if now := time.Now(); n != last {
+						last, since = n, now
+					} else {
+						longest = max(longest, now.Sub(since))
+					}
+				}
+				silence = 1000 * longest.Seconds()
+				return errors.Join(err, p.Signal(unix.SIGCONT), stop())
+			})
+		})
+		return silence, err
+	}}
 }
 
 // unlost returns how many thousand frames a second come through when they are sent as fast
