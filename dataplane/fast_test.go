@@ -1,6 +1,7 @@
 package dataplane_test
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -11,8 +12,10 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane"
+	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
 
@@ -33,14 +36,15 @@ func numbered(n int) (frames [][]byte) {
 
 // plainLab is one whose outer ends do so by an XDP program. GRO holds some frames
 // back while others of the same sender pass: it may spoil the order that a test looks at.
-func plainLab(t *testing.T) *netlab.Bridge {
+func plainLab(t *testing.T, o netlab.Options) *netlab.Bridge {
 	t.Helper()
 	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
+	lab := netlab.NewBridgeWith(t, o)
 	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.XDP,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}, // XDP_PASS
 		License:      "Dual BSD/GPL",
+		Flags:        unix.BPF_F_XDP_HAS_FRAGS,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +63,16 @@ func plainLab(t *testing.T) *netlab.Bridge {
 		}
 	}
 	return lab
+}
+
+// bothEngines runs a test with the threads alone, and with the fast path, whose outer ends
+// take redirected frames.
+func bothEngines(t *testing.T, o netlab.Options, test func(t *testing.T, lab *netlab.Bridge, fast bool)) {
+	t.Run("threads", func(t *testing.T) {
+		netlab.RequireRoot(t)
+		test(t, netlab.NewBridgeWith(t, o), false)
+	})
+	t.Run("fast path", func(t *testing.T) { test(t, plainLab(t, o), true) })
 }
 
 // mustUseFastPath demands that frames of all interfaces may stay in the kernel.
@@ -82,7 +96,7 @@ type outcome struct {
 // through sends the same frames both ways through a device under a policy.
 func through(t *testing.T, fast bool, frames [][]byte, arrive int, policy func(*dataplane.Policy)) (o outcome) {
 	t.Helper()
-	lab := plainLab(t)
+	lab := plainLab(t, netlab.Options{})
 	q := newQueue(t, 4096)
 	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
 	d.policy(policy)
@@ -391,4 +405,43 @@ func TestFastPathOfAMirror(t *testing.T) {
 	if m, err := d.MACs(0); err != nil || len(m.Rows) != 0 {
 		t.Errorf("after a reset: %+v %v", m, err)
 	}
+}
+
+// Frames of several buffers stay in the kernel; of what is tapped the queue has as much as
+// a slot holds. The copies are more than the ring has room for at once.
+func TestFastPathOfJumboFrames(t *testing.T) {
+	lab := plainLab(t, netlab.Options{MTU: 9000})
+	q := newQueue(t, 4096)
+	c, err := q.NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: true})
+	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX, p.Port[1].TapTX = true, true })
+	d.mustStart()
+	d.mustUseFastPath()
+	const n = 1500
+	var frames [][]byte
+	for i := range uint64(n) {
+		frames = append(frames, netlab.UDP(9014-int(i), i))
+	}
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+	pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames[:100])
+	d.await("all is in the queue", func() bool { return d.stats(1).TapStored == n })
+	seen := map[shm.Direction]int{}
+	for _, r := range drainQueue(t, c) {
+		want := frames[seen[r.Direction]%n]
+		seen[r.Direction]++
+		if int(r.OrigLen) != len(want) || len(r.Data) != min(len(want), q.Room()) || !bytes.HasPrefix(want, r.Data) {
+			t.Fatalf("record %d: %d bytes of %d, sent %d", seen[r.Direction]-1, len(r.Data), r.OrigLen, len(want))
+		}
+	}
+	if stored := d.stats(0).TapStored + d.stats(1).TapStored; seen[shm.RX]+seen[shm.TX] != int(stored) {
+		t.Errorf("%v records, %d stored", seen, stored)
+	}
+	if s := d.stats(0); s.RX != n || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+	d.checkBooks()
 }

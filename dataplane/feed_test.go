@@ -28,9 +28,11 @@ func feedName(t *testing.T) string {
 
 // Two further queues have what their own taps and hashes say, whatever the TAP queue has.
 func TestFurtherQueuesHaveRulesOfTheirOwn(t *testing.T) {
-	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
-	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 1024)})
+	bothEngines(t, netlab.Options{}, furtherQueuesHaveRulesOfTheirOwn)
+}
+
+func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast bool) {
+	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 1024), FastPath: fast})
 	names := []string{feedName(t), feedName(t)}
 	hosts := []netlab.MAC{{2, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
 	add := func(i int) {
@@ -49,6 +51,9 @@ func TestFurtherQueuesHaveRulesOfTheirOwn(t *testing.T) {
 	}
 	add(0)
 	d.mustStart()
+	if fast {
+		d.mustUseFastPath()
+	}
 	add(1)
 	var consumers []*shm.Consumer
 	for _, name := range names {

@@ -11,16 +11,21 @@ import (
 )
 
 func TestTapGivesBothCopiesOfAFrameOneID(t *testing.T) {
-	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
+	bothEngines(t, netlab.Options{}, tapGivesBothCopiesOfAFrameOneID)
+}
+
+func tapGivesBothCopiesOfAFrameOneID(t *testing.T, lab *netlab.Bridge, fast bool) {
 	q := newQueue(t, 1024)
 	c, err := q.NewConsumer("test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	d := newDevice(t, lab, dataplane.Config{Queue: q})
+	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
 	d.mustStart()
+	if fast {
+		d.mustUseFastPath()
+	}
 	if list, err := q.Interfaces(); err != nil || len(list) != 2 || list[0].Name != netlab.D0 || list[1].Index != 1 || list[1].MAC != d.Ports()[1].MAC {
 		t.Errorf("interfaces in the queue: %+v, %v", list, err)
 	}
@@ -61,17 +66,20 @@ func TestTapGivesBothCopiesOfAFrameOneID(t *testing.T) {
 	d.checkBooks()
 }
 
-func TestTapHashAndDropHash(t *testing.T) {
-	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
+func TestTapHashAndDropHash(t *testing.T) { bothEngines(t, netlab.Options{}, tapHashAndDropHash) }
+
+func tapHashAndDropHash(t *testing.T, lab *netlab.Bridge, fast bool) {
 	q := newQueue(t, 1024)
 	c, err := q.NewConsumer("test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	d := newDevice(t, lab, dataplane.Config{Queue: q})
+	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
 	d.mustStart()
+	if fast {
+		d.mustUseFastPath()
+	}
 	tapped, dropped := netlab.MAC{2, 1, 1, 1, 1, 1}, netlab.MAC{2, 2, 2, 2, 2, 2}
 	d.policy(func(p *dataplane.Policy) {
 		p.Port[0].TapRX = true
@@ -116,10 +124,15 @@ func TestTapHashAndDropHash(t *testing.T) {
 // A queue that nobody reads fills up; the bridge goes on, and says what the
 // queue refused.
 func TestFullTapQueueDoesNotStopTheBridge(t *testing.T) {
-	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
-	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 128)})
+	bothEngines(t, netlab.Options{}, fullTapQueueDoesNotStopTheBridge)
+}
+
+func fullTapQueueDoesNotStopTheBridge(t *testing.T, lab *netlab.Bridge, fast bool) {
+	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 128), FastPath: fast})
 	d.mustStart()
+	if fast {
+		d.mustUseFastPath()
+	}
 	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 400))
 	if s := d.stats(0); s.TapQualified != 400 || s.TapStored == 0 || s.TapStored > 128 || s.TapRefused != 400-s.TapStored {

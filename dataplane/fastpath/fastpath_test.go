@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"structs"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"ethertap/dataplane/xsk"
 	"ethertap/tests/netlab"
 )
 
@@ -337,6 +339,35 @@ func TestCopies(t *testing.T) {
 	c := counts(t, p, 1)
 	if got == 0 || got >= more || c.MissedRX[0] != more-got || c.MissedTX[2] != more-got || c.Forwarded != 22+more {
 		t.Errorf("%d of %d copies came: %+v", got, more, c)
+	}
+}
+
+// A thread that ends has no life from then on; others keep theirs.
+func TestThreadThatEndsHasNoLife(t *testing.T) {
+	p := load(t, Config{})
+	lives, err := xsk.MapLives(p.Lives(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil || st.Ino != 0xeffffffc {
+		t.Skip("in a PID namespace of its own a thread does not know its id: ", err)
+	}
+	ready, end := make(chan int), make(chan bool)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this
+		ready <- unix.Gettid()
+		<-end
+	}()
+	for i := range lives {
+		lives[i].Beat.Store(uint64(1000 + i))
+	}
+	lives[0].Thread.Store(uint32(os.Getpid()))
+	lives[1].Thread.Store(uint32(<-ready))
+	close(end)
+	netlab.Await(t, "the end of the thread is noted", func() bool { return lives[1].Beat.Load() == 0 })
+	if a, b := lives[0].Beat.Load(), lives[2].Beat.Load(); a != 1000 || b != 1002 {
+		t.Errorf("others: %d %d", a, b)
 	}
 }
 
