@@ -78,6 +78,7 @@ func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 	if c.err != nil {
 		return Record{}, false, c.err
 	}
+	rec.Data = buf[:0]
 	old := guard()
 	c.inside = true
 	defer func() {
@@ -85,8 +86,10 @@ func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 			err = c.caught(recover())
 		}
 	}()
-	n, err := c.drain(1, nil, buf, &rec)
-	c.inside = false
+	n, err := c.drain(1, nil, &rec)
+	if c.inside = false; n == 0 {
+		rec.Data = nil
+	}
 	return rec, n > 0, err
 }
 
@@ -107,14 +110,14 @@ func (c *Consumer) Drain(max int, fn func(*Record) error) (n int, err error) {
 			err = c.caught(recover())
 		}
 	}()
-	n, err = c.drain(max, fn, nil, nil)
+	n, err = c.drain(max, fn, &c.rec)
 	c.inside = false
 	return n, err
 }
 
-// drain takes up to most packets and says how many. Each is given to fn; without fn
-// it is left in rec, with its bytes copied to buf[:0].
-func (c *Consumer) drain(most int, fn func(*Record) error, buf []byte, rec *Record) (n int, err error) {
+// drain takes up to most packets into rec and says how many. Each is given to fn; without
+// fn its bytes are copied to rec.Data, which grows when it must.
+func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, err error) {
 	if c.pos >= c.known {
 		c.known = c.h.head.Load()
 	}
@@ -152,15 +155,16 @@ func (c *Consumer) drain(most int, fn func(*Record) error, buf []byte, rec *Reco
 			return n, fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, size, pos)
 		}
 		n++
+		*rec.head() = s.head
+		rec.OrigLen = max(rec.OrigLen, uint32(size))
 		if fn != nil {
-			*c.rec.head() = s.head
-			c.rec.OrigLen = max(c.rec.OrigLen, uint32(size))
 			c.rec.Data = room[:size:size]
-			err = fn(&c.rec)
+			err = fn(&c.rec) // not rec, which is to stay on the stack of Get
+		} else if size <= cap(rec.Data) {
+			rec.Data = rec.Data[:size]
+			copy(rec.Data, room)
 		} else {
-			*rec.head() = s.head
-			rec.OrigLen = max(rec.OrigLen, uint32(size))
-			rec.Data = append(buf[:0], room[:size]...)
+			rec.Data = append(rec.Data[:0], room[:size]...)
 		}
 
 		c.step()

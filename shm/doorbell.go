@@ -12,16 +12,12 @@ func (b *member) asleep() { b.h.sleepers[b.id/64].Or(1 << (b.id % 64)) }
 
 func (b *member) awake() { b.h.sleepers[b.id/64].And(^uint64(1 << (b.id % 64))) }
 
-// ring wakes a sleeper if there is one without a token. Called once a batch, after
+// wanted says that somebody sleeps or is about to: then post. Asked once a batch, after
 // publishing: the compare-and-swap that published comes before these loads for everyone,
 // as the sleeper's bit comes before its last look; so one of the two sees the other.
-func (b *member) ring() {
-	if b.h.sleepers[0].Load()|b.h.sleepers[1].Load() != 0 {
-		b.post()
-	}
-}
+func (h *header) wanted() bool { return h.sleepers[0].Load()|h.sleepers[1].Load() != 0 }
 
-// post is sem_post, except that tokens never outnumber the sleepers.
+// post wakes a sleeper that has no token: sem_post, except that tokens never outnumber the sleepers.
 func (b *member) post() {
 	s := &b.h.bell
 	for range 64 {

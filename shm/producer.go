@@ -33,6 +33,7 @@ type Record struct {
 type Producer struct {
 	member
 	pos  uint64 // where the next packet goes, as far as this producer knows
+	hint uint64 // the head as last read or written
 	tail uint64 // as last read, for the high-water mark
 	// tight says that the queue was full the last time. Then a slot is looked at before
 	// it is claimed: a compare-and-swap that fails takes the line away from its reader.
@@ -83,9 +84,8 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		}
 	}()
 	n := uint64(len(recs))
-	seq := p.offered
-	p.offered = seq + n
-	p.me.offered.set(seq + n) // before the first: a successor must not use these numbers again
+	p.offered += n
+	p.me.offered.set(p.offered) // before the first: a successor must not use these numbers again
 	if p.h.state.Load() != stateReady {
 		p.refuse(recs)
 		p.err = fmt.Errorf("queue %s: %w: marked so by another", p.q.name, ErrCorrupt)
@@ -93,26 +93,25 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		return 0
 	}
 	overwrite := p.h.mode.Load()&modeOverwrite != 0
-	hint := p.h.head.Load()
-	pos := max(p.pos, hint)
+	p.hint = p.h.head.Load()
+	p.pos = max(p.pos, p.hint)
 	if n > 1 {
-		p.prefetch(pos, recs)
+		p.prefetch(p.pos, recs)
 	}
-	count := p.stored
+	// The state of the loop is in p. In locals it would be written to the stack and read
+	// again around every call, and a store costs more here than a load does.
 	for i := range recs {
+		r := &recs[i]
 		// Free, most likely: claimed without looking, which would fetch the line twice.
-		f, s := p.freeAt(pos), p.slot(pos)
+		f, s := p.freeAt(p.pos), p.slot(p.pos)
 		if p.tight || !s.word.CompareAndSwap(uint64(f), uint64(f+p.writing)) {
-			var ok bool
-			pos, ok = p.claim(pos, overwrite)
-			if p.tight = !ok; p.tight {
+			if p.tight = !p.claim(overwrite); p.tight {
 				p.refuse(recs[i:])
 				break
 			}
-			f, s = p.freeAt(pos), p.slot(pos)
+			f, s = p.freeAt(p.pos), p.slot(p.pos)
 		}
-		r := &recs[i]
-		seq++
+		seq := p.offered - n + uint64(i) + 1
 		r.Seq = seq
 		r.Producer = p.id
 		size := copy(p.room(s), r.Data)
@@ -123,13 +122,12 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		s.tags = uint64(r.Interface) | uint64(r.Queue)<<16 | uint64(p.id)<<32 | uint64(r.Direction)<<48
 		s.fault = r.Fault
 		p.step()
-		p.me.intend(countStored, pos, count+1)
+		p.me.intend(countStored, p.pos, p.stored+1)
 		p.step()
 		if s.word.CompareAndSwap(uint64(f+p.writing), uint64(f+fullBits)) {
 			p.step()
-			count++
-			p.stored = count
-			p.me.stored.set(count)
+			p.stored++
+			p.me.stored.set(p.stored)
 			stored++
 			if size < len(r.Data) {
 				p.me.truncated.set(p.me.truncated.get() + 1)
@@ -137,17 +135,17 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		} else {
 			p.late(s, f+p.writing, r)
 		}
-		if pos++; pos-hint >= lag {
-			advance(&p.h.head, pos)
-			hint = pos
+		if p.pos++; p.pos-p.hint >= lag {
+			advance(&p.h.head, p.pos)
+			p.hint = p.pos
 		}
 	}
-	p.pos = pos
-	if n > 1 && pos != hint { // after a single packet it stays behind by less than lag
-		advance(&p.h.head, pos)
+	if n > 1 && p.pos != p.hint { // after a single packet it stays behind by less than lag
+		advance(&p.h.head, p.pos)
 	}
-	if p.measure(pos); stored > 0 {
-		p.ring()
+	p.measure(p.pos)
+	if stored > 0 && p.h.wanted() {
+		p.post()
 	}
 	p.inside = false
 	return stored
@@ -222,56 +220,60 @@ func (p *Producer) measure(pos uint64) {
 	}
 }
 
-// claim finds the first position from pos on that can be written and makes it ours. ok
-// is false when the queue is full there, or p.err is set.
-func (p *Producer) claim(pos uint64, overwrite bool) (at uint64, ok bool) {
+// claim makes the first position from p.pos on ours that can be written, and moves p.pos
+// there. It fails when the queue is full there, or p.err is set.
+func (p *Producer) claim(overwrite bool) bool {
+	p.step()
+	if w := p.freeAt(p.pos) - lapBit + fullBits; !overwrite && p.slot(p.pos).word.Load() == uint64(w) {
+		return false
+	}
 	m := p.m
 	for range 2*m.slots + 64 {
-		lap := pos >> m.shift
-		s := m.slot(pos)
+		lap := p.pos >> m.shift
+		s := m.slot(p.pos)
 		p.step()
 		w := word(s.word.Load())
 		p.step()
 		switch atHead(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, writing, p.id))) {
-				return pos, true
+				return true
 			}
 		case stepPast:
 			if w.lap() > lap+1 {
 				if p.wild(w) {
-					p.corrupt("word from the far future", pos, w)
-					return pos, false
+					p.corrupt("word from the far future", p.pos, w)
+					return false
 				}
-				if h := p.h.head.Load(); h > pos {
-					pos = h // we were away for long
+				if h := p.h.head.Load(); h > p.pos {
+					p.pos = h // we were away for long
 					continue
 				}
 			}
-			pos++
+			p.pos++
 		case stepFull:
 			if !overwrite {
-				return pos, false
+				return false
 			}
-			p.drop(s, pos-m.slots, w)
+			p.drop(s, p.pos-m.slots, w)
 		case stepWriter:
 			if !overwrite {
-				return pos, false // some consumer will deal with it
+				return false // some consumer will deal with it
 			}
 			if !(p.dead(w) && p.reap(s, w)) {
 				s.word.CompareAndSwap(uint64(w), uint64(makeWord(w.lap(), orphan, w.owner())))
 			}
 		case stepJump:
-			if !overwrite && pos-p.h.tail.Load() > m.slots-m.margin() {
-				return pos, false
+			if !overwrite && p.pos-p.h.tail.Load() > m.slots-m.margin() {
+				return false
 			}
 			p.jump(s, w, lap)
 		default:
-			p.corrupt("impossible word at the head", pos, w)
-			return pos, false
+			p.corrupt("impossible word at the head", p.pos, w)
+			return false
 		}
 	}
-	return pos, false
+	return false
 }
 
 // margin is how many slots behind a slow reader's must be free before a producer goes
