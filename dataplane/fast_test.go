@@ -93,8 +93,9 @@ type outcome struct {
 	Tapped []string
 }
 
-// through sends the same frames both ways through a device under a policy.
-func through(t *testing.T, fast bool, frames [][]byte, arrive int, policy func(*dataplane.Policy)) (o outcome) {
+// through sends the same frames both ways through a device under a policy. So many are
+// tapped, at least: copies of what stays in the kernel come after the frames.
+func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, policy func(*dataplane.Policy)) (o outcome) {
 	t.Helper()
 	lab := plainLab(t, netlab.Options{})
 	q := newQueue(t, 4096)
@@ -131,6 +132,7 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive int, policy func(*
 		s.Close()
 	}
 	d.await("nothing is held", func() bool { return d.stats(0).Held+d.stats(1).Held == 0 })
+	d.await("all are tapped", func() bool { return d.stats(0).TapQualified+d.stats(1).TapQualified >= uint64(tapped) })
 	d.checkBooks()
 	o.Stats = d.AllStats()
 	for i := range 2 {
@@ -231,8 +233,8 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			slow := through(t, false, frames, len(frames)-test.drop, test.policy)
-			fast := through(t, true, frames, len(frames)-test.drop, test.policy)
+			slow := through(t, false, frames, len(frames)-test.drop, 0, test.policy)
+			fast := through(t, true, frames, len(frames)-test.drop, len(slow.Tapped), test.policy)
 			if len(slow.Out[0]) != len(frames)-test.drop {
 				t.Errorf("%d frames came, want %d", len(slow.Out[0]), len(frames)-test.drop)
 			}
