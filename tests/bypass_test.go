@@ -161,6 +161,36 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	r.untouched()
 }
 
+// Programs of another version are replaced in one step, under traffic.
+func TestBypassOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
+	r.kill()
+	program := r.Dut.Link(netlab.D0).XDPProgram
+	pins, err := filepath.Glob(filepath.Join(bpffs, "ethertap-ethertap", "version-*"))
+	if err != nil || len(pins) != 1 {
+		t.Fatalf("%v %v", pins, err)
+	}
+	if err := os.Rename(pins[0], filepath.Join(filepath.Dir(pins[0]), "version-0")); err != nil {
+		t.Fatal(err)
+	}
+	r.daemon("--bpffs", bpffs)
+	time.Sleep(50 * time.Millisecond)
+	once(t, receiver, s.stop(t), 0)
+	if again, err := filepath.Glob(filepath.Join(bpffs, "ethertap-ethertap", "version-*")); err != nil || len(again) != 1 || again[0] != pins[0] {
+		t.Errorf("pins of %v, want %v: %v", again, pins, err)
+	}
+	if l := r.Dut.Link(netlab.D0); l.XDPProgram == program || l.XDPProgram == 0 {
+		t.Errorf("program %d, was %d", l.XDPProgram, program)
+	}
+	r.rpcl("if.check bypass.disable")
+	r.must(r.control, "ethertap", "stop")
+	r.untouched()
+}
+
 // With faults on every frame is diverted. A process that hangs is gone past after the
 // limit, and comes back; one that is killed loses what it had in its hands.
 func TestBypassOfWhatIsDiverted(t *testing.T) {

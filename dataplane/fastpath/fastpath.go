@@ -62,6 +62,9 @@ func Load(c Config) (*Path, error) {
 		}
 	}
 	all, err := ebpf.NewCollectionWithOptions(p.spec, ebpf.CollectionOptions{MapReplacements: replaced})
+	if errors.Is(err, unix.EPERM) {
+		return nil, errors.New("load: not permitted: it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
