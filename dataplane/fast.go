@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -113,24 +114,37 @@ func (e *Engine) tryEngage() error {
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
+	old := e.fast.bypass.inherited
+	if err := e.install(path, old != nil && old.Path == path); err != nil {
+		if old == nil || old.Path != path { // else settle does it
+			err = errors.Join(err, e.plain(), path.Close())
+		}
+		return err
+	}
+	e.fast.path = path
+	return nil
+}
+
+// install puts a path's programs on the interfaces, unless they are there already. The
+// caller holds mu and update.
+func (e *Engine) install(path *fastpath.Path, there bool) error {
 	if err := e.share(); err != nil {
-		return errors.Join(err, path.Close())
+		return err
 	}
 	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
 	e.examine()
 	rules := e.rules(e.policy.Load())
 	if err := path.Apply(&rules); err != nil {
-		return errors.Join(err, path.Close())
+		return err
+	}
+	if there {
+		return nil
 	}
 	for i, p := range e.ports {
-		if e.fast.bypass.inherited != nil && e.fast.bypass.inherited.Path == path {
-			continue // it is there already
-		}
 		if err := p.link.Update(path.Program(i)); err != nil {
-			return errors.Join(fmt.Errorf("port %s: %w", p.name, err), e.plain(), path.Close())
+			return fmt.Errorf("port %s: %w", p.name, err)
 		}
 	}
-	e.fast.path = path
 	return nil
 }
 
@@ -175,7 +189,11 @@ func (e *Engine) share() error {
 		if old := w.kernel.Load(); old != nil {
 			k.ring = old.ring
 		} else {
-			fd, size, err := e.fast.stats.Ring(w.queue, copyRing)
+			size := copyRing
+			if len(e.ports) == 1 {
+				size = os.Getpagesize() // the least there can be: nothing is copied
+			}
+			fd, size, err := e.fast.stats.Ring(w.queue, size)
 			if err != nil {
 				return err
 			}

@@ -70,6 +70,7 @@ type worker struct {
 	epoch   time.Time                  // the engine's
 	frameID uint64                     // of the next frame; the queue is in the upper byte
 	seed    FaultSeed                  // what the dice were made from
+	rested  time.Duration              // slept in vain since it was looked whether the interfaces are there
 	thread  uint32                     // its id; see thread()
 	kernel  atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
 	inbox   [8]byte                    // where the eventfd is read to
@@ -281,7 +282,11 @@ func (w *worker) sleep() {
 	case err != nil || ready > 0 && fds[0].Revents == 0:
 	case ready > 0:
 		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // only empties it; it does not block
-	case patience >= napTime/2:
+	default:
+		if w.rested += patience; w.rested < napTime {
+			return
+		}
+		w.rested = 0
 		for i := range w.lanes {
 			w.checkGone(i)
 		}
