@@ -296,3 +296,26 @@ func TestBypassOfOtherInterfaces(t *testing.T) {
 		t.Errorf("bypass.status: %s", out)
 	}
 }
+
+// An interface that disappears while it runs and comes back is in the bypass again.
+func TestBypassOfAnInterfaceThatComesBack(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "20 bypass.limit bypass.enable")
+	r.Dut.DeleteLink(netlab.D0)
+	netlab.Await(t, "that is said", contains(t, filepath.Join(r.dir, "log"), "port d0: the interface has disappeared"))
+	netlab.Veth(r.Src, netlab.S0, r.Dut, netlab.D0, netlab.VethOptions{GRO: true})
+	netlab.Await(t, "it is pinned again", func() bool {
+		return r.Dut.Link(netlab.D0).XDPProgram != 0 && strings.Contains(r.rpcl("bypass.status"), "\npinned in ")
+	})
+	r.kill()
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	r.send(netlab.Mix(1, 50)...)
+	if frames, err := receiver.Collect(50, 20*time.Second); len(frames) != 50 {
+		t.Errorf("%d of 50 frames came: %v", len(frames), err)
+	}
+	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); !strings.Contains(out, "the link is cut") {
+		t.Errorf("--clear: %s", out)
+	}
+	r.untouched()
+}
