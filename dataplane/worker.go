@@ -24,6 +24,10 @@ const (
 	// some 50 µs, less than falling asleep and being woken costs at the rates
 	// where it would happen often.
 	spins = 1000
+	// yieldEvery is after how many empty rounds, some µs, the adaptive mode offers its
+	// CPU to others: a collector on it gets what would be spun away. Alone on a CPU it
+	// costs 0.4 µs each time.
+	yieldEvery = 16
 	// napTime bounds a sleep, so that an interface that vanished is found.
 	napTime = 250 * time.Millisecond
 	// retryTime bounds a sleep while frames wait in a TX ring.
@@ -192,8 +196,12 @@ func (w *worker) run(ready chan<- error) {
 		if idle%64 == 0 {
 			w.beat()
 		}
-		if idle++; mode == PollSleep || mode == PollAdaptive && idle > spins {
+		idle++
+		switch {
+		case mode == PollSleep || mode == PollAdaptive && idle > spins:
 			w.sleep()
+		case mode == PollAdaptive && idle%yieldEvery == 0:
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		}
 	}
 	w.drain()
