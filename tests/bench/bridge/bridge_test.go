@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ func TestMeasurements(t *testing.T) {
 				if v, err := saturate(l, size.bytes, during, 1); err != nil || v < 0 {
 					t.Errorf("%s: saturation with %s: %v kpps, %v", d.name, size.name, v, err)
 				}
-				if _, err := withoutLoss(l, size.bytes, 1, during); err != nil {
+				if _, _, err := withoutLoss(l, size.bytes, 1, during); err != nil {
 					t.Errorf("%s: %v", d.name, err)
 				}
 			}
@@ -76,10 +75,18 @@ func TestPeerInC(t *testing.T) {
 }
 
 func TestSearchFindsTheHighestRate(t *testing.T) {
-	for _, c := range []struct{ top, limit float64 }{{1000, 1000}, {1000, 730}, {1000, 1240}, {1000, 20}, {1000, 0}} {
-		got, err := search(c.top, precision, func(kpps float64) (bool, error) { return kpps <= c.limit, nil })
-		if err != nil || got > c.limit || c.limit > lowest && math.Abs(got/c.limit-1) > precision-1+1e-9 {
-			t.Errorf("top %v, limit %v: %v, %v", c.top, c.limit, got, err)
+	for _, c := range []struct{ guess, limit, generator float64 }{
+		{1000, 1000, 1e6}, {1000, 730, 1e6}, {1000, 1240, 1e6}, {1000, 20, 1e6}, {1000, 0, 1e6}, {1000, 5000, 1e6}, {1000, 5000, 1500}, {1000, 900, 950},
+	} {
+		asked := 0
+		got, err := search(c.guess, precision, func(kpps float64) (float64, bool, error) {
+			asked++
+			offered := min(kpps, c.generator)
+			return offered, offered <= c.limit, nil
+		})
+		want := min(c.limit, c.generator)
+		if err != nil || got > want || want > lowest && got < want/precision-1e-9 || asked > 20 {
+			t.Errorf("guess %v, limit %v, generator's %v: %v after %d questions, %v", c.guess, c.limit, c.generator, got, asked, err)
 		}
 	}
 }

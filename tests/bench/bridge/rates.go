@@ -86,12 +86,16 @@ func lossFree(t testing.TB, during time.Duration) []rounds.Row {
 	var rows []rounds.Row
 	for _, size := range sizes {
 		measured := func(d device) rounds.Contender {
-			return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-				top, err := saturate(l, size.bytes, during/2, 1)
-				if err != nil {
-					return 0, err
+			var last float64 // what the round before found
+			return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (v float64, err error) {
+				start := last
+				if start == 0 {
+					if start, err = saturate(l, size.bytes, during/2, 1); err != nil {
+						return 0, err
+					}
 				}
-				return search(top, precision, func(kpps float64) (bool, error) { return withoutLoss(l, size.bytes, kpps, during) })
+				last, err = search(start, precision, func(kpps float64) (float64, bool, error) { return withoutLoss(l, size.bytes, kpps, during) })
+				return last, err
 			})
 		}
 		row := rounds.Row{
@@ -112,50 +116,68 @@ const (
 	lowest      = 1.0  // kpps: nobody is asked for less
 )
 
-// search finds the highest rate that holds, which is thought to lie below top, by
-// halving the ratio of one that does and one that does not.
-func search(top, precision float64, holds func(kpps float64) (bool, error)) (float64, error) {
-	low, high := 0.0, 1.25*top
-	for rate := 0.9 * top; rate > lowest; {
-		ok, err := holds(rate)
+// search finds the highest rate that holds: from a guess on, up or down in steps that
+// grow, until there is one that does and one that does not, and then by halving their
+// ratio. holds returns also at which rate it could really ask: that is what was held, and
+// where it falls short by much there is nothing to be found higher up.
+func search(guess, precision float64, holds func(kpps float64) (offered float64, ok bool, err error)) (float64, error) {
+	best, low, high := 0.0, 0.0, math.Inf(1)
+	step := math.Pow(precision, 4)
+	for rate := guess; rate > lowest; {
+		offered, ok, err := holds(rate)
 		if err != nil {
 			return 0, err
 		}
 		if ok {
-			low = rate
+			best, low = max(best, offered), rate
+			if offered < fellShort*rate {
+				return best, nil
+			}
 		} else {
 			high = rate
 		}
 		switch {
 		case low == 0:
-			rate = 0.7 * high
+			rate = high / step
+		case math.IsInf(high, 1):
+			rate = low * step
 		case high/low < precision:
-			return low, nil
+			return best, nil
 		default:
 			rate = math.Sqrt(low * high)
+			continue
 		}
+		step = min(step*step, 2)
 	}
-	return low, nil
+	return best, nil
 }
 
-// withoutLoss offers a rate, once more if frames get lost: the machine may have been
-// busy with something else.
-func withoutLoss(l *wire.Lab, size int, kpps float64, during time.Duration) (bool, error) {
+// fellShort is the part of the rate asked for below which the generator can no more
+// beside what runs on its core.
+const fellShort = 0.93
+
+// hopeless is the loss from which on there is no second try.
+const hopeless = 0.02
+
+// withoutLoss offers a rate, once more if a few frames get lost or the generator was held
+// up: the machine may have been busy with something else.
+func withoutLoss(l *wire.Lab, size int, kpps float64, during time.Duration) (offered float64, ok bool, err error) {
 	g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: size, Rate: kpps * 1000})
 	n := int(kpps * 1000 * during.Seconds())
 	for range 2 {
-		offered, arrived, err := l.Offer(g, n)
+		perSecond, arrived, err := l.Offer(g, n)
 		if err != nil {
-			return false, err
+			return 0, false, err
 		}
-		if offered < 0.97*kpps*1000 { // beyond what the generator can beside what runs on its core
-			return false, nil
+		lost := float64(n-arrived) / float64(n)
+		if lost <= lossAllowed {
+			offered, ok = max(offered, perSecond/1000), true
 		}
-		if float64(n-arrived) <= lossAllowed*float64(n) {
-			return true, nil
+		if lost > hopeless || lost <= lossAllowed && offered >= fellShort*kpps {
+			break
 		}
 	}
-	return false, nil
+	return offered, ok, nil
 }
 
 // switchedOn compares the bare bridge with one that does more.

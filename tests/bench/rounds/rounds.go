@@ -57,7 +57,7 @@ type Result struct {
 }
 
 // noisy is the spread of the ratios (upper less lower quartile, by the median)
-// from which on a comparison that is this near to its aim says nothing.
+// from which on a comparison says nothing, unless all rounds are on one side of its aim.
 const noisy = 0.25
 
 // Measure measures the rows one after the other. A peer that fails is left out of
@@ -109,14 +109,35 @@ func measure(row Row, o Options) (Result, error) {
 }
 
 // Ratio returns the median of the ratios ours/peer within the rounds, and their
-// spread: the distance of the quartiles by the median.
-func (r *Result) Ratio(peer int) (median, spread float64) {
-	ratios := make([]float64, len(r.Peers[peer]))
+// spread: the distance of the quartiles by the median. Rounds in which the peer is 0
+// have none; ok is false if all are such.
+func (r *Result) Ratio(peer int) (median, spread float64, ok bool) {
+	var ratios []float64
 	for i, v := range r.Peers[peer] {
-		ratios[i] = r.Ours[i] / v
+		if v != 0 {
+			ratios = append(ratios, r.Ours[i]/v)
+		}
+	}
+	if len(ratios) == 0 {
+		return 0, 0, false
 	}
 	median = Median(ratios)
-	return median, (quantile(ratios, 0.75) - quantile(ratios, 0.25)) / median
+	if median != 0 {
+		spread = (quantile(ratios, 0.75) - quantile(ratios, 0.25)) / median
+	}
+	return median, spread, true
+}
+
+// reached is in how many rounds ours reached the aim. It is asked without dividing, so
+// that a peer of 0 is compared too.
+func (r *Result) reached(peer int) (n int) {
+	aim := r.Row.Peers[peer].Aim
+	for i, v := range r.Peers[peer] {
+		if r.Row.More && r.Ours[i] >= aim*v || !r.Row.More && r.Ours[i] <= aim*v {
+			n++
+		}
+	}
+	return n
 }
 
 // Median returns the median of some numbers, 0 of none.
@@ -136,24 +157,27 @@ func quantile(v []float64, q float64) float64 {
 	return s[low] + (at-float64(low))*(s[low+1]-s[low])
 }
 
-// verdict says what a ratio means for its aim.
+// verdict says what the rounds mean for the aim. When all of them say the same the
+// verdict stands, however much the ratios scatter.
 func (r *Result) verdict(peer int) string {
-	aim := r.Row.Peers[peer].Aim
-	ratio, spread := r.Ratio(peer)
-	met := ratio <= aim
+	aim, rounds := r.Row.Peers[peer].Aim, len(r.Peers[peer])
+	_, spread, _ := r.Ratio(peer)
 	sign := "≤"
 	if r.Row.More {
-		met, sign = ratio >= aim, "≥"
+		sign = "≥"
 	}
 	var words []string
+	certain := false
 	if aim > 0 {
+		n := r.reached(peer)
 		word := "missed"
-		if met {
+		if 2*n > rounds {
 			word = "met"
 		}
+		certain = n == 0 || n == rounds
 		words = append(words, fmt.Sprintf("aim %s %.2f %s", sign, aim, word))
 	}
-	if spread > noisy {
+	if spread > noisy && !certain {
 		words = append(words, fmt.Sprintf("noisy: ratios scatter by %.0f %%", 100*spread))
 	}
 	return strings.Join(words, "; ")
@@ -174,8 +198,11 @@ func Table(w io.Writer, results []Result) error {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-\t-\t%v\n", r.Row.Name, r.Row.Unit, figure(ours), p.Name, r.Errs[j])
 				continue
 			}
-			ratio, _ := r.Ratio(j)
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.2f\t%s\n", r.Row.Name, r.Row.Unit, figure(ours), p.Name,
+			ratio := "-" // the peer never gets anything done
+			if v, _, ok := r.Ratio(j); ok {
+				ratio = fmt.Sprintf("%.2f", v)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Row.Name, r.Row.Unit, figure(ours), p.Name,
 				figure(Median(r.Peers[j])), ratio, r.verdict(j))
 		}
 	}

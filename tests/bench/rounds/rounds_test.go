@@ -24,6 +24,12 @@ func TestTable(t *testing.T) {
 			{Contender{"absent", func() (float64, error) { return 0, errors.New("not installed") }}, 1},
 		}},
 		{Name: "rate", Unit: "kpps", More: true, Ours: Contender{"ours", steady(970)}, Peers: []Peer{{Contender{"c", steady(1000)}, 0.97}}},
+		{Name: "loss-free", Unit: "kpps", More: true, Ours: Contender{"ours", steady(90, 300, 120)}, Peers: []Peer{
+			{Contender{"both sides", steady(100, 100, 100)}, 1},
+			{Contender{"now and then", steady(0, 100, 100)}, 1},
+			{Contender{"never", steady(0)}, 1.5},
+		}},
+		{Name: "lost", Unit: "frames", Ours: Contender{"ours", steady(0, 0, 2)}, Peers: []Peer{{Contender{"limit", steady(0)}, 1}}},
 		{Name: "alone", Unit: "ms", Ours: Contender{"ours", steady(1.5)}},
 	}
 	results, err := Measure(rows, Options{Rounds: 3, Warm: 3})
@@ -34,12 +40,16 @@ func TestTable(t *testing.T) {
 	if err := Table(&b, results); err != nil {
 		t.Fatal(err)
 	}
-	const want = `row      unit       ours  peer    its   ratio  verdict
-copy 64  ns/packet  20.0  plain   10.0  2.00   aim ≤ 1.80 missed
-copy 64  ns/packet  20.0  slow    100   0.20   aim ≤ 1.00 met; noisy: ratios scatter by 75 %
-copy 64  ns/packet  20.0  absent  -     -      not installed
-rate     kpps       970   c       1000  0.97   aim ≥ 0.97 met
-alone    ms         1.50                       
+	const want = `row        unit       ours  peer          its   ratio  verdict
+copy 64    ns/packet  20.0  plain         10.0  2.00   aim ≤ 1.80 missed
+copy 64    ns/packet  20.0  slow          100   0.20   aim ≤ 1.00 met
+copy 64    ns/packet  20.0  absent        -     -      not installed
+rate       kpps       970   c             1000  0.97   aim ≥ 0.97 met
+loss-free  kpps       120   both sides    100   1.20   aim ≥ 1.00 met; noisy: ratios scatter by 88 %
+loss-free  kpps       120   now and then  100   2.10   aim ≥ 1.00 met
+loss-free  kpps       120   never         0.00  -      aim ≥ 1.50 met
+lost       frames     0.00  limit         0.00  -      aim ≤ 1.00 met
+alone      ms         1.50                             
 `
 	if b.String() != want {
 		t.Errorf("printed\n%s, not\n%s", &b, want)

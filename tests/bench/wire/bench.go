@@ -23,7 +23,9 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,20 @@ type bench struct {
 // stopped is what a fatal error panics with.
 type stopped struct{ reason string }
 
+// interrupted is set by a signal; what is begun after it panics with stopped.
+var interrupted atomic.Bool
+
+const (
+	exitInterrupted = 130
+	giveUp          = 10 * time.Second // after a signal
+)
+
+func stopIfInterrupted() {
+	if interrupted.Load() {
+		panic(stopped{"stopped"})
+	}
+}
+
 // Run runs a measurement outside of a test: fn gets what stands for one. It returns
 // the exit status. Everything is cleaned up at its end, after a fatal error, and
 // when a signal comes.
@@ -52,8 +68,13 @@ func Run(name string, log io.Writer, fn func(testing.TB) error) (status int) {
 	go func() {
 		<-signals
 		fmt.Fprintf(log, "\n%s: interrupted, cleaning up\n", name)
+		interrupted.Store(true)
+		select { // the measurement under way ends and cleans up, unless it hangs
+		case <-signals:
+		case <-time.After(giveUp):
+		}
 		b.cleanup()
-		os.Exit(130)
+		os.Exit(exitInterrupted)
 	}()
 	defer b.cleanup()
 	defer func() {
@@ -61,7 +82,9 @@ func Run(name string, log io.Writer, fn func(testing.TB) error) (status int) {
 		case nil:
 		case stopped:
 			fmt.Fprintf(log, "%s: %s\n", name, r.reason)
-			status = 1
+			if status = 1; interrupted.Load() {
+				status = exitInterrupted
+			}
 		default:
 			b.cleanup()
 			panic(r)
@@ -156,11 +179,15 @@ type scope struct {
 	cleanups []func()
 }
 
-func (s *scope) Cleanup(fn func()) { s.cleanups = append(s.cleanups, fn) }
+func (s *scope) Cleanup(fn func()) {
+	s.cleanups = append(s.cleanups, fn)
+	stopIfInterrupted()
+}
 
 // In runs fn with what it asks to be cleaned up done at its end, whichever way it
-// ends; when a signal comes, too.
+// ends.
 func In(t testing.TB, fn func(testing.TB) error) error {
+	stopIfInterrupted()
 	s := &scope{TB: t}
 	once := sync.OnceFunc(func() {
 		for i := len(s.cleanups) - 1; i >= 0; i-- {

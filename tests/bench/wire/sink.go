@@ -11,12 +11,16 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// Ages of frames are counted in steps of ageStep ns; what is older than all of them
-// counts in the last.
+// Ages of frames are counted in steps of ageStep ns up to 4.2 ms, and from there on in
+// steps of oldStep ns; what is older than all of them, 1.07 s, counts in the last.
 const (
 	ageShift = 6
 	ageStep  = 1 << ageShift
-	ages     = 1 << 16 // 4.2 ms
+	young    = 1 << 16
+	oldShift = 16
+	oldStep  = 1 << oldShift
+	old      = 1 << 14
+	ages     = young + old
 )
 
 // Sink counts what arrives at a link and drops it.
@@ -88,7 +92,12 @@ func (s *Sink) count(age bool) asm.Instructions {
 			asm.JGT.Reg(asm.R4, asm.R3, "drop"),
 			asm.LoadMem(asm.R1, asm.R2, stampAt, asm.DWord),
 			asm.Sub.Reg(asm.R0, asm.R1),
+			asm.Mov.Reg(asm.R1, asm.R0),
 			asm.RSh.Imm(asm.R0, ageShift),
+			asm.JLT.Imm(asm.R0, young, "young"),
+			asm.Mov.Reg(asm.R0, asm.R1),
+			asm.RSh.Imm(asm.R0, oldShift),
+			asm.Add.Imm(asm.R0, young),
 			asm.JLT.Imm(asm.R0, ages, "young"),
 			asm.Mov.Imm(asm.R0, ages-1),
 			asm.StoreMem(asm.RFP, -4, asm.R0, asm.Word).WithSymbol("young"),
@@ -126,10 +135,10 @@ type Ages [ages]uint64
 // Ages returns how old the frames were that came since the sink was made.
 func (s *Sink) Ages() (*Ages, error) {
 	a := new(Ages)
-	for i := range a {
-		if err := s.ages.Lookup(uint32(i), &a[i]); err != nil {
-			return nil, fmt.Errorf("sink: %w", err)
-		}
+	keys := make([]uint32, ages)
+	var cursor ebpf.MapBatchCursor
+	if n, err := s.ages.BatchLookup(&cursor, keys, a[:], nil); n != ages {
+		return nil, fmt.Errorf("sink: %d of %d ages: %w", n, ages, err)
 	}
 	return a, nil
 }
@@ -152,6 +161,9 @@ func (a *Ages) Quantile(q float64) float64 {
 	var sum uint64
 	for i, n := range a {
 		if sum += n; float64(sum) >= q*float64(all) {
+			if i >= young {
+				return float64(i-young+1) * oldStep / 1000
+			}
 			return float64(i+1) * ageStep / 1000
 		}
 	}
