@@ -16,7 +16,7 @@ CHAINROUNDS = -rounds 3 -frames 500000
 ROUNDS    = -rounds 3
 else
 BENCHROUNDS = -rounds 5 -time 500ms
-CHAINROUNDS = -rounds 5
+CHAINROUNDS = -rounds 3
 ROUNDS    = -rounds 5
 endif
 

@@ -28,9 +28,9 @@ type recorder struct {
 	start func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error)
 }
 
-// All have buffers of 128 MiB: so much that a recorder which loses its CPU for a while
-// loses no frame, and so little that what is recorded is not what the buffer holds. Ours
-// are the queue, of as many frames as the bytes hold of the largest, and the rings.
+// All have buffers of 128 MiB, so that a recorder which loses its CPU for a while loses
+// no frame. Ours is the queue, of 2112 bytes a slot; the rings come to it. Of 1500 bytes
+// such a buffer holds some 88,000 frames, which all may save beyond what they write.
 const (
 	bufferMiB  = 128
 	queueSlots = 1 << 16
