@@ -140,7 +140,8 @@ func (p *Producer) Put(recs []Record) (stored int) {
 			p.hint = p.pos
 		}
 	}
-	if n > 1 && p.pos != p.hint { // after a single packet it stays behind by less than lag
+	// Also after a refusal: claim may have gone round readers, far beyond the head.
+	if n > 1 && p.pos != p.hint || p.pos-p.hint >= lag {
 		advance(&p.h.head, p.pos)
 	}
 	p.measure(p.pos)

@@ -214,6 +214,43 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// A producer that goes round slow readers and finds no room moves the head all the same:
+// the next producer starts there, and looks at two laps at most.
+func TestHeadAfterRefusal(t *testing.T) {
+	q := openTest(t, testName(t), Options{Slots: 16})
+	if err := q.SetOverwrite(true); err != nil {
+		t.Fatal(err)
+	}
+	p := producer(t, q)
+	if n := p.Put(make([]Record, 16)); n != 16 {
+		t.Fatalf("stored %d", n)
+	}
+	var hold func(n int)
+	hold = func(n int) { // n slots, each in the hand of a reader of its own
+		if n == 0 {
+			for range 3 {
+				if stored := p.Put(make([]Record, 1)); stored != 0 || p.Err() != nil {
+					t.Errorf("stored %d where every slot is held: %v", stored, p.Err())
+				}
+				if head := q.m.header().head.Load(); p.pos-head >= lag {
+					t.Errorf("head %d, the producer is at %d", head, p.pos)
+				}
+			}
+			return
+		}
+		if k, err := consumer(t, q).Drain(1, func(*Record) error { hold(n - 1); return nil }); k != 1 || err != nil {
+			t.Error(k, err)
+		}
+	}
+	hold(16)
+	if err := q.SetOverwrite(false); err != nil {
+		t.Fatal(err)
+	}
+	if n := producer(t, q).Put(make([]Record, 17)); n != 16 {
+		t.Errorf("another producer stored %d", n)
+	}
+}
+
 // A writer that sits on its slot is orphaned by a consumer when packets wait behind it.
 func TestSlowWriter(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 16})
