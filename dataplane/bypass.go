@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,9 @@ const (
 type bypass struct {
 	limit     time.Duration // without a sign of life, a thread is taken for dead
 	after     time.Duration // the limit, or 0: bypass is off
-	chosen    bool          // that is somebody's wish: what an earlier process had does not matter
+	chosen    bool          // whether it is on is somebody's wish: what an earlier process had does not matter
+	limited   bool          // likewise the limit
+	left      bool          // Stop has left something pinned
 	why       string        // why nothing is pinned though it is wanted
 	pinned    bool
 	stays     bool             // during Stop: what is pinned remains
@@ -53,6 +56,8 @@ func (e *Engine) Bypass() BypassInfo {
 	switch {
 	case e.fast.bypass.pinned:
 		b.Pinned = e.config.BypassDir
+	case e.workers == nil && e.fast.bypass.left:
+		b.Pinned = e.config.BypassDir
 	case b.On && e.workers == nil:
 		b.Why = "not attached"
 	}
@@ -74,7 +79,18 @@ func (e *Engine) SetBypass(on bool) error {
 	case on && e.config.BypassDir == "":
 		return errors.New("bypass: no BPF file system to pin things in: mount -t bpf bpf /sys/fs/bpf, or ethertap --bpffs DIRECTORY")
 	}
-	return e.changeBypass(on, e.fast.bypass.limit)
+	before := e.fast.bypass.chosen
+	e.fast.bypass.chosen = true
+	if err := e.changeBypass(on, e.fast.bypass.limit); err != nil {
+		e.fast.bypass.chosen = before
+		return err
+	}
+	if !on && e.fast.bypass.left {
+		e.fast.bypass.left = false
+		_, err := ClearBypass(e.config.BypassDir, e.config.RunDir, e.config.Logf)
+		return err
+	}
+	return nil
 }
 
 // SetBypassLimit sets how long a thread may show no sign of life before it is taken for
@@ -85,7 +101,11 @@ func (e *Engine) SetBypassLimit(limit time.Duration) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.changeBypass(e.fast.bypass.after > 0, limit)
+	if err := e.changeBypass(e.fast.bypass.after > 0, limit); err != nil {
+		return err
+	}
+	e.fast.bypass.limited = true
+	return nil
 }
 
 // changeBypass changes what is wished, at once if the engine runs, or nothing. The caller
@@ -93,7 +113,6 @@ func (e *Engine) SetBypassLimit(limit time.Duration) error {
 func (e *Engine) changeBypass(on bool, limit time.Duration) error {
 	before := e.fast.bypass
 	e.wishBypass(on, limit)
-	e.fast.bypass.chosen = true
 	if e.workers == nil {
 		return nil
 	}
@@ -102,7 +121,6 @@ func (e *Engine) changeBypass(on bool, limit time.Duration) error {
 		return nil
 	}
 	e.wishBypass(before.after > 0, before.limit)
-	e.fast.bypass.chosen = before.chosen
 	return fmt.Errorf("bypass: %w", errors.Join(err, e.arrangeBypass()))
 }
 
@@ -213,7 +231,7 @@ func (e *Engine) unpromise() {
 }
 
 // inherit finds what an earlier process left on the interfaces. It changes nothing there.
-func (e *Engine) inherit() error {
+func (e *Engine) inherit(tool *ethtool) error {
 	for _, p := range e.ports {
 		p.switchedOff, p.promisc = nil, false
 	}
@@ -222,19 +240,29 @@ func (e *Engine) inherit() error {
 		return nil
 	}
 	var indexes []int
+	var programs []ebpf.ProgramID
 	frags := false
 	for _, p := range e.ports {
 		l, err := netlink.LinkByName(p.name)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
-		indexes = append(indexes, l.Attrs().Index)
-		frags = frags || l.Attrs().MTU > maxMTU
+		a := l.Attrs()
+		indexes = append(indexes, a.Index)
+		frags = frags || a.MTU > maxMTU
+		var program ebpf.ProgramID
+		if a.Xdp != nil {
+			program = ebpf.ProgramID(a.Xdp.ProgId)
+		}
+		programs = append(programs, program)
 	}
 	old, err := fastpath.Open(dir, indexes, frags)
 	if errors.Is(err, fastpath.ErrGone) {
-		e.config.Logf("bypass: the interfaces of an earlier process have disappeared")
-		return fastpath.Unpin(dir)
+		e.config.Logf("bypass of an earlier process: %v; it is removed", err)
+		return errors.Join(fastpath.Unpin(dir), e.recover(tool))
+	}
+	if err == nil && !slices.Equal(old.Programs, programs) { // links of interfaces with these numbers elsewhere
+		err = errors.Join(fmt.Errorf("%s: %w", dir, fastpath.ErrOther), old.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("bypass of an earlier process: %w; ethertap --clear ends it", err)
@@ -245,14 +273,18 @@ func (e *Engine) inherit() error {
 	b := &e.fast.bypass
 	if !b.chosen {
 		limit := b.limit
-		if old.Bypass > 0 {
+		if old.Bypass > 0 && !b.limited {
 			limit = old.Bypass
 		}
 		e.wishBypass(true, limit)
 	}
 	if old.Stats != nil && e.fast.stats == nil {
 		e.fast.stats, old.Stats = old.Stats, nil
+		for _, f := range e.Policy().Feeds {
+			e.number(f.out)
+		}
 	}
+	b.left = false
 	b.inherited = old
 	e.undo.push(func() error { // when the start fails before it is settled, all stays as it was
 		if b.inherited == nil {
@@ -265,9 +297,6 @@ func (e *Engine) inherit() error {
 		}
 		return old.Close()
 	})
-	for i, p := range e.ports {
-		p.inheritRecord(e.config.RunDir, indexes[i])
-	}
 	e.config.Logf("bypass: taking over from an earlier process; %d frames went past it", old.Old)
 	return nil
 }
@@ -278,10 +307,14 @@ func (p *port) inheritRecord(dir string, index int) {
 	if dir == "" || err != nil {
 		return
 	}
-	b, err := os.ReadFile(recordName(dir, netns, index))
+	f, err := os.Open(recordName(dir, netns, index))
+	if err != nil {
+		return // nothing was changed
+	}
+	defer f.Close()
 	var r record
-	if err != nil || json.Unmarshal(b, &r) != nil {
-		return // nothing was changed, or it is not known
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || json.NewDecoder(f).Decode(&r) != nil {
+		return // somebody's who lives, or nobody knows
 	}
 	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
 	p.promisc = r.Promisc
@@ -322,6 +355,9 @@ func (e *Engine) settle() {
 	case b.after == 0 && b.pinned:
 		errs = append(errs, e.unpin())
 	}
+	if !b.pinned {
+		e.unpromise() // what was inherited
+	}
 	if err := errors.Join(errs...); err != nil {
 		b.why = err.Error()
 	}
@@ -353,7 +389,7 @@ func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err
 	for _, name := range after {
 		b, err := os.ReadFile(name)
 		var r record
-		if err == nil && json.Unmarshal(b, &r) == nil && r.Bypass == dir {
+		if err == nil && json.Unmarshal(b, &r) == nil && dir != "" && r.Bypass == dir {
 			logf("port %s: is in another network namespace: offloads and promiscuous mode are restored by ethertap --clear there", r.Name)
 		}
 	}

@@ -22,10 +22,10 @@ type kernelSide struct {
 // live says that the thread is well, at a time since the engine's epoch.
 func (k *kernelSide) live(clock int64) { k.life.Beat.Store(uint64(k.epoch + clock)) }
 
-// beat says so now, if anybody listens.
+// beat looks at the clock, and says so to whoever listens.
 func (w *worker) beat() {
+	w.look()
 	if k := w.kernel.Load(); k != nil {
-		w.look()
 		k.live(w.clock)
 	}
 }
@@ -90,7 +90,8 @@ func (w *worker) copies(k *kernelSide) (n int) {
 				}
 			}
 			for i := range policy.Feeds {
-				if f := &policy.Feeds[i]; way.taps&(1<<f.out.tap) != 0 {
+				// Of before its time, the number was another's.
+				if f := &policy.Feeds[i]; way.taps&(1<<f.out.tap) != 0 && t.When-k.epoch >= f.out.since {
 					w.noteFor(f, r)
 				}
 			}

@@ -64,6 +64,7 @@ func (e *Engine) SetFastPath(on bool) error {
 		return err
 	}
 	e.engage()
+	e.settle()
 	return nil
 }
 
@@ -107,6 +108,9 @@ func (e *Engine) tryEngage() error {
 		if p.generic {
 			return fmt.Errorf("port %s: generic XDP does not tell which frames it could not send", p.name)
 		}
+		if e.long && p.mode == zeroCopy {
+			return fmt.Errorf("port %s: with zero-copy a redirect in the kernel takes the first buffer of a frame only: MTU %d at most", p.name, maxMTU)
+		}
 	}
 	path, err := e.load()
 	if err != nil {
@@ -115,7 +119,7 @@ func (e *Engine) tryEngage() error {
 	e.update.Lock()
 	defer e.update.Unlock()
 	old := e.fast.bypass.inherited
-	if err := e.install(path, old != nil && old.Path == path); err != nil {
+	if err := e.install(path); err != nil {
 		if old == nil || old.Path != path { // else settle does it
 			err = errors.Join(err, e.plain(), path.Close())
 		}
@@ -127,19 +131,36 @@ func (e *Engine) tryEngage() error {
 
 // install puts a path's programs on the interfaces, unless they are there already. The
 // caller holds mu and update.
-func (e *Engine) install(path *fastpath.Path, there bool) error {
+func (e *Engine) install(path *fastpath.Path) error {
 	if err := e.share(); err != nil {
 		return err
 	}
 	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
 	e.examine()
 	rules := e.rules(e.policy.Load())
-	if err := path.Apply(&rules); err != nil {
+	old := e.fast.bypass.inherited
+	if old == nil || old.Path == path {
+		if err := path.Apply(&rules); err != nil || old != nil {
+			return err
+		}
+		return e.attachPath(path)
+	}
+	// Programs of another version are there, which forward. What of that the new ones' traces
+	// see is not theirs: so they divert everything until the old ones' last frame has left.
+	if err := e.attachPath(path); err != nil {
 		return err
 	}
-	if there {
-		return nil
+	all := fastpath.Rules{Port: [2]fastpath.PortRules{{Divert: true}, {Divert: true}}}
+	if err := path.Apply(&all); err != nil {
+		return err
 	}
+	if err := e.fast.stats.ResetSent(); err != nil {
+		return err
+	}
+	return path.Apply(&rules)
+}
+
+func (e *Engine) attachPath(path *fastpath.Path) error {
 	for i, p := range e.ports {
 		if err := p.link.Update(path.Program(i)); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
@@ -289,6 +310,10 @@ func (e *Engine) examine() {
 	}
 	for i := range e.ports {
 		out := e.ports[1-i]
+		if e.ports[i].mode == zeroCopy {
+			e.deny(i, fmt.Sprintf("port %s: with zero-copy a thread copies nothing, and a redirect in the kernel would", e.ports[i].name))
+			continue
+		}
 		takes, known := takesRedirected(out.index)
 		if known && !takes {
 			e.fast.lacked[i] = true
@@ -335,6 +360,9 @@ func (e *Engine) watchFast() {
 	e.update.Unlock()
 	if err != nil {
 		e.fast.why = err.Error()
+		if e.fast.bypass.after > 0 {
+			e.fast.bypass.why = err.Error()
+		}
 		e.config.Logf("fast path: switched off: %v", errors.Join(err, e.disengage()))
 	}
 }

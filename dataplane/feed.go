@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"ethertap/dataplane/xsk"
 	"ethertap/shm"
@@ -40,7 +41,8 @@ func (p *Policy) Feed(name string) (*Feed, error) {
 type outlet struct {
 	queue *shm.Queue
 	tap   int                   // its number in the rules of the fast path: 1…MaxFeeds, and no other's
-	past  uint64                // copies that it missed in the kernel before it was there: its number was another's
+	since int64                 // when it had that, on the engine's clock
+	past  uint64                // copies that were missed in the kernel until then: the number was another's
 	lanes [MaxQueues]outletLane // by thread
 }
 
@@ -82,17 +84,30 @@ func (e *Engine) AddQueue(name string) error {
 	for slices.ContainsFunc(feeds, func(f Feed) bool { return f.out.tap == out.tap }) {
 		out.tap++
 	}
-	e.fastTally()
-	out.past = e.fast.missed[out.tap]
+	e.number(out)
 	if e.workers != nil {
 		if err := out.prepare(e.queues, e.interfaces()); err != nil {
 			return errors.Join(err, out.close())
 		}
 	}
-	return e.Update(func(p *Policy) error {
+	err = e.Update(func(p *Policy) error {
 		p.Feeds = append(slices.Clone(p.Feeds), Feed{Name: name, out: out})
 		return nil
 	})
+	if err != nil {
+		if _, asked := e.ask(); asked != nil { // until no thread has it any more
+			return errors.Join(err, asked)
+		}
+		return errors.Join(err, out.close())
+	}
+	return nil
+}
+
+// number makes a further queue's number in the fast path its own from now on. The caller
+// holds mu.
+func (e *Engine) number(o *outlet) {
+	e.fastTally()
+	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.tap]
 }
 
 // prepare makes what so many threads need to put frames in, if it is not there from an

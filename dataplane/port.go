@@ -47,12 +47,14 @@ type port struct {
 	recorded    string   // its name
 }
 
+// zeroCopy is the mode of a port whose frames are not copied.
+const zeroCopy = "ZEROCOPY"
+
 // notAttached is the mode of a port whose engine does not run.
 const notAttached = "-"
 
 // inspect looks the interface up and refuses what cannot be served. It changes
-// nothing.
-// ours says that an XDP program on it is one that an earlier process of ours left.
+// nothing. An XDP program on it is no obstacle when it is ours, left by an earlier process.
 func (p *port) inspect(c *Config, ours bool, tool *ethtool) error {
 	l, err := netlink.LinkByName(p.name)
 	if err != nil {

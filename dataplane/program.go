@@ -26,8 +26,7 @@ const xdpPass = 2
 //
 // The Queues map is part of the type, whose Register and Unregister keep it; the
 // program has no need of it. It is a hash since Unregister deletes from it, which
-// an array refuses.
-// sockets is the map to be used, if there is one; nil: a new one.
+// an array refuses. The map of sockets is a new one unless there is one already.
 func newProgram(long bool, sockets *ebpf.Map) (p *xdp.Program, err error) {
 	if sockets != nil {
 		sockets, err = sockets.Clone()

@@ -148,6 +148,9 @@ func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 		return nil // for a start in that namespace, or for the end of the bypass
 	}
 	l, err := netlink.LinkByIndex(r.Index)
+	if err == nil && r.Bypass != "" && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
+		return nil // the bypass is in force, and its directory on a file system that is not mounted here
+	}
 	if r.Boot != boot || err != nil || l.Attrs().Name != r.Name || l.Attrs().HardwareAddr.String() != r.MAC {
 		return os.Remove(name) // the interface is gone, and its settings with it
 	}

@@ -47,7 +47,7 @@ func (e *Engine) start() error {
 	if err := e.recover(tool); err != nil {
 		return err
 	}
-	if err := e.inherit(); err != nil {
+	if err := e.inherit(tool); err != nil {
 		return err
 	}
 	if err := e.inspect(tool, e.fast.bypass.inherited != nil, e.config.Logf); err != nil {
@@ -79,6 +79,7 @@ func (e *Engine) start() error {
 		if e.fast.bypass.inherited != nil {
 			bypass = e.config.BypassDir
 		}
+		p.inheritRecord(e.config.RunDir, p.index)
 		restore, err := p.offloadsOff(tool, e.config.RunDir, bypass, e.config.Logf)
 		if err != nil {
 			return err
@@ -215,7 +216,7 @@ func (e *Engine) open(frame int) error {
 			case p.generic:
 				p.mode = "SKB"
 			case w.lanes[i].sock.ZeroCopy():
-				p.mode = "ZEROCOPY"
+				p.mode = zeroCopy
 			}
 		}
 	}
@@ -306,7 +307,16 @@ func (e *Engine) attach() error {
 			if err != nil {
 				return err
 			}
-			e.undo.push(restore)
+			e.undo.push(func() error {
+				switch {
+				case restore == nil:
+					return nil
+				case e.fast.bypass.stays:
+					e.config.Logf("port %s: the XDP program that was replaced is not put back: the bypass is in its place", p.name)
+					return nil
+				}
+				return restore()
+			})
 		}
 		detach, err := p.attach()
 		if err != nil && !p.generic && e.config.Attach == AttachAuto && e.config.Copy != ZeroCopyForced {
@@ -339,7 +349,7 @@ func (e *Engine) Stop() error {
 	b := &e.fast.bypass
 	b.stays = b.pinned
 	err := e.rollback(0)
-	b.stays, b.pinned = false, false
+	b.left, b.stays, b.pinned = b.stays, false, false
 	return err
 }
 

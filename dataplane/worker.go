@@ -28,7 +28,7 @@ const (
 	// CPU to others: a collector on it gets what would be spun away. Alone on a CPU it
 	// costs 0.4 µs each time.
 	yieldEvery = 16
-	// napTime bounds a sleep, so that an interface that vanished is found.
+	// napTime bounds a sleep, and is how often it is looked whether the interfaces are there.
 	napTime = 250 * time.Millisecond
 	// retryTime bounds a sleep while frames wait in a TX ring.
 	retryTime = time.Millisecond
@@ -74,7 +74,7 @@ type worker struct {
 	epoch   time.Time                  // the engine's
 	frameID uint64                     // of the next frame; the queue is in the upper byte
 	seed    FaultSeed                  // what the dice were made from
-	rested  time.Duration              // slept in vain since it was looked whether the interfaces are there
+	checked int64                      // when it was looked last whether the interfaces are there, on clock
 	thread  uint32                     // its id; see thread()
 	kernel  atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
 	inbox   [8]byte                    // where the eventfd is read to
@@ -189,6 +189,7 @@ func (w *worker) run(ready chan<- error) {
 		}
 		if work > 0 {
 			idle = 0
+			w.checkAll()
 			continue
 		}
 		// Woken for nothing, it sleeps again at once: only frames are worth spinning for.
@@ -196,6 +197,7 @@ func (w *worker) run(ready chan<- error) {
 		if idle%64 == 0 {
 			w.beat()
 		}
+		w.checkAll()
 		idle++
 		switch {
 		case mode == PollSleep || mode == PollAdaptive && idle > spins:
@@ -286,18 +288,8 @@ func (w *worker) sleep() {
 	timeout := unix.NsecToTimespec(int64(patience))
 	ready, err := unix.Ppoll(fds[:n], &timeout, nil)
 	w.beat()
-	switch {
-	case err != nil || ready > 0 && fds[0].Revents == 0:
-	case ready > 0:
+	if err == nil && ready > 0 && fds[0].Revents != 0 {
 		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // only empties it; it does not block
-	default:
-		if w.rested += patience; w.rested < napTime {
-			return
-		}
-		w.rested = 0
-		for i := range w.lanes {
-			w.checkGone(i)
-		}
 	}
 }
 
@@ -305,6 +297,18 @@ func (w *worker) sleep() {
 func (w *worker) wake() {
 	one := binary.NativeEndian.AppendUint64(nil, 1)
 	_, _ = unix.Write(w.wakeFD, one) // fails only when it has been written 2⁶⁴-2 times unread
+}
+
+// checkAll finds out now and then whether interfaces have disappeared. Frames do not tell:
+// those for a missing one may end in the kernel.
+func (w *worker) checkAll() {
+	if w.clock-w.checked < int64(napTime) {
+		return
+	}
+	w.checked = w.clock
+	for i := range w.lanes {
+		w.checkGone(i)
+	}
 }
 
 // checkGone finds out whether an interface has disappeared. The kernel then

@@ -186,6 +186,7 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 	if l := r.Dut.Link(netlab.D0); l.XDPProgram == program || l.XDPProgram == 0 {
 		t.Errorf("program %d, was %d", l.XDPProgram, program)
 	}
+	netlab.Await(t, "nothing is held", func() bool { return r.stat(0, "held") == "0" && r.stat(0, "rx") == r.stat(1, "tx") })
 	r.rpcl("if.check bypass.disable")
 	r.must(r.control, "ethertap", "stop")
 	r.untouched()
@@ -317,5 +318,66 @@ func TestBypassOfAnInterfaceThatComesBack(t *testing.T) {
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); !strings.Contains(out, "the link is cut") {
 		t.Errorf("--clear: %s", out)
 	}
+	r.untouched()
+}
+
+// Links of interfaces elsewhere are not taken for ours, though the numbers are the same.
+func TestBypassInAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	r.kill()
+	other := newRigOn(t, netlab.NewBridgeWith(t, netlab.Options{GRO: true}))
+	if a, b := r.Dut.Link(netlab.D0).Index, other.Dut.Link(netlab.D0).Index; a != b {
+		t.Fatalf("d0 has the index %d here and %d there", a, b)
+	}
+	args := []string{"--tap-queue", other.queue, "--config", os.DevNull, "--bpffs", bpffs, netlab.D0, netlab.D1}
+	if _, errs, status := typed(t, other.command(other.ethertap, args...), ""); status != 1 || !strings.Contains(errs, "for other interfaces; ethertap --clear ends it") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+	if r.Dut.Link(netlab.D0).XDPProgram == 0 || other.Dut.Link(netlab.D0).XDPProgram != 0 {
+		t.Error("programs have moved")
+	}
+}
+
+// What is left half pinned is removed by the next start, with what was changed on the
+// interfaces. What Stop has left, bypass.disable ends.
+func TestBypassHalfPinnedAndLeft(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	r.kill()
+	if err := os.Remove(filepath.Join(bpffs, "ethertap-ethertap", "link0")); err != nil {
+		t.Fatal(err)
+	}
+	r.daemon("--bpffs", bpffs, "-e", "20 bypass.limit")
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass disabled, after 20 ms") {
+		t.Errorf("after a half: %s", out)
+	}
+	if p := r.Dut.Link(netlab.D1).Promiscuity; p != 1 {
+		t.Errorf("d1: promiscuity %d", p)
+	}
+	r.rpcl("bypass.enable if.stop")
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass enabled, after 20 ms without a sign of life\npinned in ") {
+		t.Errorf("stopped: %s", out)
+	}
+	if r.Dut.Link(netlab.D0).XDPProgram == 0 {
+		t.Error("stopped: nothing is there")
+	}
+	r.rpcl("bypass.disable")
+	r.untouched()
+	// A limit alone leaves an inherited bypass on.
+	r.rpcl("if.start bypass.enable")
+	r.kill()
+	r.daemon("--bpffs", bpffs, "-e", "30 bypass.limit")
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass enabled, after 30 ms without a sign of life\npinned in ") {
+		t.Errorf("taken over with a limit: %s", out)
+	}
+	r.kill()
+	r.daemon("--bpffs", bpffs, "--fastpath=false", "-e", "bypass.disable")
+	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass disabled") {
+		t.Errorf("switched off: %s", out)
+	}
+	r.must(r.control, "ethertap", "stop")
 	r.untouched()
 }

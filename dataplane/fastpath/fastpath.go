@@ -33,7 +33,8 @@ type Path struct {
 	programs map[string]*ebpf.Program
 	traces   map[string]link.Link // by the name of the program
 	ports    int
-	turn     uint32 // which of the sets was filled last
+	turn     uint32            // which of the sets the policy in force refers to
+	in       map[uint64]uint32 // what is in it; nil: not known
 	spec     *ebpf.CollectionSpec
 	version  string
 }
@@ -85,6 +86,7 @@ func specify(frags bool, links int) (*Path, error) {
 	if frags {
 		p.version += "-frags"
 	}
+	fitRings(spec)
 	for _, name := range portPrograms {
 		// A link changes only between programs of one attach type, and one made of
 		// instructions has none.

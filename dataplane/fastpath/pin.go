@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // What is in a directory of pins: each map, program and trace under its name, the
@@ -25,8 +26,9 @@ const (
 // ErrOther says that what is pinned is of another version, or of other interfaces.
 var ErrOther = errors.New("pinned by another version, or for other interfaces")
 
-// ErrGone says that an interface of what is pinned has disappeared: it is of no use.
-var ErrGone = errors.New("an interface has disappeared")
+// ErrGone says that an interface of what is pinned has disappeared, or that it was never
+// pinned whole: it is of no use.
+var ErrGone = errors.New("an interface has disappeared, or not all is pinned")
 
 // Pin makes the path outlive the process: programs, maps and links, the last of which
 // hold the programs on the interfaces. dir must be new, on a BPF file system.
@@ -34,9 +36,8 @@ func (p *Path) Pin(dir string, links []link.Link) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	err := p.pin(dir, links)
-	if err != nil {
-		return errors.Join(fmt.Errorf("pin: %w", err), Unpin(dir))
+	if err := p.pin(dir, links); err != nil {
+		return errors.Join(fmt.Errorf("pin: %w", err), p.Unpin(dir, links))
 	}
 	return nil
 }
@@ -95,8 +96,8 @@ func (p *Path) Unpin(dir string, links []link.Link) error {
 	return errors.Join(append(errs, Unpin(dir))...)
 }
 
-// Unpin takes the names away from what is pinned in dir, and dir itself. What nobody
-// holds open goes then: a program leaves its interface with its link.
+// Unpin takes the names away from what is pinned in dir, and dir itself. Programs have
+// left the interfaces of links that were pinned there when it returns.
 func Unpin(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +118,11 @@ func Unpin(dir string) error {
 		return first(a) - first(b)
 	})
 	for _, e := range entries {
-		errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		name := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks {
+			errs = append(errs, detach(name)) // the kernel would do it some time after the last name has gone
+		}
+		errs = append(errs, os.Remove(name))
 	}
 	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
 		return fmt.Errorf("unpin: %w", err)
@@ -125,12 +130,25 @@ func Unpin(dir string) error {
 	return nil
 }
 
+func detach(name string) error {
+	l, err := link.LoadPinnedLink(name, nil)
+	if err != nil {
+		return err
+	}
+	err = l.Detach()
+	if errors.Is(err, unix.ENOLINK) { // its interface is gone
+		err = nil
+	}
+	return errors.Join(err, l.Close())
+}
+
 // Pinned is what another process has left in a directory.
 type Pinned struct {
-	Links []link.Link // of the interfaces
-	Path  *Path       // nil: see Why
-	Stats *Stats      // likewise
-	Why   error       // why the path cannot be gone on with: it has to be replaced, on the same links
+	Links    []link.Link      // of the interfaces
+	Programs []ebpf.ProgramID // on them, by these links
+	Path     *Path            // nil: see Why
+	Stats    *Stats           // likewise
+	Why      error            // why the path cannot be gone on with: it has to be replaced, on the same links
 
 	Bypass time.Duration // of the rules in force
 	Old    uint64        // frames bypassed so far
@@ -149,6 +167,9 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 	}
 	for i, index := range indexes {
 		l, err := link.LoadPinnedLink(filepath.Join(dir, fmt.Sprintf("%s%d", linkPin, i)), nil)
+		if errors.Is(err, fs.ErrNotExist) { // killed while it was pinned or removed
+			return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrGone), found.Close())
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), found.Close())
 		}
@@ -163,6 +184,7 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 		case int(x.Ifindex) != index:
 			return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrOther), found.Close())
 		}
+		found.Programs = append(found.Programs, info.Program)
 	}
 	found.Why = found.adopt(dir, indexes, frags)
 	return found, nil

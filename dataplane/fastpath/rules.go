@@ -2,6 +2,7 @@ package fastpath
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -138,11 +139,17 @@ func macKey(m MAC) uint64 {
 // whole, and when it returns no frame is under way that sees the old ones. On error
 // the old ones stay.
 func (p *Path) Apply(r *Rules) error {
-	policy := r.policy(1-p.turn, p.ports)
-	// Whether or not there are any: what is in the set is what the flags speak of.
-	if err := p.putSet(policy.Set, r.addresses()); err != nil {
-		return fmt.Errorf("addresses: %w", err)
+	// What is in the set is what the flags speak of. The same addresses need no other set, for
+	// which the kernel would wait once more.
+	in, turn := r.addresses(), p.turn
+	if p.in == nil || !maps.Equal(in, p.in) {
+		turn = 1 - p.turn
+		p.in = nil // until it is known to be there
+		if err := p.putSet(turn, in); err != nil {
+			return fmt.Errorf("addresses: %w", err)
+		}
 	}
+	policy := r.policy(turn, p.ports)
 	m, err := ebpf.NewMap(p.spec.Maps[objectMapPolicies].InnerMap)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -154,7 +161,7 @@ func (p *Path) Apply(r *Rules) error {
 	if err := p.maps[objectMapPolicies].Put(uint32(0), m); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	p.turn = policy.Set
+	p.turn, p.in = turn, in
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf"
 )
@@ -26,6 +27,7 @@ func NewStats() (*Stats, error) {
 	if err != nil {
 		return nil, fmt.Errorf("object: %w", err)
 	}
+	fitRings(spec)
 	s := &Stats{maps: make(map[string]*ebpf.Map)}
 	for _, name := range statsMaps {
 		m, err := ebpf.NewMap(spec.Maps[name])
@@ -35,6 +37,31 @@ func NewStats() (*Stats, error) {
 		s.maps[name] = m
 	}
 	return s, nil
+}
+
+// fitRings makes the pattern of a ring as small as the machine's pages allow.
+func fitRings(spec *ebpf.CollectionSpec) {
+	spec.Maps[objectMapRings].InnerMap.MaxEntries = uint32(os.Getpagesize())
+}
+
+// ResetSent sets to 0 what is counted of frames on their way out. Nothing may be forwarded
+// meanwhile.
+func (s *Stats) ResetSent() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	for place := range uint32(ports * queues) {
+		if err := s.maps[objectMapSent].Put(place, make([]uint64, cpus)); err != nil {
+			return fmt.Errorf("reset %s: %w", objectMapSent, err)
+		}
+	}
+	for place := range uint32(ports * queues * errnos) {
+		if err := s.maps[objectMapErrors].Put(place, uint64(0)); err != nil {
+			return fmt.Errorf("reset %s: %w", objectMapErrors, err)
+		}
+	}
+	return nil
 }
 
 // Close gives the memory back, once no Path uses it any more.
