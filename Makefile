@@ -12,6 +12,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # BENCH=quick measures less and takes two minutes
 ifeq ($(BENCH),quick)
 BENCHROUNDS = -quick -rounds 3 -time 200ms
+QUEUEROWS = -rows '64 bytes'
 CHAINROUNDS = -rounds 3 -frames 500000
 ROUNDS    = -rounds 3
 else
@@ -71,7 +72,7 @@ soak: deps-test build
 .PHONY: chaos
 # the TAP queue beside a plain Vyukov ring
 bench-queue:
-	go run ./tests/bench/queue $(ROUNDS) -save bench/results
+	go run ./tests/bench/queue $(ROUNDS) $(QUEUEROWS) -save bench/results
 
 # the queue: all interleavings of small scenarios; then its producers and consumers killed and
 # stopped at random, for CHAOSTIME each way

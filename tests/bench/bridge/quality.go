@@ -32,11 +32,12 @@ func latency(t testing.TB, during time.Duration) []rounds.Row {
 		spinning := measuredOnce(t, ethertap("ethertap, spin", 1, spin), kpps, during)
 		adaptive := measuredOnce(t, ethertap("ethertap, adaptive", 1, nil), kpps, during)
 		kernel, c, none := measuredOnce(t, kernelBridge(), kpps, during), measuredOnce(t, peerC(1), kpps, during), measuredOnce(t, redirect(), kpps, during)
+		fast := measuredOnce(t, stays("fast path"), kpps, during)
 		for i, q := range quantiles {
 			row := rounds.Row{Name: fmt.Sprintf("age at %d kpps, %s", kpps, q.name), Unit: "µs", Ours: spinning.quantile(i, 0)}
 			limit := kernel.quantile(i, allowed)
 			limit.Name = fmt.Sprintf("kernel + %d µs", allowed)
-			row.Peers = []rounds.Peer{{Contender: limit, Aim: 1}, {Contender: c.quantile(i, 0)}, {Contender: none.quantile(i, 0)}, {Contender: adaptive.quantile(i, 0)}}
+			row.Peers = []rounds.Peer{{Contender: limit, Aim: 1}, {Contender: c.quantile(i, 0)}, {Contender: none.quantile(i, 0)}, {Contender: fast.quantile(i, 0)}, {Contender: adaptive.quantile(i, 0)}}
 			if q.name != "p99" {
 				row.Peers[0].Aim = 0
 			}
