@@ -102,7 +102,10 @@ func killed(t testing.TB) rounds.Contender {
 				if err := p.Signal(unix.SIGKILL); err != nil {
 					return err
 				}
-				time.Sleep(500 * time.Millisecond)
+				if _, err := p.Wait(startTime); err != nil {
+					return err
+				}
+				time.Sleep(200 * time.Millisecond)
 				if p, err = d.start(t, l); err != nil {
 					return err
 				}
