@@ -187,8 +187,10 @@ func (e *Engine) pin() (err error) {
 		if l.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
 			p.promisc = true
 		}
-		if err := p.note(e.config.RunDir, dir); err != nil {
-			return fmt.Errorf("port %s: %w", p.name, err)
+		if p.promisc || len(p.switchedOff) > 0 { // else there is nothing to restore
+			if err := p.note(e.config.RunDir, dir); err != nil {
+				return fmt.Errorf("port %s: %w", p.name, err)
+			}
 		}
 		if err := netlink.SetPromiscOn(l); err != nil {
 			return fmt.Errorf("port %s: promiscuous mode: %w", p.name, err)

@@ -81,6 +81,14 @@ func bypassing(t testing.TB, lines ...string) (device, error) {
 	return answering(ethertap("bypass", 1, []string{"--fastpath", "--bpffs", dir}, append(lines, "bypass.enable")...)), nil
 }
 
+// settled ends the bypass, so that nothing is left behind.
+func settled(p *netlab.Process) error {
+	if _, err := p.Write([]byte("bypass.disable bypass.status\n")); err != nil {
+		return err
+	}
+	return p.WaitOutput("bypass disabled", startTime)
+}
+
 // killed kills a bridge under load and starts it again, which takes over.
 func killed(t testing.TB) rounds.Contender {
 	return rounds.Contender{Name: "bypass", Run: func() (lost float64, err error) {
@@ -118,7 +126,7 @@ func killed(t testing.TB) rounds.Contender {
 				time.Sleep(100 * time.Millisecond)
 				after, err := l.Sink.Count()
 				lost = float64(n - int(after-before))
-				return err
+				return errors.Join(err, settled(p))
 			})
 		})
 		return lost, err
@@ -156,7 +164,7 @@ func hung(t testing.TB) rounds.Contender {
 					}
 				}
 				silence = 1000 * longest.Seconds()
-				return errors.Join(err, p.Signal(unix.SIGCONT), stop())
+				return errors.Join(err, p.Signal(unix.SIGCONT), stop(), settled(p))
 			})
 		})
 		return silence, err
