@@ -18,7 +18,7 @@ ROUNDS    = -rounds 3
 else
 BENCHROUNDS = -rounds 5 -time 500ms
 CHAINROUNDS = -rounds 3
-ROUNDS    = -rounds 5
+ROUNDS    = -rounds 4
 endif
 
 .PHONY: build test demo bench bench-docs bench-bridge bench-chain bench-queue bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb
