@@ -35,6 +35,8 @@ type Path struct {
 	ports    int
 	turn     uint32            // which of the sets the policy in force refers to
 	in       map[uint64]uint32 // what is in it; nil: not known
+	set      *ebpf.Map         // that set, or what is about to be; nil: not open
+	policy   objectPolicy      // in force, if in is known
 	spec     *ebpf.CollectionSpec
 	version  string
 }
@@ -179,7 +181,7 @@ func (p *Path) Release() error {
 	for _, m := range p.maps {
 		errs = append(errs, m.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.set.Close())...) // of nil it does nothing
 }
 
 // Refused returns the errno with which the interface that frames of a port leave by

@@ -432,6 +432,42 @@ func TestPolicyAndAddressesChangeTogether(t *testing.T) {
 	}
 }
 
+// Addresses that come and go one by one, beyond what a set has room for, and together with
+// other changes.
+func TestOneAddressAfterTheOther(t *testing.T) {
+	p := load(t, Config{})
+	r := Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}}
+	frame := func(i int) []byte {
+		return netlab.Frame{Src: MAC{2, 1, 1, 1, byte(i >> 8), byte(i)}, Size: 64}.Bytes()
+	}
+	check := func(i int, want uint32) {
+		t.Helper()
+		if action := run(t, p, 0, frame(i)); action != want {
+			t.Fatalf("address %d of %d: action %d, want %d", i, len(r.Drop), action, want)
+		}
+	}
+	apply(t, p, r)
+	const n = spare + 100
+	for i := range n {
+		check(i, forwarded)
+		r.Drop = append(r.Drop, MAC(frame(i)[6:12]))
+		apply(t, p, r)
+		check(i, dropped)
+	}
+	check(0, dropped)
+	r.Fault, r.Port[0].Fault = r.Drop[:1], true // the same address in another list, and a flag
+	apply(t, p, r)
+	check(1, dropped)
+	for i := range n {
+		r.Drop = r.Drop[1:]
+		apply(t, p, r)
+		check(i, map[bool]uint32{true: diverted, false: forwarded}[i == 0])
+		if i+1 < n {
+			check(i+1, dropped)
+		}
+	}
+}
+
 func table(t *testing.T, p *path, port int, which Table) (rows map[uint64]uint64, rest uint64) {
 	t.Helper()
 	rows = map[uint64]uint64{}

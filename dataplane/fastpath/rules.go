@@ -136,13 +136,16 @@ func macKey(m MAC) uint64 {
 }
 
 // Apply puts rules in force: each frame sees either the old ones or the new ones,
-// whole, and when it returns no frame is under way that sees the old ones. On error
-// the old ones stay.
+// whole, and when it returns no frame is under way that sees the old ones, unless all
+// that differs is what one address is in. On error the old ones stay.
 func (p *Path) Apply(r *Rules) error {
 	// What is in the set is what the flags speak of. The same addresses need no other set, for
 	// which the kernel would wait once more.
 	in, turn := r.addresses(), p.turn
 	if p.in == nil || !maps.Equal(in, p.in) {
+		if done, err := p.applyOne(r, in); done || err != nil {
+			return err
+		}
 		turn = 1 - p.turn
 		p.in = nil // until it is known to be there
 		if err := p.putSet(turn, in); err != nil {
@@ -161,19 +164,59 @@ func (p *Path) Apply(r *Rules) error {
 	if err := p.maps[objectMapPolicies].Put(uint32(0), m); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
-	p.turn, p.in = turn, in
+	p.turn, p.in, p.policy = turn, in, policy
 	return nil
 }
+
+// applyOne changes the set in force, if what one address is in is all that is to change:
+// that is one step by itself, and needs no wait, of which a list of a thousand would
+// take half a minute. done is false if it is not so, or there is no room.
+func (p *Path) applyOne(r *Rules, in map[uint64]uint32) (done bool, err error) {
+	if p.in == nil || p.set == nil || r.policy(p.turn, p.ports) != p.policy {
+		return false, nil
+	}
+	var changed uint64
+	n := 0
+	for key, bits := range in {
+		if p.in[key] != bits {
+			changed = key
+			n++
+		}
+	}
+	for key := range p.in {
+		if _, there := in[key]; !there {
+			changed = key
+			n++
+		}
+	}
+	if n != 1 || len(in) > int(p.set.MaxEntries()) {
+		return false, nil
+	}
+	if bits, there := in[changed]; there {
+		err = p.set.Put(changed, bits)
+	} else {
+		err = p.set.Delete(changed)
+	}
+	if err != nil {
+		return false, fmt.Errorf("addresses: %w", err)
+	}
+	p.in = in
+	return true, nil
+}
+
+// spare is for how many more addresses a set has room.
+const spare = 1024
 
 // putSet fills one of the two sets, which no policy in force refers to.
 func (p *Path) putSet(which uint32, in map[uint64]uint32) error {
 	spec := p.spec.Maps[objectMapSets].InnerMap.Copy()
-	spec.MaxEntries = uint32(max(1, len(in)))
+	spec.MaxEntries = uint32(len(in) + spare)
 	m, err := ebpf.NewMap(spec)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
+	_ = p.set.Close() // of nil it does nothing
+	p.set = m
 	if len(in) > 0 {
 		keys, values := make([]uint64, 0, len(in)), make([]uint32, 0, len(in))
 		for key, bits := range in {
