@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -54,9 +53,7 @@ func (e *Engine) Bypass() BypassInfo {
 	defer e.mu.Unlock()
 	b := BypassInfo{On: e.fast.bypass.after > 0, Limit: e.fast.bypass.limit, Why: e.fast.bypass.why}
 	switch {
-	case e.fast.bypass.pinned:
-		b.Pinned = e.config.BypassDir
-	case e.workers == nil && e.fast.bypass.left:
+	case e.fast.bypass.pinned || e.workers == nil && e.fast.bypass.left:
 		b.Pinned = e.config.BypassDir
 	case b.On && e.workers == nil:
 		b.Why = "not attached"
@@ -383,11 +380,11 @@ func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err
 	if err != nil {
 		return found, err
 	}
-	before, _ := filepath.Glob(filepath.Join(runDir, recordPrefix+"*"+recordSuffix))
+	before, _ := recordNames(runDir)
 	if err := recoverAll(runDir, tool, logf); err != nil {
 		return found, err
 	}
-	after, _ := filepath.Glob(filepath.Join(runDir, recordPrefix+"*"+recordSuffix))
+	after, _ := recordNames(runDir)
 	for _, name := range after {
 		b, err := os.ReadFile(name)
 		var r record

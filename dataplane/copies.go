@@ -81,13 +81,8 @@ func (w *worker) copies(k *kernelSide) (n int) {
 				continue
 			}
 			r.Interface, r.Direction = uint16(way.port), way.dir
-			if way.taps&1 != 0 {
-				w.tally[way.port][countTapQualified]++
-				if w.tapper == nil {
-					w.tally[way.port][countTapRefused]++
-				} else {
-					w.note(way.port, r)
-				}
+			if way.taps&1 != 0 && w.qualified(way.port) {
+				w.note(way.port, r)
 			}
 			for i := range policy.Feeds {
 				// Of before its time, the number was another's.

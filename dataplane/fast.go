@@ -257,17 +257,15 @@ func (e *Engine) disengage() error {
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
-	var errs []error
-	if e.fast.bypass.pinned {
-		if e.fast.bypass.stays {
-			errs = append(errs, e.apply(true), path.Release())
-			e.fast.path, e.fast.denied = nil, [2]string{}
-			return errors.Join(errs...)
-		}
-		errs = append(errs, e.unpin())
+	defer func() { e.fast.path, e.fast.denied = nil, [2]string{} }()
+	if e.fast.bypass.stays {
+		return errors.Join(e.apply(true), path.Release())
 	}
-	e.fast.path, e.fast.denied = nil, [2]string{}
-	return errors.Join(append(errs, e.plain(), path.Close())...)
+	var err error
+	if e.fast.bypass.pinned {
+		err = e.unpin()
+	}
+	return errors.Join(err, e.plain(), path.Close())
 }
 
 // rules are what a policy asks of the fast path. The caller holds update.

@@ -89,6 +89,11 @@ func recordName(dir string, netns uint64, index int) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%d.%d%s", recordPrefix, netns, index, recordSuffix))
 }
 
+// recordNames returns the records of a run directory.
+func recordNames(dir string) ([]string, error) {
+	return filepath.Glob(filepath.Join(dir, recordPrefix+"*"+recordSuffix))
+}
+
 // release leaves the record to the next start.
 func (p *port) release() {
 	if p.record != nil {
@@ -115,7 +120,7 @@ func recoverAll(dir string, tool *ethtool, logf func(string, ...any)) error {
 	if dir == "" {
 		return nil
 	}
-	names, err := filepath.Glob(filepath.Join(dir, recordPrefix+"*"+recordSuffix))
+	names, err := recordNames(dir)
 	if err != nil || len(names) == 0 {
 		return err
 	}

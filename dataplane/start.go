@@ -53,12 +53,11 @@ func (e *Engine) start() error {
 	if err := e.inspect(tool, e.fast.bypass.inherited != nil, e.config.Logf); err != nil {
 		return err
 	}
-	frame := 0
+	frame := e.frameSize()
 	e.long = false
 	for _, p := range e.ports {
 		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
-		frame = max(frame, frameSize(p.mtu))
 		e.long = e.long || p.mtu > maxMTU
 	}
 	// A thread that spins keeps a P for good; everything else needs others.
@@ -74,11 +73,11 @@ func (e *Engine) start() error {
 			e.config.Logf("ports %s and %s have different MTUs (%d, %d): longer frames get lost", a.name, b.name, a.mtu, b.mtu)
 		}
 	}
+	bypass := ""
+	if e.fast.bypass.inherited != nil {
+		bypass = e.config.BypassDir
+	}
 	for _, p := range e.ports {
-		bypass := ""
-		if e.fast.bypass.inherited != nil {
-			bypass = e.config.BypassDir
-		}
 		p.inheritRecord(e.config.RunDir, p.index)
 		restore, err := p.offloadsOff(tool, e.config.RunDir, bypass, e.config.Logf)
 		if err != nil {
@@ -129,11 +128,15 @@ func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) er
 		p.warn(tool, logf)
 	}
 	e.queues = queues
-	frame := 0
+	return enoughMemory(&e.config, queues, e.frameSize(), availableMemory())
+}
+
+// frameSize is the chunk that holds frames of all interfaces.
+func (e *Engine) frameSize() (size int) {
 	for _, p := range e.ports {
-		frame = max(frame, frameSize(p.mtu))
+		size = max(size, frameSize(p.mtu))
 	}
-	return enoughMemory(&e.config, queues, frame, availableMemory())
+	return size
 }
 
 // bring is what depends on the mode of each port: sockets before the program,
@@ -307,16 +310,15 @@ func (e *Engine) attach() error {
 			if err != nil {
 				return err
 			}
-			e.undo.push(func() error {
-				switch {
-				case restore == nil:
-					return nil
-				case e.fast.bypass.stays:
-					e.config.Logf("port %s: the XDP program that was replaced is not put back: the bypass is in its place", p.name)
-					return nil
-				}
-				return restore()
-			})
+			if restore != nil {
+				e.undo.push(func() error {
+					if e.fast.bypass.stays {
+						e.config.Logf("port %s: the XDP program that was replaced is not put back: the bypass is in its place", p.name)
+						return nil
+					}
+					return restore()
+				})
+			}
 		}
 		detach, err := p.attach()
 		if err != nil && !p.generic && e.config.Attach == AttachAuto && e.config.Copy != ZeroCopyForced {

@@ -9,9 +9,7 @@ import (
 // so nothing may change or reuse them before. The frame counts for interface
 // owner; from is the interface that it names.
 func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
-	w.tally[owner][countTapQualified]++
-	if w.tapper == nil {
-		w.tally[owner][countTapRefused]++
+	if !w.qualified(owner) {
 		return
 	}
 	if continued(d) {
@@ -19,6 +17,16 @@ func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
 		defer w.flushTap()
 	}
 	w.note(owner, w.record(from, dir, m, d))
+}
+
+// qualified counts a frame for the TAP queue; false if there is none, and it is refused.
+func (w *worker) qualified(owner int) bool {
+	w.tally[owner][countTapQualified]++
+	if w.tapper == nil {
+		w.tally[owner][countTapRefused]++
+		return false
+	}
+	return true
 }
 
 // note notes a record for the TAP queue.

@@ -108,21 +108,13 @@ func Unpin(dir string) error {
 	}
 	var errs []error
 	// The links first: a program that is still there finds its maps.
-	slices.SortFunc(entries, func(a, b os.DirEntry) int {
-		first := func(e os.DirEntry) int {
-			if strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks {
-				return 0
-			}
-			return 1
-		}
-		return first(a) - first(b)
-	})
 	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
 		if strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks {
-			errs = append(errs, detach(name)) // the kernel would do it some time after the last name has gone
+			errs = append(errs, detach(filepath.Join(dir, e.Name()))) // the kernel would do it some time after the last name has gone
 		}
-		errs = append(errs, os.Remove(name))
+	}
+	for _, e := range entries {
+		errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
 	}
 	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
 		return fmt.Errorf("unpin: %w", err)
@@ -146,9 +138,8 @@ func detach(name string) error {
 type Pinned struct {
 	Links    []link.Link      // of the interfaces
 	Programs []ebpf.ProgramID // on them, by these links
-	Path     *Path            // nil: see Why
+	Path     *Path            // nil: it cannot be gone on with, and has to be replaced, on the same links
 	Stats    *Stats           // likewise
-	Why      error            // why the path cannot be gone on with: it has to be replaced, on the same links
 
 	Bypass time.Duration // of the rules in force
 	Old    uint64        // frames bypassed so far
@@ -186,7 +177,7 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 		}
 		found.Programs = append(found.Programs, info.Program)
 	}
-	found.Why = found.adopt(dir, indexes, frags)
+	_ = found.adopt(dir, indexes, frags) // what fails leaves Path nil
 	return found, nil
 }
 

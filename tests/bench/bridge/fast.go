@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,22 +29,11 @@ const (
 // that go through our threads.
 func fastPath(t testing.TB, during time.Duration) []rounds.Row {
 	rate := func(d device) rounds.Contender {
-		return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-			return saturate(l, 64, during, 1)
-		})
+		return saturated(t, d, 64, during, 1)
 	}
 	cpu := func(d device) rounds.Contender {
-		return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (busy float64, err error) {
-			stop, err := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64}).Flood()
-			if err != nil {
-				return 0, err
-			}
-			time.Sleep(warm)
-			busy, err = busyOver(wire.DeviceCore(), during)
-			if serr := stop(); err == nil {
-				err = serr
-			}
-			return busy, err
+		return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
+			return flooded(l, func() (float64, error) { return busyOver(wire.DeviceCore(), during) })
 		})
 	}
 	fast, threads := stays("fast path"), ethertap("threads", 1, nil)
@@ -56,9 +44,7 @@ func fastPath(t testing.TB, during time.Duration) []rounds.Row {
 		{Name: "CPU of the device's core in that flood", Unit: "%", Ours: cpu(fast), Peers: []rounds.Peer{{Contender: cpu(threads), Aim: aimCPU}}},
 		{Name: "fast path, 64 bytes, RX tap and collector, none lost on the way", Unit: "kpps", More: true,
 			Ours: contender(t, tapped, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-				file := filepath.Join("/dev/shm", fmt.Sprintf("ethertap-bench-%d.pcap", os.Getpid()))
-				t.Cleanup(func() { os.Remove(file) })
-				pinned(t, l, 1, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file)
+				collector(t, l)
 				return unlost(l, during)
 			}),
 			Peers: []rounds.Peer{{Contender: contender(t, stays("untapped"), func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {

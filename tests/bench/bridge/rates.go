@@ -32,9 +32,7 @@ func saturation(t testing.TB, during time.Duration) []rounds.Row {
 	var rows []rounds.Row
 	for _, size := range sizes {
 		measured := func(d device) rounds.Contender {
-			return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-				return saturate(l, size.bytes, during, 1)
-			})
+			return saturated(t, d, size.bytes, during, 1)
 		}
 		row := rounds.Row{
 			Name: "saturation, " + size.name, Unit: "kpps", More: true, Ours: measured(ethertap("ethertap", 1, spin)),
@@ -46,13 +44,18 @@ func saturation(t testing.TB, during time.Duration) []rounds.Row {
 		rows = append(rows, row)
 	}
 	two := func(d device) rounds.Contender {
-		return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-			return saturate(l, 64, during, 2)
-		})
+		return saturated(t, d, 64, during, 2)
 	}
 	return append(rows, rounds.Row{
 		Name: "saturation, 64 bytes, two threads on the generators' cores", Unit: "kpps", More: true,
 		Ours: two(ethertap("ethertap", 2, spin)), Peers: []rounds.Peer{{Contender: two(peerC(2)), Aim: aim}},
+	})
+}
+
+// saturated is what comes out of a device in a flood.
+func saturated(t testing.TB, d device, size int, during time.Duration, generators int) rounds.Contender {
+	return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
+		return saturate(l, size, during, generators)
 	})
 }
 
@@ -183,9 +186,7 @@ func withoutLoss(l *wire.Lab, size int, kpps float64, during time.Duration) (off
 // switchedOn compares the bare bridge with one that does more.
 func switchedOn(t testing.TB, during time.Duration) []rounds.Row {
 	measured := func(d device) rounds.Contender {
-		return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-			return saturate(l, 64, during, 1)
-		})
+		return saturated(t, d, 64, during, 1)
 	}
 	var addresses strings.Builder
 	for i := range 1000 {
@@ -201,28 +202,39 @@ func switchedOn(t testing.TB, during time.Duration) []rounds.Row {
 	}
 	collected := ethertap("RX tap and collector", 1, spin, "0 tap.rx.enable")
 	row.Peers = append(row.Peers, rounds.Peer{Contender: contender(t, collected, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
-		file := filepath.Join("/dev/shm", fmt.Sprintf("ethertap-bench-%d.pcap", os.Getpid()))
-		t.Cleanup(func() { os.Remove(file) })
-		pinned(t, l, 1, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file)
+		collector(t, l)
 		return saturate(l, 64, during, 1)
 	})})
 	mirrored := mirror("mirror only", spin)
 	row.Peers = append(row.Peers, rounds.Peer{Contender: rounds.Contender{Name: mirrored.name, Run: func() (v float64, err error) {
 		err = mirrored.with(t, false, func(t testing.TB, l *wire.Lab, p *netlab.Process) error {
-			stop, err := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64}).Flood()
-			if err != nil {
-				return err
-			}
-			time.Sleep(warm)
-			v, err = received(p, during)
-			if serr := stop(); err == nil {
-				err = serr
-			}
+			v, err = flooded(l, func() (float64, error) { return received(p, during) })
 			return err
 		})
 		return v, err
 	}}})
 	return []rounds.Row{row}
+}
+
+// collector starts a collector of our tap's packets on the device's core.
+func collector(t testing.TB, l *wire.Lab) {
+	file := filepath.Join("/dev/shm", fmt.Sprintf("ethertap-bench-%d.pcap", os.Getpid()))
+	t.Cleanup(func() { os.Remove(file) })
+	pinned(t, l, 1, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file)
+}
+
+// flooded measures while a flood of small frames comes.
+func flooded(l *wire.Lab, measure func() (float64, error)) (v float64, err error) {
+	stop, err := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64}).Flood()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(warm)
+	v, err = measure()
+	if serr := stop(); err == nil {
+		err = serr
+	}
+	return v, err
 }
 
 // received returns how many thousand frames a second a running ethertap receives on
