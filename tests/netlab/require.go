@@ -3,8 +3,11 @@ package netlab
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // skip skips the test, or fails it when CI=true: there, what is missing is a
@@ -45,4 +48,29 @@ func Await(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+// OneCPU keeps the test on one of the CPUs it may use, until it ends: per-CPU maps
+// then hold what it did in one place, and a limit of theirs is reached when it should.
+func OneCPU(t testing.TB) {
+	t.Helper()
+	runtime.LockOSThread()
+	var home, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &home); err != nil {
+		t.Fatalf("affinity: %v", err)
+	}
+	cpu := 0
+	for !home.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatalf("pin to CPU %d: %v", cpu, err)
+	}
+	t.Cleanup(func() {
+		if err := unix.SchedSetaffinity(0, &home); err != nil {
+			t.Errorf("back to all CPUs: %v", err)
+		}
+		runtime.UnlockOSThread()
+	})
 }
