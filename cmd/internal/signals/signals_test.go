@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,9 @@ const roleEnv = "SIGNALS_TEST_ROLE"
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleEnv)
 	if role == "" {
+		// Under nohup SIGHUP is ignored, and so would it be by the children; what is
+		// caught here has its default action there.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 		os.Exit(m.Run())
 	}
 	c := Catch(role == "daemon")
