@@ -82,12 +82,12 @@ func (w *worker) copies(k *kernelSide) (n int) {
 			}
 			r.Interface, r.Direction = uint16(way.port), way.dir
 			if way.taps&1 != 0 && w.qualified(way.port) {
-				w.note(way.port, r)
+				*w.note(way.port) = r
 			}
 			for i := range policy.Feeds {
 				// Of before its time, the number was another's.
 				if f := &policy.Feeds[i]; way.taps&(1<<f.out.tap) != 0 && t.When-k.epoch >= f.out.since {
-					w.noteFor(f, r)
+					*w.noteFor(f) = r
 				}
 			}
 		}

@@ -206,17 +206,17 @@ func (w *worker) feed(policy *Policy, port int, dir shm.Direction, m mark, d xsk
 		if !wanted[port] || !qualifies(f.Hash, frame) {
 			continue
 		}
-		w.noteFor(f, w.record(port, dir, m, d))
+		w.describe(w.noteFor(f), port, dir, m, d)
 	}
 }
 
-// noteFor notes a record for a further queue.
-func (w *worker) noteFor(f *Feed, r shm.Record) {
+// noteFor makes room for a record for a further queue.
+func (w *worker) noteFor(f *Feed) *shm.Record {
 	lane := &f.out.lanes[w.queue]
 	if len(lane.records) == 0 {
 		w.fed = append(w.fed, lane)
 	}
-	lane.records = append(lane.records, r)
+	return longer(&lane.records)
 }
 
 // flushFeeds puts what was noted into the further queues, in one call for each.

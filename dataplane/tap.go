@@ -16,7 +16,7 @@ func (w *worker) tap(owner, from int, dir shm.Direction, m mark, d xsk.Desc) {
 		w.flushTap() // keeps the order, and the one copy of a long frame that there is room for
 		defer w.flushTap()
 	}
-	w.note(owner, w.record(from, dir, m, d))
+	w.describe(w.note(owner), from, dir, m, d)
 }
 
 // qualified counts a frame for the TAP queue; false if there is none, and it is refused.
@@ -29,29 +29,38 @@ func (w *worker) qualified(owner int) bool {
 	return true
 }
 
-// note notes a record for the TAP queue.
-func (w *worker) note(owner int, r shm.Record) {
-	w.records = append(w.records, r)
+// note makes room for a record for the TAP queue.
+func (w *worker) note(owner int) *shm.Record {
 	w.owners = append(w.owners, uint8(owner))
+	return longer(&w.records)
 }
 
-// record is a frame as a queue takes it. A long one is in the one place for such, until
-// the next.
-func (w *worker) record(port int, dir shm.Direction, m mark, d xsk.Desc) shm.Record {
+// longer makes a list longer by a record, of which all fields are to be set where it lies:
+// handed on by value it is copied at each step, and a copy waits for the stores before it.
+func longer(list *[]shm.Record) *shm.Record {
+	n := len(*list)
+	if n == cap(*list) {
+		*list = append(*list, shm.Record{})
+	}
+	*list = (*list)[:n+1]
+	return &(*list)[n]
+}
+
+// describe makes r a frame as a queue takes it. A long one is in the one place for such,
+// until the next.
+func (w *worker) describe(r *shm.Record, port int, dir shm.Direction, m mark, d xsk.Desc) {
 	frame := w.umem.Bytes(d)
 	if continued(d) {
 		frame = w.whole(d)
 	}
-	return shm.Record{
-		Timestamp: w.now,
-		OrigLen:   uint32(len(frame)),
-		Interface: uint16(port),
-		Queue:     uint16(w.queue),
-		Direction: dir,
-		Fault:     m.fault,
-		PacketID:  m.id,
-		Data:      frame,
-	}
+	r.Timestamp = w.now
+	r.PacketID = m.id
+	r.OrigLen = uint32(len(frame))
+	r.Interface = uint16(port)
+	r.Queue = uint16(w.queue)
+	r.Direction = dir
+	r.Fault = m.fault
+	r.Data = frame
 }
 
 // flushTap puts what was noted into the queues; into the TAP queue in one call. The queue takes

@@ -87,6 +87,19 @@ func (c *consumer) Ready() int {
 	return int(c.filled - c.next)
 }
 
+// fill and empty copy a list into a ring of a power of two entries and out of it, from
+// running number at on: in one piece, or in two at the ring's end. Entry by entry it took
+// twice as long.
+func fill[T any](ring []T, at uint32, list []T) {
+	n := copy(ring[at&uint32(len(ring)-1):], list)
+	copy(ring, list[n:])
+}
+
+func empty[T any](ring []T, at uint32, list []T) {
+	n := copy(list, ring[at&uint32(len(ring)-1):])
+	copy(list[n:], ring)
+}
+
 // FillRing gives frames to the kernel for reception.
 type FillRing struct {
 	producer
@@ -99,10 +112,7 @@ func (r *FillRing) Put(frames []uint64) int {
 	if n == 0 {
 		return 0
 	}
-	mask := r.size - 1
-	for i, addr := range frames[:n] {
-		r.entries[(r.next+uint32(i))&mask] = addr
-	}
+	fill(r.entries, r.next, frames[:n])
 	r.publish(n)
 	return int(n)
 }
@@ -120,10 +130,7 @@ func (r *CompletionRing) Get(frames []uint64) int {
 	if n == 0 {
 		return 0
 	}
-	mask := r.size - 1
-	for i := range frames[:n] {
-		frames[i] = r.entries[(r.next+uint32(i))&mask]
-	}
+	empty(r.entries, r.next, frames[:n])
 	r.release(n)
 	return int(n)
 }
@@ -142,10 +149,7 @@ func (r *RXRing) Get(descs []Desc) int {
 	if n == 0 {
 		return 0
 	}
-	mask := r.size - 1
-	for i := range descs[:n] {
-		descs[i] = r.entries[(r.next+uint32(i))&mask]
-	}
+	empty(r.entries, r.next, descs[:n])
 	r.release(n)
 	return int(n)
 }
@@ -163,10 +167,7 @@ func (r *TXRing) Put(descs []Desc) int {
 	if n == 0 {
 		return 0
 	}
-	mask := r.size - 1
-	for i, d := range descs[:n] {
-		r.entries[(r.next+uint32(i))&mask] = d
-	}
+	fill(r.entries, r.next, descs[:n])
 	r.publish(n)
 	return int(n)
 }
