@@ -65,12 +65,23 @@ func TestRecording(t *testing.T) {
 // The peer in C is compiled and forwards where its library is.
 func TestPeerInC(t *testing.T) {
 	netlab.RequireRoot(t)
-	if _, err := compiled(t); err != nil {
+	if _, err := compiled(t, "bridge"); err != nil {
 		t.Skip(err)
 	}
 	err := peerC(1).with(t, false, func(testing.TB, *wire.Lab, *netlab.Process) error { return nil })
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEmptyCore(t *testing.T) {
+	netlab.RequireRoot(t)
+	if _, err := compiled(t, "watch"); err != nil {
+		t.Skip(err)
+	}
+	waits, err := emptyCore(t, 10, 50*time.Millisecond).measure()
+	if err != nil || waits[0] < 0 || waits[1] < waits[0] || waits[2] < waits[1] {
+		t.Error("waits:", waits, err)
 	}
 }
 

@@ -138,9 +138,9 @@ func queueName() string { return "ixdp.pqueue." + instance() }
 
 // peerC is the bridge of peer/bridge.c.
 func peerC(queues int) device {
-	prepare := func(t testing.TB) error { _, err := compiled(t); return err }
+	prepare := func(t testing.TB) error { _, err := compiled(t, "bridge"); return err }
 	return device{name: "c", queues: queues, prepare: prepare, start: func(t testing.TB, l *wire.Lab) (*netlab.Process, error) {
-		path, err := compiled(t)
+		path, err := compiled(t, "bridge")
 		if err != nil {
 			return nil, err
 		}
@@ -201,26 +201,30 @@ func redirect() device {
 	}}
 }
 
-// binary is where compiled has put its program.
-var binary string
+// libraries are what the programs in C of folder peer need; binaries where compiled has
+// put them.
+var (
+	libraries = map[string][]string{"bridge": {"-lxdp", "-lbpf", "-lpthread"}, "watch": nil}
+	binaries  = map[string]string{}
+)
 
-// compiled compiles the bridge in C, once.
-func compiled(t testing.TB) (string, error) {
-	if binary != "" {
-		return binary, nil
+// compiled compiles a program in C of folder peer, once.
+func compiled(t testing.TB, name string) (string, error) {
+	if path := binaries[name]; path != "" {
+		return path, nil
 	}
-	source := filepath.Join(filepath.Dir(netlab.Build(t, "./tests/bench/bridge/l2fwd")), "bridge")
+	path := filepath.Join(filepath.Dir(netlab.Build(t, "./tests/bench/bridge/l2fwd")), name)
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "ethertap").Output()
 	if err != nil {
 		return "", fmt.Errorf("go list: %w", err)
 	}
-	file := filepath.Join(strings.TrimSpace(string(root)), "tests/bench/bridge/peer/bridge.c")
-	out, err := exec.Command("cc", "-O2", "-Wall", "-o", source, file, "-lxdp", "-lbpf", "-lpthread").CombinedOutput()
+	source := filepath.Join(strings.TrimSpace(string(root)), "tests/bench/bridge/peer", name+".c")
+	out, err := exec.Command("cc", append([]string{"-O2", "-Wall", "-o", path, source}, libraries[name]...)...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("cannot compile it (libxdp-dev, libbpf-dev, gcc): %v", firstLine(out))
+		return "", fmt.Errorf("cannot compile it (gcc, and for the bridge libxdp-dev, libbpf-dev): %v", firstLine(out))
 	}
-	binary = source
-	return binary, nil
+	binaries[name] = path
+	return path, nil
 }
 
 func firstLine(b []byte) string {

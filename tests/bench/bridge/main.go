@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,14 +35,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.SetOutput(stderr)
 	n := f.Int("rounds", 5, "counted rounds of what takes a second; half as many of what takes longer")
 	only := f.String("only", "", "this group alone: saturation, loss-free, switched-on, fast-path, latency, rest, recording")
+	peers := f.String("peers", "", "only the peers whose names this regular expression matches")
 	quick := f.Bool("quick", false, "the most telling rows alone, beside the nearest peers")
 	during := f.Duration("time", 500*time.Millisecond, "length of one measurement")
 	save := f.String("save", "", "directory for the measurements, as text for benchstat")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
+	wanted, err := regexp.Compile(*peers)
+	if err != nil {
+		fmt.Fprintf(stderr, "bench bridge: --peers: %v\n", err)
+		return 2
+	}
 	return wire.Run("bridge", stderr, func(t testing.TB) error {
-		return measure(t, *n, *during, *only, *quick, *save, stdout, stderr)
+		return measure(t, *n, *during, *only, wanted, *quick, *save, stdout, stderr)
 	})
 }
 
@@ -60,7 +67,7 @@ func telling(rows []rounds.Row) (few []rounds.Row) {
 }
 
 // measure measures the groups and prints their table.
-func measure(t testing.TB, n int, during time.Duration, only string, quick bool, save string, stdout, stderr io.Writer) error {
+func measure(t testing.TB, n int, during time.Duration, only string, peers *regexp.Regexp, quick bool, save string, stdout, stderr io.Writer) error {
 	few := (n + 1) / 2
 	var results []rounds.Result
 	for _, g := range []struct {
@@ -80,6 +87,9 @@ func measure(t testing.TB, n int, during time.Duration, only string, quick bool,
 			continue
 		}
 		rows := g.rows(t, during)
+		for i := range rows {
+			rows[i].Peers = slices.DeleteFunc(rows[i].Peers, func(p rounds.Peer) bool { return !peers.MatchString(p.Name) })
+		}
 		if quick {
 			rows = telling(rows)
 		}

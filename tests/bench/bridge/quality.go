@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,12 +35,12 @@ func latency(t testing.TB, during time.Duration) []rounds.Row {
 		spinning := measuredOnce(t, ethertap("ethertap, spin", 1, spin), kpps, during)
 		adaptive := measuredOnce(t, ethertap("ethertap, adaptive", 1, nil), kpps, during)
 		kernel, c, none := measuredOnce(t, kernelBridge(), kpps, during), measuredOnce(t, peerC(1), kpps, during), measuredOnce(t, redirect(), kpps, during)
-		fast := measuredOnce(t, stays("fast path"), kpps, during)
+		fast, empty := measuredOnce(t, stays("fast path"), kpps, during), emptyCore(t, kpps, during)
 		for i, q := range quantiles {
 			row := rounds.Row{Name: fmt.Sprintf("age at %d kpps, %s", kpps, q.name), Unit: "µs", Ours: spinning.quantile(i, 0)}
 			limit := kernel.quantile(i, allowed)
 			limit.Name = fmt.Sprintf("kernel + %d µs", allowed)
-			row.Peers = []rounds.Peer{{Contender: limit, Aim: 1}, {Contender: c.quantile(i, 0)}, {Contender: none.quantile(i, 0)}, {Contender: fast.quantile(i, 0)}, {Contender: adaptive.quantile(i, 0)}}
+			row.Peers = []rounds.Peer{{Contender: limit, Aim: 1}, {Contender: c.quantile(i, 0)}, {Contender: none.quantile(i, 0)}, {Contender: fast.quantile(i, 0)}, {Contender: adaptive.quantile(i, 0)}, {Contender: empty.quantile(i, 0)}}
 			if q.name != "p99" {
 				row.Peers[0].Aim = 0
 			}
@@ -63,7 +66,7 @@ func measuredOnce(t testing.TB, d device, kpps int, during time.Duration) *once 
 			if err != nil {
 				return err
 			}
-			if _, _, err := l.Offer(g, int(float64(kpps)*1000*during.Seconds())); err != nil {
+			if _, _, err := l.Offer(g, frames(kpps, during)); err != nil {
 				return err
 			}
 			after, err := l.Sink.Ages()
@@ -77,6 +80,40 @@ func measuredOnce(t testing.TB, d device, kpps int, during time.Duration) *once 
 			return nil
 		})
 		return all, err
+	}}
+}
+
+// frames is how many come in a time.
+func frames(kpps int, during time.Duration) int {
+	return int(float64(kpps) * 1000 * during.Seconds())
+}
+
+// emptyCore is how long a frame would wait for a thread that spins on the device's core
+// and does nothing else, while the same traffic goes by in the kernel (peer/watch.c):
+// what the timer's tick and the hypervisor take. No thread on that core can do better.
+func emptyCore(t testing.TB, kpps int, during time.Duration) *once {
+	return &once{name: "empty core", measure: func() (waits []float64, err error) {
+		path, err := compiled(t, "watch")
+		if err != nil {
+			return nil, err
+		}
+		err = redirect().with(t, false, func(t testing.TB, l *wire.Lab, _ *netlab.Process) error {
+			var out bytes.Buffer
+			cmd := exec.Command(path, strconv.Itoa(wire.DeviceCore()), strconv.FormatInt(during.Milliseconds(), 10))
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: float64(kpps) * 1000, Burst: 1})
+			_, _, err := l.Offer(g, frames(kpps, during))
+			if err := errors.Join(err, cmd.Wait()); err != nil {
+				return fmt.Errorf("%w: %s", err, out.Bytes())
+			}
+			waits = make([]float64, len(quantiles))
+			_, err = fmt.Sscan(out.String(), &waits[0], &waits[1], &waits[2])
+			return err
+		})
+		return waits, err
 	}}
 }
 
