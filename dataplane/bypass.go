@@ -154,7 +154,7 @@ func (e *Engine) arrangeBypass() error {
 	case b.after == 0 && b.pinned:
 		return e.unpin()
 	case b.after > 0 && !b.pinned:
-		return e.pin()
+		return e.pin(false)
 	}
 	return nil
 }
@@ -166,11 +166,18 @@ func (e *Engine) links() (list []link.Link) {
 	return list
 }
 
-// pin makes the path outlive the process. The caller holds mu and update.
-func (e *Engine) pin() (err error) {
-	dir := e.config.BypassDir
+// pin makes the path outlive the process, in the place of what another version has pinned
+// on the same links if over. The caller holds mu and update.
+func (e *Engine) pin(over bool) (err error) {
+	dir, pin := e.config.BypassDir, e.fast.path.Pin
+	if over {
+		pin = e.fast.path.Repin
+	}
 	defer func() {
 		if err != nil {
+			if over {
+				err = errors.Join(err, e.fast.path.Unpin(dir, e.links()))
+			}
 			e.fast.bypass.why = err.Error()
 			e.unpromise()
 		}
@@ -193,7 +200,7 @@ func (e *Engine) pin() (err error) {
 			return fmt.Errorf("port %s: promiscuous mode: %w", p.name, err)
 		}
 	}
-	if err := e.fast.path.Pin(dir, e.links()); err != nil {
+	if err := pin(dir, e.links()); err != nil {
 		return err
 	}
 	e.fast.bypass.pinned, e.fast.bypass.why = true, ""
@@ -326,11 +333,15 @@ func (e *Engine) settle() {
 	e.update.Lock()
 	defer e.update.Unlock()
 	var errs []error
+	over := false
 	if old := b.inherited; old != nil {
 		b.inherited = nil
-		if old.Path != nil && old.Path == e.fast.path {
+		switch {
+		case old.Path != nil && old.Path == e.fast.path:
 			b.pinned = true
-		} else {
+		case e.fast.path != nil && b.after > 0:
+			over = true
+		default:
 			if e.fast.path == nil {
 				errs = append(errs, e.plain())
 			}
@@ -338,9 +349,9 @@ func (e *Engine) settle() {
 				errs = append(errs, l.Unpin())
 			}
 			errs = append(errs, fastpath.Unpin(e.config.BypassDir))
-			if old.Path != nil {
-				errs = append(errs, old.Path.Release())
-			}
+		}
+		if old.Path != nil && old.Path != e.fast.path {
+			errs = append(errs, old.Path.Release())
 		}
 		if old.Stats != nil {
 			errs = append(errs, old.Stats.Close())
@@ -350,7 +361,7 @@ func (e *Engine) settle() {
 	case b.after > 0 && e.fast.path == nil:
 		b.why = e.fast.why
 	case b.after > 0 && !b.pinned:
-		errs = append(errs, e.pin())
+		errs = append(errs, e.pin(over))
 	case b.after == 0 && b.pinned:
 		errs = append(errs, e.unpin())
 	}

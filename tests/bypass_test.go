@@ -161,32 +161,71 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	r.untouched()
 }
 
-// Programs of another version are replaced in one step, under traffic.
+// Programs of another version are replaced in one step, under traffic, on links that keep
+// their names; likewise where somebody was killed who was about to do that.
 func TestBypassOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)
 	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	dir := filepath.Join(bpffs, "ethertap-ethertap")
+	pins := func() []string {
+		t.Helper()
+		list, err := filepath.Glob(filepath.Join(dir, "version-*"))
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%v %v", list, err)
+		}
+		return list
+	}
+	inode := func() uint64 {
+		t.Helper()
+		info, err := os.Stat(filepath.Join(dir, "link0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Ino
+	}
+	version, link := pins()[0], inode()
 	receiver := r.Snk.NewReceiver(netlab.K1)
-	s := r.flow()
-	r.kill()
-	program := r.Dut.Link(netlab.D0).XDPProgram
-	pins, err := filepath.Glob(filepath.Join(bpffs, "ethertap-ethertap", "version-*"))
-	if err != nil || len(pins) != 1 {
-		t.Fatalf("%v %v", pins, err)
+	for _, left := range []func(name string) error{
+		func(name string) error { // all, of version 0
+			if filepath.Join(dir, name) == version {
+				return os.Rename(version, filepath.Join(dir, "version-0"))
+			}
+			return nil
+		},
+		func(name string) error { // the links
+			if name == "link0" || name == "link1" {
+				return nil
+			}
+			return os.Remove(filepath.Join(dir, name))
+		},
+	} {
+		s := r.flow()
+		r.kill()
+		program := r.Dut.Link(netlab.D0).XDPProgram
+		names, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range names {
+			if err := left(e.Name()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.daemon("--bpffs", bpffs)
+		time.Sleep(50 * time.Millisecond)
+		once(t, receiver, s.stop(t), 0)
+		if again := pins(); again[0] != version {
+			t.Errorf("pins of %v, want %v", again, version)
+		}
+		if l := r.Dut.Link(netlab.D0); l.XDPProgram == program || l.XDPProgram == 0 {
+			t.Errorf("program %d, was %d", l.XDPProgram, program)
+		}
+		if inode() != link {
+			t.Error("link0 has been pinned anew")
+		}
+		netlab.Await(t, "nothing is held", func() bool { return r.stat(0, "held") == "0" && r.stat(0, "rx") == r.stat(1, "tx") })
 	}
-	if err := os.Rename(pins[0], filepath.Join(filepath.Dir(pins[0]), "version-0")); err != nil {
-		t.Fatal(err)
-	}
-	r.daemon("--bpffs", bpffs)
-	time.Sleep(50 * time.Millisecond)
-	once(t, receiver, s.stop(t), 0)
-	if again, err := filepath.Glob(filepath.Join(bpffs, "ethertap-ethertap", "version-*")); err != nil || len(again) != 1 || again[0] != pins[0] {
-		t.Errorf("pins of %v, want %v: %v", again, pins, err)
-	}
-	if l := r.Dut.Link(netlab.D0); l.XDPProgram == program || l.XDPProgram == 0 {
-		t.Errorf("program %d, was %d", l.XDPProgram, program)
-	}
-	netlab.Await(t, "nothing is held", func() bool { return r.stat(0, "held") == "0" && r.stat(0, "rx") == r.stat(1, "tx") })
 	r.rpcl("if.check bypass.disable")
 	r.must(r.control, "ethertap", "stop")
 	r.untouched()

@@ -42,6 +42,20 @@ func (p *Path) Pin(dir string, links []link.Link) error {
 	return nil
 }
 
+// Repin is Pin over what another version has pinned in dir, on the same links. Those keep
+// their names all the time: if we are killed, the link goes on, and the next one finds
+// something to replace. After an error Unpin is due.
+func (p *Path) Repin(dir string, links []link.Link) error {
+	err := errors.Join(unpinBut(dir, isLink)...)
+	if err == nil {
+		err = p.pin(dir, links)
+	}
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	return nil
+}
+
 func (p *Path) pin(dir string, links []link.Link) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for name, m := range p.maps {
@@ -109,17 +123,31 @@ func Unpin(dir string) error {
 	var errs []error
 	// The links first: a program that is still there finds its maps.
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks {
+		if isLink(e.Name()) {
 			errs = append(errs, detach(filepath.Join(dir, e.Name()))) // the kernel would do it some time after the last name has gone
 		}
 	}
-	for _, e := range entries {
-		errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
-	}
+	errs = append(errs, unpinBut(dir, func(string) bool { return false })...)
 	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	return nil
+}
+
+// unpinBut takes the names in dir away that stays is false for.
+func unpinBut(dir string, stays func(name string) bool) (errs []error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if !stays(e.Name()) {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return append(errs, err)
+}
+
+// isLink says whether it is the name of the link of an interface.
+func isLink(name string) bool {
+	return strings.HasPrefix(name, linkPin) && name != objectMapLinks
 }
 
 func detach(name string) error {
