@@ -37,9 +37,11 @@ func TestBridgePassesEverythingUnchangedInOrder(t *testing.T) {
 			frames = append(frames, netlab.UDP(1514, 1), netlab.VLAN(1518, 2, 5), netlab.QinQ(1514, 3, 100, 200), netlab.QinQ(64, 4, 1, 4094))
 			pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
 			pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames)
+			n := uint64(len(frames))
+			d.counted(n, n)
 			for i := range 2 {
 				s := d.stats(i)
-				if n := uint64(len(frames)); s.RX != n || s.TX != n || s.Lost != 0 || s.Err != 0 || s.Held != 0 {
+				if s.RX != n || s.TX != n || s.Lost != 0 || s.Err != 0 || s.Held != 0 {
 					t.Errorf("interface %d: %+v, want rx and tx %d", i, s, n)
 				}
 			}

@@ -103,6 +103,17 @@ func (d *device) stats(port int) dataplane.PortStats {
 	return s
 }
 
+// counted waits until so many frames are counted that came at port 0 and left at port 1, and
+// the other way. A thread counts a batch after it has sent it: whoever has the frames may be
+// too early, when the machine is busy.
+func (d *device) counted(there, back uint64) {
+	d.t.Helper()
+	d.await(fmt.Sprintf("%d frames there and %d back are counted", there, back), func() bool {
+		a, b := d.stats(0), d.stats(1)
+		return a.RX == there && b.TX == there && b.RX == back && a.TX == back
+	})
+}
+
 // await waits until the condition holds. The time-out only bounds a failure.
 func (d *device) await(what string, ok func() bool) {
 	d.t.Helper()

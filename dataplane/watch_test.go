@@ -42,6 +42,7 @@ func TestInterfaceThatReturnsIsAttachedAgain(t *testing.T) {
 			netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{})
 			d.await("both are attached again", func() bool { p := d.Ports(); return d.Running() && !p[0].Gone && !p[1].Gone })
 			pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(5, 100))
+			d.await("all are counted", func() bool { return d.stats(0).RX == 350 })
 			if s := d.stats(0); s.RX != 350 || s.NoIf != 50 || d.stats(1).TX != 300 {
 				t.Errorf("%+v, tx %d", s, d.stats(1).TX)
 			}
