@@ -1,11 +1,10 @@
 package dataplane
 
 import (
-	"fmt"
-
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/genl"
 )
 
 // ethtool speaks the kernel's ethtool netlink protocol (5.7 and later). Each
@@ -13,33 +12,24 @@ import (
 type ethtool struct{ family uint16 }
 
 func newEthtool() (*ethtool, error) {
-	f, err := netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME)
+	family, err := genl.Family(unix.ETHTOOL_GENL_NAME)
 	if err != nil {
-		return nil, fmt.Errorf("ethtool netlink: %w", err)
+		return nil, err
 	}
-	return &ethtool{f.ID}, nil
+	return &ethtool{family}, nil
 }
 
 // call sends one request about an interface and returns the attributes of the
 // answer.
 func (e *ethtool) call(command uint8, index int, attrs ...*nl.RtAttr) (map[uint16][]byte, error) {
-	req := nl.NewNetlinkRequest(int(e.family), unix.NLM_F_ACK)
-	req.AddData(&nl.Genlmsg{Command: command, Version: unix.ETHTOOL_GENL_VERSION})
 	// The header has the same attribute number in every request.
 	header := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_HEADER|int(nl.NLA_F_NESTED), nil)
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
-	req.AddData(header)
-	for _, a := range attrs {
-		req.AddData(a)
-	}
-	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
-	if err != nil {
+	replies, err := genl.Ask(e.family, command, unix.ETHTOOL_GENL_VERSION, append([]*nl.RtAttr{header}, attrs...)...)
+	if err != nil || len(replies) == 0 {
 		return nil, err
 	}
-	if len(msgs) == 0 || len(msgs[0]) < nl.SizeofGenlmsg {
-		return nil, nil
-	}
-	return attributes(msgs[0][nl.SizeofGenlmsg:])
+	return attributes(replies[0])
 }
 
 // attributes makes a map of a list in which every number occurs once.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/genl"
 	"ethertap/dataplane/xsk"
 )
 
@@ -393,19 +394,15 @@ const (
 // takesRedirected says whether a driver takes frames that are redirected to its
 // interface; a veth does so when its other end has NAPI on. Older kernels do not know.
 func takesRedirected(index int) (takes, known bool) {
-	family, err := netlink.GenlFamilyGet("netdev")
+	family, err := genl.Family("netdev")
 	if err != nil {
 		return false, false
 	}
-	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	// The header by hand: this family demands that its reserved bytes are 0, and
-	// nl.Genlmsg sends what stands behind it in memory.
-	req.AddRawData(append([]byte{netdevCommandGet, 1, 0, 0}, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))).Serialize()...))
-	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
-	if err != nil || len(msgs) == 0 || len(msgs[0]) < nl.SizeofGenlmsg {
+	replies, err := genl.Ask(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
+	if err != nil || len(replies) == 0 {
 		return false, false
 	}
-	attrs, err := attributes(msgs[0][nl.SizeofGenlmsg:])
+	attrs, err := attributes(replies[0])
 	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
 		return nl.NativeEndian().Uint64(v)&netdevFlagXmit != 0, true
 	}

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/genl"
 )
 
 // isOffload tells by the kernel's name of a feature whether it changes frames on
@@ -68,12 +69,12 @@ func (n *Namespace) Feature(link, feature string) bool {
 
 // features asks ethtool's netlink interface what is on and what can change.
 func (n *Namespace) features(link string) (active, changeable []string, err error) {
-	replies, err := n.ethtool(link, unix.ETHTOOL_MSG_FEATURES_GET, nil)
+	replies, err := n.ethtool(link, unix.ETHTOOL_MSG_FEATURES_GET)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, reply := range replies {
-		attrs, err := nl.ParseRouteAttr(reply[nl.SizeofGenlmsg:])
+		attrs, err := nl.ParseRouteAttr(reply)
 		if err != nil {
 			return nil, nil, fmt.Errorf("link %s: features: %w", link, err)
 		}
@@ -105,22 +106,16 @@ func (n *Namespace) setFeatures(link string, names []string, on bool) error {
 }
 
 // ethtool sends one request about a link and returns the replies.
-func (n *Namespace) ethtool(link string, command uint8, body nl.NetlinkRequestData) ([][]byte, error) {
+func (n *Namespace) ethtool(link string, command uint8, body ...*nl.RtAttr) ([][]byte, error) {
 	var replies [][]byte
 	err := n.Do(func() error {
-		family, err := netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME)
+		family, err := genl.Family(unix.ETHTOOL_GENL_NAME)
 		if err != nil {
-			return fmt.Errorf("ethtool netlink family: %w", err)
+			return err
 		}
-		request := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_REQUEST|unix.NLM_F_ACK)
-		request.AddData(&nl.Genlmsg{Command: command, Version: unix.ETHTOOL_GENL_VERSION})
 		header := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_HEADER|unix.NLA_F_NESTED, nil)
 		header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_NAME, nl.ZeroTerminated(link))
-		request.AddData(header)
-		if body != nil {
-			request.AddData(body)
-		}
-		replies, err = request.Execute(unix.NETLINK_GENERIC, 0)
+		replies, err = genl.Ask(family, command, unix.ETHTOOL_GENL_VERSION, append([]*nl.RtAttr{header}, body...)...)
 		if err != nil {
 			return fmt.Errorf("link %s: ethtool request %d: %w", link, command, err)
 		}
