@@ -398,11 +398,7 @@ func takesRedirected(index int) (takes, known bool) {
 	if err != nil {
 		return false, false
 	}
-	replies, err := genl.Ask(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
-	if err != nil || len(replies) == 0 {
-		return false, false
-	}
-	attrs, err := attributes(replies[0])
+	attrs, err := ask(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
 	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
 		return nl.NativeEndian().Uint64(v)&netdevFlagXmit != 0, true
 	}

@@ -168,13 +168,13 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 	r, bpffs := bypassRig(t)
 	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
 	dir := filepath.Join(bpffs, "ethertap-ethertap")
-	pins := func() []string {
+	pinned := func() string {
 		t.Helper()
 		list, err := filepath.Glob(filepath.Join(dir, "version-*"))
 		if err != nil || len(list) != 1 {
 			t.Fatalf("%v %v", list, err)
 		}
-		return list
+		return list[0]
 	}
 	inode := func() uint64 {
 		t.Helper()
@@ -184,7 +184,7 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 		}
 		return info.Sys().(*syscall.Stat_t).Ino
 	}
-	version, link := pins()[0], inode()
+	version, link := pinned(), inode()
 	receiver := r.Snk.NewReceiver(netlab.K1)
 	for _, left := range []func(name string) error{
 		func(name string) error { // all, of version 0
@@ -215,7 +215,7 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 		r.daemon("--bpffs", bpffs)
 		time.Sleep(50 * time.Millisecond)
 		once(t, receiver, s.stop(t), 0)
-		if again := pins(); again[0] != version {
+		if again := pinned(); again != version {
 			t.Errorf("pins of %v, want %v", again, version)
 		}
 		if l := r.Dut.Link(netlab.D0); l.XDPProgram == program || l.XDPProgram == 0 {

@@ -46,7 +46,10 @@ func (p *Path) Pin(dir string, links []link.Link) error {
 // their names all the time: if we are killed, the link goes on, and the next one finds
 // something to replace. After an error Unpin is due.
 func (p *Path) Repin(dir string, links []link.Link) error {
-	err := errors.Join(unpinBut(dir, isLink)...)
+	entries, err := os.ReadDir(dir)
+	if err == nil {
+		err = errors.Join(remove(dir, slices.DeleteFunc(entries, isLink))...)
+	}
 	if err == nil {
 		err = p.pin(dir, links)
 	}
@@ -123,31 +126,28 @@ func Unpin(dir string) error {
 	var errs []error
 	// The links first: a program that is still there finds its maps.
 	for _, e := range entries {
-		if isLink(e.Name()) {
+		if isLink(e) {
 			errs = append(errs, detach(filepath.Join(dir, e.Name()))) // the kernel would do it some time after the last name has gone
 		}
 	}
-	errs = append(errs, unpinBut(dir, func(string) bool { return false })...)
+	errs = append(errs, remove(dir, entries)...)
 	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	return nil
 }
 
-// unpinBut takes the names in dir away that stays is false for.
-func unpinBut(dir string, stays func(name string) bool) (errs []error) {
-	entries, err := os.ReadDir(dir)
+// remove takes the names of entries of dir away.
+func remove(dir string, entries []os.DirEntry) (errs []error) {
 	for _, e := range entries {
-		if !stays(e.Name()) {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
-		}
+		errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
 	}
-	return append(errs, err)
+	return errs
 }
 
-// isLink says whether it is the name of the link of an interface.
-func isLink(name string) bool {
-	return strings.HasPrefix(name, linkPin) && name != objectMapLinks
+// isLink says whether it is the link of an interface.
+func isLink(e os.DirEntry) bool {
+	return strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks
 }
 
 func detach(name string) error {

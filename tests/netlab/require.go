@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -50,12 +51,29 @@ func Await(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// Pin keeps the calling goroutine on one CPU, until it calls back.
+func Pin(cpu int) (back func() error, err error) {
+	runtime.LockOSThread()
+	var home, one unix.CPUSet
+	one.Set(cpu)
+	if err = unix.SchedGetaffinity(0, &home); err == nil {
+		err = unix.SchedSetaffinity(0, &one)
+	}
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("pin to CPU %d: %w", cpu, err)
+	}
+	return func() error {
+		defer runtime.UnlockOSThread()
+		return unix.SchedSetaffinity(0, &home)
+	}, nil
+}
+
 // OneCPU keeps the test on one of the CPUs it may use, until it ends: per-CPU maps
 // then hold what it did in one place, and a limit of theirs is reached when it should.
 func OneCPU(t testing.TB) {
 	t.Helper()
-	runtime.LockOSThread()
-	var home, one unix.CPUSet
+	var home unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &home); err != nil {
 		t.Fatalf("affinity: %v", err)
 	}
@@ -63,14 +81,13 @@ func OneCPU(t testing.TB) {
 	for !home.IsSet(cpu) {
 		cpu++
 	}
-	one.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		t.Fatalf("pin to CPU %d: %v", cpu, err)
+	back, err := Pin(cpu)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.SchedSetaffinity(0, &home); err != nil {
+		if err := back(); err != nil {
 			t.Errorf("back to all CPUs: %v", err)
 		}
-		runtime.UnlockOSThread()
 	})
 }

@@ -61,12 +61,11 @@ type once struct {
 func measuredOnce(t testing.TB, d device, kpps int, during time.Duration) *once {
 	return &once{name: d.name, measure: func() (all []float64, err error) {
 		err = d.with(t, true, func(t testing.TB, l *wire.Lab, _ *netlab.Process) error {
-			g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: float64(kpps) * 1000, Burst: 1})
 			before, err := l.Sink.Ages()
 			if err != nil {
 				return err
 			}
-			if _, _, err := l.Offer(g, frames(kpps, during)); err != nil {
+			if err := offer(l, kpps, during); err != nil {
 				return err
 			}
 			after, err := l.Sink.Ages()
@@ -83,9 +82,12 @@ func measuredOnce(t testing.TB, d device, kpps int, during time.Duration) *once 
 	}}
 }
 
-// frames is how many come in a time.
-func frames(kpps int, during time.Duration) int {
-	return int(float64(kpps) * 1000 * during.Seconds())
+// offer lets small frames come one by one, at even intervals.
+func offer(l *wire.Lab, kpps int, during time.Duration) error {
+	rate := float64(kpps) * 1000
+	g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: rate, Burst: 1})
+	_, _, err := l.Offer(g, int(rate*during.Seconds()))
+	return err
 }
 
 // emptyCore is how long a frame would wait for a thread that spins on the device's core
@@ -104,13 +106,11 @@ func emptyCore(t testing.TB, kpps int, during time.Duration) *once {
 			if err := cmd.Start(); err != nil {
 				return err
 			}
-			g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Rate: float64(kpps) * 1000, Burst: 1})
-			_, _, err := l.Offer(g, frames(kpps, during))
-			if err := errors.Join(err, cmd.Wait()); err != nil {
+			if err := errors.Join(offer(l, kpps, during), cmd.Wait()); err != nil {
 				return fmt.Errorf("%w: %s", err, out.Bytes())
 			}
 			waits = make([]float64, len(quantiles))
-			_, err = fmt.Sscan(out.String(), &waits[0], &waits[1], &waits[2])
+			_, err := fmt.Sscan(out.String(), &waits[0], &waits[1], &waits[2])
 			return err
 		})
 		return waits, err

@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 
 	"ethertap/tests/netlab"
 )
@@ -234,17 +232,11 @@ func (g *Generator) Send(n int) (time.Duration, error) {
 
 // On runs fn on one core.
 func On(core int, fn func() error) (err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var home, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &home); err != nil {
-		return fmt.Errorf("affinity: %w", err)
+	back, err := netlab.Pin(core)
+	if err != nil {
+		return err
 	}
-	one.Set(core)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("pin to core %d: %w", core, err)
-	}
-	defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &home)) }()
+	defer func() { err = errors.Join(err, back()) }()
 	return fn()
 }
 
