@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ import (
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
 	"ethertap/words/queue"
+	"ethertap/words/report"
 	"ethertap/words/tap"
 )
 
@@ -81,7 +83,8 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 			t.Error(err)
 		}
 	})
-	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(engine), ixdp.Words(engine))
+	from := report.Source{Instance: "ethertap"}
+	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }, from), tap.Words(engine, from), ixdp.Words(engine, from))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +160,12 @@ func (p *prompt) replay(transcript string) string {
 			p.text = s.Open() + "> "
 		}
 	}
-	return strings.ReplaceAll(strings.ReplaceAll(p.out.String(), labOf(p.queue), labQueue), p.queue.Name(), shm.DefaultName)
+	out := moments.ReplaceAllString(p.out.String(), `"$1":"…"`)
+	return strings.ReplaceAll(strings.ReplaceAll(out, labOf(p.queue), labQueue), p.queue.Name(), shm.DefaultName)
 }
+
+// moments are the times in JSON, which no two runs have in common.
+var moments = regexp.MustCompile(`"(time|created)":"[^"]+"`)
 
 func put(t *testing.T, p *shm.Producer, hex string) {
 	var frame []byte

@@ -24,6 +24,7 @@ import (
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
 	"ethertap/words/queue"
+	"ethertap/words/report"
 	"ethertap/words/tap"
 )
 
@@ -129,7 +130,8 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 		return failed, err
 	}
 	defer p.engine.Close()
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }), tap.Words(p.engine), ixdp.Words(p.engine), p.words()); err != nil {
+	from := report.Source{Instance: p.name}
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return failed, err
 	}
 	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)

@@ -19,6 +19,7 @@ import (
 	"ethertap/words/core"
 	"ethertap/words/packet"
 	"ethertap/words/queue"
+	"ethertap/words/report"
 )
 
 const usage = `usage: rpclsh [options] [file.rpcl [argument...]]
@@ -69,7 +70,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 		q = opened
 		return opened, err
-	}))
+	}, report.Source{Instance: "rpclsh"}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
 		return failed

@@ -3,16 +3,35 @@ package ixdp
 import (
 	"fmt"
 
+	"ethertap/dataplane"
 	"ethertap/interp"
 )
 
-// check prints every term of every account and says whether it closes.
-func (w words) check(s *interp.Session) error {
-	ports := w.engine.Ports()
-	failed := ""
+// books are the accounts of all interfaces.
+type books struct {
+	Closes   bool      `json:"closes"` // every account does
+	Accounts []account `json:"accounts"`
+}
+
+type account struct {
+	dataplane.Balance
+	InterfaceName string `json:"interface_name"`
+}
+
+func (w words) books(*interp.Session) (books, error) {
+	v, ports := books{Closes: true}, w.engine.Ports()
 	for _, b := range w.engine.Balances() {
+		v.Accounts = append(v.Accounts, account{b, ports[b.Interface].Name})
+		v.Closes = v.Closes && b.Difference == 0
+	}
+	return v, nil
+}
+
+// showBooks prints every term of every account and says whether it closes.
+func showBooks(s *interp.Session, v books) {
+	for _, b := range v.Accounts {
 		if b.Name == "rx" {
-			s.Printf("%d %s\n", b.Interface, ports[b.Interface].Name)
+			s.Printf("%d %s\n", b.Interface, b.InterfaceName)
 		}
 		row(s, b.Name, b.N)
 		for i, t := range b.Terms {
@@ -30,12 +49,15 @@ func (w words) check(s *interp.Session) error {
 			continue
 		}
 		row(s, "difference", b.Difference)
-		if failed == "" {
-			failed = fmt.Sprintf("interface %d: %s does not close: difference %d", b.Interface, b.Name, b.Difference)
-		}
 	}
-	if failed != "" {
-		return fmt.Errorf("%s", failed)
+}
+
+// check names the first account that does not close.
+func (v books) check() error {
+	for _, b := range v.Accounts {
+		if b.Difference != 0 {
+			return fmt.Errorf("interface %d: %s does not close: difference %d", b.Interface, b.Name, b.Difference)
+		}
 	}
 	return nil
 }

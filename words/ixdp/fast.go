@@ -1,27 +1,32 @@
 package ixdp
 
 import (
+	"slices"
 	"time"
 
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/report"
 )
 
 // fastWords are about the part of the dataplane that is in the kernel.
 func (w words) fastWords() []interp.Word {
-	return []interp.Word{
+	return slices.Concat([]interp.Word{
 		{Name: "fastpath.enable", Stack: "( - )", Help: "leave frames that suffer no faults in the kernel, where the interfaces can", Example: "fastpath.enable",
 			Func: func(*interp.Session) error { return w.engine.SetFastPath(true) }},
 		{Name: "fastpath.disable", Stack: "( - )", Help: "take all frames to user space", Example: "fastpath.disable",
 			Func: func(*interp.Session) error { return w.engine.SetFastPath(false) }},
-		{Name: "fastpath.status", Stack: "( - )", Help: "show whether frames received on each interface may stay in the kernel, or why not", Example: "fastpath.status", Func: w.fastStatus},
-		{Name: "bypass.enable", Stack: "( - )", Help: "let the link go on without taps and faults when ethertap stops, is killed or hangs, until bypass.disable or ethertap --clear", Example: "bypass.enable",
-			Func: func(*interp.Session) error { return w.engine.SetBypass(true) }},
-		{Name: "bypass.disable", Stack: "( - )", Help: "let the link end with ethertap", Example: "bypass.disable",
-			Func: func(*interp.Session) error { return w.engine.SetBypass(false) }},
-		{Name: "bypass.limit", Stack: "( milliseconds - )", Help: "take a thread for dead when it has shown no sign of life for so long: 10 to 60000", Example: "200 bypass.limit", Func: w.bypassLimit},
-		{Name: "bypass.status", Stack: "( - )", Help: "show whether the link would go on without ethertap, and how many frames went past it", Example: "bypass.status", Func: w.bypassStatus},
-	}
+	},
+		report.Pair[fastPath]{Name: "fastpath.status", Stack: "( - )", Help: "show whether frames received on each interface may stay in the kernel, or why not", Example: "fastpath.status", Get: w.fastPath, Text: showFastPath}.Words(w.from),
+		[]interp.Word{
+			{Name: "bypass.enable", Stack: "( - )", Help: "let the link go on without taps and faults when ethertap stops, is killed or hangs, until bypass.disable or ethertap --clear", Example: "bypass.enable",
+				Func: func(*interp.Session) error { return w.engine.SetBypass(true) }},
+			{Name: "bypass.disable", Stack: "( - )", Help: "let the link end with ethertap", Example: "bypass.disable",
+				Func: func(*interp.Session) error { return w.engine.SetBypass(false) }},
+			{Name: "bypass.limit", Stack: "( milliseconds - )", Help: "take a thread for dead when it has shown no sign of life for so long: 10 to 60000", Example: "200 bypass.limit", Func: w.bypassLimit},
+		},
+		report.Pair[bypass]{Name: "bypass.status", Stack: "( - )", Help: "show whether the link would go on without ethertap, and how many frames went past it", Example: "bypass.status", Get: w.bypass, Text: showBypass}.Words(w.from),
+	)
 }
 
 func (w words) bypassLimit(s *interp.Session) error {
@@ -32,33 +37,78 @@ func (w words) bypassLimit(s *interp.Session) error {
 	return w.engine.SetBypassLimit(time.Duration(n) * time.Millisecond)
 }
 
-func (w words) bypassStatus(s *interp.Session) error {
-	b := w.engine.Bypass()
-	s.Printf("bypass %s, after %d ms without a sign of life\n", enabled(b.On), b.Limit.Milliseconds())
-	switch {
-	case b.Pinned != "":
-		s.Printf("pinned in %s\n", b.Pinned)
-	case b.Why != "":
-		s.Printf("not in use: %s\n", b.Why)
-	}
-	all := w.engine.AllStats()
-	for i, port := range w.engine.Ports() {
-		s.Printf("%d %s bypassed %d\n", i, port.Name, all[i].Bypassed)
-	}
-	return nil
+// bypass is what becomes of the link without this process.
+type bypass struct {
+	Enabled    bool         `json:"enabled"`
+	Limit      int64        `json:"limit_ms"` // without a sign of life, until a thread is taken for dead
+	Pinned     string       `json:"pinned"`   // where programs and maps are, "" if nowhere
+	Why        string       `json:"why"`      // it is not in use, "" if it is
+	Interfaces []bypassPort `json:"interfaces"`
 }
 
-func (w words) fastStatus(s *interp.Session) error {
-	wanted, why := w.engine.FastPath()
-	s.Printf("fast path %s\n", enabled(wanted))
-	for i, port := range w.engine.Ports() {
-		use := "in use"
-		if why[i] != "" {
-			use = "not in use: " + why[i]
-		}
-		s.Printf("%d %s %s\n", i, port.Name, use)
+type bypassPort struct {
+	Index    int    `json:"index"`
+	Name     string `json:"name"`
+	Bypassed uint64 `json:"bypassed"` // frames that went past the taps and faults
+}
+
+func (w words) bypass(*interp.Session) (bypass, error) {
+	b := w.engine.Bypass()
+	v := bypass{Enabled: b.On, Limit: b.Limit.Milliseconds(), Pinned: b.Pinned}
+	if b.Pinned == "" {
+		v.Why = b.Why
 	}
-	return nil
+	all := w.engine.AllStats()
+	for i, p := range w.engine.Ports() {
+		v.Interfaces = append(v.Interfaces, bypassPort{i, p.Name, all[i].Bypassed})
+	}
+	return v, nil
+}
+
+func showBypass(s *interp.Session, v bypass) {
+	s.Printf("bypass %s, after %d ms without a sign of life\n", enabled(v.Enabled), v.Limit)
+	switch {
+	case v.Pinned != "":
+		s.Printf("pinned in %s\n", v.Pinned)
+	case v.Why != "":
+		s.Printf("not in use: %s\n", v.Why)
+	}
+	for _, p := range v.Interfaces {
+		s.Printf("%d %s bypassed %d\n", p.Index, p.Name, p.Bypassed)
+	}
+}
+
+// fastPath says which interfaces have it.
+type fastPath struct {
+	Enabled    bool       `json:"enabled"`
+	Interfaces []fastPort `json:"interfaces"`
+}
+
+type fastPort struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	InUse bool   `json:"in_use"` // for frames received here
+	Why   string `json:"why"`    // not, "" if it is
+}
+
+func (w words) fastPath(*interp.Session) (v fastPath, err error) {
+	var why []string
+	v.Enabled, why = w.engine.FastPath()
+	for i, p := range w.engine.Ports() {
+		v.Interfaces = append(v.Interfaces, fastPort{i, p.Name, why[i] == "", why[i]})
+	}
+	return v, nil
+}
+
+func showFastPath(s *interp.Session, v fastPath) {
+	s.Printf("fast path %s\n", enabled(v.Enabled))
+	for _, p := range v.Interfaces {
+		use := "in use"
+		if !p.InUse {
+			use = "not in use: " + p.Why
+		}
+		s.Printf("%d %s %s\n", p.Index, p.Name, use)
+	}
 }
 
 // mode says how an interface is attached, and with the fast path enabled whether it

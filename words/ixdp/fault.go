@@ -7,6 +7,7 @@ import (
 
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/report"
 )
 
 // faultWords are the words of fault injection but for those of its machash.
@@ -24,8 +25,8 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.delay.ordered", Stack: "( flag interface - )", Help: "keep the order of delayed frames whatever the jitter, if flag is not 0", Example: "-1 0 fault.delay.ordered", Func: w.fault(ordered)},
 		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.fault(rate)},
 		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
-		{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Func: w.showFaults},
 	}
+	list = append(list, report.Pair[faults]{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Get: w.faults, Text: showFaults}.Words(w.from)...)
 	for i, kind := range []struct{ name, what string }{
 		{"drop", "that a frame is dropped"},
 		{"length", "that a frame is cut short or made longer"},
@@ -88,38 +89,81 @@ func (w words) seed(s *interp.Session) error {
 	})
 }
 
+// faults are what is set and how often it has happened.
+type faults struct {
+	Seed       int64       `json:"seed"`
+	Sources    addresses   `json:"sources"`    // whose frames suffer; none is all
+	HoldLimit  int         `json:"hold_limit"` // frames that may wait, of each queue of an interface
+	Interfaces []faultPort `json:"interfaces"`
+}
+
+type faultPort struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	dataplane.FaultPolicy
+	OutageLeft time.Duration `json:"outage_left_ns"` // until the outage ends, 0 if there is none
+	Done       done          `json:"done"`
+}
+
+// done is how many frames have suffered each fault.
+type done struct {
+	Outage    uint64 `json:"outage"`
+	Burst     uint64 `json:"burst"`
+	Drop      uint64 `json:"drop"`
+	Length    uint64 `json:"length"`
+	Bitflip   uint64 `json:"bitflip"`
+	Dup       uint64 `json:"dup"`
+	Reorder   uint64 `json:"reorder"`
+	Delay     uint64 `json:"delay"`
+	RateLimit uint64 `json:"rate_limit"`
+	HoldLimit uint64 `json:"hold_limit"`
+	Held      uint64 `json:"held"` // now
+}
+
+func (w words) faults(*interp.Session) (faults, error) {
+	policy, all := w.engine.Policy(), w.engine.AllStats()
+	v := faults{Seed: int64(policy.FaultSeed.Seed), Sources: policy.FaultHash.All(), HoldLimit: w.engine.Hold()}
+	for i, port := range w.engine.Ports() {
+		st := all[i]
+		v.Interfaces = append(v.Interfaces, faultPort{
+			Index: port.Index, Name: port.Name, FaultPolicy: policy.Port[i].Fault, OutageLeft: w.engine.OutageLeft(i),
+			Done: done{
+				Outage: st.OutageByFI, Burst: st.BurstByFI, Drop: st.RandomByFI, Length: st.LengthByFI, Bitflip: st.BitflippedByFI,
+				Dup: st.DuplicatedByFI, Reorder: st.ReorderedByFI, Delay: st.DelayedByFI, RateLimit: st.RateByFI, HoldLimit: st.HoldByFI, Held: st.HeldByFI,
+			},
+		})
+	}
+	return v, nil
+}
+
 // showFaults prints for each interface what is set and, behind it, how often it has
 // happened.
-func (w words) showFaults(s *interp.Session) error {
-	policy := w.engine.Policy()
-	row(s, "seed", int64(policy.FaultSeed.Seed))
-	if n := policy.FaultHash.Len(); n == 0 {
+func showFaults(s *interp.Session, v faults) {
+	row(s, "seed", v.Seed)
+	if n := len(v.Sources); n == 0 {
 		row(s, "sources", "all")
 	} else {
 		row(s, "sources", fmt.Sprintf("%d in fault.hash", n))
 	}
-	all := w.engine.AllStats()
-	for i, port := range w.engine.Ports() {
-		f, st := policy.Port[i].Fault, all[i]
-		s.Printf("%d %s fault injection %s\n", port.Index, port.Name, enabled(f.Enabled))
-		left := w.engine.OutageLeft(i).Round(time.Millisecond)
-		happening(s, "outage", fmt.Sprintf("%d ms left", left.Milliseconds()), st.OutageByFI)
+	for _, f := range v.Interfaces {
+		s.Printf("%d %s fault injection %s\n", f.Index, f.Name, enabled(f.Enabled))
+		happening(s, "outage", fmt.Sprintf("%d ms left", f.OutageLeft.Round(time.Millisecond).Milliseconds()), f.Done.Outage)
 		b := f.Burst
-		happening(s, "burst", fmt.Sprintf("%d %d %d %d", b.Enter, b.Leave, b.LossBad, b.LossGood), st.BurstByFI)
-		done := []uint64{st.RandomByFI, st.LengthByFI, st.BitflippedByFI, st.DuplicatedByFI, st.ReorderedByFI}
-		for k, c := range f.Chances() {
-			happening(s, c.Name, often(*c.Chance), done[k])
-		}
+		happening(s, "burst", fmt.Sprintf("%d %d %d %d", b.Enter, b.Leave, b.LossBad, b.LossGood), f.Done.Burst)
+		happening(s, "drop", often(f.Drop), f.Done.Drop)
+		happening(s, "length", often(f.Length), f.Done.Length)
+		happening(s, "bitflip", often(f.Bitflip), f.Done.Bitflip)
+		happening(s, "dup", often(f.Dup), f.Done.Dup)
+		happening(s, "reorder", often(f.Reorder), f.Done.Reorder)
 		order := ""
 		if f.KeepOrder {
 			order = ", ordered"
 		}
-		happening(s, "delay", fmt.Sprintf("%d ± %d us%s", f.Delay.Microseconds(), f.Jitter.Microseconds(), order), st.DelayedByFI)
-		happening(s, "rate limit", fmt.Sprintf("%d kbit/s, %d ms", f.Rate.Kbits, f.Rate.Queue.Milliseconds()), st.RateByFI)
-		happening(s, "hold limit", fmt.Sprintf("%d frames", w.engine.Hold()), st.HoldByFI)
-		happening(s, "held", "now", st.HeldByFI)
+		happening(s, "delay", fmt.Sprintf("%d ± %d us%s", f.Delay.Microseconds(), f.Jitter.Microseconds(), order), f.Done.Delay)
+		happening(s, "rate limit", fmt.Sprintf("%d kbit/s, %d ms", f.Rate.Kbits, f.Rate.Queue.Milliseconds()), f.Done.RateLimit)
+		happening(s, "hold limit", fmt.Sprintf("%d frames", v.HoldLimit), f.Done.HoldLimit)
+		happening(s, "held", "now", f.Done.Held)
 	}
-	return nil
 }
 
 // burst takes the four probabilities of Burst, in the order of its fields.

@@ -3,80 +3,117 @@
 package ixdp
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
+	"ethertap/words/report"
 )
 
 // Words returns the words that work on one engine. The prefixes of fault injection
 // and the drop list are reserved with them: they are the dataplane's too.
-func Words(e *dataplane.Engine) interp.Set {
-	w := words{e}
+func Words(e *dataplane.Engine, from report.Source) interp.Set {
+	w := words{e, from}
 	return interp.Set{
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
 		Prefixes: []string{"if.", "fault.", "drop.", "fastpath.", "bypass."},
-		Words: slices.Concat([]interp.Word{
-			{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Func: w.stats},
-			{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
-			{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Func: w.queueStats},
-			{Name: "if.mac.show", Stack: "( interface - )", Help: "show who sends on interface: frames, bytes and vendor of each source address", Example: "0 if.mac.show", Func: w.showMACs},
-			{Name: "if.mac.reset", Stack: "( - )", Help: "forget the source addresses seen on all interfaces", Example: "if.mac.reset", Func: w.do((*dataplane.Engine).ResetMACs)},
-			{Name: "if.etype.show", Stack: "( interface - )", Help: "show what is sent on interface: Ethertypes by number of VLAN tags, and VLANs, with the last source of each", Example: "0 if.etype.show", Func: w.showTypes},
-			{Name: "if.etype.reset", Stack: "( - )", Help: "forget the Ethertypes and VLANs seen on all interfaces", Example: "if.etype.reset", Func: w.do((*dataplane.Engine).ResetTypes)},
-			{Name: "if.check", Stack: "( - )", Help: "show where the frames of each interface are, to the last one; an error if some are not accounted for", Example: "if.check", Func: w.check},
-			{Name: "if.stats.json", Stack: "( - )", Help: "print what if.stats and fault.show show as one line of JSON", Example: "if.stats.json", Func: w.statsJSON},
-			{Name: "if.qstats.json", Stack: "( queue interface - )", Help: "print what if.qstats shows as one line of JSON", Example: "0 0 if.qstats.json", Func: w.queueStatsJSON},
-			{Name: "if.mac.json", Stack: "( interface - )", Help: "print what if.mac.show shows as one line of JSON", Example: "0 if.mac.json", Func: w.macsJSON},
-			{Name: "if.etype.json", Stack: "( interface - )", Help: "print what if.etype.show shows as one line of JSON", Example: "0 if.etype.json", Func: w.typesJSON},
-		},
+		Words: slices.Concat(
+			report.Pair[interfaces]{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Get: w.interfaces, Text: showStats}.Words(from),
+			[]interp.Word{
+				{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
+				{Name: "if.mac.reset", Stack: "( - )", Help: "forget the source addresses seen on all interfaces", Example: "if.mac.reset", Func: w.do((*dataplane.Engine).ResetMACs)},
+				{Name: "if.etype.reset", Stack: "( - )", Help: "forget the Ethertypes and VLANs seen on all interfaces", Example: "if.etype.reset", Func: w.do((*dataplane.Engine).ResetTypes)},
+			},
+			report.Pair[oneQueue]{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Get: w.popQueue, Text: showQueue}.Words(from),
+			report.Pair[macs]{Name: "if.mac.show", Stack: "( interface - )", Help: "show who sends on interface: frames, bytes and vendor of each source address", Example: "0 if.mac.show", Get: w.macs, Text: showMACs}.Words(from),
+			report.Pair[types]{Name: "if.etype.show", Stack: "( interface - )", Help: "show what is sent on interface: Ethertypes by number of VLAN tags, and VLANs, with the last source of each", Example: "0 if.etype.show", Get: w.types, Text: showTypes}.Words(from),
+			report.Pair[books]{Name: "if.check", Stack: "( - )", Help: "show where the frames of each interface are, to the last one; an error if some are not accounted for", Example: "if.check", Get: w.books, Text: showBooks, Check: books.check}.Words(from),
 			w.lifeWords(),
 			w.fastWords(),
-			machash.Set{Engine: e, Prefix: "drop.hash", Name: "drop list", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
+			machash.Set{Engine: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
 			w.faultWords(),
-			machash.Set{Engine: e, Prefix: "fault.hash", Name: "fault injection", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
+			machash.Set{Engine: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
 		),
 	}
 }
 
-type words struct{ engine *dataplane.Engine }
+type words struct {
+	engine *dataplane.Engine
+	from   report.Source
+}
 
 // row prints a line of statistics: the label in 24 columns, then the value. The
 // kernel has names that are longer.
 func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", label, value) }
 
-func (w words) stats(s *interp.Session) error {
-	policy := w.engine.Policy()
-	ports := w.engine.Ports()
-	all := w.engine.AllStats() // of one moment, so that the figures of both sides agree
-	for i, port := range ports {
-		st := all[i]
-		s.Printf("%d %s %s queues:%d %s\n", port.Index, port.Name, port.Driver, port.Queues, mode(port))
-		forwarding(s, st)
-		p := policy.Port[i]
+// interfaces are all of them with what was counted and what is set, of one moment, so
+// that the figures of both sides agree.
+type interfaces struct {
+	Running    bool      `json:"running"`
+	FaultSeed  int64     `json:"fault_seed"`
+	FaultHash  addresses `json:"fault_hash"`
+	DropHash   addresses `json:"drop_hash"`
+	TapHash    addresses `json:"tap_hash"`
+	Interfaces []port    `json:"interfaces"`
+}
+
+// port is one of the interfaces.
+type port struct {
+	dataplane.PortInfo
+	dataplane.PortStats
+	dataplane.PortPolicy
+}
+
+// addresses are a list that is [] in JSON when it is empty.
+type addresses []dataplane.MAC
+
+// MarshalJSON implements json.Marshaler.
+func (a addresses) MarshalJSON() ([]byte, error) {
+	if a == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]dataplane.MAC(a))
+}
+
+func (w words) interfaces(*interp.Session) (interfaces, error) {
+	policy, all := w.engine.Policy(), w.engine.AllStats()
+	v := interfaces{
+		Running: w.engine.Running(), FaultSeed: int64(policy.FaultSeed.Seed),
+		FaultHash: policy.FaultHash.All(), DropHash: policy.DropHash.All(), TapHash: policy.TapHash.All(),
+	}
+	for i, info := range w.engine.Ports() {
+		v.Interfaces = append(v.Interfaces, port{info, all[i], policy.Port[i]})
+	}
+	return v, nil
+}
+
+func showStats(s *interp.Session, v interfaces) {
+	for _, p := range v.Interfaces {
+		s.Printf("%d %s %s queues:%d %s\n", p.Index, p.Name, p.Driver, p.Queues, mode(p.PortInfo))
+		forwarding(s, p.PortStats)
 		row(s, "RX tap", enabled(p.TapRX))
 		row(s, "TX tap", enabled(p.TapTX))
 		row(s, "fault injection", enabled(p.Fault.Enabled))
 		row(s, "  drop probability", often(p.Fault.Drop))
 		row(s, "  bitflip probability", often(p.Fault.Bitflip))
 		row(s, "  dup probability", often(p.Fault.Dup))
-		row(s, "  dropped by FI", st.DroppedByFI)
-		row(s, "  bitflipped by FI", st.BitflippedByFI)
-		row(s, "  duplicated by FI", st.DuplicatedByFI)
+		row(s, "  dropped by FI", p.DroppedByFI)
+		row(s, "  bitflipped by FI", p.BitflippedByFI)
+		row(s, "  duplicated by FI", p.DuplicatedByFI)
 		row(s, "  length probability", often(p.Fault.Length))
-		row(s, "  length by FI", st.LengthByFI)
-		row(s, "  burst loss by FI", st.BurstByFI)
-		row(s, "  outage by FI", st.OutageByFI)
-		row(s, "  rate limit by FI", st.RateByFI)
-		row(s, "  hold limit by FI", st.HoldByFI)
-		row(s, "  delayed by FI", st.DelayedByFI)
-		row(s, "  reordered by FI", st.ReorderedByFI)
-		others(s, st, len(ports) == 1)
+		row(s, "  length by FI", p.LengthByFI)
+		row(s, "  burst loss by FI", p.BurstByFI)
+		row(s, "  outage by FI", p.OutageByFI)
+		row(s, "  rate limit by FI", p.RateByFI)
+		row(s, "  hold limit by FI", p.HoldByFI)
+		row(s, "  delayed by FI", p.DelayedByFI)
+		row(s, "  reordered by FI", p.ReorderedByFI)
+		others(s, p.PortStats, len(v.Interfaces) == 1)
 	}
-	return nil
 }
 
 // forwarding prints what became of the frames that an interface received.

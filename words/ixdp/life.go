@@ -3,29 +3,45 @@ package ixdp
 import (
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/report"
 )
 
 // lifeWords start, stop and list.
 func (w words) lifeWords() []interp.Word {
-	return []interp.Word{
-		{Name: "if.list", Stack: "( - )", Help: "list the interfaces and how they are", Example: "if.list", Func: w.list},
+	return append(report.Pair[list]{Name: "if.list", Stack: "( - )", Help: "list the interfaces and how they are", Example: "if.list", Get: w.list, Text: showList}.Words(w.from), []interp.Word{
 		{Name: "if.start", Stack: "( - )", Help: "attach to the interfaces and forward", Example: "\"if.start\" try drop", Func: func(*interp.Session) error { return w.engine.Start() }},
 		{Name: "if.stop", Stack: "( - )", Help: "stop forwarding and restore the interfaces; counters and settings stay", Example: "if.stop", Func: func(*interp.Session) error { return w.engine.Stop() }},
 		{Name: "if.poll", Stack: "( mode - )", Help: "set what threads do when no frame comes: spin, adaptive or sleep", Example: "adaptive if.poll", Func: w.poll},
-	}
+	}...)
 }
 
-// list prints a line for the engine and one for each interface.
-func (w words) list(s *interp.Session) error {
-	state := "stopped"
-	switch {
+// list is the state of the engine and of the interfaces.
+type list struct {
+	State      string               `json:"state"`   // "running", "stopped", or "waiting"
+	Waiting    string               `json:"waiting"` // for what, "" if it is not
+	Idle       string               `json:"idle"`    // what threads do when no frame comes
+	Interfaces []dataplane.PortInfo `json:"interfaces"`
+}
+
+func (w words) list(*interp.Session) (list, error) {
+	v := list{State: "stopped", Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
+	switch why := w.engine.Waiting(); {
 	case w.engine.Running():
-		state = "running"
-	case w.engine.Waiting() != "":
-		state = "waiting: " + w.engine.Waiting()
+		v.State = "running"
+	case why != "":
+		v.State, v.Waiting = "waiting", why
 	}
-	s.Printf("%s, idle: %s\n", state, w.engine.Poll())
-	for _, p := range w.engine.Ports() {
+	return v, nil
+}
+
+// showList prints a line for the engine and one for each interface.
+func showList(s *interp.Session, v list) {
+	state := v.State
+	if v.Waiting != "" {
+		state += ": " + v.Waiting
+	}
+	s.Printf("%s, idle: %s\n", state, v.Idle)
+	for _, p := range v.Interfaces {
 		link := "down"
 		switch {
 		case p.Mode == "-":
@@ -37,7 +53,6 @@ func (w words) list(s *interp.Session) error {
 		}
 		s.Printf("%d %s %s queues:%d %s link:%s downs:%d mtu:%d mac:%s\n", p.Index, p.Name, p.Driver, p.Queues, p.Mode, link, p.Downs, p.MTU, p.MAC)
 	}
-	return nil
 }
 
 func (w words) poll(s *interp.Session) error {

@@ -5,40 +5,43 @@ import (
 	"ethertap/interp"
 )
 
-// queueStats prints what one thread counted for an interface, and what the kernel
-// did for the socket of that queue.
-func (w words) queueStats(s *interp.Session) error {
-	port, q, st, err := w.popQueue(s)
-	if err != nil {
-		return err
-	}
-	ports := w.engine.Ports()
-	s.Printf("%d %s %s queue:%d %s\n", port.Index, port.Name, port.Driver, q, port.Mode)
-	forwarding(s, st.PortStats)
-	others(s, st.PortStats, len(ports) == 1)
-	for _, c := range st.ErrReasons {
-		row(s, "err "+c.Name, c.N)
-	}
-	for _, c := range st.CallErrors {
-		row(s, "call "+c.Name, c.N)
-	}
-	for _, c := range st.Kernel {
-		row(s, c.Name, c.N)
-	}
-	return nil
+// oneQueue is what one thread counted for an interface, and what the kernel did for
+// the socket of that queue.
+type oneQueue struct {
+	dataplane.PortInfo
+	Queue int `json:"queue"`
+	dataplane.QueueStats
+
+	mirror bool // there is no other interface
 }
 
-// popQueue takes a queue and an interface from the stack and returns the counters.
-func (w words) popQueue(s *interp.Session) (port dataplane.PortInfo, queue int, st dataplane.QueueStats, err error) {
+// popQueue takes a queue and an interface from the stack.
+func (w words) popQueue(s *interp.Session) (v oneQueue, err error) {
 	i, err := w.popInterface(s)
 	if err != nil {
-		return port, 0, st, err
+		return v, err
 	}
-	port = w.engine.Ports()[i]
-	q, err := s.PopRange("queue", 0, int64(port.Queues-1))
+	ports := w.engine.Ports()
+	q, err := s.PopRange("queue", 0, int64(ports[i].Queues-1))
 	if err != nil {
-		return port, 0, st, err
+		return v, err
 	}
-	st, err = w.engine.QueueStats(i, int(q))
-	return port, int(q), st, err
+	v = oneQueue{PortInfo: ports[i], Queue: int(q), mirror: len(ports) == 1}
+	v.QueueStats, err = w.engine.QueueStats(i, v.Queue)
+	return v, err
+}
+
+func showQueue(s *interp.Session, v oneQueue) {
+	s.Printf("%d %s %s queue:%d %s\n", v.Index, v.Name, v.Driver, v.Queue, v.Mode)
+	forwarding(s, v.PortStats)
+	others(s, v.PortStats, v.mirror)
+	for _, c := range v.ErrReasons {
+		row(s, "err "+c.Name, c.N)
+	}
+	for _, c := range v.CallErrors {
+		row(s, "call "+c.Name, c.N)
+	}
+	for _, c := range v.Kernel {
+		row(s, c.Name, c.N)
+	}
 }

@@ -2,6 +2,7 @@ package ixdp
 
 import (
 	"fmt"
+	"time"
 
 	"ethertap/dataplane"
 	"ethertap/interp"
@@ -21,59 +22,123 @@ func heading(s *interp.Session, what, remark string) {
 	s.Printf("  %-31s %-11s %-14s %s\n", what, "frames", "bytes", remark)
 }
 
-// showMACs prints who sends on an interface, the busiest first.
-func (w words) showMACs(s *interp.Session) error {
-	i, err := w.popInterface(s)
-	if err != nil {
-		return err
+// macs are who sends on an interface, the busiest first.
+type macs struct {
+	Interface int             `json:"interface"`
+	Name      string          `json:"name"`
+	Rows      []mac           `json:"rows"`
+	NoRoom    dataplane.Usage `json:"no_room"`
+}
+
+type mac struct {
+	dataplane.MACUsage
+	Vendor string `json:"vendor"` // "" if nobody knows
+}
+
+func (w words) macs(s *interp.Session) (v macs, err error) {
+	if v.Interface, err = w.popInterface(s); err != nil {
+		return v, err
 	}
-	table, err := w.engine.MACs(i)
+	table, err := w.engine.MACs(v.Interface)
 	if err != nil {
-		return err
+		return v, err
 	}
-	s.Printf("%d %s\n", i, w.engine.Ports()[i].Name)
+	v.Name, v.NoRoom, v.Rows = w.engine.Ports()[v.Interface].Name, table.NoRoom, make([]mac, len(table.Rows))
+	for i, r := range table.Rows {
+		v.Rows[i] = mac{r, oui.Describe(r.MAC)}
+	}
+	return v, nil
+}
+
+func showMACs(s *interp.Session, v macs) {
+	s.Printf("%d %s\n", v.Interface, v.Name)
 	heading(s, "source", "vendor")
-	for _, r := range table.Rows {
-		seenRow(s, r.MAC.String(), r.Usage, oui.Describe(r.MAC))
+	for _, r := range v.Rows {
+		seenRow(s, r.MAC.String(), r.Usage, r.Vendor)
 	}
-	seenRow(s, "no room", table.NoRoom, "")
-	return nil
+	seenRow(s, "no room", v.NoRoom, "")
 }
 
-// showTypes prints what is sent on an interface: what stands below how many tags,
-// then the tags.
-func (w words) showTypes(s *interp.Session) error {
-	i, err := w.popInterface(s)
-	if err != nil {
-		return err
+// types are what is sent on an interface: what stands below how many tags, and the tags.
+type types struct {
+	Interface   int             `json:"interface"`
+	Name        string          `json:"name"`
+	Types       []etype         `json:"types"`
+	TypesNoRoom dataplane.Usage `json:"types_no_room"`
+	VLANs       []vlan          `json:"vlans"`
+	VLANsNoRoom dataplane.Usage `json:"vlans_no_room"`
+}
+
+type etype struct {
+	Tags int    `json:"tags"` // before it
+	Type string `json:"type"` // "0x0800", "length" or "short"
+	Name string `json:"name"` // of its protocol, "" if nobody knows
+	last
+}
+
+type vlan struct {
+	Tag  int    `json:"tag"` // tags before this one
+	TPID string `json:"tpid"`
+	VLAN uint16 `json:"vlan"`
+	last
+}
+
+// last is what was counted, and by whom and when the last one was sent.
+type last struct {
+	dataplane.Usage
+	Last dataplane.MAC `json:"last"`
+	Seen time.Time     `json:"seen"`
+}
+
+func (w words) types(s *interp.Session) (v types, err error) {
+	if v.Interface, err = w.popInterface(s); err != nil {
+		return v, err
 	}
-	table, err := w.engine.Types(i)
+	table, err := w.engine.Types(v.Interface)
 	if err != nil {
-		return err
+		return v, err
 	}
-	s.Printf("%d %s\n", i, w.engine.Ports()[i].Name)
+	v.Name, v.TypesNoRoom, v.VLANsNoRoom = w.engine.Ports()[v.Interface].Name, table.TypesNoRoom, table.VLANsNoRoom
+	v.Types, v.VLANs = make([]etype, len(table.Types)), make([]vlan, len(table.VLANs))
+	for i, r := range table.Types {
+		v.Types[i] = etype{r.Level, fmt.Sprintf("0x%04x", r.Type), typeName(r.Type), last{r.Usage, r.Last, r.Seen}}
+		switch r.Kind {
+		case dataplane.KindLength:
+			v.Types[i].Type, v.Types[i].Name = "length", "802.3"
+		case dataplane.KindShort:
+			v.Types[i].Type, v.Types[i].Name = "short", ""
+		}
+	}
+	for i, r := range table.VLANs {
+		v.VLANs[i] = vlan{r.Level, fmt.Sprintf("0x%04x", r.TPID), r.ID, last{r.Usage, r.Last, r.Seen}}
+	}
+	return v, nil
+}
+
+// showTypes prints what stands below the tags, then the tags.
+func showTypes(s *interp.Session, v types) {
+	s.Printf("%d %s\n", v.Interface, v.Name)
 	heading(s, "tags type", "last source")
-	for _, r := range table.Types {
-		seenRow(s, fmt.Sprintf("%d    %s", r.Level, typeLabel(r)), r.Usage, r.Last.String())
+	for _, r := range v.Types {
+		seenRow(s, fmt.Sprintf("%d    %s", r.Tags, r.label()), r.Usage, r.Last.String())
 	}
-	seenRow(s, "no room", table.TypesNoRoom, "")
+	seenRow(s, "no room", v.TypesNoRoom, "")
 	heading(s, "tag  VLAN", "last source")
-	for _, r := range table.VLANs {
-		seenRow(s, fmt.Sprintf("%d    0x%04x %d", r.Level, r.TPID, r.ID), r.Usage, r.Last.String())
+	for _, r := range v.VLANs {
+		seenRow(s, fmt.Sprintf("%d    %s %d", r.Tag, r.TPID, r.VLAN), r.Usage, r.Last.String())
 	}
-	seenRow(s, "no room", table.VLANsNoRoom, "")
-	return nil
+	seenRow(s, "no room", v.VLANsNoRoom, "")
 }
 
-func typeLabel(r dataplane.TypeUsage) string {
-	switch r.Kind {
-	case dataplane.KindLength:
+// label is a type as a person reads it.
+func (r etype) label() string {
+	switch {
+	case r.Type == "length":
 		return "802.3 length"
-	case dataplane.KindShort:
+	case r.Type == "short":
 		return "too short to have one"
+	case r.Name != "":
+		return r.Type + " " + r.Name
 	}
-	if name := typeName(r.Type); name != "" {
-		return fmt.Sprintf("0x%04x %s", r.Type, name)
-	}
-	return fmt.Sprintf("0x%04x", r.Type)
+	return r.Type
 }

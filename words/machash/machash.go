@@ -7,11 +7,13 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/lib/oui"
+	"ethertap/words/report"
 )
 
 // Set is a set of addresses in the policy of an engine.
 type Set struct {
 	Engine *dataplane.Engine
+	From   report.Source
 	Prefix string                                      // of the words: "tap.hash"
 	Name   string                                      // in their help: "TAP"
 	Of     func(*dataplane.Policy) **dataplane.MACHash // where it is
@@ -29,12 +31,39 @@ func (h Set) Words() []interp.Word {
 	if h.OfKey != nil {
 		one, none = "( mac name - )", "( name - )"
 	}
-	return []interp.Word{
+	return append([]interp.Word{
 		{Name: h.Prefix + ".insert", Stack: one, Help: "add specific MAC address to " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".insert", Func: h.change((*dataplane.MACHash).With)},
 		{Name: h.Prefix + ".delete", Stack: one, Help: "remove specific MAC address from " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".delete", Func: h.change((*dataplane.MACHash).Without)},
 		{Name: h.Prefix + ".reset", Stack: none, Help: "reset " + h.Name + " machash to 0 elements", Example: h.Example + h.Key + h.Prefix + ".reset", Func: h.reset},
-		{Name: h.Prefix + ".show", Stack: none, Help: "show " + h.Name + " machash", Example: h.Example + h.Key + h.Prefix + ".show", Func: h.show},
+	}, report.Pair[addresses]{Name: h.Prefix + ".show", Stack: none, Help: "show " + h.Name + " machash", Example: h.Example + h.Key + h.Prefix + ".show", Get: h.addresses, Text: show}.Words(h.From)...)
+}
+
+// addresses are what is in a set, in the order of insertion.
+type addresses struct {
+	Addresses []Address `json:"addresses"`
+}
+
+// Address is one with who makes its card, "" if nobody knows.
+type Address struct {
+	MAC    dataplane.MAC `json:"mac"`
+	Vendor string        `json:"vendor"`
+}
+
+// Described returns the addresses of a set with their vendors; it is never nil.
+func Described(set *dataplane.MACHash) []Address {
+	list := []Address{}
+	for _, m := range set.All() {
+		list = append(list, Address{m, oui.Describe(m)})
 	}
+	return list
+}
+
+// String is `00:23:7d:86:71:ff Hewlett Packard`, or the bare address if nobody knows.
+func (a Address) String() string {
+	if a.Vendor == "" {
+		return a.MAC.String()
+	}
+	return a.MAC.String() + " " + a.Vendor
 }
 
 // find takes the name off the stack, if there is to be one, and returns what finds the
@@ -81,28 +110,23 @@ func (h Set) reset(s *interp.Session) error {
 	return h.update(find, func(*dataplane.MACHash) *dataplane.MACHash { return nil })
 }
 
-// show prints a line per address, in the order of insertion, with its vendor.
-func (h Set) show(s *interp.Session) error {
+func (h Set) addresses(s *interp.Session) (v addresses, err error) {
 	find, err := h.find(s)
 	if err != nil {
-		return err
+		return v, err
 	}
 	policy := h.Engine.Policy()
 	set, err := find(&policy)
 	if err != nil {
-		return err
+		return v, err
 	}
-	for _, m := range (*set).All() {
-		s.Print(Named(m) + "\n")
-	}
-	return nil
+	v.Addresses = Described(*set)
+	return v, nil
 }
 
-// Named is an address with who makes its card, or the bare address if nobody
-// knows: `00:23:7d:86:71:ff Hewlett Packard`.
-func Named(m dataplane.MAC) string {
-	if vendor := oui.Describe(m); vendor != "" {
-		return m.String() + " " + vendor
+// show prints a line per address.
+func show(s *interp.Session, v addresses) {
+	for _, a := range v.Addresses {
+		s.Print(a.String() + "\n")
 	}
-	return m.String()
 }

@@ -3,48 +3,48 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ethertap/interp"
 	"ethertap/shm"
+	"ethertap/words/report"
 )
 
 // lab is the queue of the examples.
 const lab = `"` + shm.Prefix + `lab" `
 
-// named are the words on queues by name. Each opens the queue for as long as it runs.
-var named = []interp.Word{
-	{Name: "pqueue.create", Stack: "( slots size name - )", Help: "make a packet queue of so many slots of so many bytes, 64 of which are the record's header; 0 is the usual number", Example: "64 256 " + lab + "pqueue.create " + lab + "pqueue.delete", Func: create},
-	{Name: "pqueue.delete", Stack: "( name - )", Help: "delete a packet queue's file, unless another process uses it", Example: "0 0 " + lab + "pqueue.create " + lab + "pqueue.delete", Func: onNamed(func(_ *interp.Session, q *shm.Queue) error { return q.Delete() })},
-	example("pqueue.get", "( name - packet )", "retrieve packet from a packet queue", take),
-	example("pqueue.reset", "( name - )", "reset (clear) a packet queue", reset),
-	example("pqueue.status", "( name - )", "show status of a packet queue", status),
-	example("pqueue.who", "( name - )", "list the processes that have a packet queue open", who),
-	example("pqueue.producers", "( name - )", "show what each producer of a packet queue has put in and had refused", producers),
-	example("pqueue.overwrite", "( flag name - )", "let a full packet queue overwrite its oldest packets (true), or refuse new ones (false)", overwrite),
+// named returns the words on queues by name. Each opens the queue for as long as it runs.
+func named(from report.Source) []interp.Word {
+	const made = "0 0 " + lab + "pqueue.create " // the queue of an example
+	word := func(name, stack, help, inputs string, f func(*interp.Session, *shm.Queue) error) interp.Word {
+		return interp.Word{Name: name, Stack: stack, Help: help, Example: made + inputs + lab + name, Func: on(useNamed, f)}
+	}
+	return slices.Concat(
+		[]interp.Word{
+			{Name: "pqueue.create", Stack: "( slots size name - )", Help: "make a packet queue of so many slots of so many bytes, 64 of which are the record's header; 0 is the usual number", Example: "64 256 " + lab + "pqueue.create " + lab + "pqueue.delete", Func: create},
+			word("pqueue.delete", "( name - )", "delete a packet queue's file, unless another process uses it", "", func(_ *interp.Session, q *shm.Queue) error { return q.Delete() }),
+			word("pqueue.get", "( name - packet )", "retrieve packet from a packet queue", "", take),
+			word("pqueue.reset", "( name - )", "reset (clear) a packet queue", "", reset),
+		},
+		shown(useNamed, stateOf, report.Pair[state]{Name: "pqueue.status", Stack: "( name - )", Help: "show status of a packet queue", Example: made + lab + "pqueue.status", Text: showState}).Words(from),
+		shown(useNamed, usersOf, report.Pair[users]{Name: "pqueue.who", Stack: "( name - )", Help: "list the processes that have a packet queue open", Example: made + lab + "pqueue.who", Text: showUsers}).Words(from),
+		shown(useNamed, producersOf, report.Pair[producers]{Name: "pqueue.producers", Stack: "( name - )", Help: "show what each producer of a packet queue has put in and had refused", Example: made + lab + "pqueue.producers", Text: showProducers}).Words(from),
+		[]interp.Word{word("pqueue.overwrite", "( flag name - )", "let a full packet queue overwrite its oldest packets (true), or refuse new ones (false)", "-1 ", overwrite)},
+	)
 }
 
-func example(name, stack, help string, f func(*interp.Session, *shm.Queue) error) interp.Word {
-	flag := ""
-	if strings.HasPrefix(stack, "( flag") {
-		flag = "-1 "
+// useNamed runs f on the queue whose name is on the stack.
+func useNamed(s *interp.Session, f func(*shm.Queue) error) error {
+	name, err := s.PopString()
+	if err != nil {
+		return err
 	}
-	return interp.Word{Name: name, Stack: stack, Help: help, Example: "0 0 " + lab + "pqueue.create " + flag + lab + name, Func: onNamed(f)}
-}
-
-// onNamed makes the function of a word of f.
-func onNamed(f func(*interp.Session, *shm.Queue) error) func(*interp.Session) error {
-	return func(s *interp.Session) error {
-		name, err := s.PopString()
-		if err != nil {
-			return err
-		}
-		q, err := shm.Open(name, shm.Options{Name: name, NoCreate: true})
-		if err != nil {
-			return err
-		}
-		return errors.Join(f(s, q), q.Close())
+	q, err := shm.Open(name, shm.Options{Name: name, NoCreate: true})
+	if err != nil {
+		return err
 	}
+	return errors.Join(f(q), q.Close())
 }
 
 // create makes a queue, or finds it there with the sizes wanted.

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"time"
+
 	"ethertap/interp"
 	"ethertap/shm"
 )
@@ -34,55 +36,96 @@ func overwrite(s *interp.Session, q *shm.Queue) error {
 	return q.SetOverwrite(flag != 0)
 }
 
-// status prints what has always been printed, the sizes, and what there is to say more.
-func status(s *interp.Session, q *shm.Queue) error {
+// state is a picture of a queue.
+type state struct {
+	Name        string    `json:"name"`
+	Head        uint64    `json:"head"` // slots: the next to be written
+	Tail        uint64    `json:"tail"` // and to be read
+	Inserted    uint64    `json:"inserted"`
+	Full        uint64    `json:"full"`
+	Retrieved   uint64    `json:"retrieved"`
+	Slots       uint64    `json:"slots"`
+	SlotSize    uint64    `json:"slot_size"` // bytes
+	Waiting     uint64    `json:"waiting"`
+	HighWater   uint64    `json:"highwater"`
+	Discarded   uint64    `json:"discarded"`
+	Overwritten uint64    `json:"overwritten"`
+	Truncated   uint64    `json:"truncated"`
+	Orphaned    uint64    `json:"orphaned"`
+	Abandoned   uint64    `json:"abandoned"`
+	Lost        uint64    `json:"lost"`
+	Holes       uint64    `json:"holes"`
+	Overwrite   bool      `json:"overwrite"`
+	Deleted     bool      `json:"deleted"`
+	Created     time.Time `json:"created"`
+}
+
+func stateOf(q *shm.Queue) (state, error) {
 	st, err := q.Status()
-	if err != nil {
-		return err
-	}
-	s.Printf("packet queue %s\n", st.Name)
+	return state{
+		Name: st.Name, Head: st.Head, Tail: st.Tail, Inserted: st.Inserted, Full: st.Full, Retrieved: st.Retrieved,
+		Slots: uint64(st.Slots), SlotSize: uint64(st.SlotSize), Waiting: uint64(st.Waiting), HighWater: st.HighWater,
+		Discarded: st.Discarded, Overwritten: st.Overwritten, Truncated: st.Truncated, Orphaned: st.Orphaned,
+		Abandoned: st.Abandoned, Lost: st.Lost, Holes: st.Holes, Overwrite: st.Overwrite, Deleted: st.Deleted, Created: st.Created,
+	}, err
+}
+
+// showState prints what has always been printed, the sizes, and what there is to say more.
+func showState(s *interp.Session, v state) {
+	s.Printf("packet queue %s\n", v.Name)
 	for _, row := range []struct {
 		name string
 		n    uint64
 		rare bool // shown only when it is not 0
 	}{
-		{"head", st.Head, false},
-		{"tail", st.Tail, false},
-		{"inserted", st.Inserted, false},
-		{"full", st.Full, false},
-		{"retrieved", st.Retrieved, false},
-		{"slots", uint64(st.Slots), false},
-		{"slot size", uint64(st.SlotSize), false},
-		{"waiting", uint64(st.Waiting), true},
-		{"highwater", st.HighWater, true},
-		{"discarded", st.Discarded, true}, // thrown away by reset
-		{"overwrote", st.Overwritten, true},
-		{"truncated", st.Truncated, true},
-		{"orphaned", st.Orphaned, true},   // written too slowly, not in
-		{"abandoned", st.Abandoned, true}, // in the hands of producers that were killed
-		{"lost", st.Lost, true},           // in the hands of consumers that were killed
-		{"holes", st.Holes, true},         // slots of slow consumers gone round
+		{"head", v.Head, false},
+		{"tail", v.Tail, false},
+		{"inserted", v.Inserted, false},
+		{"full", v.Full, false},
+		{"retrieved", v.Retrieved, false},
+		{"slots", v.Slots, false},
+		{"slot size", v.SlotSize, false},
+		{"waiting", v.Waiting, true},
+		{"highwater", v.HighWater, true},
+		{"discarded", v.Discarded, true}, // thrown away by reset
+		{"overwrote", v.Overwritten, true},
+		{"truncated", v.Truncated, true},
+		{"orphaned", v.Orphaned, true},   // written too slowly, not in
+		{"abandoned", v.Abandoned, true}, // in the hands of producers that were killed
+		{"lost", v.Lost, true},           // in the hands of consumers that were killed
+		{"holes", v.Holes, true},         // slots of slow consumers gone round
 	} {
 		if row.n > 0 || !row.rare {
 			s.Printf("  %-9s %d\n", row.name, row.n)
 		}
 	}
-	if st.Overwrite {
+	if v.Overwrite {
 		s.Print("  overwrite yes\n")
 	}
-	if st.Deleted {
+	if v.Deleted {
 		s.Print("  deleted   yes\n")
 	}
-	return nil
 }
 
-// who lists who is there, but for the handle that asks when it is there for that alone.
-func who(s *interp.Session, q *shm.Queue) error {
+// users are the processes that have a queue open.
+type users struct {
+	Queue string `json:"queue"`
+	Users []user `json:"users"`
+}
+
+type user struct {
+	PID     int    `json:"pid"`
+	Program string `json:"program"`
+	Role    string `json:"role"` // "producer", "consumer" or "user"
+	Packets uint64 `json:"packets"`
+	Name    string `json:"name"`
+	Alive   bool   `json:"alive"`
+}
+
+// usersOf lists who is there, but for the handle that asks when it is there for that alone.
+func usersOf(q *shm.Queue) (users, error) {
+	v := users{Queue: q.Name(), Users: []user{}}
 	list, err := q.Participants()
-	if err != nil {
-		return err
-	}
-	s.Printf("%7s %-9s %-9s %12s  %s\n", "pid", "program", "role", "packets", "name")
 	for _, p := range list {
 		if p.Self && p.Role == shm.RoleOther {
 			continue
@@ -94,29 +137,59 @@ func who(s *interp.Session, q *shm.Queue) error {
 		case p.Consumer:
 			role = "consumer"
 		}
-		s.Printf("%7d %-9s %-9s %12d  %s\n", p.PID, p.Role, role, p.Packets, label(p))
+		v.Users = append(v.Users, user{p.PID, p.Role.String(), role, p.Packets, p.Name, p.Alive})
 	}
-	return nil
+	return v, err
 }
 
-func producers(s *interp.Session, q *shm.Queue) error {
-	list, err := q.Participants()
-	if err != nil {
-		return err
+func showUsers(s *interp.Session, v users) {
+	s.Printf("%7s %-9s %-9s %12s  %s\n", "pid", "program", "role", "packets", "name")
+	for _, p := range v.Users {
+		s.Printf("%7d %-9s %-9s %12d  %s\n", p.PID, p.Program, p.Role, p.Packets, label(p.Name, p.Alive))
 	}
-	s.Printf("%7s %-9s %12s %12s %12s %9s %9s %9s  %s\n", "pid", "program", "offered", "inserted", "full", "overwrote", "truncated", "orphaned", "name")
+}
+
+// producers are those of a queue.
+type producers struct {
+	Queue     string     `json:"queue"`
+	Producers []producer `json:"producers"`
+}
+
+type producer struct {
+	PID         int    `json:"pid"`
+	Program     string `json:"program"`
+	Offered     uint64 `json:"offered"`
+	Inserted    uint64 `json:"inserted"`
+	Full        uint64 `json:"full"`
+	Overwritten uint64 `json:"overwritten"`
+	Truncated   uint64 `json:"truncated"`
+	Orphaned    uint64 `json:"orphaned"`
+	Name        string `json:"name"`
+	Alive       bool   `json:"alive"`
+}
+
+func producersOf(q *shm.Queue) (producers, error) {
+	v := producers{Queue: q.Name(), Producers: []producer{}}
+	list, err := q.Participants()
 	for _, p := range list {
 		if p.Producer {
-			s.Printf("%7d %-9s %12d %12d %12d %9d %9d %9d  %s\n", p.PID, p.Role, p.Offered, p.Packets, p.Refused, p.Overwrote, p.Truncated, p.Orphaned, label(p))
+			v.Producers = append(v.Producers, producer{p.PID, p.Role.String(), p.Offered, p.Packets, p.Refused, p.Overwrote, p.Truncated, p.Orphaned, p.Name, p.Alive})
 		}
 	}
-	return nil
+	return v, err
+}
+
+func showProducers(s *interp.Session, v producers) {
+	s.Printf("%7s %-9s %12s %12s %12s %9s %9s %9s  %s\n", "pid", "program", "offered", "inserted", "full", "overwrote", "truncated", "orphaned", "name")
+	for _, p := range v.Producers {
+		s.Printf("%7d %-9s %12d %12d %12d %9d %9d %9d  %s\n", p.PID, p.Program, p.Offered, p.Inserted, p.Full, p.Overwritten, p.Truncated, p.Orphaned, label(p.Name, p.Alive))
+	}
 }
 
 // label is the name of a participant, and that it is gone if it is.
-func label(p shm.Participant) string {
-	if !p.Alive {
-		return interp.Printable(p.Name) + " (ended)"
+func label(name string, alive bool) string {
+	if !alive {
+		return interp.Printable(name) + " (ended)"
 	}
-	return interp.Printable(p.Name)
+	return interp.Printable(name)
 }

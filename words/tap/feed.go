@@ -4,6 +4,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
+	"ethertap/words/report"
 )
 
 // lab adds the queue of the examples.
@@ -18,8 +19,8 @@ func (w words) feedWords() []interp.Word {
 	list := []interp.Word{
 		{Name: "pqueue.add", Stack: "( name - )", Help: "feed a further packet queue, by taps and a machash of its own; it is made if it is not there", Example: lab, Func: w.named((*dataplane.Engine).AddQueue)},
 		{Name: "pqueue.remove", Stack: "( name - )", Help: "feed a further packet queue no longer; its packets stay", Example: lab + labName + "pqueue.remove", Func: w.named((*dataplane.Engine).RemoveQueue)},
-		{Name: "pqueue.show", Stack: "( - )", Help: "show the further packet queues that are fed, what is tapped for each, and how much of it was put in and refused", Example: lab + "pqueue.show", Func: w.showFeeds},
 	}
+	list = append(list, report.Pair[feeds]{Name: "pqueue.show", Stack: "( - )", Help: "show the further packet queues that are fed, what is tapped for each, and how much of it was put in and refused", Example: lab + "pqueue.show", Get: w.feeds, Text: showFeeds}.Words(w.from)...)
 	for _, tap := range []struct {
 		name, what string
 		of         func(*dataplane.Feed) *[2]bool
@@ -33,7 +34,7 @@ func (w words) feedWords() []interp.Word {
 				Example: lab + "0 " + labName + name, Func: w.feed(tap.of, state == "enable")})
 		}
 	}
-	return append(list, machash.Set{Engine: w.engine, Prefix: "pqueue.hash", Name: "a further queue's", Example: lab, Key: labName,
+	return append(list, machash.Set{Engine: w.engine, From: w.from, Prefix: "pqueue.hash", Name: "a further queue's", Example: lab, Key: labName,
 		OfKey: func(p *dataplane.Policy, name string) (**dataplane.MACHash, error) {
 			f, err := p.Feed(name)
 			if err != nil {
@@ -76,25 +77,54 @@ func (w words) feed(of func(*dataplane.Feed) *[2]bool, on bool) func(*interp.Ses
 	}
 }
 
-// showFeeds prints a paragraph for each further queue, in the order of addition.
-func (w words) showFeeds(s *interp.Session) error {
-	ports := w.engine.Ports()
-	for _, f := range w.engine.FeedStats() {
-		s.Printf("packet queue %s\n", f.Name)
-		s.Printf("  tapped    %d\n  full      %d\n", f.Stored, f.Refused)
+// feeds are the further queues, in the order of addition.
+type feeds struct {
+	Queues []feed `json:"queues"`
+}
+
+type feed struct {
+	Name       string            `json:"name"`
+	Tapped     uint64            `json:"tapped"` // frames put in
+	Full       uint64            `json:"full"`   // frames refused
+	Interfaces []feedPort        `json:"interfaces"`
+	Hash       []machash.Address `json:"hash"`
+}
+
+// feedPort says which frames of an interface a queue gets.
+type feedPort struct {
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	RX    bool   `json:"rx_tap"`
+	TX    bool   `json:"tx_tap"`
+}
+
+func (w words) feeds(*interp.Session) (feeds, error) {
+	v, ports := feeds{Queues: []feed{}}, w.engine.Ports()
+	for _, st := range w.engine.FeedStats() {
+		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Hash: machash.Described(st.Hash)}
 		for i, port := range ports {
-			for _, tap := range []struct {
-				name string
-				on   bool
-			}{{"RX tap", f.TapRX[i]}, {"TX tap", f.TapTX[i]}} {
-				if tap.on {
-					s.Printf("  %-9s %d %s\n", tap.name, port.Index, port.Name)
-				}
+			f.Interfaces = append(f.Interfaces, feedPort{port.Index, port.Name, st.TapRX[i], st.TapTX[i]})
+		}
+		v.Queues = append(v.Queues, f)
+	}
+	return v, nil
+}
+
+// showFeeds prints a paragraph for each further queue.
+func showFeeds(s *interp.Session, v feeds) {
+	for _, f := range v.Queues {
+		s.Printf("packet queue %s\n", f.Name)
+		s.Printf("  tapped    %d\n  full      %d\n", f.Tapped, f.Full)
+		for _, port := range f.Interfaces {
+			if port.RX {
+				s.Printf("  %-9s %d %s\n", "RX tap", port.Index, port.Name)
+			}
+			if port.TX {
+				s.Printf("  %-9s %d %s\n", "TX tap", port.Index, port.Name)
 			}
 		}
-		for _, m := range f.Hash.All() {
-			s.Printf("  hash      %s\n", machash.Named(m))
+		for _, a := range f.Hash {
+			s.Printf("  hash      %s\n", a)
 		}
 	}
-	return nil
 }

@@ -9,11 +9,12 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
+	"ethertap/words/report"
 )
 
 // Words returns the words that work on one engine.
-func Words(e *dataplane.Engine) interp.Set {
-	w := words{e}
+func Words(e *dataplane.Engine, from report.Source) interp.Set {
+	w := words{e, from}
 	return interp.Set{
 		Name:     "tap",
 		Help:     "what goes into the TAP queue and into further ones: by interface and direction, by MAC address",
@@ -27,11 +28,14 @@ func Words(e *dataplane.Engine) interp.Set {
 				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = true })},
 			{Name: "tap.tx.disable", Stack: "( interface - )", Help: "disable TX TAP for interface", Example: "0 tap.tx.disable",
 				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = false })},
-		}, machash.Set{Engine: e, Prefix: "tap.hash", Name: "TAP", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.TapHash }}.Words(), w.feedWords()),
+		}, machash.Set{Engine: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.TapHash }}.Words(), w.feedWords()),
 	}
 }
 
-type words struct{ engine *dataplane.Engine }
+type words struct {
+	engine *dataplane.Engine
+	from   report.Source
+}
 
 // port makes the function of a word that changes the policy of one interface.
 func (w words) port(change func(*dataplane.PortPolicy)) func(*interp.Session) error {

@@ -1,0 +1,96 @@
+// Package report makes words in pairs: one that shows something to a person, and its
+// twin that prints the same values as one line of JSON. It knows neither what is shown
+// nor where that comes from.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"ethertap/interp"
+)
+
+// Schema is the version of the JSON that the words print, the key "schema" of each line.
+// It grows when a key disappears or changes its meaning, not when one is added.
+const Schema = 1
+
+// Source is who prints: the key "instance" of each line.
+type Source struct {
+	Instance string // the name of the running program, as control and ps show it
+}
+
+// head are the keys with which every line begins.
+type head struct {
+	Schema   int       `json:"schema"`
+	Instance string    `json:"instance"`
+	Time     time.Time `json:"time"` // when the values were read; RFC 3339 with nanoseconds and zone
+}
+
+// Pair is a word that shows values, and its twin. Both read them by Get and differ in
+// how they print them only.
+type Pair[T any] struct {
+	Name, Stack, Help, Example string // of the word that shows; the Example calls it once
+
+	Get   func(*interp.Session) (T, error) // takes the inputs from the stack; T is a struct
+	Text  func(*interp.Session, T)         // prints for a person
+	Check func(T) error                    // nil, or what is said, after printing, of values that are wrong
+}
+
+// Words returns the word and its twin, whose name is TwinName's.
+func (p Pair[T]) Words(from Source) []interp.Word {
+	twin := TwinName(p.Name)
+	return []interp.Word{
+		{Name: p.Name, Stack: p.Stack, Help: p.Help, Example: p.Example, Func: p.function(func(s *interp.Session, v T) error {
+			p.Text(s, v)
+			return nil
+		})},
+		{Name: twin, Stack: p.Stack, Help: "print what " + p.Name + " shows as one line of JSON", Example: replaceLast(p.Example, p.Name, twin),
+			Func: p.function(func(s *interp.Session, v T) error { return from.print(s, v) })},
+	}
+}
+
+// function makes the function of a word that prints in one of the two ways.
+func (p Pair[T]) function(print func(*interp.Session, T) error) func(*interp.Session) error {
+	return func(s *interp.Session) error {
+		v, err := p.Get(s)
+		if err != nil {
+			return err
+		}
+		if err := print(s, v); err != nil || p.Check == nil {
+			return err
+		}
+		return p.Check(v)
+	}
+}
+
+// TwinName returns the name of a word's twin: `if.list.json` is that of `if.list`, and
+// `tap.hash.json` that of `tap.hash.show`.
+func TwinName(name string) string { return strings.TrimSuffix(name, ".show") + ".json" }
+
+func replaceLast(text, old, new string) string {
+	i := strings.LastIndex(text, old)
+	if i < 0 {
+		return text
+	}
+	return text[:i] + new + text[i+len(old):]
+}
+
+// print writes the head and a struct as the keys of one object.
+func (from Source) print(s *interp.Session, v any) error {
+	first, err := json.Marshal(head{Schema, from.Instance, time.Now()})
+	if err != nil {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	rest, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	if len(rest) > len("{}") {
+		first[len(first)-1] = ','
+		first = append(first, rest[1:]...)
+	}
+	s.Print(string(first) + "\n")
+	return nil
+}
