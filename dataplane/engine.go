@@ -100,6 +100,9 @@ func (e *Engine) Update(fn func(*Policy) error) error {
 			return fmt.Errorf("fast path: %w", err)
 		}
 	}
+	if err := e.announceTaps(before, &p); err != nil { // the taps are on or off all the same
+		e.config.Logf("what is tapped is not announced: %v", err)
+	}
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (e *Engine) AddQueue(name string) error {
 	}
 	e.number(out)
 	if e.workers != nil {
-		if err := out.prepare(e.queues, e.interfaces()); err != nil {
+		if err := e.prepare(&Feed{Name: name, out: out}); err != nil {
 			return errors.Join(err, out.close())
 		}
 	}
@@ -110,13 +110,20 @@ func (e *Engine) number(o *outlet) {
 	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.tap]
 }
 
-// prepare makes what so many threads need to put frames in, if it is not there from an
-// earlier run.
-func (o *outlet) prepare(threads int, list []shm.Interface) error {
-	if err := o.queue.SetInterfaces(list); err != nil {
+// prepare makes what the threads need to put frames in, if it is not there from an
+// earlier run. The caller holds mu.
+func (e *Engine) prepare(f *Feed) error {
+	o := f.out
+	err := e.announce(o.queue, func(p *Policy) [2]shm.Taps {
+		if i := slices.IndexFunc(p.Feeds, func(g Feed) bool { return g.out == o }); i >= 0 {
+			return p.Feeds[i].stated()
+		}
+		return f.stated()
+	})
+	if err != nil {
 		return err
 	}
-	for i := range threads {
+	for i := range e.queues {
 		lane := &o.lanes[i]
 		if lane.producer != nil {
 			continue

@@ -8,8 +8,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-
-	"ethertap/shm"
 )
 
 // errNative says that a driver refused native XDP where generic XDP is allowed.
@@ -229,12 +227,12 @@ func (e *Engine) open(frame int) error {
 // launch starts the threads and waits until each is where it should be.
 func (e *Engine) launch() error {
 	if e.config.Queue != nil {
-		if err := e.config.Queue.SetInterfaces(e.interfaces()); err != nil {
+		if err := e.announce(e.config.Queue, (*Policy).stated); err != nil {
 			return fmt.Errorf("tap queue: interfaces: %w", err)
 		}
 	}
 	for _, f := range e.Policy().Feeds {
-		if err := f.out.prepare(e.queues, e.interfaces()); err != nil {
+		if err := e.prepare(&f); err != nil {
 			return err
 		}
 	}
@@ -259,15 +257,6 @@ func (e *Engine) launch() error {
 		e.undo.push(func() error { return e.halt(w) })
 	}
 	return nil
-}
-
-// interfaces is the table of interfaces of a queue.
-func (e *Engine) interfaces() []shm.Interface {
-	list := make([]shm.Interface, len(e.ports))
-	for i, p := range e.ports {
-		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac}
-	}
-	return list
 }
 
 // halt ends a thread and keeps what it leaves.

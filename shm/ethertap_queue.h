@@ -60,6 +60,9 @@ enum { ETQ_PRODUCER = 1, ETQ_CONSUMER = 2 };                     /* bits of part
 enum { ETQ_OTHER = 0, ETQ_ETHERTAP = 1, ETQ_COLLECT = 2, ETQ_RPCLSH = 3 }; /* participant.role */
 enum { ETQ_COUNT_STORED = 1, ETQ_COUNT_OVERWRITTEN = 2, ETQ_COUNT_RETRIEVED = 3, ETQ_COUNT_DISCARDED = 4 };
 enum { ETQ_RX = 1, ETQ_TX = 2 };                                 /* slot.direction */
+/* bits of interface.taps: received frames, sent ones, only those of some hosts, by pqueue.* and
+ * not by tap.*, and that the producer has said so; without that one nothing is known */
+enum { ETQ_TAP_RX = 1, ETQ_TAP_TX = 2, ETQ_TAP_HOSTS = 4, ETQ_TAP_FURTHER = 8, ETQ_TAP_STATED = 16 };
 
 struct etq_header {
 	char magic[8];                /* creator, as all of this line; never changes */
@@ -126,7 +129,8 @@ struct etq_interface {            /* its place is the interface's index */
 	uint8_t mac[6];
 	uint8_t reserved0[2];
 	char name[32];
-	uint8_t reserved1[8];
+	uint32_t taps;                /* bits below: what of it goes into the queue */
+	uint8_t reserved1[4];
 };
 
 struct etq_slot {                 /* the captured bytes follow */
@@ -171,6 +175,7 @@ ETQ_AT(etq_participant, intent_pos, 128);
 ETQ_AT(etq_participant, offered, 152);
 ETQ_AT(etq_participant, retrieved, 256);
 ETQ_AT(etq_interface, name, 24);
+ETQ_AT(etq_interface, taps, 56);
 ETQ_AT(etq_slot, length, 32);
 ETQ_AT(etq_slot, producer, 44);
 ETQ_AT(etq_slot, fault, 48);

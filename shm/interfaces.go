@@ -11,12 +11,31 @@ type Interface struct {
 	Index   int    // 0 to 63
 	Name    string // up to 32 bytes
 	MAC     [6]byte
+	Taps    Taps   // what of it goes into the queue
 	Refused uint64 // packets refused because the queue was full, or written too slowly; not set by SetInterfaces
 }
+
+// Taps is what of an interface goes into a queue, as the program that fills it says.
+// What it says holds for as long as it has a producer.
+type Taps uint32
+
+// The bits of Taps.
+const (
+	TapRX      Taps = 1 << iota // received frames
+	TapTX                       // sent frames
+	TapHosts                    // of these, only frames from and to some hosts (a machash)
+	TapFurther                  // the queue is a further one, of the words pqueue.*; otherwise that of tap.*
+	TapStated                   // the program has said so; without this bit nothing is known
+)
+
+// On says whether anything of the interface goes into the queue, as far as is known.
+func (t Taps) On() bool { return t&(TapRX|TapTX) != 0 }
 
 // interfacePatience is how long a writer of the table is waited for. One that was killed
 // or stopped in the middle is then passed over: what it wrote is written again.
 const interfacePatience = 100 * time.Millisecond
+
+var errKeepsChanging = errors.New("interface table: somebody keeps changing it")
 
 // SetInterfaces replaces the table. The counters of an interface go on when index and
 // name stay the same, and start at 0 otherwise.
@@ -30,9 +49,8 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 		}
 	}
 	return q.with(func(b *member) error {
-		lock := &b.h.interfaceLock
 		if !b.lockInterfaces() {
-			return errors.New("interface table: somebody keeps changing it")
+			return errKeepsChanging
 		}
 		var seen [maxInterfaces]bool
 		for _, i := range list {
@@ -44,6 +62,7 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 			e.name = [32]byte{}
 			copy(e.name[:], i.Name)
 			e.mac = i.MAC
+			e.taps = uint32(i.Taps)
 			e.index = uint32(i.Index)
 			e.used = 1
 		}
@@ -52,7 +71,23 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 				b.m.iface(n).used = 0
 			}
 		}
-		lock.Add(1)
+		b.h.interfaceLock.Add(1)
+		return nil
+	})
+}
+
+// SetTaps changes what is said of the taps of the interfaces 0, 1, … that are in the table.
+func (q *Queue) SetTaps(taps ...Taps) error {
+	return q.with(func(b *member) error {
+		if !b.lockInterfaces() {
+			return errKeepsChanging
+		}
+		for n, t := range taps[:min(len(taps), maxInterfaces)] {
+			if e := b.m.iface(n); e.used != 0 {
+				e.taps = uint32(t)
+			}
+		}
+		b.h.interfaceLock.Add(1)
 		return nil
 	})
 }
@@ -91,7 +126,7 @@ func (q *Queue) Interfaces() ([]Interface, error) {
 			list = list[:0]
 			for n := range maxInterfaces {
 				if e := b.m.iface(n); e.used != 0 {
-					list = append(list, Interface{Index: n, Name: printable(e.name[:]), MAC: e.mac, Refused: e.refused.Load()})
+					list = append(list, Interface{Index: n, Name: printable(e.name[:]), MAC: e.mac, Taps: Taps(e.taps), Refused: e.refused.Load()})
 				}
 			}
 			if v&1 == 0 && lock.Load() == v || time.Now().After(deadline) {

@@ -173,7 +173,8 @@ type iface struct {
 	mac     [6]byte
 	_       [2]byte
 	name    [32]byte
-	_       [8]byte
+	taps    uint32 // Taps; 0 of a writer that knows nothing of it
+	_       [4]byte
 }
 
 // slot is the head of a slot; the captured bytes follow. All but the word is written
@@ -219,6 +220,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(participant{}.retrieved)-256]
 	_ = [1]struct{}{}[unsafe.Sizeof(iface{})-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(iface{}.name)-24]
+	_ = [1]struct{}{}[unsafe.Offsetof(iface{}.taps)-56]
 	_ = [1]struct{}{}[unsafe.Sizeof(slot{})-slotHeader]
 	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.lengths)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.fault)-48]

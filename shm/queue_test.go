@@ -130,8 +130,11 @@ func TestFullResetStatus(t *testing.T) {
 	if !ok || err != nil || got.Seq != 21 { // 20 were offered before
 		t.Fatalf("%+v %v %v", got, ok, err)
 	}
+	if err := q.SetTaps(TapStated, TapStated|TapTX, TapStated|TapRX); err != nil {
+		t.Fatal(err)
+	}
 	ifs, err := q.Interfaces()
-	if err != nil || len(ifs) != 2 || ifs[1].Name != "eth1" || ifs[1].MAC != [6]byte{1, 2, 3, 4, 5, 6} || ifs[1].Refused != 8 || ifs[0].Refused != 0 {
+	if err != nil || len(ifs) != 2 || ifs[0].Taps != TapStated || ifs[1].Taps != TapStated|TapTX || ifs[1].Name != "eth1" || ifs[1].MAC != [6]byte{1, 2, 3, 4, 5, 6} || ifs[1].Refused != 8 || ifs[0].Refused != 0 {
 		t.Fatalf("%+v %v", ifs, err)
 	}
 	parts, err := q.Participants()
