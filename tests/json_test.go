@@ -1,0 +1,172 @@
+package tests
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ethertap/shm"
+	"ethertap/tests/netlab"
+	"ethertap/words/report"
+)
+
+// docs/json.md has every key that the words print, with its type, and no others; and
+// every word that shows something of the dataplane or of a queue has a twin.
+func TestJSONIsDocumented(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	further := r.queue + ".further"
+	t.Cleanup(func() {
+		if err := shm.Delete(further); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("queue: %v", err)
+		}
+	})
+	r.daemon("-e", "0 tap.rx.enable 06:00:00:00:00:01 tap.hash.insert 06:00:00:00:00:02 drop.hash.insert 06:00:00:00:00:03 fault.hash.insert",
+		"-e", fmt.Sprintf(`"%[1]s" pqueue.add 06:00:00:00:00:04 "%[1]s" pqueue.hash.insert`, further))
+	frames := netlab.Mix(1, 200)
+	r.send(frames...)
+	netlab.Await(t, "all are sent on", func() bool { return r.stat(1, "tx") == fmt.Sprint(len(frames)) })
+
+	documented := readKeys(t, "../docs/json.md")
+	dict, _ := dictionary(t)
+	twins, shown := 0, regexp.MustCompile(`\.(show|list|status|stats|qstats|check|who|producers)$`)
+	for _, set := range dict.Sets() {
+		if set.Name == "core" || set.Name == "packet" {
+			continue
+		}
+		for _, w := range set.Words {
+			if _, ok := dict.Word(report.TwinName(w.Name)); !ok && shown.MatchString(w.Name) {
+				t.Errorf("%s has no twin", w.Name)
+			}
+			if !strings.HasSuffix(w.Name, ".json") {
+				continue
+			}
+			twins++
+			inputs := strings.NewReplacer("( ", "", "- )", "", "queue", "0", "interface", "0", "name", `"`+further+`"`).Replace(w.Stack)
+			var value map[string]any
+			r.ask(inputs+w.Name, &value)
+			printed := map[string]string{}
+			keysOf(value, "", printed, documented[w.Name])
+			for key, kind := range printed {
+				if want, ok := documented[w.Name][key]; !ok {
+					t.Errorf("%s prints %s, a %s, which the document lacks", w.Name, key, kind)
+				} else if want != kind {
+					t.Errorf("%s: %s is a %s, and a %s in the document", w.Name, key, kind, want)
+				}
+			}
+			for key := range documented[w.Name] {
+				if printed[key] == "" {
+					t.Errorf("%s does not print %s, which the document has", w.Name, key)
+				}
+			}
+			if value["schema"] != float64(report.Schema) || value["instance"] != "ethertap" {
+				t.Errorf("%s: schema %v, instance %v", w.Name, value["schema"], value["instance"])
+			}
+			if at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(value["time"])); err != nil || time.Since(at) > time.Hour {
+				t.Errorf("%s: time %v, %v", w.Name, value["time"], err)
+			}
+		}
+	}
+	if twins != len(documented) {
+		t.Errorf("%d words print JSON, the document has %d: %v", twins, len(documented), slices.Sorted(maps.Keys(documented)))
+	}
+}
+
+// keysOf adds the keys of a value and their types. An object that the document has as
+// numbers by name has keys that depend on what happened.
+func keysOf(v any, at string, keys map[string]string, documented map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if documented[at] == "numbers by name" {
+			keys[at] = "numbers by name"
+			for _, n := range v {
+				if _, ok := n.(float64); !ok {
+					keys[at] = "object"
+				}
+			}
+			return
+		}
+		if at != "" && !(strings.HasSuffix(at, "[]") && documented[at] == "") {
+			keys[at] = "object"
+		}
+		for name, v := range v {
+			keysOf(v, strings.TrimPrefix(at+"."+name, "."), keys, documented)
+		}
+	case []any:
+		keys[at] = "list"
+		for _, v := range v {
+			keysOf(v, at+"[]", keys, documented)
+		}
+	case string:
+		keys[at] = "text"
+	case float64:
+		keys[at] = "number"
+	case bool:
+		keys[at] = "flag"
+	default:
+		keys[at] = fmt.Sprintf("%T", v)
+	}
+}
+
+// readKeys returns the keys of each word in the document, with their types. A row
+// whose sentence has links to sections of the document has the keys of those too.
+func readKeys(t *testing.T, file string) map[string]map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct{ key, kind, sentence string }
+	sections, alike := map[string][]row{}, map[string]string{}
+	title := ""
+	line := regexp.MustCompile("^\\|(?: `([^`]+)`)? \\| ([a-z ]+) \\| (.+) \\|$")
+	for _, l := range strings.Split(string(text), "\n") {
+		if name, ok := strings.CutPrefix(strings.TrimLeft(l, "#"), " "); ok && strings.HasPrefix(l, "#") {
+			title = strings.ReplaceAll(strings.ToLower(name), " ", "-")
+		} else if strings.HasPrefix(l, "Likewise ") {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(l, -1) {
+				alike[m[1]] = title
+			}
+		} else if m := line.FindStringSubmatch(l); m != nil && m[2] != "type" {
+			sections[title] = append(sections[title], row{m[1], m[2], m[3]})
+		}
+	}
+	link := regexp.MustCompile(`\(#([^)]+)\)`)
+	var expand func(section, at string, into map[string]string)
+	expand = func(section, at string, into map[string]string) {
+		if len(sections[section]) == 0 {
+			t.Fatalf("%s has no section %s", file, section)
+		}
+		for _, r := range sections[section] {
+			key := strings.Trim(at+"."+r.key, ".")
+			if r.key != "" {
+				if into[key] != "" {
+					t.Errorf("%s: %s stands twice in %s", file, key, section)
+				}
+				into[key] = r.kind
+			}
+			for _, m := range link.FindAllStringSubmatch(r.sentence, -1) {
+				expand(m[1], key, into)
+			}
+		}
+	}
+	words := map[string]map[string]string{}
+	for section := range sections {
+		if strings.HasSuffix(section, ".json") {
+			alike[section] = section
+		}
+	}
+	for name, section := range alike {
+		words[name] = map[string]string{}
+		expand("every-line", "", words[name])
+		expand(section, "", words[name])
+	}
+	return words
+}
