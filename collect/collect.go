@@ -73,13 +73,14 @@ type Collector struct {
 	reopen atomic.Bool
 
 	// What others may see while Collect works, written by it once a batch.
-	packets, bytes, filtered, unwritten atomic.Uint64
+	packets, bytes, truncated, filtered, unwritten atomic.Uint64
 }
 
 // Tally is how much came of a run.
 type Tally struct {
 	Packets   uint64 // in the streams
 	Bytes     uint64 // length of the streams
+	Truncated uint64 // of the packets: those of which a slot of the queue held only the beginning
 	Filtered  uint64 // taken from the queue and thrown away by the filter
 	Unwritten uint64 // taken and not written since it passed the limit of bytes: 0 or 1
 }
@@ -94,7 +95,10 @@ func New(r Run) *Collector {
 
 // Tally may be called at any time, from any goroutine.
 func (c *Collector) Tally() Tally {
-	return Tally{c.packets.Load(), c.bytes.Load(), c.filtered.Load(), c.unwritten.Load()}
+	return Tally{
+		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Truncated: c.truncated.Load(),
+		Filtered: c.filtered.Load(), Unwritten: c.unwritten.Load(),
+	}
 }
 
 // Reopen asks for the next file, or for the same name anew if the file was moved away.
@@ -242,6 +246,9 @@ func (c *Collector) write(r *shm.Record) error {
 	if err := c.r.Files.Append(c.now, stamp, r); err != nil {
 		c.unwritten.Add(1)
 		return err
+	}
+	if int(r.OrigLen) > len(r.Data) {
+		c.truncated.Add(1)
 	}
 	if !c.r.Files.Room() {
 		return errLimit

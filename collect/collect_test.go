@@ -235,11 +235,16 @@ func TestTruncated(t *testing.T) {
 	long := frame(1, 1, 9000)
 	put(producer(t, name), shm.Record{Data: long, OrigLen: 9000})
 	f := newFile(t)
-	if err := collector(t, name, f, Limits{Packets: 1}).Collect(bounded(t)); err != nil {
+	put(producer(t, name), shm.Record{Data: long[:60]})
+	c := collector(t, name, f, Limits{Packets: 2})
+	if err := c.Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
+	if n := c.Tally().Truncated; n != 1 {
+		t.Errorf("counted %d truncated packets", n)
+	}
 	_, got := readFile(t, f.Name())
-	if len(got) != 1 || got[0].Length != 9000 || got[0].CaptureLength >= shm.DefaultSlotSize || !bytes.HasPrefix(long, got[0].data) {
+	if len(got) != 2 || got[0].Length != 9000 || got[0].CaptureLength >= shm.DefaultSlotSize || !bytes.HasPrefix(long, got[0].data) {
 		t.Errorf("%d packets, the first %+v", len(got), got[0].CaptureInfo)
 	}
 }

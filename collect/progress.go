@@ -20,6 +20,9 @@ type Counts struct {
 	Bytes   uint64 // of the stream
 	Lost    uint64 // packets that found no room in the queue
 	Elapsed time.Duration
+	// Truncated are the packets of which a slot of the queue held only the beginning; they
+	// are shown when there are any.
+	Truncated uint64
 }
 
 // Progress shows the counts of a run on one line: redrawn in place twice a
@@ -87,8 +90,12 @@ func (p *Progress) draw(line string) {
 
 func line(c Counts, rate uint64) string {
 	s := uint64(max(0, c.Elapsed) / time.Second)
-	return fmt.Sprintf("  %s packets  %s  %s/s  lost %s  %02d:%02d:%02d",
-		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), s/3600, s/60%60, s%60)
+	truncated := ""
+	if c.Truncated > 0 {
+		truncated = "  truncated " + grouped(c.Truncated)
+	}
+	return fmt.Sprintf("  %s packets  %s  %s/s  lost %s%s  %02d:%02d:%02d",
+		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), truncated, s/3600, s/60%60, s%60)
 }
 
 // rate is in packets a second. Packets that vanish, because they could not be

@@ -89,6 +89,9 @@ func (e *Engine) AddQueue(name string) error {
 		if err := e.prepare(&Feed{Name: name, out: out}); err != nil {
 			return errors.Join(err, out.close())
 		}
+		for _, p := range e.ports {
+			e.warnSlots(q, p)
+		}
 	}
 	err = e.Update(func(p *Policy) error {
 		p.Feeds = append(slices.Clone(p.Feeds), Feed{Name: name, out: out})

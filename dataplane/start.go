@@ -54,6 +54,7 @@ func (e *Engine) start() error {
 	frame := e.frameSize()
 	e.long = false
 	for _, p := range e.ports {
+		e.warnAllSlots(p)
 		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
 		e.long = e.long || p.mtu > maxMTU

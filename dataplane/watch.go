@@ -125,6 +125,7 @@ func (e *Engine) observe(p *port) (again bool) {
 	if a.MTU == p.mtu {
 		return false
 	}
+	raised := a.MTU > p.mtu
 	e.config.Logf("port %s: the MTU was %d and is %d", p.name, p.mtu, a.MTU)
 	p.mtu = a.MTU
 	for _, w := range e.workers {
@@ -138,7 +139,11 @@ func (e *Engine) observe(p *port) (again bool) {
 		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", p.name, longMTU, p.device, longMTU)
 		return false
 	}
-	return frameSize(p.mtu) > e.workers[0].umem.FrameSize() || p.mtu > maxMTU && !e.long
+	again = frameSize(p.mtu) > e.workers[0].umem.FrameSize() || p.mtu > maxMTU && !e.long
+	if raised && !again { // a start says it too
+		e.warnAllSlots(p)
+	}
+	return again
 }
 
 // restart stops and starts, if it can be expected to succeed: an interface that is

@@ -140,6 +140,10 @@ func (q *Queue) Name() string { return q.name }
 // Room is how many bytes of a packet a slot holds.
 func (q *Queue) Room() int { return int(q.m.stride) - slotHeader }
 
+// SlotFor is the size of a slot that holds packets of so many bytes: what Options.SlotSize
+// has to be.
+func SlotFor(packet int) int { return (slotHeader + packet + 63) &^ 63 }
+
 // Close leaves the queue. Producers and consumers made from it stay usable until they
 // are closed themselves. Closing twice is harmless.
 func (q *Queue) Close() error {

@@ -104,3 +104,30 @@ func TestQueueSizesAndDeletion(t *testing.T) {
 		t.Errorf("after deletion:\n%s", out)
 	}
 }
+
+// Frames that a slot cuts are said at the start with what mends it, counted by the queue,
+// and told of by whoever records them.
+func TestFramesThatAreCutAreSaid(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.daemon("--queue-slot-size", "320", "-e", "0 tap.rx.enable")
+	log, err := os.ReadFile(filepath.Join(r.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("queue %s: a slot holds 256 bytes of a frame, and port %s has MTU 1500: longer frames are cut", r.queue, netlab.D0)
+	if !strings.Contains(string(log), want) || !strings.Contains(string(log), "--queue-slot-size 1600") {
+		t.Errorf("the log:\n%s", log)
+	}
+	p := r.collecting("--plimit", "3", filepath.Join(r.dir, "x.pcap"))
+	r.send(netlab.UDP(256, 1), netlab.UDP(257, 2), netlab.UDP(1000, 3))
+	ended(t, p)
+	if out := p.Output(); !strings.Contains(out, "  lost 0  truncated 2  00:00:") {
+		t.Errorf("collect said:\n%s", out)
+	}
+	for _, line := range []string{"tap.queue.status", fmt.Sprintf("%q pqueue.status", r.queue)} {
+		if out := r.rpcl(line); !strings.Contains(out, "truncated 2\n") {
+			t.Errorf("%s:\n%s", line, out)
+		}
+	}
+}

@@ -244,6 +244,8 @@ func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name 
 			Bytes:   tally.Bytes,
 			Lost:    max(refused(queue), before) - before,
 			Elapsed: time.Since(start),
+
+			Truncated: tally.Truncated,
 		}
 	}
 	progress := collect.NewProgress(stderr, isTerminal(stderr))

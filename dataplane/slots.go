@@ -1,0 +1,28 @@
+package dataplane
+
+import "ethertap/shm"
+
+// warnSlots says that a queue cuts frames of an interface, if its slots are too small for
+// them, and what mends it. The caller holds mu.
+func (e *Engine) warnSlots(q *shm.Queue, p *port) {
+	longest := p.mtu + header
+	if q == nil || longest <= q.Room() {
+		return
+	}
+	size := shm.SlotFor(longest)
+	if q == e.config.Queue {
+		e.config.Logf("queue %s: a slot holds %d bytes of a frame, and port %s has MTU %d: longer frames are cut; to record them whole, delete the queue (rpclsh -q %s -e tap.queue.delete) and start with --queue-slot-size %d",
+			q.Name(), q.Room(), p.name, p.mtu, q.Name(), size)
+		return
+	}
+	e.config.Logf("queue %s: a slot holds %d bytes of a frame, and port %s has MTU %d: longer frames are cut; to record them whole, remove the queue, delete it, and make it with 0 %d \"%s\" pqueue.create",
+		q.Name(), q.Room(), p.name, p.mtu, size, q.Name())
+}
+
+// warnAllSlots does it for all queues and one interface.
+func (e *Engine) warnAllSlots(p *port) {
+	e.warnSlots(e.config.Queue, p)
+	for _, f := range e.Policy().Feeds {
+		e.warnSlots(f.out.queue, p)
+	}
+}
