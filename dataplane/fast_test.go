@@ -445,5 +445,8 @@ func TestFastPathOfJumboFrames(t *testing.T) {
 	if s := d.stats(0); s.RX != n || s.Lost != 0 {
 		t.Errorf("%+v", s)
 	}
+	if st, err := q.Status(); err != nil || st.Truncated != st.Inserted { // also where the copy was no longer than a slot
+		t.Errorf("%+v, %v", st, err)
+	}
 	d.checkBooks()
 }

@@ -122,7 +122,7 @@ type participant struct {
 	stored      counter // published
 	full        counter // refused because there was no room
 	orphaned    counter // written too slowly: a consumer went past
-	truncated   counter // stored, but longer than a slot
+	truncated   counter // stored, but not whole: longer than a slot
 	overwritten counter // others' packets thrown away in overwrite mode
 	holes       counter // slots of slow readers gone round
 	highWater   counter // most positions between tail and head that it has seen

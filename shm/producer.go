@@ -70,7 +70,8 @@ func (p *Producer) init() (err error) {
 // Put copies packets into the queue in order and says how many it stored; it never
 // blocks, and makes no system call unless somebody sleeps (or holds up the ring for a
 // whole lap, whom it then asks the kernel about). When a packet finds no room, it and
-// the rest of the batch are refused and counted as full. Packets longer than a slot are truncated. Seq and Producer of the
+// the rest of the batch are refused and counted as full. Packets longer than a slot are truncated; those and what is
+// shorter than its OrigLen already are counted as such. Seq and Producer of the
 // stored records are set. A corrupt queue stores nothing: see Err.
 func (p *Producer) Put(recs []Record) (stored int) {
 	if p.err != nil || len(recs) == 0 {
@@ -129,7 +130,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 			p.stored++
 			p.me.stored.set(p.stored)
 			stored++
-			if size < len(r.Data) {
+			if size < len(r.Data) || uint32(size) < r.OrigLen {
 				p.me.truncated.set(p.me.truncated.get() + 1)
 			}
 		} else {
