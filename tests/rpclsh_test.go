@@ -69,7 +69,7 @@ func TestInterruptedShell(t *testing.T) {
 		}
 		err = cmd.Wait()
 		stdin.Close()
-		if cmd.ProcessState.ExitCode() != 1 || errs.String() != c.err {
+		if cmd.ProcessState.ExitCode() != 130 || errs.String() != c.err {
 			t.Errorf("%s: %v, %q", c.line, err, &errs)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,14 +30,14 @@ func TestDaemon(t *testing.T) {
 		if status != 0 || out != "collect going to background ...\n" || errs != "" {
 			t.Fatalf("status %d, %q, %q", status, out, errs)
 		}
-		infos, err := rundir.List("collect")
+		infos, err := rundir.List(t.Context(), "collect")
 		if err != nil || len(infos) != i+1 {
 			t.Fatalf("listed %+v, %v", infos, err)
 		}
 		pid := infos[i].PID
 		pids = append(pids, pid)
 		t.Cleanup(func() { // nothing is left when it was stopped
-			if infos, _ := rundir.List("collect"); len(infos) > 0 {
+			if infos, _ := rundir.List(context.Background(), "collect"); len(infos) > 0 {
 				rundir.Stop(infos[0], time.Minute)
 			}
 		})
@@ -47,7 +48,7 @@ func TestDaemon(t *testing.T) {
 			t.Errorf("working directory %s, %v", dir, err)
 		}
 	}
-	infos, err := rundir.List("collect")
+	infos, err := rundir.List(t.Context(), "collect")
 	if err != nil || len(infos) != 2 {
 		t.Fatalf("listed %+v, %v", infos, err)
 	}

@@ -95,7 +95,7 @@ func TestFailures(t *testing.T) {
 	if text, _ := os.ReadFile(kept); string(text) != "kept" {
 		t.Errorf("a file was emptied in vain: %q", text)
 	}
-	if infos, err := rundir.List("collect"); err != nil || len(infos) != 0 {
+	if infos, err := rundir.List(t.Context(), "collect"); err != nil || len(infos) != 0 {
 		t.Errorf("listed: %+v, %v", infos, err)
 	}
 }

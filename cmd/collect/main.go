@@ -55,7 +55,16 @@ func run(args []string, _, stdout, stderr *os.File) int {
 	if o.daemon && child == nil {
 		return background(o, args, stdout, stderr)
 	}
-	if err := record(o, child, stdout, stderr); err != nil {
+	caught := signals.Catch(child != nil)
+	if err := record(o, caught, child, stdout, stderr); err != nil {
+		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
+			// It waited, and was told to end: that is no failure, but a daemon's parent has to know.
+			child.Fail(err)
+			if !o.silent {
+				fmt.Fprintf(stderr, "collect: %v\n", err)
+			}
+			return ok
+		}
 		child.Fail(err)
 		fmt.Fprintf(stderr, "collect: %v\n", err)
 		if errors.Is(err, errUsage) {
@@ -72,8 +81,12 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 		o.log = detach.DefaultLog()
 	}
 	fmt.Fprintln(stdout, "collect going to background ...")
-	if _, err := detach.Start(detach.Options{Args: args, Log: o.log, Program: "collect"}); err != nil {
+	caught := signals.Catch(false)
+	if _, err := detach.Start(caught.Context(), detach.Options{Args: args, Log: o.log, Program: "collect"}); err != nil {
 		fmt.Fprintf(stderr, "collect: %v\n", err)
+		if s := signals.By(caught.Context()); s != nil {
+			return signals.Status(s)
+		}
 		return failed
 	}
 	return ok
@@ -82,9 +95,7 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 // record collects as the options say, from start to end. No file is made or
 // truncated before all else is known to work, and the queue is not emptied before
 // there is a file.
-func record(o options, child *detach.Child, stdout, stderr *os.File) error {
-	caught := signals.Catch(child != nil)
-	defer caught.Release()
+func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File) error {
 	logf := func(format string, args ...any) {
 		fmt.Fprintf(stderr, "collect: "+format+"\n", args...)
 	}
@@ -107,14 +118,14 @@ func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 		name = strconv.Itoa(os.Getpid())
 	}
 	mustList := child != nil || o.name != "" // nothing else could find it again
-	if err := rundir.Free("collect", name); err != nil && mustList {
+	if err := rundir.Free(caught.Context(), "collect", name); err != nil && mustList {
 		return err
 	}
 	o.streams.Logf = logf
 	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
 		return err
 	}
-	files, title, err := openOutput(o, stdout)
+	files, title, err := openOutput(caught.Context(), o, stdout, logf)
 	if err != nil {
 		return err
 	}
@@ -124,7 +135,7 @@ func record(o options, child *detach.Child, stdout, stderr *os.File) error {
 		}
 	}
 	// Who is listed collects: what comes into the queue from here on is recorded.
-	instance, err := rundir.Register("collect", name)
+	instance, err := rundir.Register(caught.Context(), "collect", name)
 	switch {
 	case err == nil:
 	case mustList:
@@ -180,8 +191,9 @@ func notify(state string, logf func(string, ...any)) {
 
 // openOutput begins the file, or takes standard output for "-", and names it
 // for messages. A new file is for its owner alone (mode 0600), since it holds
-// what others said; one that exists is overwritten and keeps its mode.
-func openOutput(o options, stdout *os.File) (files *collect.Files, title string, err error) {
+// what others said; one that exists is overwritten and keeps its mode. A FIFO waits for
+// its reader, until ctx is done.
+func openOutput(ctx context.Context, o options, stdout *os.File, logf func(string, ...any)) (files *collect.Files, title string, err error) {
 	terminal := func(f *os.File, name string) error {
 		if !isTerminal(f) {
 			return nil
@@ -195,6 +207,18 @@ func openOutput(o options, stdout *os.File) (files *collect.Files, title string,
 		}
 		files, err = collect.Stream(stdout, title, o.streams)
 		return files, title, err
+	}
+	if collect.IsFIFO(o.output) && !o.streams.Rotate.Any() {
+		f, err := collect.OpenFIFO(ctx, o.output, func() {
+			if !o.silent {
+				logf("%s: waiting for somebody to read it", o.output)
+			}
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		files, err = collect.Stream(f, o.output, o.streams)
+		return files, o.output, err
 	}
 	if f, err := os.OpenFile(o.output, os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil {
 		err = terminal(f, o.output)

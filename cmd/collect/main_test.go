@@ -253,7 +253,7 @@ func TestSignals(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "the header", sizeIs(path, streamOf))
-			infos, err := rundir.List("collect")
+			infos, err := rundir.List(t.Context(), "collect")
 			if err != nil || len(infos) != 1 || infos[0].PID != cmd.Process.Pid || infos[0].Name != strconv.Itoa(cmd.Process.Pid) {
 				t.Errorf("listed %+v, %v", infos, err)
 			}
@@ -269,7 +269,7 @@ func TestSignals(t *testing.T) {
 				!strings.HasPrefix(lines[1], "  5 packets  404 B  ") || !strings.HasSuffix(lines[1], "  "+path) || !strings.Contains(lines[1], "  lost 0  00:00:") {
 				t.Errorf("said %q", errs.String())
 			}
-			if infos, err := rundir.List("collect"); err != nil || len(infos) != 0 {
+			if infos, err := rundir.List(t.Context(), "collect"); err != nil || len(infos) != 0 {
 				t.Errorf("listed afterwards: %+v, %v", infos, err)
 			}
 		})

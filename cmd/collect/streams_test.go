@@ -196,7 +196,7 @@ func TestHangup(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	infos, err := rundir.List("collect")
+	infos, err := rundir.List(t.Context(), "collect")
 	if err != nil || len(infos) != 1 {
 		t.Fatal(infos, err)
 	}

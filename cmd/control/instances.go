@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 // find returns the running instances that the options mean. A name counts before
 // a PID that reads the same.
 func find(o options) ([]rundir.Info, error) {
-	all, err := rundir.List(o.program)
+	all, err := rundir.List(context.Background(), o.program)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w; run as root", err)
 	}

@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/signals"
 	"ethertap/interp/console"
 )
 
@@ -36,6 +38,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case o.info.Show(stdout, "control", usage):
 		return ok
 	}
+	caught, end := catchSignals()
+	defer end()
 	found, err := find(o)
 	if err != nil {
 		fmt.Fprintf(stderr, "control: %v\n", err)
@@ -69,21 +73,25 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	code := ok
 	for _, in := range found { // several only if all are to reload
-		code = max(code, connect(o, in, stdin, stdout, stderr))
+		code = max(code, connect(o, in, caught, stdin, stdout, stderr))
 	}
-	return code
+	return caught.Status(code)
 }
 
 // connect gives the prompt of an instance, or runs lines in it.
-func connect(o options, in rundir.Info, stdin io.Reader, stdout, stderr io.Writer) int {
+func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdout, stderr io.Writer) int {
 	cl, err := console.Dial(in.Socket)
 	if err != nil {
 		fmt.Fprintf(stderr, "control: %s: %v\n", title(in), reason(err))
 		return failed
 	}
 	defer cl.Close()
+	script := &watchedReader{Reader: stdin}
 	con := console.New(stdin, stdout, stderr)
-	defer passSignals(cl, con)()
+	if !con.Terminal() {
+		con = console.New(script, stdout, stderr)
+	}
+	caught.connected(cl, con, script)
 	if len(o.lines) > 0 {
 		return evalLines(cl, o.lines, stdout, stderr)
 	}
@@ -114,33 +122,52 @@ func evalLines(cl *console.Client, lines []string, stdout, stderr io.Writer) int
 	return ok
 }
 
-// passSignals has an interrupt stop what runs over there, and any further or
-// other signal end the connection, the terminal restored. Ctrl-C at a prompt is
-// not a signal; package console sees to it.
-func passSignals(cl *console.Client, con *console.Console) (stop func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		interrupts := 0
-		for {
-			select {
-			case <-done:
-				return
-			case s := <-signals:
-				if s == unix.SIGINT {
-					interrupts++
-				}
-				if s == unix.SIGINT && interrupts == 1 && !con.Terminal() {
-					cl.Interrupt()
-					continue
-				}
-				con.Close()
-				cl.Close()
-			}
+// signalled is what control makes of signals: SIGINT stops what runs over there, and
+// ends control where nothing does, or where it waits for the script; the others end it.
+// Ctrl-C at a prompt is not a signal; package console sees to it.
+type signalled struct {
+	signals.Shell
+	mu     sync.Mutex
+	client *console.Client // nil: not connected
+	con    *console.Console
+	stdin  *watchedReader
+}
+
+func catchSignals() (s *signalled, end func()) {
+	s = new(signalled)
+	s.Interrupt = func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.client != nil && !s.con.Terminal() && !s.stdin.waits.Load() && s.client.Interrupt()
+	}
+	s.Leave = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.client != nil {
+			s.con.Close()
+			s.client.Close()
 		}
-	}()
-	return func() { signal.Stop(signals); close(done) }
+	}
+	return s, signals.CatchShell(&s.Shell)
+}
+
+// connected says what signals are for from now on.
+func (s *signalled) connected(cl *console.Client, con *console.Console, stdin *watchedReader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.client, s.con, s.stdin = cl, con, stdin
+}
+
+// watchedReader is a script that knows whether it is being waited for.
+type watchedReader struct {
+	io.Reader
+	waits atomic.Bool
+}
+
+func (r *watchedReader) Read(p []byte) (int, error) {
+	r.waits.Store(true)
+	defer r.waits.Store(false)
+	return r.Reader.Read(p)
 }
 
 // reason makes an error of Dial one that a user can do something about.

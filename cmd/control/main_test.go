@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -40,7 +41,7 @@ func instance(what string) int {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM)
-	in, err := rundir.Register(f[0], f[1])
+	in, err := rundir.Register(context.Background(), f[0], f[1])
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -170,7 +171,7 @@ func TestDoesNotStop(t *testing.T) {
 // An instance that does not listen, as one that is just starting.
 func TestNoSocket(t *testing.T) {
 	ownRunDir(t)
-	in, err := rundir.Register("ethertap", "ethertap")
+	in, err := rundir.Register(t.Context(), "ethertap", "ethertap")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,14 @@ import (
 	"io"
 
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/signals"
 	"ethertap/dataplane"
 )
 
 // clearBypass ends the bypass that an instance has left which does not run any more.
 func clearBypass(o options, out io.Writer) error {
-	instance, err := rundir.Register("ethertap", o.name)
+	caught := signals.Catch(false) // to the end, which is near: half of it would be worse
+	instance, err := rundir.Register(caught.Context(), "ethertap", o.name)
 	if err != nil {
 		return fmt.Errorf("%w; there, bypass.disable", err)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +62,13 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		if o.log == "" {
 			o.log = detach.DefaultLog()
 		}
-		pid, err := detach.Start(detach.Options{Args: args, Log: o.log, Program: "ethertap"})
+		caught := signals.Catch(false)
+		pid, err := detach.Start(caught.Context(), detach.Options{Args: args, Log: o.log, Program: "ethertap"})
 		if err != nil {
 			fmt.Fprintf(stderr, "ethertap: %v\n", err)
+			if s := signals.By(caught.Context()); s != nil {
+				return signals.Status(s)
+			}
 			return failed
 		}
 		fmt.Fprintf(stdout, "ethertap going to background, PID %d\n", pid)
@@ -72,9 +77,13 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	p := &program{options: o, child: child, stdout: stdout, stderr: stderr}
 	p.console = console.New(stdin, stdout, stderr)
 	defer p.console.Close()
-	status, err := p.run(probe)
+	caught := signals.Catch(child != nil)
+	status, err := p.run(probe, caught)
 	if err != nil {
 		child.Fail(err)
+		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
+			return ok // it waited, and was told to end
+		}
 		program := "ethertap"
 		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
 			program = "error"
@@ -102,11 +111,11 @@ type program struct {
 // run starts everything in order, waits for the end, and stops it in reverse. Until
 // configuration and -e lines have passed, no interface is touched. probe is an engine
 // without a queue: it says what can be said before there is one.
-func (p *program) run(probe *dataplane.Engine) (status int, err error) {
+func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status int, err error) {
 	if err := probe.Privileged(); err != nil {
 		return failed, err
 	}
-	instance, err := rundir.Register("ethertap", p.name)
+	instance, err := rundir.Register(caught.Context(), "ethertap", p.name)
 	if err != nil {
 		return failed, err
 	}
@@ -114,9 +123,6 @@ func (p *program) run(probe *dataplane.Engine) (status int, err error) {
 	if err := probe.Check(); err != nil { // before queue and configuration
 		return failed, err
 	}
-	caught := signals.Catch(p.child != nil)
-	defer caught.Release()
-
 	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
 	if errors.Is(err, shm.ErrSizes) {
 		err = fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"ethertap/cmd/internal/about"
 	"ethertap/cmd/internal/heap"
+	"ethertap/cmd/internal/signals"
 	"ethertap/interp"
 	"ethertap/interp/console"
 	"ethertap/shm"
@@ -103,53 +104,68 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 	defer con.Close()
 	s := interp.NewSession(dict, con.Input(), stdout, stderr)
 	core.SetArguments(s, o.script)
+	opening, prompting, ended := new(atomic.Bool), new(atomic.Bool), make(chan struct{})
+	defer close(ended)
+	caught := &signals.Shell{
+		Interrupt: func() bool {
+			if prompting.Load() {
+				s.Interrupt()
+			} else {
+				go insist(s, ended)
+			}
+			return !opening.Load()
+		},
+		Leave:       con.Close,
+		Interactive: prompting.Load,
+	}
+	defer signals.CatchShell(caught)()
 	err := core.Prelude(s)
-	stop := onSignals(s, con)
-	defer stop()
 	for _, line := range o.lines {
 		if err == nil && !s.Left() {
 			err = s.RunLine(line)
 		}
 	}
 	if err == nil && len(o.script) > 0 && !s.Left() {
-		err = runScript(s, o.script[0])
+		err = runScript(s, o.script[0], opening)
 	}
 	if err != nil {
 		s.Report(err)
-		return failed
+		return caught.Status(failed)
 	}
 	if s.Left() || (len(o.script) > 0 || len(o.lines) > 0) && !o.interactive {
 		return s.Status()
 	}
-	return con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()})
+	prompting.Store(o.interactive || con.Terminal())
+	return caught.Status(con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()}))
 }
 
-// runScript runs a file, or standard input if its name is -.
-func runScript(s *interp.Session, name string) error {
+// insist interrupts the session until it ends: each line and source begins without an
+// interrupt.
+func insist(s *interp.Session, ended <-chan struct{}) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		s.Interrupt()
+		select {
+		case <-ended:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// runScript runs a file, or standard input if its name is -. While it is opened, which
+// takes its time where it is a FIFO, opening says so.
+func runScript(s *interp.Session, name string, opening *atomic.Bool) error {
 	if name == "-" {
 		return s.RunInput("stdin")
 	}
+	opening.Store(true)
 	f, err := os.Open(name)
+	opening.Store(false)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	return s.Run(name, f)
-}
-
-// onSignals has SIGINT stop the words that run. The signals that end a program do
-// so at once, with the terminal given back: a shell has nothing to undo.
-func onSignals(s *interp.Session, con *console.Console) (stop func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for sig := range signals {
-			s.Interrupt()
-			if sig != syscall.SIGINT {
-				con.Close()
-				os.Exit(128 + int(sig.(syscall.Signal)))
-			}
-		}
-	}()
-	return func() { signal.Stop(signals); close(signals) }
 }

@@ -90,11 +90,11 @@ func (c *Client) Run(name string, r io.Reader, stdout, stderr io.Writer) (Result
 	return c.request(kindRun, name, r, stdout, stderr)
 }
 
-// Interrupt stops the line or source that runs, if one does.
-func (c *Client) Interrupt() {
-	if id := c.running.Load(); id != 0 {
-		c.write(kindInterrupt, idBytes(id))
-	}
+// Interrupt stops the line or source that runs; false says that none does, or that the
+// connection is lost.
+func (c *Client) Interrupt() bool {
+	id := c.running.Load()
+	return id != 0 && c.write(kindInterrupt, idBytes(id)) == nil
 }
 
 // Abandon forgets the structure that the lines so far have left open.

@@ -8,7 +8,7 @@
 //
 //	child := detach.Inherit()           // nil in the foreground
 //	if daemon && child == nil {
-//		err := detach.Start(detach.Options{})
+//		_, err := detach.Start(ctx, detach.Options{})
 //		// print err and exit 1, or exit 0
 //	}
 //	…                                   // on an error: child.Fail(err), exit 1
@@ -23,6 +23,7 @@ package detach
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -94,8 +95,9 @@ func openLog(name, program string) (*os.File, error) {
 // Start starts this program again in the background and waits until it is
 // ready. It returns the child's pid, or an error of one line: the child's own,
 // as given to Fail, or how it ended without a word. After an error the child
-// has ended, or is about to.
-func Start(o Options) (pid int, err error) {
+// has ended, or is about to. When ctx is done before the child is ready, it is told to
+// end (SIGTERM) and waited for.
+func Start(ctx context.Context, o Options) (pid int, err error) {
 	exe, err := executable()
 	if err != nil {
 		return 0, fmt.Errorf("background: %w", err)
@@ -146,7 +148,13 @@ func Start(o Options) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("background: %w", err)
 	}
+	defer context.AfterFunc(ctx, func() { cmd.Process.Signal(unix.SIGTERM) })()
 	said, err := bufio.NewReader(r).ReadString('\n')
+	if ctx.Err() != nil {
+		cmd.Process.Signal(unix.SIGTERM) // also one that was ready just then
+		cmd.Wait()
+		return 0, fmt.Errorf("background: the start was given up: %w", context.Cause(ctx))
+	}
 	switch {
 	case said == sayReady+"\n":
 		pid = cmd.Process.Pid

@@ -1,6 +1,7 @@
 package detach
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func TestMain(m *testing.M) {
 }
 
 func parent() int {
-	if _, err := Start(Options{}); err != nil {
+	if _, err := Start(context.Background(), Options{}); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -108,7 +109,7 @@ func TestReady(t *testing.T) {
 	defer unix.Close(inherited)
 	t.Setenv(inheritedEnv, fmt.Sprint(inherited))
 	for _, log := range []string{"", filepath.Join(dir, "log")} {
-		pid, err := Start(Options{Args: []string{"--one", "two words"}, Log: log})
+		pid, err := Start(t.Context(), Options{Args: []string{"--one", "two words"}, Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,11 +156,11 @@ func TestFail(t *testing.T) {
 		log := filepath.Join(t.TempDir(), "log")
 		t.Setenv(roleEnv, role)
 		want = strings.ReplaceAll(want, "LOG", log)
-		if _, err := Start(Options{Log: log}); err == nil || err.Error() != want {
+		if _, err := Start(t.Context(), Options{Log: log}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", role, err, want)
 		}
 	}
-	if _, err := Start(Options{Log: filepath.Join(t.TempDir(), "no", "log")}); err == nil || !strings.HasPrefix(err.Error(), "log: ") {
+	if _, err := Start(t.Context(), Options{Log: filepath.Join(t.TempDir(), "no", "log")}); err == nil || !strings.HasPrefix(err.Error(), "log: ") {
 		t.Errorf("a log that cannot be opened: %v", err)
 	}
 }

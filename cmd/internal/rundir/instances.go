@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,12 +29,12 @@ type Info struct {
 // List returns the running instances of program, the oldest first. Files of
 // dead ones are removed if we may. A run directory that does not exist is an
 // empty one.
-func List(program string) ([]Info, error) {
+func List(ctx context.Context, program string) ([]Info, error) {
 	dir, err := filepath.Abs(Path())
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

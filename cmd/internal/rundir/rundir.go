@@ -15,6 +15,7 @@
 package rundir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,8 +60,9 @@ type Instance struct {
 
 // Register enters this process as the instance of program with that name,
 // creating the run directory if it is missing. It fails when an instance of
-// that name runs. The file and the socket of a dead one are removed.
-func Register(program, name string) (*Instance, error) {
+// that name runs. The file and the socket of a dead one are removed. Waiting for others
+// who change the directory ends with ctx.
+func Register(ctx context.Context, program, name string) (*Instance, error) {
 	if err := checkName(program, name); err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func Register(program, name string) (*Instance, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
@@ -101,7 +103,7 @@ func Register(program, name string) (*Instance, error) {
 }
 
 // Free says whether Register would succeed now, and why not.
-func Free(program, name string) error {
+func Free(ctx context.Context, program, name string) error {
 	if err := checkName(program, name); err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func Free(program, name string) error {
 	if err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
-	all, err := List(program)
+	all, err := List(ctx, program)
 	if err != nil {
 		return err
 	}
@@ -227,24 +229,31 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// lockDir takes the lock under which the directory is changed. It waits: the
-// lock is held for a few system calls only.
-func lockDir(dir string) (unlock func(), err error) {
+// lockDir takes the lock under which the directory is changed. It is held for a few
+// system calls only, but who holds it may have been stopped: waiting ends with ctx.
+func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
+	const step = 5 * time.Millisecond
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if err != unix.EINTR {
-			break
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch err {
+		case nil:
+			return func() { f.Close() }, nil
+		case unix.EINTR, unix.EWOULDBLOCK:
+		default:
+			f.Close()
+			return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(step):
 		}
 	}
-	if err != nil {
-		f.Close()
-		return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
-	}
-	return func() { f.Close() }, nil
 }
 
 // createPidFile makes a file that is new, so that nobody but this process ever

@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	var in *Instance
 	if role != "bystander" {
 		var err error
-		if in, err = Register("prog", os.Getenv(nameEnv)); err != nil {
+		if in, err = Register(context.Background(), "prog", os.Getenv(nameEnv)); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -87,7 +88,7 @@ func newDir(t *testing.T) string {
 
 func list(t *testing.T, program string) []Info {
 	t.Helper()
-	infos, err := List(program)
+	infos, err := List(t.Context(), program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,15 +101,15 @@ func TestRegisterListClose(t *testing.T) {
 		t.Fatalf("a directory that does not exist lists %v", got)
 	}
 	before := time.Now().Add(-time.Second)
-	first, err := Register("prog", "prog")
+	first, err := Register(t.Context(), "prog", "prog")
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := Register("prog", "side.2")
+	second, err := Register(t.Context(), "prog", "side.2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := Register("program", "x")
+	other, err := Register(t.Context(), "program", "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +156,12 @@ func TestRegisterListClose(t *testing.T) {
 func TestRegisterTwice(t *testing.T) {
 	newDir(t)
 	cmd := start(t, "good", "side")
-	_, err := Register("prog", "side")
+	_, err := Register(t.Context(), "prog", "side")
 	want := fmt.Sprintf(`prog "side" is already running as PID %d; choose another --name`, cmd.Process.Pid)
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	in, err := Register("prog", "another")
+	in, err := Register(t.Context(), "prog", "another")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestRegisterRace(t *testing.T) {
 	got := make(chan *Instance, n)
 	for range n {
 		wg.Go(func() {
-			if in, err := Register("prog", "one"); err == nil {
+			if in, err := Register(t.Context(), "prog", "one"); err == nil {
 				got <- in
 			} else if !strings.Contains(err.Error(), "already running") {
 				t.Error(err)
@@ -206,7 +207,7 @@ func TestKilledInstanceIsStale(t *testing.T) {
 	cmd.Process.Kill()
 	cmd.Wait()
 	// Not listed between death and removal, and the name is free at once.
-	in, err := Register("prog", "side")
+	in, err := Register(t.Context(), "prog", "side")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestForeignPid(t *testing.T) {
 	}
 
 	// Held, but by a process other than the one it names.
-	in, err := Register("prog", "x")
+	in, err := Register(t.Context(), "prog", "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +319,7 @@ func TestStop(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	dir := newDir(t)
 	for _, name := range []string{"", ".", "..", ".x", "a/b", "a b", "a\n", "ä", strings.Repeat("x", maxName+1)} {
-		if _, err := Register("prog", name); err == nil {
+		if _, err := Register(t.Context(), "prog", name); err == nil {
 			t.Errorf("name %q was taken", name)
 		}
 	}
@@ -328,14 +329,14 @@ func TestRefusals(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Register("prog", "x"); err == nil || !strings.Contains(err.Error(), "anybody may write") {
+	if _, err := Register(t.Context(), "prog", "x"); err == nil || !strings.Contains(err.Error(), "anybody may write") {
 		t.Errorf("a directory open to all: %v", err)
 	}
-	if _, err := List("prog"); err == nil {
+	if _, err := List(t.Context(), "prog"); err == nil {
 		t.Error("a directory open to all is listed")
 	}
 	t.Setenv(Env, filepath.Join(dir, "not", "there"))
-	if _, err := Register("prog", "x"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Register(t.Context(), "prog", "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a directory without parent: %v", err)
 	}
 	os.Chmod(dir, 0o700)
@@ -344,7 +345,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(Env, file)
-	if _, err := Register("prog", "x"); err == nil || !strings.Contains(err.Error(), "not a directory") {
+	if _, err := Register(t.Context(), "prog", "x"); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("a file for a directory: %v", err)
 	}
 	// A pid file that is a symbolic link is not followed.
@@ -352,7 +353,7 @@ func TestRefusals(t *testing.T) {
 	if err := os.Symlink(file, filepath.Join(dir, "prog.x.pid")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Register("prog", "x"); !errors.Is(err, unix.ELOOP) {
+	if _, err := Register(t.Context(), "prog", "x"); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a symbolic link: %v", err)
 	}
 }
