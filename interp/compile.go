@@ -160,7 +160,11 @@ func (s *Session) compileToken(tok token) error {
 	if checkName(tok.text) != nil { // can never become a word
 		return c.literal(NewString(tok.text))
 	}
-	return s.compileCall(tok.text)
+	if err := s.compileCall(tok.text); err != nil {
+		return err
+	}
+	s.compiledUnknown(s.dict.find(tok.text))
+	return nil
 }
 
 // compileCall compiles what the name stands for whenever it runs.

@@ -19,12 +19,18 @@ import (
 // yet defined binds when it appears.
 type Dict struct {
 	table    atomic.Pointer[table]    // of all entries
-	prefixes atomic.Pointer[[]string] // reserved, from the registered sets
+	prefixes atomic.Pointer[[]prefix] // reserved, from the registered sets
 	buffers  atomic.Int64             // bytes of all buffers
 
 	mu   sync.Mutex // of writers
 	sets []Set
 	live int // entries with a meaning, or with code that waits for one
+}
+
+// prefix is one that a set reserves.
+type prefix struct {
+	text   string
+	shared bool // names may be defined with it
 }
 
 // Entry is a name of the dictionary.
@@ -54,7 +60,7 @@ var isVariable = &definition{variable: true}
 func NewDict(sets ...Set) (*Dict, error) {
 	d := new(Dict)
 	d.table.Store(newTable(smallTable, maphash.MakeSeed()))
-	d.prefixes.Store(new([]string))
+	d.prefixes.Store(new([]prefix))
 	for _, s := range append([]Set{controlWords()}, sets...) {
 		if err := d.Register(s); err != nil {
 			return nil, err
@@ -99,7 +105,13 @@ func (d *Dict) Register(set Set) error {
 	}
 	set.Words = words
 	d.sets = append(d.sets, set)
-	prefixes := append(slices.Clone(*d.prefixes.Load()), set.Prefixes...)
+	prefixes := slices.Clone(*d.prefixes.Load())
+	for _, p := range set.Prefixes {
+		prefixes = append(prefixes, prefix{p, false})
+	}
+	for _, p := range set.Shared {
+		prefixes = append(prefixes, prefix{p, true})
+	}
 	d.prefixes.Store(&prefixes)
 	return nil
 }
@@ -183,8 +195,8 @@ func (d *Dict) check(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	if p := d.reserved(name); p != "" {
-		return fmt.Errorf("%s cannot be a name of yours: the prefix %s belongs to built-in words", name, p)
+	if p := d.reserved(name); p.text != "" && !p.shared {
+		return fmt.Errorf("%s cannot be a name of yours: the prefix %s belongs to built-in words", name, p.text)
 	}
 	return nil
 }
@@ -234,14 +246,15 @@ func (d *Dict) Word(name string) (*Word, bool) {
 // SetVariable stores a variable, as `!` does.
 func (d *Dict) SetVariable(name string, v Value) error { return d.define(name, isVariable, v) }
 
-// reserved returns the reserved prefix that a name begins with, or "".
-func (d *Dict) reserved(name string) string {
+// reserved returns the reserved prefix that a name begins with; its text is "" if it
+// begins with none.
+func (d *Dict) reserved(name string) prefix {
 	for _, p := range *d.prefixes.Load() {
-		if strings.HasPrefix(name, p) {
+		if strings.HasPrefix(name, p.text) {
 			return p
 		}
 	}
-	return ""
+	return prefix{}
 }
 
 // names returns the sorted names of the entries that keep accepts.
@@ -292,17 +305,20 @@ func (d *Dict) beginsWord(s string) bool {
 // itself as a string, or an error when it begins with a reserved prefix. A part
 // of a name that ends at a dot (`tap.hash.`) is a string, as `.i` wants it.
 func (d *Dict) unknown(tok string) error {
-	prefix := d.reserved(tok)
-	if prefix == "" || tok == prefix || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
+	p := d.reserved(tok)
+	if p.text == "" || tok == p.text || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
 		return nil
 	}
 	if near := d.Nearest(tok); near != "" {
 		return fmt.Errorf("no such word; did you mean %s?", near)
 	}
-	if !d.beginsWord(prefix) {
+	switch {
+	case p.shared:
+		return fmt.Errorf("no such word; load.list lists the files that define words of %s", p.text)
+	case !d.beginsWord(p.text):
 		return errors.New("no such word")
 	}
-	return fmt.Errorf("no such word; %s .i lists those there are", prefix)
+	return fmt.Errorf("no such word; %s .i lists those there are", p.text)
 }
 
 // Compound returns the source of a compound word and its stack comment, which is

@@ -50,6 +50,7 @@ type Session struct {
 	wake      chan struct{} // holds one: Interrupt was called, for words that wait
 	left      bool
 	status    int
+	unknowns  unknowns
 	locals    map[any]any // what word sets keep by session
 }
 

@@ -17,6 +17,7 @@ var (
 // is abandoned, with what it opened.
 func (s *Session) Interpret(line string) error {
 	s.interrupt.Store(false)
+	_, s.unknowns.before = s.unknownObjects()
 	return s.interpret(line)
 }
 
@@ -160,7 +161,7 @@ func (s *Session) interpretToken(tok token) error {
 	if err := s.dict.unknown(tok.text); err != nil {
 		return err
 	}
-	return s.Push(NewString(strings.Clone(tok.text)))
+	return s.pushUnknown(tok)
 }
 
 // Open returns what is still open at the end of a line, the innermost first: the
@@ -207,6 +208,7 @@ func (s *Session) load(name string, next func() (string, error)) error {
 	floor := len(s.calls) - 1
 	outer := *s.save()
 	s.comp, s.comment, s.source, s.line = nil, false, name, 0
+	left := s.beginUnknowns()
 	err := s.lines(next)
 	if err == nil && s.Open() != "" {
 		at := s.commentAt
@@ -216,6 +218,7 @@ func (s *Session) load(name string, next func() (string, error)) error {
 		err = &Error{Source: name, Line: int(at.line), Col: int(at.col),
 			Err: fmt.Errorf("%s is not closed at the end of the source", s.Open())}
 	}
+	left(err)
 	s.unwind(floor)
 	s.restore(&outer)
 	return err

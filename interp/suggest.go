@@ -1,14 +1,15 @@
 package interp
 
-// Nearest returns the built-in word that a mistyped name most likely means, or ""
-// when none is near: at most a third of its characters may differ. Of equals the
-// first in the alphabet wins.
+// Nearest returns the word that a mistyped name most likely means, built-in or
+// compound, or "" when none is near: at most a third of its characters may differ. Of
+// equals the first in the alphabet wins.
 func (d *Dict) Nearest(tok string) string {
 	if len(tok) > 2*MaxName {
 		return ""
 	}
 	best, least := "", len(tok)/3+1
-	for _, name := range d.Builtins("") {
+	words := d.names(func(_ *Entry, def *definition) bool { return def.word != nil || def.code != nil })
+	for _, name := range words {
 		if n := distance(tok, name); n < least {
 			best, least = name, n
 		}

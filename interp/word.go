@@ -25,6 +25,7 @@ type Set struct {
 	Name     string // "tap"
 	Help     string // one sentence
 	Prefixes []string
+	Shared   []string // prefixes that are reserved, but names with them may be defined, as library files do
 	Words    []Word
 }
 

@@ -88,8 +88,8 @@ func markdown(d *interp.Dict) string {
 	}
 	for _, set := range d.Sets() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s", set.Name, sentence(set.Help))
-		if len(set.Prefixes) > 0 {
-			fmt.Fprintf(&b, " Reserved: `%s`.", strings.Join(set.Prefixes, "` `"))
+		if reserved := slices.Concat(set.Prefixes, set.Shared); len(reserved) > 0 {
+			fmt.Fprintf(&b, " Reserved: `%s`.", strings.Join(reserved, "` `"))
 		}
 		b.WriteString("\n\n| word | stack | does | example |\n|---|---|---|---|\n")
 		for _, w := range set.Words {

@@ -193,7 +193,7 @@ func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error
 }
 
 // configure runs what comes before the first frame: prelude, configuration, -e lines.
-func (p *program) configure() error {
+func (p *program) configure() (err error) {
 	s := p.session
 	if err := core.Prelude(s); err != nil {
 		return err
@@ -205,8 +205,9 @@ func (p *program) configure() error {
 	if err != nil {
 		return err
 	}
+	defer func() { s.WarnUnknown(err) }()
 	for _, line := range append([]string{load}, p.lines...) {
-		if err := s.RunLine(line); err != nil {
+		if err = s.RunLine(line); err != nil {
 			return err
 		}
 		if s.Left() {

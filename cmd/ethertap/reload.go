@@ -13,7 +13,7 @@ import (
 
 // words are those of the program itself.
 func (p *program) words() interp.Set {
-	return interp.Set{Name: "ethertap", Help: "the program", Words: []interp.Word{
+	return interp.Set{Name: "ethertap", Help: "the program", Prefixes: []string{"ethertap."}, Words: []interp.Word{
 		{
 			Name: "ethertap.reload", Stack: "( - )",
 			Help: "load the configuration again; what it does not speak of stays as it is", Example: "ethertap.reload",

@@ -128,6 +128,7 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 	if err == nil && len(o.script) > 0 && !s.Left() {
 		err = runScript(s, o.script[0], opening)
 	}
+	s.WarnUnknown(err)
 	if err != nil {
 		s.Report(err)
 		return caught.Status(failed)

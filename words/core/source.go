@@ -18,6 +18,7 @@ var sourceWords = []interp.Word{
 	{Name: "load-if-present", Stack: "( filename - )", Help: "runs a file as source if there is one", Example: "\"/nonexistent.rpcl\" load-if-present", Func: loadIfPresent},
 	{Name: "load.list", Stack: "( - )", Help: "lists the files of the library with their first line", Example: "load.list", Func: listLibrary},
 	{Name: "bye", Stack: "( - )", Help: "leaves the session", Example: "bye", Func: bye},
+	{Name: "quit", Stack: "( - )", Help: "leaves the session, as bye does", Example: "quit", Func: bye},
 }
 
 func load(s *interp.Session) error {

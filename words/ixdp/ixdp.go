@@ -21,6 +21,7 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
 		Prefixes: []string{"if.", "fault.", "drop.", "fastpath.", "bypass."},
+		Shared:   []string{"link."}, // profiles of links, which files define with the words of fault injection
 		Words: slices.Concat(
 			report.Pair[interfaces]{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Get: w.interfaces, Text: showStats}.Words(from),
 			[]interp.Word{
