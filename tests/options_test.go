@@ -133,7 +133,12 @@ func TestCompletionInShells(t *testing.T) {
 	}
 }
 
-// The manual pages are without fault to their own checker.
+// endsBySignal is what all manuals say of it, in the same words.
+const endsBySignal = "A signal that asks for the end (SIGINT, SIGTERM, or SIGHUP of a terminal that is gone) is a good end of ethertap and collect, with status 0, once everything is written and restored. " +
+	"Of what a signal cuts short (a line, a script, a wait, a start in the background) the status is 128 and the number of the signal: 130 for SIGINT, 143 for SIGTERM. " +
+	"A signal that comes within a second of the first is the same wish; a later one ends the program at once."
+
+// The manual pages are without fault to their own checker, and say the same of signals.
 func TestManualPages(t *testing.T) {
 	t.Parallel()
 	mandoc := netlab.RequireTool(t, "mandoc")
@@ -142,7 +147,9 @@ func TestManualPages(t *testing.T) {
 		if out+errs != "" {
 			t.Errorf("%s: %s%s", program, out, errs)
 		}
-		if out, _, status := netlab.Run(t, exec.Command(mandoc, "-T", "utf8", path)); status != 0 || !strings.Contains(regexp.MustCompile(`.\x08`).ReplaceAllString(out, ""), "EXIT STATUS") {
+		out, _, status := netlab.Run(t, exec.Command(mandoc, "-T", "utf8", path))
+		text := strings.Join(strings.Fields(regexp.MustCompile(`.\x08`).ReplaceAllString(out, "")), " ")
+		if status != 0 || !strings.Contains(text, "EXIT STATUS") || !strings.Contains(text, endsBySignal) {
 			t.Errorf("%s: status %d, %.100s", program, status, out)
 		}
 	}

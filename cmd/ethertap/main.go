@@ -104,6 +104,7 @@ type program struct {
 	engine  *dataplane.Engine
 	dict    *interp.Dict
 	session *interp.Session // of the configuration, the -e lines and the prompt
+	errors  errorOutput     // of the session
 
 	reloading atomic.Pointer[interp.Session] // runs the configuration on SIGHUP; nil: none does
 }
@@ -140,7 +141,8 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return failed, err
 	}
-	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, p.stderr)
+	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, &p.errors)
+	p.errors.w = p.stderr
 	if left, err := p.configureUnder(caught.Stop); err != nil || left {
 		return ok, err
 	}
@@ -233,6 +235,7 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 		case <-caught.Hangup:
 			p.hangup()
 		case s := <-caught.Stop:
+			p.errors.ended.Store(true)
 			p.session.Interrupt()
 			if again := p.reloading.Load(); again != nil {
 				again.Interrupt()
@@ -244,6 +247,20 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 			return ok
 		}
 	}
+}
+
+// errorOutput takes the errors of a session until a signal ends it: that what runs is
+// interrupted then is no error.
+type errorOutput struct {
+	w     io.Writer
+	ended atomic.Bool
+}
+
+func (e *errorOutput) Write(b []byte) (int, error) {
+	if e.ended.Load() {
+		return len(b), nil
+	}
+	return e.w.Write(b)
 }
 
 // logf writes a line of the dataplane's: above the prompt in the foreground, with
