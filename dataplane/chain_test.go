@@ -120,6 +120,13 @@ func (b *bench) check() {
 		if t[countRX] != sum {
 			b.t.Errorf("interface %d: rx %d, the rest %d", i, t[countRX], sum)
 		}
+		var sent uint64
+		for _, f := range b.out[i] {
+			sent += uint64(len(f))
+		}
+		if uint64(len(b.out[i])) == t[countTX] && t[countTXBytes] != sent {
+			b.t.Errorf("interface %d: %d bytes sent, %d counted", i, sent, t[countTXBytes])
+		}
 	}
 	if f := b.w.frames(); f.Lost() != 0 {
 		b.t.Errorf("frames %+v: %d lost", f, f.Lost())

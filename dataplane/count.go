@@ -12,6 +12,8 @@ import (
 const (
 	countRX = iota
 	countTX
+	countRXBytes // of the frames in rx
+	countTXBytes // of those in tx
 	countDrop
 	countNoIf
 	countMirrored

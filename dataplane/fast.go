@@ -424,12 +424,13 @@ func (e *Engine) fastTally() *[MaxQueues][2]tally {
 			c, t := &all[i][q], &sums[q][i]
 			t[countRX] = c.Forwarded + c.Dropped + c.NoIf + c.Mirrored
 			t[countDrop], t[countNoIf], t[countMirrored], t[countBypassed] = c.Dropped, c.NoIf, c.Mirrored, c.Bypassed
+			t[countRXBytes] = c.Bytes
 			t[countHeld] = c.Held()
 			for errno, n := range c.Errors {
 				t[countErr+int(fastReason(errno))] += n
 			}
 			o := &sums[q][1-i]
-			o[countTX] = c.Sent
+			o[countTX], o[countTXBytes] = c.Sent, c.SentBytes
 			t[countTapQualified] += c.MissedRX[0]
 			t[countTapRefused] += c.MissedRX[0]
 			o[countTapQualified] += c.MissedTX[0]

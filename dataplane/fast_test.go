@@ -269,7 +269,7 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		for i := range uint64(total) {
-			if err := s.Send(netlab.UDP(64, i)); err != nil {
+			if err := s.Send(netlab.UDP(64+int(i)%1400, i)); err != nil {
 				sent <- err
 				return
 			}
@@ -309,10 +309,17 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 		t.Errorf("%d frames came, %d different ones; %d were sent", len(frames), len(seen), total)
 	}
 	d.counted(total, 0)
-	if st := d.stats(0); st.RX != total || st.Held != 0 || st.Err != 0 || d.stats(1).TX != total {
-		t.Errorf("%+v", st)
+	if st := d.stats(0); st.RX != total || st.Held != 0 || st.Err != 0 || d.stats(1).TX != total || st.RXBytes != bytesOf(frames) || d.stats(1).TXBytes != bytesOf(frames) {
+		t.Errorf("%+v, %d bytes sent on, %d came", st, d.stats(1).TXBytes, bytesOf(frames))
 	}
 	d.checkBooks()
+}
+
+func bytesOf(frames [][]byte) (n uint64) {
+	for _, f := range frames {
+		n += uint64(len(f))
+	}
+	return n
 }
 
 // A veth whose other end has no NAPI takes no redirected frames: that is said with
@@ -342,7 +349,7 @@ func TestFastPathFallsBack(t *testing.T) {
 	r := lab.Snk.NewReceiver(netlab.K1)
 	const more = 200
 	for i := range uint64(more) {
-		if err := s.Send(netlab.UDP(64, i)); err != nil {
+		if err := s.Send(netlab.UDP(64+5*int(i), i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -351,10 +358,19 @@ func TestFastPathFallsBack(t *testing.T) {
 		return st.RX == uint64(2*len(frames)+more) && st.Held == 0
 	})
 	lost := int(d.stats(0).Err)
-	if got, err := r.Collect(more-lost, 20*time.Second); err != nil || len(got) != more-lost || lost > 32 {
+	got, err := r.Collect(more-lost, 20*time.Second)
+	if err != nil || len(got) != more-lost || lost > 32 {
 		t.Errorf("%d frames came, %d are counted as err, %d were sent: %v", len(got), lost, more, err)
 	}
 	d.await("that is said", func() bool { _, why := d.FastPath(); return why[0] != "" })
+
+	// The bytes of lost frames are not among those sent, then or later.
+	lab.Snk.SetFeature(netlab.K1, "rx-gro", true)
+	d.await("the fast path is used once more", func() bool { _, why := d.FastPath(); return why[0] == "" })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
+	if sent, want := d.stats(1).TXBytes, bytesOf(got)+3*bytesOf(frames); sent != want {
+		t.Errorf("%d bytes are counted as sent, %d came", sent, want)
+	}
 	d.checkBooks()
 }
 

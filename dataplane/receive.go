@@ -29,6 +29,7 @@ func (w *worker) receive(in int) int {
 		w.reseed(policy.FaultSeed)
 	}
 	out := 0 // frames in w.sending
+	bytes := 0
 	for i := range w.descs[:n] {
 		d := w.descs[i]
 		frame := w.umem.Bytes(d) // of a long one the first chunk
@@ -36,6 +37,7 @@ func (w *worker) receive(in int) int {
 		if d.Options &= flags; d.Options != 0 {
 			length = w.length(d)
 		}
+		bytes += length
 		tables.account(frame, length)
 		id := w.frameID
 		w.frameID++
@@ -64,6 +66,7 @@ func (w *worker) receive(in int) int {
 		}
 		w.retire(d)
 	}
+	t[countRXBytes] += uint64(bytes)
 	if out > 0 {
 		w.transmit(l.output, policy, out)
 	}

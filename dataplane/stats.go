@@ -75,6 +75,8 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 type PortStats struct {
 	RX       uint64 `json:"rx"`       // taken from the RX ring
 	TX       uint64 `json:"tx"`       // taken by the kernel from the TX ring and not reported as dropped
+	RXBytes  uint64 `json:"rx_bytes"` // of the frames in RX, but for those that a reset found held
+	TXBytes  uint64 `json:"tx_bytes"` // of the frames in TX
 	Drop     uint64 `json:"drop"`     // by the drop machash
 	NoIf     uint64 `json:"noif"`     // the output interface does not exist (any more)
 	Err      uint64 `json:"err"`      // could not be sent; the sum of ErrReasons
@@ -189,7 +191,7 @@ func (e *Engine) ResetStats() {
 
 func (t *tally) stats(lost uint64) PortStats {
 	s := PortStats{
-		RX: t[countRX], TX: t[countTX], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored], Bypassed: t[countBypassed],
+		RX: t[countRX], TX: t[countTX], RXBytes: t[countRXBytes], TXBytes: t[countTXBytes], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored], Bypassed: t[countBypassed],
 		Lost: lost, Held: t[countHeld],
 		DroppedByFI: t[countFIDropped], BitflippedByFI: t[countBitflipped],
 		DuplicatedByFI: t[countDuplicated], LengthByFI: t[countLength],

@@ -27,7 +27,8 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 		frames := w.sending[queued:n]
 		m, entries := 0, 0
 		if w.next == nil {
-			m = l.sock.TX.Put(frames)
+			// Entries that are not accounted for yet are not written over.
+			m = l.sock.TX.Put(frames[:min(len(frames), l.sock.TX.Size()-int(l.put-l.taken))])
 			entries = m
 		} else {
 			m, entries = w.putLong(l, frames)
@@ -125,15 +126,20 @@ func (w *worker) account(out int, errno unix.Errno) uint32 {
 	l := &w.lanes[out]
 	taken := l.sock.TX.Taken()
 	n := taken - l.taken
-	frames := int(n)
-	if w.next != nil {
-		frames = l.sock.TX.Ends(l.taken, n)
+	frames, bytes := int(n), uint64(0)
+	if w.next == nil {
+		bytes = l.sock.TX.Bytes(l.taken, n)
+	} else {
+		frames, bytes, l.begun = l.sock.TX.Span(l.taken, n, l.begun)
 	}
 	l.taken = taken
 	l.waiting -= frames
-	w.tally[out][countTX] += uint64(frames)
+	t := &w.tally[out]
+	t[countTX] += uint64(frames)
+	t[countTXBytes] += bytes
 	if errno == unix.EBUSY && frames > 0 && !l.sock.ZeroCopy() {
-		w.tally[out][countTX]--
+		t[countTX]--
+		t[countTXBytes] -= l.sock.TX.Last(taken)
 		w.tally[l.output][countErr+int(ReasonEBUSY)]++
 	}
 	return n
@@ -164,5 +170,5 @@ func (w *worker) abandon(out int, reason Reason) {
 		w.tally[l.output][countErr+int(reason)] += uint64(l.waiting)
 		l.waiting = 0
 	}
-	l.taken = l.put
+	l.taken, l.begun = l.put, 0
 }

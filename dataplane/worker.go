@@ -96,6 +96,7 @@ type lane struct {
 	put     uint32        // entries put in the TX ring, modulo 2³²
 	waiting int           // frames that have entries between taken and put
 	taken   uint32        // of these: taken by the kernel and accounted for
+	begun   uint64        // bytes in them of a frame whose end has not been taken
 	filled  int           // chunks given for reception and not come back
 	outside int           // chunks given for transmission and not come back
 	dice    dice          // of the faults of frames received here

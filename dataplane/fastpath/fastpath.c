@@ -157,6 +157,7 @@ struct fates {
 	__u64 noif;
 	__u64 mirrored;
 	__u64 bypassed; /* of all these: those that would have been diverted */
+	__u64 bytes;	/* likewise of all these */
 };
 
 struct {
@@ -176,12 +177,34 @@ struct {
 } errors SEC(".maps");
 
 /* Forwarded frames that a driver took. */
+struct departed {
+	__u64 frames;
+	__u64 bytes;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, PORTS *QUEUES);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct departed);
 } sent SEC(".maps");
+
+/* The lengths of frames that this CPU has forwarded from a port and that are on their
+ * way to a driver, in their order, since what tells that they left tells no lengths. A
+ * bulk has 16 frames, and the one behind it is noted before the bulk leaves. */
+#define UNDERWAY 32
+struct underway {
+	__u32 first; /* running numbers: the oldest, */
+	__u32 next;  /* and the one that comes next */
+	__u32 lengths[UNDERWAY];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PORTS);
+	__type(key, __u32);
+	__type(value, struct underway);
+} ways SEC(".maps");
 
 /* The queue from which this CPU forwarded last: bulks are transmitted before it
  * turns to another one. */
@@ -486,7 +509,8 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	__u32 place = port * QUEUES + queue;
 	struct fates *c = bpf_map_lookup_elem(&counts, &place);
 	__u32 *now = bpf_map_lookup_elem(&current, &me);
-	if (!policy || !no || !c || !now)
+	struct underway *way = bpf_map_lookup_elem(&ways, &me);
+	if (!policy || !no || !c || !now || !way)
 		goto divert;
 
 	__u64 x = from_be64(*(__u64 *)(data + 6)); /* source and type */
@@ -552,11 +576,15 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	} else {
 		*now = queue;
 		action = bpf_redirect_map(&outputs, port, XDP_DROP);
-		if (action == XDP_REDIRECT)
+		if (action == XDP_REDIRECT) {
 			c->forwarded++;
-		else
+			if (way->next - way->first >= UNDERWAY) /* some left unseen, when programs were exchanged */
+				way->first = way->next;
+			way->lengths[way->next++ & (UNDERWAY - 1)] = s.bytes;
+		} else
 			c->noif++;
 	}
+	c->bytes += s.bytes;
 	__u32 taps = w.rx;
 	if (action == XDP_REDIRECT)
 		taps |= w.tx << 16;
@@ -587,8 +615,9 @@ int port1(struct xdp_md *ctx)
 #define ENXIO 6
 #define EOPNOTSUPP 95
 
-/* Frames that came in by one of the ports and left, or could not. */
-inlined int account(const struct net_device *from, int left, int lost, int error)
+/* Frames that came in by one of the ports and left, or could not: those of a bulk, or
+ * one that did not get into it. */
+inlined int account(const struct net_device *from, int bulk, int left, int lost, int error)
 {
 	for (int port = 0; port < PORTS; port++) {
 		__u32 key = port;
@@ -599,16 +628,25 @@ inlined int account(const struct net_device *from, int left, int lost, int error
 		if (!queue)
 			continue;
 		__u32 place = port * QUEUES + *queue;
-		__u64 *count = bpf_map_lookup_elem(&sent, &place);
-		if (count && left > 0)
-			*count += left;
+		struct departed *d = bpf_map_lookup_elem(&sent, &place);
+		struct underway *way = bpf_map_lookup_elem(&ways, &key);
+		if (!d || !way)
+			continue;
+		if (left > 0)
+			d->frames += left;
+		for (int n = 0; n < UNDERWAY && n < left && way->first != way->next; n++)
+			d->bytes += way->lengths[way->first++ & (UNDERWAY - 1)];
 		if (lost <= 0)
 			continue;
+		if (!bulk)
+			way->next--; /* it is the last of all */
+		else if (way->next - way->first >= (__u32)lost)
+			way->first += lost; /* the last of the bulk */
 		__u32 number = -error;
 		if (number >= ERRNOS)
 			number = ERRNOS - 1;
 		place = place * ERRNOS + number;
-		count = bpf_map_lookup_elem(&errors, &place);
+		__u64 *count = bpf_map_lookup_elem(&errors, &place);
 		if (count)
 			__sync_fetch_and_add(count, lost);
 		__u32 *no = bpf_map_lookup_elem(&refused, &key);
@@ -623,7 +661,7 @@ inlined int account(const struct net_device *from, int left, int lost, int error
 SEC("tp_btf/xdp_devmap_xmit")
 int transmitted(__u64 *ctx)
 {
-	return account((void *)ctx[0], ctx[2], ctx[3], ctx[4]);
+	return account((void *)ctx[0], 1, ctx[2], ctx[3], ctx[4]);
 }
 
 /* trace_xdp_redirect_err(from, program, target, err, map_type, map_id, index): of a
@@ -633,7 +671,7 @@ int rejected(__u64 *ctx)
 {
 	if ((__u32)ctx[4] != BPF_MAP_TYPE_DEVMAP)
 		return 0;
-	return account((void *)ctx[0], 0, 1, ctx[3]);
+	return account((void *)ctx[0], 0, 0, 1, ctx[3]);
 }
 
 /* trace_sched_process_exit(task): a thread that ends, however, has no life from then

@@ -19,6 +19,12 @@ type objectBucket struct {
 	Entries [8]objectEntry
 }
 
+type objectDeparted struct {
+	_      structs.HostLayout
+	Frames uint64
+	Bytes  uint64
+}
+
 type objectEntry struct {
 	_      structs.HostLayout
 	Frames uint64
@@ -34,6 +40,7 @@ type objectFates struct {
 	Noif      uint64
 	Mirrored  uint64
 	Bypassed  uint64
+	Bytes     uint64
 }
 
 type objectInterface struct {
@@ -79,6 +86,13 @@ type objectTapped struct {
 	Port   uint32
 }
 
+type objectUnderway struct {
+	_       structs.HostLayout
+	First   uint32
+	Next    uint32
+	Lengths [32]uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -101,6 +115,7 @@ const (
 	objectMapSockets1     = "sockets1"
 	objectMapTypes        = "types"
 	objectMapVlans        = "vlans"
+	objectMapWays         = "ways"
 	objectProgEnded       = "ended"
 	objectProgPort0       = "port0"
 	objectProgPort1       = "port1"
@@ -181,6 +196,7 @@ type objectMapSpecs struct {
 	Sockets1 *ebpf.MapSpec `ebpf:"sockets1"`
 	Types    *ebpf.MapSpec `ebpf:"types"`
 	Vlans    *ebpf.MapSpec `ebpf:"vlans"`
+	Ways     *ebpf.MapSpec `ebpf:"ways"`
 }
 
 // objectVariableSpecs contains global variables before they are loaded into the kernel.
@@ -229,6 +245,7 @@ type objectMaps struct {
 	Sockets1 *ebpf.Map `ebpf:"sockets1"`
 	Types    *ebpf.Map `ebpf:"types"`
 	Vlans    *ebpf.Map `ebpf:"vlans"`
+	Ways     *ebpf.Map `ebpf:"ways"`
 }
 
 func (m *objectMaps) Close() error {
@@ -251,6 +268,7 @@ func (m *objectMaps) Close() error {
 		m.Sockets1,
 		m.Types,
 		m.Vlans,
+		m.Ways,
 	)
 }
 

@@ -52,7 +52,7 @@ func (s *Stats) ResetSent() error {
 		return err
 	}
 	for place := range uint32(ports * queues) {
-		if err := s.maps[objectMapSent].Put(place, make([]uint64, cpus)); err != nil {
+		if err := s.maps[objectMapSent].Put(place, make([]objectDeparted, cpus)); err != nil {
 			return fmt.Errorf("reset %s: %w", objectMapSent, err)
 		}
 	}
@@ -154,8 +154,11 @@ type Counts struct {
 	Mirrored  uint64 // not to be forwarded
 	Bypassed  uint64 // of all these: were to be diverted, and nobody was there
 
-	Sent   uint64         // of the forwarded ones: taken by the other port's driver
-	Errors [errnos]uint64 // likewise not taken, by errno; 0 is a full ring, the last one any other errno
+	Bytes uint64 // of all these
+
+	Sent      uint64         // of the forwarded ones: taken by the other port's driver
+	SentBytes uint64         // of these
+	Errors    [errnos]uint64 // likewise not taken, by errno; 0 is a full ring, the last one any other errno
 
 	MissedRX [MaxTaps]uint64 // frames received here of which a tap got no copy
 	MissedTX [MaxTaps]uint64 // likewise of those sent by the other port
@@ -181,7 +184,7 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 	if err != nil {
 		return all, err
 	}
-	sent := make([]uint64, ports*queues*cpus)
+	sent := make([]objectDeparted, ports*queues*cpus)
 	if err := s.lookup(objectMapSent, ports*queues, sent); err != nil {
 		return all, err
 	}
@@ -198,12 +201,14 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 		copy(c.Errors[:], places[i*errnos:])
 		for cpu := range cpus {
 			f := &fates[i*cpus+cpu]
-			c.Sent += sent[i*cpus+cpu]
+			c.Sent += sent[i*cpus+cpu].Frames
+			c.SentBytes += sent[i*cpus+cpu].Bytes
 			c.Forwarded += f.Forwarded
 			c.Dropped += f.Dropped
 			c.NoIf += f.Noif
 			c.Mirrored += f.Mirrored
 			c.Bypassed += f.Bypassed
+			c.Bytes += f.Bytes
 			m := &missed[i*cpus+cpu]
 			for tap := range MaxTaps {
 				c.MissedRX[tap] += m.Rx[tap]

@@ -175,16 +175,50 @@ func (r *TXRing) Put(descs []Desc) int {
 // Size returns how many entries the ring has.
 func (r *TXRing) Size() int { return int(r.size) }
 
-// Ends returns how many of the n entries from running number from on, all of them
-// taken, are the last of a frame. They must not have been written over: at most as
-// many as the ring has have been put since.
-func (r *TXRing) Ends(from, n uint32) (ends int) {
+// Span returns how many frames end in the n entries from running number from on, all of
+// them taken, and the bytes of these frames, of which begun were in entries before. rest
+// are the bytes of a frame that goes on behind. The entries must not have been written
+// over: at most as many as the ring has have been put since.
+func (r *TXRing) Span(from, n uint32, begun uint64) (frames int, bytes, rest uint64) {
+	rest = begun
 	for i := range n {
-		if r.entries[(from+i)&(r.size-1)].Options&Continued == 0 {
-			ends++
+		d := &r.entries[(from+i)&(r.size-1)]
+		rest += uint64(d.Len)
+		if d.Options&Continued == 0 {
+			frames++
+			bytes += rest
+			rest = 0
 		}
 	}
-	return ends
+	return frames, bytes, rest
+}
+
+// Bytes returns the bytes of the n entries from running number from on, under the same
+// condition. Where each is a frame it costs half of Span.
+func (r *TXRing) Bytes(from, n uint32) (bytes uint64) {
+	first := r.entries[from&(r.size-1):]
+	first = first[:min(int(n), len(first))]
+	for i := range first {
+		bytes += uint64(first[i].Len)
+	}
+	second := r.entries[:int(n)-len(first)]
+	for i := range second {
+		bytes += uint64(second[i].Len)
+	}
+	return bytes
+}
+
+// Last returns the bytes of the frame that ends with the entry before running number end,
+// under the same condition.
+func (r *TXRing) Last(end uint32) (bytes uint64) {
+	for i := range r.size {
+		d := &r.entries[(end-1-i)&(r.size-1)]
+		if i > 0 && d.Options&Continued == 0 {
+			break
+		}
+		bytes += uint64(d.Len)
+	}
+	return bytes
 }
 
 // Taken returns the running number (modulo 2³²) of the entries that the kernel

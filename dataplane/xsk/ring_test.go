@@ -253,3 +253,38 @@ func TestUMEMBytesStayInOneChunk(t *testing.T) {
 		t.Error("a frame size of 1500 was accepted")
 	}
 }
+
+// What was taken from a TX ring is known in frames and bytes, also around the ring's end.
+func TestTXRingSpan(t *testing.T) {
+	u, err := NewUMEM(16, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	s, k, err := Simulate(u, Options{Fill: 8, Completion: 8, RX: 8, TX: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := uint32(Continued)
+	for range 3 { // five entries each: the third begins behind the ring's end
+		from := s.TX.Taken()
+		s.TX.Put([]Desc{{Len: 60}, {Len: 1000, Options: more}, {Len: 1000, Options: more}, {Len: 7}, {Len: 100}})
+		k.Transmit(4, func([]byte) {})
+		if frames, bytes, rest := s.TX.Span(from, 2, 0); frames != 1 || bytes != 60 || rest != 1000 {
+			t.Errorf("from %d: %d frames of %d bytes and %d of the next, want 1 of 60 and 1000", from, frames, bytes, rest)
+		}
+		if frames, bytes, rest := s.TX.Span(from+2, 2, 1000); frames != 1 || bytes != 2007 || rest != 0 {
+			t.Errorf("from %d: %d frames of %d bytes and %d of the next, want 1 of 2007 and 0", from+2, frames, bytes, rest)
+		}
+		if bytes := s.TX.Bytes(from, 4); bytes != 2067 {
+			t.Errorf("from %d: %d bytes, want 2067", from, bytes)
+		}
+		if last := s.TX.Last(s.TX.Taken()); last != 2007 {
+			t.Errorf("from %d: the last frame has %d bytes, want 2007", from, last)
+		}
+		k.Transmit(1, func([]byte) {})
+		if last := s.TX.Last(s.TX.Taken()); last != 100 {
+			t.Errorf("from %d: the last frame has %d bytes, want 100", from, last)
+		}
+	}
+}
