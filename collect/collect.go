@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// batch is how many packets are taken between two looks at the clock. They
-	// share a timestamp: 64 packets are taken in about 10 µs.
+	// batch is how many packets are taken between two looks at what else is due: 64
+	// packets are taken in about 10 µs.
 	batch = 64
 
 	// Packets closer to each other than fastGap are fast: then the loop naps
@@ -68,26 +68,29 @@ type Collector struct {
 	put func(*shm.Record) error // c.write, bound once
 
 	now    time.Time // of the batch
-	stamp  int64     // its timestamp, ns since the epoch
+	stamps stamper
 	looked time.Time // when the table of interfaces was read
 	reopen atomic.Bool
 
 	// What others may see while Collect works, written by it once a batch.
-	packets, bytes, truncated, filtered, unwritten atomic.Uint64
+	packets, bytes, truncated, late, filtered, unwritten atomic.Uint64
+	oldest                                               atomic.Int64
 }
 
 // Tally is how much came of a run.
 type Tally struct {
-	Packets   uint64 // in the streams
-	Bytes     uint64 // length of the streams
-	Truncated uint64 // of the packets: those of which a slot of the queue held only the beginning
-	Filtered  uint64 // taken from the queue and thrown away by the filter
-	Unwritten uint64 // taken and not written since it passed the limit of bytes: 0 or 1
+	Packets   uint64        // in the streams
+	Bytes     uint64        // length of the streams
+	Truncated uint64        // of the packets: those of which a slot of the queue held only the beginning
+	Late      uint64        // likewise: those that have the time of writing, more than a second after their reception
+	Oldest    time.Duration // the longest of these delays
+	Filtered  uint64        // taken from the queue and thrown away by the filter
+	Unwritten uint64        // taken and not written since it passed the limit of bytes: 0 or 1
 }
 
 // New prepares a run; Collect uses queue, consumer and files alone.
 func New(r Run) *Collector {
-	c := &Collector{r: r, now: time.Now()}
+	c := &Collector{r: r, now: time.Now(), stamps: stamper{received: r.Received}}
 	c.put = c.write
 	c.publish()
 	return c
@@ -97,6 +100,7 @@ func New(r Run) *Collector {
 func (c *Collector) Tally() Tally {
 	return Tally{
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Truncated: c.truncated.Load(),
+		Late: c.late.Load(), Oldest: time.Duration(c.oldest.Load()),
 		Filtered: c.filtered.Load(), Unwritten: c.unwritten.Load(),
 	}
 }
@@ -195,7 +199,7 @@ func (c *Collector) loop(ctx context.Context) error {
 // take moves up to a batch of packets from the queue to the stream.
 func (c *Collector) take() (int, error) {
 	c.now = time.Now()
-	c.stamp = following(c.stamp, c.now.UnixNano())
+	c.stamps.batch(c.now)
 	if since := c.now.Sub(c.looked); since < 0 || since >= idleWait {
 		c.describe()
 	}
@@ -239,11 +243,7 @@ func (c *Collector) write(r *shm.Record) error {
 	if !c.r.Files.enc.Knows(r) && c.looked != c.now { // once a batch
 		c.describe()
 	}
-	stamp := c.stamp
-	if c.r.Received {
-		stamp = r.Timestamp
-	}
-	if err := c.r.Files.Append(c.now, stamp, r); err != nil {
+	if err := c.r.Files.Append(c.now, c.stamps.stamp(r), r); err != nil {
 		c.unwritten.Add(1)
 		return err
 	}
@@ -260,14 +260,6 @@ func (c *Collector) publish() {
 	packets, bytes := c.r.Files.Counts()
 	c.packets.Store(packets)
 	c.bytes.Store(bytes)
-}
-
-// following keeps timestamps from going back by the little a clock is corrected
-// by, as readers expect. A clock that was set back is followed: from then on
-// it is right.
-func following(last, now int64) int64 {
-	if now < last && last-now < int64(time.Second) {
-		return last
-	}
-	return now
+	c.late.Store(c.stamps.late)
+	c.oldest.Store(int64(c.stamps.oldest))
 }

@@ -230,6 +230,32 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// Packets that have waited together have a time each, and none is before the one before.
+func TestEachPacketHasItsOwnTime(t *testing.T) {
+	const n = 4000
+	name := newQueue(t, shm.Options{})
+	putFrames(producer(t, name), 1, 0, n, 60)
+	f := newFile(t)
+	files, err := Stream(f, f.Name(), Options{Format: PCAPNano})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := collectorOf(t, name, Run{Files: files, Packets: n}).Collect(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, got := readFile(t, f.Name())
+	times := map[time.Time]int{}
+	for i, p := range got {
+		if i > 0 && p.Timestamp.Before(got[i-1].Timestamp) {
+			t.Fatalf("packet %d: %v after %v", i, p.Timestamp, got[i-1].Timestamp)
+		}
+		times[p.Timestamp]++
+	}
+	if len(got) != n || len(times) < n/2 { // a clock that is read twice within its resolution
+		t.Errorf("%d packets have %d times", len(got), len(times))
+	}
+}
+
 func TestTruncated(t *testing.T) {
 	name := newQueue(t, shm.Options{})
 	long := frame(1, 1, 9000)

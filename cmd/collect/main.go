@@ -289,6 +289,9 @@ func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name 
 		name += fmt.Sprintf(" (%d did not match the filter)", tally.Filtered)
 	}
 	progress.End(counts(), name)
+	if remark := tally.Remark(); remark != "" {
+		fmt.Fprintf(stderr, "collect: %s\n", remark)
+	}
 	return err
 }
 

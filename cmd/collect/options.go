@@ -26,7 +26,8 @@ const usage = `usage: collect [options] output.pcap
        -d|--daemon        detach and run in background
           --filter <expr> keep what matches, as with tcpdump: 'tcp port 443'
           --format <f>    pcap (default), pcap-ns or pcapng
-          --timestamp <t> time of write (default) or receive
+          --timestamp <t> time of write or receive (default: write, unless with
+                          pcapng, --noreset or --rotate)
           --zstd          compress
           --rotate <when> next file: size=1G,packets=n,seconds=n,interval=1h
           --ring <n>      keep the last n files
@@ -70,7 +71,7 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.BoolVarP(&p.daemon, "daemon", "d", false, "")
 	f.StringVar(&p.filter, "filter", "", "")
 	f.StringVar(&p.format, "format", "pcap", "")
-	f.StringVar(&p.timestamp, "timestamp", "write", "")
+	f.StringVar(&p.timestamp, "timestamp", "", "")
 	f.BoolVar(&p.streams.Zstd, "zstd", false, "")
 	f.StringSliceVar(&p.rotate, "rotate", nil, "")
 	f.IntVar(&p.streams.Ring, "ring", 0, "")
@@ -124,13 +125,6 @@ func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 	if p.streams.Format, err = collect.ParseFormat(p.format); err != nil {
 		return fmt.Errorf("--format %w", err)
 	}
-	switch p.timestamp {
-	case "write":
-	case "receive":
-		p.received = true
-	default:
-		return fmt.Errorf("--timestamp %s: write or receive", p.timestamp)
-	}
 	if f.Changed("filter") {
 		if p.options.filter, err = filter.Compile(p.filter); err != nil {
 			return err
@@ -141,6 +135,17 @@ func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 		if err := addRotation(&p.streams.Rotate, when); err != nil {
 			return fmt.Errorf("--rotate %s: %w", when, err)
 		}
+	}
+	switch {
+	case p.timestamp == "receive":
+		p.received = true
+	case p.timestamp == "write":
+	case f.Changed("timestamp"):
+		return fmt.Errorf("--timestamp %s: write or receive", p.timestamp)
+	default:
+		// A plain PCAP file has the time of writing, as is documented of old. Where packets
+		// may have waited for long, or the format is ours to fill, that would be a wrong time.
+		p.received = p.streams.Format == collect.PCAPNG || p.noReset || p.streams.Rotate.Any()
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -76,13 +77,53 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The time of reception is the record's, that of writing is now.
+// Packets have the time of reception where they may have waited for long or the format is
+// ours to fill, and otherwise that of writing, as documented of old; the option says which.
+func TestDefaultTimestamps(t *testing.T) {
+	for args, received := range map[string]bool{
+		"x": false, "x --format pcap-ns": false, "-": false, "x --zstd": false, "%s.pcap": false, "-d /x": false,
+		"x --format pcapng": true, "x --noreset": true, "x --rotate packets=1": true, "x --rotate size=1M --ring 2": true,
+		"x --timestamp receive": true, "x --timestamp write --format pcapng --noreset --rotate packets=1": false,
+	} {
+		if o, err := parse(strings.Fields(args)); err != nil || o.received != received {
+			t.Errorf("%s: time of reception %v, %v", args, o.received, err)
+		}
+	}
+}
+
+// Packets that are old when they are written are told of, if that shows in their time.
+func TestOldPacketsAreToldOf(t *testing.T) {
+	queue := setup(t)
+	p := producer(t, queue)
+	for flag, want := range map[string]string{
+		"write":   "collect: 2 packets were written more than a second after they were received (up to 9",
+		"receive": "",
+	} {
+		now := time.Now()
+		for _, age := range []time.Duration{90 * time.Second, 0, 2 * time.Second, -time.Hour} {
+			p.Put([]shm.Record{{Data: frame(1), Timestamp: now.Add(-age).UnixNano()}})
+		}
+		p.Put([]shm.Record{{Data: frame(1)}}) // whose producer tells no time
+		status, _, errs := outcome(t, command(t, "-nq", queue, "-p5", "--timestamp", flag, filepath.Join(t.TempDir(), "x.pcap")))
+		_, said, _ := strings.Cut(errs, "/x.pcap\n")
+		if status != 0 || (want == "") != (said == "") || !strings.HasPrefix(said, want) || strings.Count(said, "\n") > 1 {
+			t.Errorf("--timestamp %s: status %d, %q", flag, status, errs)
+		}
+	}
+}
+
+// The time of reception is the record's, that of writing is now; it stands for one that
+// is not told.
 func TestTimestamps(t *testing.T) {
 	queue := setup(t)
 	p := producer(t, queue)
-	for flag, want := range map[string]bool{"receive": true, "write": false} {
+	for flag, want := range map[string]bool{"receive": true, "write": false, "untold": false} {
 		b := frame(1)
-		p.Put([]shm.Record{{Data: b, Timestamp: 1_234_567_890_123_456_789}})
+		when := int64(1_234_567_890_123_456_789)
+		if flag == "untold" {
+			flag, when = "receive", 0
+		}
+		p.Put([]shm.Record{{Data: b, Timestamp: when}})
 		path := filepath.Join(t.TempDir(), "x.pcap")
 		well(t, "-nsq", queue, "-p1", "--format", "pcap-ns", "--timestamp", flag, path)
 		file, err := os.ReadFile(path)
@@ -90,8 +131,8 @@ func TestTimestamps(t *testing.T) {
 			t.Fatal(err)
 		}
 		seconds, fraction := binary.LittleEndian.Uint32(file[24:]), binary.LittleEndian.Uint32(file[28:])
-		if got := seconds == 1_234_567_890 && fraction == 123_456_789; got != want {
-			t.Errorf("--timestamp %s: %d.%09d", flag, seconds, fraction)
+		if got := seconds == 1_234_567_890 && fraction == 123_456_789; got != want || seconds < 1_234_567_890 {
+			t.Errorf("--timestamp %s: %d.%09d of %d", flag, seconds, fraction, when)
 		}
 	}
 }
