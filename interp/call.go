@@ -4,11 +4,13 @@ import "errors"
 
 // execute runs code until it returns, with the stack frames it opened closed.
 func (s *Session) execute(c *code) error {
-	floor := len(s.calls)
-	if err := s.enter(c); err != nil {
-		return fail(c.name, nil, err)
+	floor, outer := len(s.calls), s.floor
+	if err := s.enterChecked(c); err != nil {
+		return fail(c.name, c.inputs.comment, err)
 	}
-	err := s.run(floor)
+	s.floor = floor
+	err := s.run()
+	s.floor = outer
 	if err != nil {
 		s.unwind(floor)
 	}
@@ -22,6 +24,14 @@ func (s *Session) enter(c *code) error {
 	}
 	s.calls = append(s.calls, call{code: c, frames: int32(len(s.frames)), rp: int32(s.rp), lp: int32(s.lp)})
 	return nil
+}
+
+// enterChecked pushes the call of a compound word if its inputs are there.
+func (s *Session) enterChecked(c *code) error {
+	if err := s.checkInputs(c); err != nil {
+		return err
+	}
+	return s.enter(c)
 }
 
 // unwind takes back the calls above floor, with what they left open.
@@ -42,27 +52,36 @@ func (l *doLoop) step(n int64) bool {
 }
 
 // halt ends run with the error of an instruction.
-func (s *Session) halt(floor int, fr *call, ip, sp int, in *instr, err error) error {
+func (s *Session) halt(fr *call, ip, sp int, in *instr, err error) error {
 	fr.ip, s.sp = int32(ip), sp
-	name := ""
+	name, stack := "", ""
 	switch {
 	case in.word != nil:
-		name = in.word.Name
+		name, stack = in.word.Name, in.word.Stack
 	case in.entry != nil:
 		name = in.entry.name
+		if def := in.entry.def.Load(); def != nil && def.code != nil {
+			stack = def.code.inputs.comment
+		}
 	case in.op == opLit:
 		name = fr.code.lits[in.n].Source()
 	case in.op != opJump:
 		name = NewInt(in.k).Source()
 	}
-	return s.trace(floor, fail(name, in.word, err))
+	return s.trace(fail(name, stack, err))
+}
+
+// stop is halt where the inner loop has written back what it holds.
+func (s *Session) stop(err error) error {
+	fr := &s.calls[len(s.calls)-1]
+	return s.halt(fr, int(fr.ip), s.sp, &fr.code.ins[fr.ip-1], err)
 }
 
 // callWord checks the inputs of a built-in word and calls it. On error the stack
 // is as it was.
 func (s *Session) callWord(w *Word) error {
 	if s.sp-s.base < w.min {
-		return fail(w.Name, w, ErrUnderflow)
+		return fail(w.Name, w.Stack, ErrUnderflow)
 	}
 	sp, base := s.sp, s.base
 	err := w.Func(s)
@@ -74,17 +93,17 @@ func (s *Session) callWord(w *Word) error {
 	if err != errLeave && !errors.As(err, new(*Error)) && s.base == base {
 		s.sp = sp
 	}
-	return fail(w.Name, w, err)
+	return fail(w.Name, w.Stack, err)
 }
 
-// trace adds to an error the compound words that were running above floor, and
+// trace adds to an error the compound words that were running in this run, and
 // the position when a block at the prompt or in a file was.
-func (s *Session) trace(floor int, err error) error {
+func (s *Session) trace(err error) error {
 	e, ok := err.(*Error)
 	if !ok {
 		return err
 	}
-	for i := len(s.calls) - 1; i >= floor; i-- {
+	for i := len(s.calls) - 1; i >= s.floor; i-- {
 		c := s.calls[i]
 		switch {
 		case c.code.name != "":
@@ -105,4 +124,41 @@ func (v Value) isZero() bool {
 	}
 	n, err := v.Int()
 	return err == nil && n == 0
+}
+
+// What follows is the part of the inner loop that is done for values other than
+// integers. It works on the session, not on what the loop holds in registers.
+
+// jumpZero continues at n if the flag that was just taken from the stack is 0.
+func (s *Session) jumpZero(n int32) {
+	if s.stack[s.sp].isZero() {
+		s.calls[len(s.calls)-1].ip = n
+	}
+}
+
+// of drops both values on top if they are equal, else one, and continues at n.
+func (s *Session) of(n int32) {
+	s.sp--
+	if s.stack[s.sp-1].Same(s.stack[s.sp]) {
+		s.sp--
+	} else {
+		s.calls[len(s.calls)-1].ip = n
+	}
+}
+
+// toInts makes integers of the n values on top, so that the instruction is done
+// again; or it leaves all as it is.
+func (s *Session) toInts(n int) error {
+	top := s.stack[s.sp-n : s.sp]
+	for _, v := range top {
+		if _, err := v.Int(); err != nil {
+			return err
+		}
+	}
+	for i, v := range top {
+		m, _ := v.Int()
+		top[i] = NewInt(m)
+	}
+	s.calls[len(s.calls)-1].ip--
+	return nil
 }

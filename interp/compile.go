@@ -23,6 +23,8 @@ type code struct {
 	ins  []instr
 	lits []Value
 	pos  []position // of ins, one each
+
+	inputs inputs // what is checked before a call
 }
 
 // position is a place in source, from 1.
@@ -190,7 +192,7 @@ func (s *Session) compileLine(name, line string) (*definition, error) {
 				err = s.compileToken(tok)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, nil, err))
+				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, "", err))
 			}
 			if !ok {
 				break

@@ -122,6 +122,7 @@ func compileSemicolon(s *Session, _ token) error {
 	if err != nil {
 		return err
 	}
+	code.inputs = parseInputs(c.comment)
 	source := c.source.String()
 	source = source[:max(0, len(source)-len(" ;"))]
 	return s.dict.define(code.name, &definition{code: code, source: source, comment: c.comment}, Value{})

@@ -91,8 +91,9 @@ var ErrInterrupted = errors.New("interrupted")
 // errLeave unwinds everything after `bye`, or `exit` outside a definition.
 var errLeave = errors.New("leaving")
 
-// fail makes the Error of a built-in word or token that failed.
-func fail(word string, w *Word, err error) error {
+// fail makes the Error of a word or token that failed; stack is its stack comment, if it
+// has one.
+func fail(word, stack string, err error) error {
 	if err == errLeave {
 		return err
 	}
@@ -104,8 +105,8 @@ func fail(word string, w *Word, err error) error {
 		word = ""
 	}
 	e := &Error{Word: word, Err: err}
-	if w != nil && (errors.Is(err, ErrUnderflow) || errors.Is(err, errStack)) {
-		e.Stack = w.Stack
+	if errors.Is(err, ErrUnderflow) || errors.Is(err, errStack) {
+		e.Stack = stack
 	}
 	return e
 }

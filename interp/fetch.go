@@ -1,67 +1,92 @@
 package interp
 
-// access does a fetch or store that is fused with the name of its variable or
-// buffer; false says that the name is to be pushed and the next word called.
-func (s *Session) access(in *instr, def *definition, st *[MaxStack]Value, sp, base int) (int, bool) {
-	return s.accessBy(in.op-opCallFetch+OpFetch, in.entry, def, st, sp, base)
+// accessCall does a fetch or store that is fused with the name of its variable or
+// buffer; or it pushes the name, for the word that comes next.
+func (s *Session) accessCall(in *instr, def *definition) error {
+	if !s.access(in.op-opCallFetch+OpFetch, in.entry, def) {
+		return s.Push(in.entry.self)
+	}
+	s.calls[len(s.calls)-1].ip++
+	return nil
 }
 
-// accessBy fetches from or stores to the entry: sp is the stack pointer without
-// the name, and with the results on success.
-func (s *Session) accessBy(op Op, e *Entry, def *definition, st *[MaxStack]Value, sp, base int) (int, bool) {
+// accessWord does a fetch or store by a name that is on top of the stack.
+func (s *Session) accessWord(in *instr) error {
+	if s.sp > s.base {
+		if e, def := s.stack[s.sp-1].entry(); e != nil {
+			if s.sp--; s.access(in.op, e, def) {
+				return nil
+			}
+			s.sp++
+		}
+	}
+	return s.callWord(in.word)
+}
+
+// access fetches from or stores to an entry whose name has been taken from the stack;
+// false says that the stack is as it was and the word is to be called with the name.
+func (s *Session) access(op Op, e *Entry, def *definition) bool {
+	st, sp, base := s.stack, s.sp, s.base
 	switch op {
 	case OpFetch:
 		if !def.variable || sp == MaxStack {
-			return sp, false
+			return false
 		}
 		put(&st[sp], e.cell.load())
-		return sp + 1, true
+		s.sp = sp + 1
+		return true
 	case OpStore:
 		if !def.variable || sp == base {
-			return sp, false
+			return false
 		}
 		e.cell.store(st[sp-1])
-		return sp - 1, true
+		s.sp = sp - 1
+		return true
 	case OpPlusStore:
 		if !def.variable || sp == base || st[sp-1].ref != nil {
-			return sp, false
+			return false
 		}
-		return sp - 1, e.cell.add(st[sp-1].n)
+		if !e.cell.add(st[sp-1].n) {
+			return false
+		}
+		s.sp = sp - 1
+		return true
 	}
 	b := def.buffer
 	if b == nil || sp == base || st[sp-1].ref != nil {
-		return sp, false
+		return false
 	}
 	i := uint64(st[sp-1].n)
 	switch op {
 	case OpByteFetch:
 		if i >= uint64(len(b.bytes)) {
-			return sp, false
+			return false
 		}
 		st[sp-1].n = int64(b.bytes[i])
-		return sp, true
+		return true
 	case OpCellFetch:
 		if i >= uint64(len(b.bytes))/cellSize {
-			return sp, false
+			return false
 		}
 		st[sp-1].n = b.cell(i)
-		return sp, true
+		return true
 	}
 	if sp-base < 2 || st[sp-2].ref != nil {
-		return sp, false
+		return false
 	}
 	switch op {
 	case OpByteStore:
 		n := uint64(st[sp-2].n)
 		if i >= uint64(len(b.bytes)) || n > 0xff {
-			return sp, false
+			return false
 		}
 		b.bytes[i] = byte(n)
 	case OpCellStore:
 		if i >= uint64(len(b.bytes))/cellSize {
-			return sp, false
+			return false
 		}
 		b.setCell(i, st[sp-2].n)
 	}
-	return sp - 2, true
+	s.sp = sp - 2
+	return true
 }

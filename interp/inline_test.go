@@ -32,8 +32,32 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	tokens, _ := session(t)
 	compiled, _ := session(t)
-	for range 20000 {
-		var line []string
+	seen := make(map[int]int)
+	const flag = " [flag]" // at the end of words: what if makes of the value on top
+	same := func(words, source string) {
+		t.Helper()
+		words, flagged := strings.CutSuffix(words, flag)
+		one, two := outcome(t, tokens, prepare, words), outcome(t, compiled, prepare, source)
+		if flagged && strings.Contains(one, "| <nil> |") {
+			top, err := tokens.Pop()
+			if err != nil {
+				return // if has its own error
+			}
+			n, err := top.Int()
+			if err := tokens.Push(interp.NewFlag(n != 0 || err != nil)); err != nil {
+				t.Fatal(err)
+			}
+			one = fmt.Sprintf("%s | <nil> | %s", stack(tokens), contents(tokens))
+		}
+		if one != two {
+			t.Fatalf("%s\n  interpreted: %s\n  compiled:    %s", source, one, two)
+		}
+		if err := interp.Fused(compiled, source, seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := func(more ...string) string {
+		line := more
 		for range 2 + r.IntN(9) {
 			if r.IntN(2) == 0 {
 				line = append(line, literals[r.IntN(len(literals))])
@@ -41,10 +65,34 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 				line = append(line, inline[r.IntN(len(inline))])
 			}
 		}
-		source := strings.Join(line, " ")
-		one, two := outcome(t, tokens, prepare, source), outcome(t, compiled, prepare, "1 if "+source+" then")
-		if one != two {
-			t.Fatalf("%s\n  interpreted: %s\n  compiled:    %s", source, one, two)
+		return strings.Join(line, " ")
+	}
+	for range 20000 {
+		line := words()
+		same(line, "1 if "+line+" then")
+	}
+	for range 5000 { // an index is its number
+		buffer, access := []string{"t", "u", "v", "c"}[r.IntN(4)], []string{"b@", "b!", "cell@", "cell!"}[r.IntN(4)]
+		line := words("3", "%s", buffer, access)
+		body := func(i string) string { return strings.ReplaceAll(line, "%s", i) }
+		same("1 2 "+body("0")+" "+body("1")+" "+body("2"), "1 2 3 0 do "+body("i")+" loop")
+		same("1 2 "+body("1")+" "+body("2")+" "+body("4"), "1 2 7 1 do "+body("i")+" i +loop")
+		same("1 2 "+body("1")+" "+body("3")+" "+body("5"), "1 2 3 2 do 7 1 do "+body("i")+" j +loop loop")
+	}
+	for _, word := range inline { // what is followed by a jump is decided by it as by the flag alone
+		for range 200 {
+			line := words()
+			before, after, _ := strings.Cut(line, " ")
+			line = before + " " + after + " " + word
+			for _, test := range []string{"%s", "dup %s", "7 %s", "dup 7 %s"} {
+				line := line + " " + fmt.Sprintf(test, word)
+				same(line+flag, "1 if "+line+" if -1 else 0 then then")
+			}
+		}
+	}
+	for i := range interp.Fusions() {
+		if seen[i] < 50 {
+			t.Errorf("fusion %d of the table was tried %d times only", i, seen[i])
 		}
 	}
 }

@@ -83,6 +83,8 @@ const (
 	opIntAdd           // opInt +
 	opIntSub           // opInt -
 	opIntMul           // opInt *
+	opIntDiv           // opInt /
+	opIntMod           // opInt mod
 	opIntAnd           // opInt and
 	opIntEqual         // opInt =
 	opIntLess          // opInt <
@@ -135,6 +137,8 @@ var fusions = []struct {
 	{[]Op{opInt, OpAdd}, opIntAdd},
 	{[]Op{opInt, OpSub}, opIntSub},
 	{[]Op{opInt, OpMul}, opIntMul},
+	{[]Op{opInt, OpDiv}, opIntDiv},
+	{[]Op{opInt, OpMod}, opIntMod},
 	{[]Op{opInt, OpAnd}, opIntAnd},
 	{[]Op{opInt, OpEqual}, opIntEqual},
 	{[]Op{opInt, OpLess}, opIntLess},

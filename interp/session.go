@@ -35,6 +35,7 @@ type Session struct {
 	lp     int
 
 	calls  []call  // running compound words, blocks and sources, innermost last
+	floor  int     // how many of them wait for the inner loop that is running to return
 	saved  []Value // stacks kept by the words try that are running
 	caught error   // by the last try
 

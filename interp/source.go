@@ -89,7 +89,7 @@ func (s *Session) locate(tok token, err error) error {
 	if tok.quoted {
 		name = ""
 	}
-	err = fail(name, nil, err)
+	err = fail(name, "", err)
 	if e, ok := err.(*Error); ok && e.Line == 0 && s.source != "" {
 		e.Source, e.Line, e.Col = s.source, s.line, max(tok.col, 1)
 	}
