@@ -130,8 +130,8 @@ func (v Value) Data() ([]byte, error) {
 	return v.Bytes(), nil
 }
 
-// MAC returns v as an Ethernet address; a string that reads as one converts, and
-// so do six bytes of data.
+// MAC returns v as an Ethernet address; a string that reads as one converts, one of
+// twelve decimal digits too, and so do six bytes of data.
 func (v Value) MAC() ([6]byte, error) {
 	switch v.Kind() {
 	case KindMAC:
@@ -144,6 +144,9 @@ func (v Value) MAC() ([6]byte, error) {
 		if len(v.ref.bytes) == 6 {
 			return [6]byte([]byte(v.ref.bytes)), nil
 		}
+	}
+	if v.Kind() == KindInt { // maybe one that was typed without a letter
+		return [6]byte{}, v.notA("a MAC address; write it as 00:23:7d:86:71:ff")
 	}
 	return [6]byte{}, v.notA("a MAC address")
 }

@@ -18,7 +18,7 @@ func TestCompoundWordsCheckTheirInputs(t *testing.T) {
 		{"( n1 n2 -- n )", `1 "x"`, `w: n2: "x" is not a number`},
 		{"( n n n - n )", `"x" 2 3`, `w: n: "x" is not a number`},
 		{"( n n n - n )", `2 3`, `w: stack underflow ( n n n - n )`},
-		{"( mac - )", "7", "w: mac: 7 is not a MAC address"},
+		{"( mac - )", "7", "w: mac: 7 is not a MAC address; write it as 00:23:7d:86:71:ff"},
 		{"( mac - )", `00:23:7d:86:71:ff`, ""},
 		{"( mac - )", `"00:23:7d:86:71:ff"`, ""},
 		{"( mac n - )", `"no" 5`, `w: mac: "no" is not a MAC address`},

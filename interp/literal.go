@@ -18,8 +18,14 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if n, ok, err := parseInt(tok); ok {
 		return NewInt(n), true, err
 	}
-	if a, ok := parseMAC(tok); ok {
+	if a, ok := parseMAC(tok); ok { // no number: that would have been found
 		return NewMAC(a), true, nil
+	}
+	if lo, hi, ok := parseMACRange(tok); ok {
+		if macBits(lo[:]) > macBits(hi[:]) {
+			return Value{}, true, errBackwards
+		}
+		return NewMACRange(lo, hi), true, nil
 	}
 	if !strings.ContainsAny(tok, ".:") {
 		return Value{}, false, nil
@@ -30,14 +36,6 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	lo, hi, found := strings.Cut(tok, "-")
 	if !found {
 		return Value{}, false, nil
-	}
-	if a, ok := parseMAC(lo); ok {
-		if b, ok := parseMAC(hi); ok {
-			if macBits(a[:]) > macBits(b[:]) {
-				return Value{}, true, errBackwards
-			}
-			return NewMACRange(a, b), true, nil
-		}
 	}
 	if a, ok := parseIP(lo); ok {
 		if b, ok := parseIP(hi); ok {
@@ -102,19 +100,56 @@ var (
 	errBackwards = errors.New("the range ends before it begins")
 )
 
-// parseMAC reads six pairs of hexadecimal digits separated by colons.
+// parseMAC reads an Ethernet address in the forms that are in use: six pairs of
+// hexadecimal digits with colons or dashes between them, three groups of four with dots,
+// or twelve digits. Twelve decimal digits are an address where one is wanted; as a
+// literal they are a number.
 func parseMAC(s string) (a [6]byte, ok bool) {
-	if len(s) != 17 {
-		return a, false
-	}
-	for i := range a {
-		hi, lo := hexValue(s[3*i]), hexValue(s[3*i+1])
-		if hi < 0 || lo < 0 || i < 5 && s[3*i+2] != ':' {
+	group, separator := 12, byte(0)
+	switch len(s) {
+	case 12:
+	case 14:
+		group, separator = 4, '.'
+	case 17:
+		if group, separator = 2, s[2]; separator != ':' && separator != '-' {
 			return a, false
 		}
-		a[i] = byte(hi<<4 | lo)
+	default:
+		return a, false
+	}
+	at := 0
+	for i := range 12 {
+		if i > 0 && i%group == 0 {
+			if s[at] != separator {
+				return a, false
+			}
+			at++
+		}
+		digit := hexValue(s[at])
+		if digit < 0 {
+			return a, false
+		}
+		a[i/2] = a[i/2]<<4 | byte(digit)
+		at++
 	}
 	return a, true
+}
+
+// parseMACRange reads two Ethernet addresses with a dash between them. Two decimal
+// numbers of twelve digits are none.
+func parseMACRange(s string) (lo, hi [6]byte, ok bool) {
+	for _, n := range []int{12, 14, 17} { // digits of the first
+		if len(s) > n && s[n] == '-' {
+			lo, ok = parseMAC(s[:n])
+			if !ok {
+				continue
+			}
+			if hi, ok = parseMAC(s[n+1:]); ok {
+				return lo, hi, len(s) != 12+1+12 || strings.Trim(s, "0123456789-") != ""
+			}
+		}
+	}
+	return lo, hi, false
 }
 
 func hexValue(c byte) int {

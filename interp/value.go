@@ -1,9 +1,7 @@
 package interp
 
 import (
-	"cmp"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"sync/atomic"
 )
@@ -201,96 +199,6 @@ func (v Value) Equal(w Value) bool {
 	}
 	return v.ref.bytes == w.ref.bytes
 }
-
-// Same reports whether two values are equal where each may be of another kind: a
-// string is read as the other's kind, fixed-width data as a number, six bytes of
-// data as a MAC.
-func (v Value) Same(w Value) bool {
-	if v.Kind() == w.Kind() {
-		return v.Equal(w)
-	}
-	if v.Kind() == KindString || v.Kind() == KindData && w.Kind() != KindString {
-		v, w = w, v
-	}
-	switch v.Kind() {
-	case KindInt:
-		n, err := w.Int()
-		return err == nil && n == v.n
-	case KindMAC:
-		a, err := w.MAC()
-		return err == nil && NewMAC(a).Equal(v)
-	case KindIP:
-		a, err := w.IP()
-		return err == nil && a == v.addr()
-	case KindMACRange, KindIPRange:
-		if w.Kind() == KindString {
-			r, ok, err := ParseLiteral(w.ref.bytes)
-			return ok && err == nil && r.Kind() == v.Kind() && r.Equal(v)
-		}
-	case KindData:
-		if v.ref.sub != Generic {
-			n, err := w.Int()
-			return err == nil && n == v.ref.dataInt()
-		}
-		return w.Kind() == KindString && v.ref.bytes == w.ref.bytes
-	}
-	return false
-}
-
-// Compare orders two values: -1, 0 or 1. Numbers, MACs, IP addresses (IPv4 before
-// IPv6) and ranges (by their beginnings, then their ends) go by value, strings and
-// data byte by byte; where the kinds differ, one is read as the other's.
-func (v Value) Compare(w Value) (int, error) {
-	if v.ref == nil && w.ref == nil {
-		return cmp.Compare(v.n, w.n), nil
-	}
-	switch a, b := v.Kind(), w.Kind(); {
-	case a == KindInt || b == KindInt || v.Subtype() != Generic || w.Subtype() != Generic:
-		m, err := v.Int()
-		if err != nil {
-			return 0, err
-		}
-		n, err := w.Int()
-		switch {
-		case err != nil:
-			return 0, err
-		case v.beyondInt() != w.beyondInt():
-			if v.beyondInt() {
-				return 1, nil
-			}
-			return -1, nil
-		}
-		return cmp.Compare(m, n), nil
-	case a == KindMAC || b == KindMAC:
-		m, err := v.MAC()
-		if err != nil {
-			return 0, err
-		}
-		n, err := w.MAC()
-		if err != nil {
-			return 0, err
-		}
-		return cmp.Compare(macBits(m[:]), macBits(n[:])), nil
-	case a == KindIP || b == KindIP:
-		m, err := v.IP()
-		if err != nil {
-			return 0, err
-		}
-		n, err := w.IP()
-		if err != nil {
-			return 0, err
-		}
-		return m.Compare(n), nil
-	case a == b:
-		return cmp.Compare(v.ref.bytes, w.ref.bytes), nil
-	case a == KindString && b == KindData || a == KindData && b == KindString:
-		return cmp.Compare(v.ref.bytes, w.ref.bytes), nil
-	}
-	return 0, fmt.Errorf("%s and %s cannot be compared", v.Kind(), w.Kind())
-}
-
-// beyondInt tells whether v is a number that wraps when it is read as an integer.
-func (v Value) beyondInt() bool { return v.Subtype() == Uint64 && v.ref.dataInt() < 0 }
 
 // addr returns the IP address in v, which must be of kind KindIP.
 func (v Value) addr() netip.Addr {

@@ -28,9 +28,9 @@ var arithmeticWords = []interp.Word{
 	{Name: "or", Stack: "( n1 n2 - n )", Help: "bits that are in either", Example: "12 10 or .", Inline: interp.OpOr, Func: or},
 	{Name: "xor", Stack: "( n1 n2 - n )", Help: "bits that are in one alone", Example: "12 10 xor .", Inline: interp.OpXor, Func: xor},
 	{Name: "invert", Stack: "( n - n )", Help: "all bits inverted", Example: "0 invert .", Inline: interp.OpInvert, Func: invert},
-	{Name: "=", Stack: "( a b - flag )", Help: "whether two values are equal", Example: "00:00:5e:00:53:01 \"00:00:5e:00:53:01\" = .", Inline: interp.OpEqual, Func: equal},
+	{Name: "=", Stack: "( a b - flag )", Help: "whether two values are equal; a string that reads as a number or an address is one", Example: "00:00:5e:00:53:01 \"00:00:5e:00:53:01\" = .", Inline: interp.OpEqual, Func: equal},
 	{Name: "<>", Stack: "( a b - flag )", Help: "whether two values differ", Example: "1 2 <> .", Inline: interp.OpNotEqual, Func: notEqual},
-	{Name: "<", Stack: "( a b - flag )", Help: "whether a is less than b: numbers, addresses and ranges by value, strings and data byte by byte", Example: "1 2 < .", Inline: interp.OpLess, Func: less},
+	{Name: "<", Stack: "( a b - flag )", Help: "whether a is less than b: numbers, addresses and ranges by value, and strings that read as such too; other strings and data byte by byte", Example: "1 2 < .", Inline: interp.OpLess, Func: less},
 	{Name: ">", Stack: "( a b - flag )", Help: "whether a is greater than b", Example: "1 2 > .", Inline: interp.OpGreater, Func: greater},
 	{Name: "<=", Stack: "( a b - flag )", Help: "whether a is at most b", Example: "2 2 <= .", Inline: interp.OpAtMost, Func: atMost},
 	{Name: ">=", Stack: "( a b - flag )", Help: "whether a is at least b", Example: "2 2 >= .", Inline: interp.OpAtLeast, Func: atLeast},
@@ -278,15 +278,10 @@ func larger(s *interp.Session) error { return choose(s, false) }
 func within(s *interp.Session) error {
 	a, low, high := s.Peek(2), s.Peek(1), s.Peek(0)
 	in := false
-	if n, err := a.Int(); err == nil {
-		l, err := low.Int()
-		if err != nil {
-			return err
-		}
-		h, err := high.Int()
-		if err != nil {
-			return err
-		}
+	n, err := a.Int()
+	l, errLow := low.Int()
+	h, errHigh := high.Int()
+	if err == nil && errLow == nil && errHigh == nil {
 		in = uint64(n-l) < uint64(h-l)
 	} else {
 		first, err := a.Compare(low)
