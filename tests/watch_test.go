@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,64 +26,81 @@ func TestWatchOnTerminal(t *testing.T) {
 
 func watchOnTerminal(t *testing.T, program *exec.Cmd) {
 	t.Helper()
-	script := netlab.RequireTool(t, "script") // gives the program a terminal
+	s := onTerminal(t, program)
+	s.expect("ok ")
+	s.press("0 n !\r")
+	s.expect("ok ")
+	s.press(`"n @ \"beat %d\" str.format . 1 n +!" 10 watch` + "\r")
+	s.expect("\x1b[H\x1b[J")     // the screen is cleared once
+	s.expect("every 10ms: n @")  // the line is above
+	s.expect("beat 0\x1b[K")     // and what it prints below
+	s.expect("\x1b[H")           // drawn in the same place
+	s.expect("beat 1\x1b[K\r\n") // with what was there before cleared
+	s.expect("\x1b[J")
+	s.press("q")
+	s.expect("ok ")
+	s.press("\"still\" \"here\" str.cat .\r")
+	s.expect("stillhere")
+	s.expect("ok ")
+	s.press("\x04")
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("%v: %q", err, s.seen.String())
+	}
+}
+
+// screen is a program at a terminal of its own.
+type screen struct {
+	t     *testing.T
+	cmd   *exec.Cmd // of script(1), which gives it the terminal and ends as it does
+	keys  io.Writer
+	drawn chan []byte
+	seen  strings.Builder // and not yet expected
+}
+
+// onTerminal starts a program at a terminal of 60 columns.
+func onTerminal(t *testing.T, program *exec.Cmd) *screen {
+	t.Helper()
 	var quoted []string
 	for _, a := range program.Args {
 		quoted = append(quoted, "'"+a+"'")
 	}
-	cmd := exec.Command(script, "-qefc", "stty cols 60 rows 10; "+strings.Join(quoted, " "), os.DevNull)
-	cmd.Env = append(os.Environ(), program.Env...)
-	cmd.Env = append(cmd.Env, "TERM=xterm", "HOME="+t.TempDir())
-	keys, err := cmd.StdinPipe()
-	if err != nil {
+	s := &screen{t: t, drawn: make(chan []byte, 1024)}
+	s.cmd = exec.Command(netlab.RequireTool(t, "script"), "-qefc", "stty cols 60 rows 10; exec "+strings.Join(quoted, " "), os.DevNull)
+	s.cmd.Env = append(os.Environ(), program.Env...)
+	s.cmd.Env = append(s.cmd.Env, "TERM=xterm", "HOME="+t.TempDir())
+	var err error
+	if s.keys, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	screen := make(chan []byte, 1024)
-	cmd.Stdout = writes(screen)
-	if err := cmd.Start(); err != nil {
+	s.cmd.Stdout = writes(s.drawn)
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	patience := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
-	defer patience.Stop()
-	var seen strings.Builder
-	expect := func(want string) {
-		t.Helper()
-		for !strings.Contains(seen.String(), want) {
-			select {
-			case b := <-screen:
-				seen.Write(b)
-			case <-time.After(30 * time.Second):
-				t.Fatalf("no %q on the screen: %q", want, seen.String())
-			}
-		}
-		_, rest, _ := strings.Cut(seen.String(), want)
-		seen.Reset()
-		seen.WriteString(rest)
-	}
-	press := func(text string) {
-		t.Helper()
-		if _, err := keys.Write([]byte(text)); err != nil {
-			t.Fatal(err)
+	late := time.AfterFunc(patience, func() { s.cmd.Process.Kill() })
+	t.Cleanup(func() { late.Stop(); s.cmd.Process.Kill() })
+	return s
+}
+
+// expect waits until a text is drawn.
+func (s *screen) expect(want string) {
+	s.t.Helper()
+	for !strings.Contains(s.seen.String(), want) {
+		select {
+		case b := <-s.drawn:
+			s.seen.Write(b)
+		case <-time.After(patience):
+			s.t.Fatalf("no %q on the screen: %q", want, s.seen.String())
 		}
 	}
-	expect("ok ")
-	press("0 n !\r")
-	expect("ok ")
-	press(`"n @ \"beat %d\" str.format . 1 n +!" 10 watch` + "\r")
-	expect("\x1b[H\x1b[J")     // the screen is cleared once
-	expect("every 10ms: n @")  // the line is above
-	expect("beat 0\x1b[K")     // and what it prints below
-	expect("\x1b[H")           // drawn in the same place
-	expect("beat 1\x1b[K\r\n") // with what was there before cleared
-	expect("\x1b[J")
-	press("q")
-	expect("ok ")
-	press("\"still\" \"here\" str.cat .\r")
-	expect("stillhere")
-	expect("ok ")
-	press("\x04")
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%v: %q", err, seen.String())
+	_, rest, _ := strings.Cut(s.seen.String(), want)
+	s.seen.Reset()
+	s.seen.WriteString(rest)
+}
+
+func (s *screen) press(text string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.keys, text); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

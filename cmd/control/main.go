@@ -96,6 +96,7 @@ func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdo
 		return evalLines(cl, o.lines, stdout, stderr)
 	}
 	if con.Terminal() {
+		signals.Jobs(con.Suspend, con.Resume)
 		fmt.Fprintf(stdout, "connected to PID %d\n", cl.PID())
 	}
 	return con.Attach(cl, console.Options{History: console.HistoryFile()})

@@ -78,6 +78,10 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	p.console = console.New(stdin, stdout, stderr)
 	defer p.console.Close()
 	caught := signals.Catch(child != nil)
+	if p.console.Terminal() {
+		signals.KeepRunning() // the link does not depend on which job of a shell this is
+		signals.Jobs(p.console.Suspend, p.console.Resume)
+	}
 	status, err := p.run(probe, caught)
 	if err != nil {
 		child.Fail(err)

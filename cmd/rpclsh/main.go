@@ -119,6 +119,9 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 		Interactive: prompting.Load,
 	}
 	defer signals.CatchShell(caught)()
+	if con.Terminal() {
+		signals.Jobs(con.Suspend, con.Resume)
+	}
 	err := core.Prelude(s)
 	for _, line := range o.lines {
 		if err == nil && !s.Left() {

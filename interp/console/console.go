@@ -155,6 +155,9 @@ func (c *Console) prompt(t target, o Options) int {
 	}
 	open, status := "", 0
 	for {
+		if c.tty != nil {
+			c.tty.present()
+		}
 		line, err := in.line(promptText(open))
 		switch {
 		case errors.Is(err, errClear):

@@ -30,6 +30,8 @@ type terminal struct {
 	cond    *sync.Cond // mu: bytes came, the state changed
 	started bool
 	closed  bool
+	away    bool         // it belongs to others; see job.go
+	stopped bool         // from suspend to resume
 	keys    []byte       // typed and not yet consumed
 	eof     bool         // no more will come
 	editing bool         // the editor may take keys; else programs may
@@ -76,6 +78,7 @@ func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
 
 // start takes the terminal and gives the reader of its lines.
 func (t *terminal) start(tg target, history string) (lineReader, error) {
+	t.awaitForeground()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.started {
@@ -140,14 +143,16 @@ func (t *terminal) close() {
 	if onBreak != nil {
 		onBreak()
 	}
-	unix.Write(t.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	t.rouse()
 	t.pumped.Wait()
 	unix.Close(t.wake)
 	if ed != nil {
 		ed.close()
 	}
 	// TCSADRAIN would wait for a screen stopped with Ctrl-S; nothing needs it.
-	unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
+	if !t.away && !t.background() {
+		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
+	}
 }
 
 // pump moves keys from the kernel to t.keys until the terminal ends or close.
@@ -158,17 +163,36 @@ func (t *terminal) pump() {
 	}
 	buf := make([]byte, 4096)
 	for {
-		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+		closed, away, stopped := t.state()
+		if closed {
 			break
 		}
-		if fds[1].Revents != 0 {
+		wait := -1
+		if fds[0].Fd = int32(t.in.Fd()); away {
+			fds[0].Fd, wait = -1, int(foregroundCheck.Milliseconds())
+		}
+		if _, err := unix.Poll(fds, wait); err != nil && err != unix.EINTR {
 			break
+		}
+		if fds[1].Revents != 0 { // close, suspend or resume
+			unix.Read(t.wake, buf[:8])
+			continue
+		}
+		if away {
+			if !stopped && !t.background() {
+				t.resume()
+			}
+			continue
 		}
 		if fds[0].Revents == 0 {
 			continue
 		}
+		if t.background() {
+			t.lost()
+			continue
+		}
 		n, err := unix.Read(int(t.in.Fd()), buf)
-		if err == unix.EINTR || err == unix.EAGAIN {
+		if err == unix.EINTR || err == unix.EAGAIN || err == unix.EIO && t.background() {
 			continue
 		}
 		if err != nil || n <= 0 { // hung up, or Ctrl-D at the start of a plain line
@@ -266,7 +290,7 @@ type logWriter struct{ t *terminal }
 
 func (w logWriter) Write(p []byte) (int, error) {
 	w.t.mu.Lock()
-	ed, editing := w.t.ed, w.t.editing
+	ed, editing := w.t.ed, w.t.editing && !w.t.away
 	w.t.mu.Unlock()
 	if ed != nil && editing {
 		return ed.log(p)

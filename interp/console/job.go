@@ -1,0 +1,125 @@
+package console
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file is the terminal in the hands of a shell with job control. The terminal is
+// away while it belongs to others: the process is stopped, or not in the terminal's
+// foreground process group. Then its mode is left alone and no key is read, both of
+// which the kernel would answer by stopping the process; the prompt waits.
+
+// foregroundCheck is how often a terminal that is away is asked whether it is back: a
+// shell's fg tells a job that runs nothing.
+const foregroundCheck = 100 * time.Millisecond
+
+// background tells whether another process group has the terminal. One that is not the
+// process's controlling terminal has no such thing.
+func (t *terminal) background() bool {
+	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
+}
+
+// awaitForeground waits until the terminal may be taken; false says that it was closed.
+func (t *terminal) awaitForeground() bool {
+	for {
+		t.mu.Lock()
+		closed := t.closed
+		t.mu.Unlock()
+		if closed || !t.background() {
+			return !closed
+		}
+		time.Sleep(foregroundCheck)
+	}
+}
+
+// present waits while the terminal is away.
+func (t *terminal) present() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.away && !t.closed && !t.eof {
+		t.cond.Wait()
+	}
+}
+
+// suspend gives the terminal back as it was, before the process is stopped. What is
+// being typed is kept.
+func (t *terminal) suspend() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started || t.closed {
+		return
+	}
+	if !t.away && !t.background() {
+		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
+	}
+	t.away, t.stopped = true, true
+	t.rouse()
+}
+
+// resume takes the terminal again if it may, and shows the line that is being edited.
+// Otherwise the pump does, as soon as the process is in the foreground.
+func (t *terminal) resume() {
+	t.mu.Lock()
+	if !t.started || t.closed {
+		t.mu.Unlock()
+		return
+	}
+	t.stopped = false
+	if t.background() {
+		t.away = true
+		t.rouse()
+		t.mu.Unlock()
+		return
+	}
+	if t.away { // others may have changed how it is left
+		if now, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS); err == nil {
+			t.saved = *now
+		}
+	}
+	unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, t.mode(t.saved))
+	t.away = false
+	t.cond.Broadcast()
+	t.rouse()
+	ed, editing := t.ed, t.editing
+	t.mu.Unlock()
+	if ed != nil && editing {
+		ed.log(nil)
+	}
+}
+
+// rouse has the pump look at the state again.
+func (t *terminal) rouse() { unix.Write(t.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// lost notes that the terminal went to others without a word.
+func (t *terminal) lost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.away = true
+}
+
+// state is what the pump has to know: whether it ends, whether it may read, and whether
+// it may ask for the terminal.
+func (t *terminal) state() (closed, away, stopped bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed, t.away, t.stopped
+}
+
+// Suspend gives the terminal back before the process is stopped; Resume takes it again
+// when the process goes on, or as soon as it is in the foreground. Both do nothing
+// without a terminal.
+func (c *Console) Suspend() {
+	if c.tty != nil {
+		c.tty.suspend()
+	}
+}
+
+// Resume: see Suspend.
+func (c *Console) Resume() {
+	if c.tty != nil {
+		c.tty.resume()
+	}
+}
