@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"slices"
 
 	"ethertap/shm"
 )
@@ -51,6 +52,29 @@ func (e *Engine) announce(q *shm.Queue, taps func(*Policy) [2]shm.Taps) error {
 		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac, Taps: stated[i]}
 	}
 	return q.SetInterfaces(list)
+}
+
+// announceFeed writes the whole table of a further queue. The caller holds mu, not update.
+func (e *Engine) announceFeed(f *Feed) error {
+	return e.announce(f.out.queue, func(p *Policy) [2]shm.Taps {
+		if i := slices.IndexFunc(p.Feeds, func(g Feed) bool { return g.out == f.out }); i >= 0 {
+			return p.Feeds[i].stated()
+		}
+		return f.stated()
+	})
+}
+
+// announceNames writes the whole tables of all queues, after an interface has got another
+// name or address. The caller holds mu, not update.
+func (e *Engine) announceNames() error {
+	var errs []error
+	if e.config.Queue != nil {
+		errs = append(errs, e.announce(e.config.Queue, (*Policy).stated))
+	}
+	for _, f := range e.Policy().Feeds {
+		errs = append(errs, e.announceFeed(&f))
+	}
+	return errors.Join(errs...)
 }
 
 // announceTaps writes what has changed from one policy to the next. The caller holds

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -142,7 +143,7 @@ func (e *Engine) arrangeBypass() error {
 		return e.disengage()
 	case e.fast.path == nil:
 		if e.engage(); e.fast.path == nil {
-			return errors.New(e.fast.why)
+			return errors.New(e.withoutPath())
 		}
 	}
 	e.update.Lock()
@@ -249,18 +250,14 @@ func (e *Engine) inherit(tool *ethtool) error {
 	var programs []ebpf.ProgramID
 	frags := false
 	for _, p := range e.ports {
-		l, err := netlink.LinkByName(p.name)
+		l, err := p.find(e.ports)
 		if err != nil {
-			return fmt.Errorf("port %s: %w", p.name, err)
+			return err
 		}
 		a := l.Attrs()
 		indexes = append(indexes, a.Index)
 		frags = frags || a.MTU > maxMTU
-		var program ebpf.ProgramID
-		if a.Xdp != nil {
-			program = ebpf.ProgramID(a.Xdp.ProgId)
-		}
-		programs = append(programs, program)
+		programs = append(programs, programOn(a))
 	}
 	old, err := fastpath.Open(dir, indexes, frags)
 	if errors.Is(err, fastpath.ErrGone) {
@@ -269,6 +266,9 @@ func (e *Engine) inherit(tool *ethtool) error {
 	}
 	if err == nil && !slices.Equal(old.Programs, programs) { // links of interfaces with these numbers elsewhere
 		err = errors.Join(fmt.Errorf("%s: %w", dir, fastpath.ErrOther), old.Close())
+	}
+	if errors.Is(err, fastpath.ErrOther) {
+		err = fmt.Errorf("%w: it is on %s", err, bypassed(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("bypass of an earlier process: %w; ethertap --clear ends it", err)
@@ -307,13 +307,37 @@ func (e *Engine) inherit(tool *ethtool) error {
 	return nil
 }
 
+// bypassed names the interfaces that what is pinned in dir is on.
+func bypassed(dir string) string {
+	var list []string
+	for _, on := range fastpath.Interfaces(dir) {
+		name := fmt.Sprintf("an interface of another network namespace (index %d there)", on.Index)
+		if l, err := netlink.LinkByIndex(on.Index); err == nil && programOn(l.Attrs()) == on.Program {
+			name = l.Attrs().Name
+		}
+		list = append(list, name)
+	}
+	if len(list) == 0 {
+		return "interfaces that are gone"
+	}
+	return strings.Join(list, " and ")
+}
+
+// programOn is the XDP program on an interface, 0 if there is none.
+func programOn(a *netlink.LinkAttrs) ebpf.ProgramID {
+	if a.Xdp == nil || !a.Xdp.Attached {
+		return 0
+	}
+	return ebpf.ProgramID(a.Xdp.ProgId)
+}
+
 // inheritRecord learns from an earlier process' record what it changed on the interface.
-func (p *port) inheritRecord(dir string, index int) {
+func (p *port) inheritRecord(dir string) {
 	_, netns, err := here()
 	if dir == "" || err != nil {
 		return
 	}
-	f, err := os.Open(recordName(dir, netns, index))
+	f, err := os.Open(recordName(dir, netns, p.index))
 	if err != nil {
 		return // nothing was changed
 	}
@@ -321,6 +345,9 @@ func (p *port) inheritRecord(dir string, index int) {
 	var r record
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || json.NewDecoder(f).Decode(&r) != nil {
 		return // somebody's who lives, or nobody knows
+	}
+	if r.Index != p.index || r.MAC != p.mac.String() && r.Name != p.device {
+		return // of an interface that had the index before
 	}
 	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
 	p.promisc = r.Promisc
@@ -359,7 +386,7 @@ func (e *Engine) settle() {
 	}
 	switch {
 	case b.after > 0 && e.fast.path == nil:
-		b.why = e.fast.why
+		b.why = e.withoutPath()
 	case b.after > 0 && !b.pinned:
 		errs = append(errs, e.pin(over))
 	case b.after == 0 && b.pinned:

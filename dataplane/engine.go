@@ -1,10 +1,13 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Engine bridges two interfaces or mirrors one. Its methods may be called from
@@ -52,7 +55,7 @@ func New(c Config) (*Engine, error) {
 	e.fast.wanted = c.FastPath
 	e.fast.bypass.limit = DefaultBypass
 	for i, name := range c.Interfaces {
-		e.ports = append(e.ports, &port{number: i, name: name, driver: "-", mode: notAttached})
+		e.ports = append(e.ports, &port{number: i, given: name, identity: identity{name: name}, driver: "-", mode: notAttached})
 	}
 	for range MaxQueues {
 		e.counts = append(e.counts, new(counters))
@@ -68,10 +71,33 @@ func (e *Engine) Poll() PollMode { return PollMode(e.poll.Load()) }
 // so once more, for a quarter of a second at most.
 func (e *Engine) SetPoll(m PollMode) { e.poll.Store(uint32(m)) }
 
-// vanished says once that an interface is gone. Threads call it.
+// vanished notes that an interface is gone, and has it said. Threads call it, which must not
+// wait for a lock.
 func (e *Engine) vanished(i int) {
-	if p := e.ports[i]; p.gone.CompareAndSwap(false, true) {
-		e.config.Logf("port %s: the interface has disappeared", p.name)
+	if e.ports[i].gone.CompareAndSwap(false, true) {
+		go func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.sayGone()
+		}()
+	}
+}
+
+// sayGone says once which interfaces are gone, and takes the programs off: one that is now in
+// another namespace would lose there what it receives, and be refused when it comes back. The
+// caller holds mu.
+func (e *Engine) sayGone() {
+	for _, p := range e.ports {
+		if p.gone.Load() && !p.goneSaid {
+			p.goneSaid = true
+			e.config.Logf("port %s: the interface has disappeared", p.name)
+			if p.link == nil {
+				continue
+			}
+			if err := p.link.Detach(); err != nil && !errors.Is(err, unix.ENOLINK) {
+				e.config.Logf("port %s: detach: %v", p.name, err)
+			}
+		}
 	}
 }
 

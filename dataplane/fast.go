@@ -88,9 +88,18 @@ func (e *Engine) withoutFast(port int) string {
 	case e.workers == nil:
 		return "not attached"
 	case e.fast.path == nil:
-		return e.fast.why
+		return e.withoutPath()
 	}
 	return e.fast.denied[port]
+}
+
+// withoutPath says why there is no path though it is wanted, by the names that interfaces
+// have now.
+func (e *Engine) withoutPath() string {
+	if err := e.unsuited(); err != nil {
+		return err.Error()
+	}
+	return e.fast.why
 }
 
 // engage puts the fast path in the place of the plain programs, frame by frame, or
@@ -104,7 +113,8 @@ func (e *Engine) engage() {
 	}
 }
 
-func (e *Engine) tryEngage() error {
+// unsuited says which interface is served in a way that leaves no room for the fast path.
+func (e *Engine) unsuited() error {
 	for _, p := range e.ports {
 		if p.generic {
 			return fmt.Errorf("port %s: generic XDP does not tell which frames it could not send", p.name)
@@ -112,6 +122,13 @@ func (e *Engine) tryEngage() error {
 		if e.long && p.mode == zeroCopy {
 			return fmt.Errorf("port %s: with zero-copy a redirect in the kernel takes the first buffer of a frame only: MTU %d at most", p.name, maxMTU)
 		}
+	}
+	return nil
+}
+
+func (e *Engine) tryEngage() error {
+	if err := e.unsuited(); err != nil {
+		return err
 	}
 	path, err := e.load()
 	if err != nil {

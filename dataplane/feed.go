@@ -117,13 +117,7 @@ func (e *Engine) number(o *outlet) {
 // earlier run. The caller holds mu.
 func (e *Engine) prepare(f *Feed) error {
 	o := f.out
-	err := e.announce(o.queue, func(p *Policy) [2]shm.Taps {
-		if i := slices.IndexFunc(p.Feeds, func(g Feed) bool { return g.out == o }); i >= 0 {
-			return p.Feeds[i].stated()
-		}
-		return f.stated()
-	})
-	if err != nil {
+	if err := e.announceFeed(f); err != nil {
 		return err
 	}
 	for i := range e.queues {

@@ -48,23 +48,31 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 	if err := p.note(dir, bypass); err != nil {
 		logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
 	}
-	index := p.index // p may have another when it is restored
 	if len(names) > 0 {
-		if err := tool.setFeatures(index, names, false); err != nil {
+		if err := tool.setFeatures(p.index, names, false); err != nil {
 			p.forget()
 			return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
 		}
 		logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
 	}
 	return func() error {
-		defer p.forget()
 		names := p.switchedOff
 		if len(names) == 0 {
+			p.forget()
 			return nil
 		}
-		if err := tool.setFeatures(index, names, true); errors.Is(err, unix.ENODEV) {
-			return nil // the interface is gone, and its settings with it
-		} else if err != nil {
+		l, err := netlink.LinkByIndex(p.index)
+		if err == nil && p.is(l.Attrs()) {
+			err = tool.setFeatures(p.index, names, true)
+		} else {
+			err = unix.ENODEV
+		}
+		if errors.Is(err, unix.ENODEV) { // deleted, or elsewhere: should it come back, the next start restores it
+			p.release()
+			return nil
+		}
+		p.forget()
+		if err != nil {
 			return fmt.Errorf("port %s: restore %s: %w", p.name, strings.Join(names, " "), err)
 		}
 		logf("port %s: restored: %s", p.name, strings.Join(names, " "))

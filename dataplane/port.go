@@ -23,13 +23,11 @@ const header = 14 + 4*4
 // port is an interface, numbered since New and known since Start. Engine.mu
 // guards it, but for gone.
 type port struct {
-	number   int
-	name     string // as it was given: a name or an alternative name
-	device   string // its name
-	index    int
+	number int
+	given  string // the name or alternative name of the command line
+	identity
 	driver   string
 	mtu      int
-	mac      MAC
 	rxQueues int
 	txQueues int
 	combined bool // queues are for both directions
@@ -40,11 +38,13 @@ type port struct {
 	program  *xdp.Program
 	link     link.Link   // holds a program on the interface
 	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
+	goneSaid bool        // and that is said
 
 	switchedOff []string // offloads
 	promisc     bool     // made promiscuous beyond this process, for a bypass
 	record      *os.File // that says so; holds its lock
 	recorded    string   // its name
+	bypass      string   // what it says of a bypass
 }
 
 // zeroCopy is the mode of a port whose frames are not copied.
@@ -55,13 +55,10 @@ const notAttached = "-"
 
 // inspect looks the interface up and refuses what cannot be served. It changes
 // nothing. An XDP program on it is no obstacle when it is ours, left by an earlier process.
-func (p *port) inspect(c *Config, ours bool, tool *ethtool) error {
-	l, err := netlink.LinkByName(p.name)
+func (p *port) inspect(c *Config, others []*port, ours bool, tool *ethtool) error {
+	l, err := p.find(others)
 	if err != nil {
-		if errors.As(err, new(netlink.LinkNotFoundError)) {
-			return fmt.Errorf("port %s: no such interface", p.name)
-		}
-		return fmt.Errorf("port %s: %w", p.name, err)
+		return err
 	}
 	a := l.Attrs()
 	switch {
@@ -75,7 +72,8 @@ func (p *port) inspect(c *Config, ours bool, tool *ethtool) error {
 		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
 			p.name, a.MTU, maxChunks, longMTU, a.Name, longMTU)
 	}
-	p.device, p.index, p.mtu, p.mac = a.Name, a.Index, a.MTU, MAC(a.HardwareAddr)
+	p.become(a)
+	p.mtu = a.MTU
 	p.driver = driver(p.device)
 	p.countQueues(tool)
 	return nil

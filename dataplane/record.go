@@ -81,7 +81,7 @@ func (p *port) note(dir, bypass string) error {
 		return errors.Join(fmt.Errorf("record %s: %w", name, err), os.Remove(f.Name()), f.Close())
 	}
 	p.release()
-	p.recorded, p.record = name, f
+	p.recorded, p.record, p.bypass = name, f, bypass
 	return nil
 }
 
@@ -156,7 +156,7 @@ func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 	if err == nil && r.Bypass != "" && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 		return nil // the bypass is in force, and its directory on a file system that is not mounted here
 	}
-	if r.Boot != boot || err != nil || l.Attrs().Name != r.Name || l.Attrs().HardwareAddr.String() != r.MAC {
+	if r.Boot != boot || err != nil || !same(l.Attrs(), r.Index, r.Name, r.MAC) {
 		return os.Remove(name) // the interface is gone, and its settings with it
 	}
 	// Nothing but what we switch off is switched on, whatever the file says.
@@ -174,7 +174,7 @@ func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 	if r.Bypass != "" {
 		why = "since the bypass has ended"
 	}
-	logf("port %s: restored, %s: %s", r.Name, why, strings.Join(features, " "))
+	logf("port %s: restored, %s: %s", l.Attrs().Name, why, strings.Join(features, " "))
 	return os.Remove(name)
 }
 

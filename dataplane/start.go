@@ -57,6 +57,7 @@ func (e *Engine) start() error {
 		e.warnAllSlots(p)
 		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
+		p.goneSaid = false
 		e.long = e.long || p.mtu > maxMTU
 	}
 	// A thread that spins keeps a P for good; everything else needs others.
@@ -77,7 +78,7 @@ func (e *Engine) start() error {
 		bypass = e.config.BypassDir
 	}
 	for _, p := range e.ports {
-		p.inheritRecord(e.config.RunDir, p.index)
+		p.inheritRecord(e.config.RunDir)
 		restore, err := p.offloadsOff(tool, e.config.RunDir, bypass, e.config.Logf)
 		if err != nil {
 			return err
@@ -109,9 +110,11 @@ func (e *Engine) start() error {
 func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) error {
 	queues := MaxQueues
 	for _, p := range e.ports {
-		if err := p.inspect(&e.config, ours, tool); err != nil {
+		before := p.identity
+		if err := p.inspect(&e.config, e.ports, ours, tool); err != nil {
 			return err
 		}
+		p.sayChange(before, logf)
 		queues = min(queues, p.rxQueues)
 	}
 	if e.config.Queues > 0 {

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -39,9 +40,11 @@ func (e *Engine) watch(quit chan struct{}, home *os.File) {
 				}
 			}
 			return
-		case _, ok := <-updates:
+		case u, ok := <-updates:
 			if !ok {
 				updates = nil // the kernel's messages overflowed, say
+			} else if u.Header.Type == unix.RTM_DELLINK && u.IfInfomsg.Family == unix.AF_UNSPEC {
+				e.lastSeen(quit, u.Attrs())
 			}
 		case <-tick.C:
 		}
@@ -75,16 +78,45 @@ func (e *Engine) look(quit chan struct{}) {
 	if e.quit != quit {
 		return // stopped meanwhile
 	}
+	e.sayGone()
 	again := e.workers == nil
+	var why error
 	for _, p := range e.ports {
-		if e.workers != nil && e.observe(p) {
+		switch {
+		case e.workers == nil:
+			if l, err := netlink.LinkByIndex(p.index); err == nil && p.is(l.Attrs()) {
+				e.follow(p, l.Attrs())
+			}
+		case p.gone.Load(): // it may have been elsewhere and come back, or be made anew
+			_, err := p.find(e.ports)
+			again = again || err == nil
+			if errors.As(err, new(strangerError)) {
+				why = err
+			}
+		case e.observe(p):
 			again = true
 		}
 	}
 	if again {
-		e.complain(e.restart())
+		why = e.restart()
 	} else {
 		e.watchFast()
+	}
+	e.complain(why)
+}
+
+// lastSeen learns the last name of an interface that has just gone: it may have got it a
+// moment before.
+func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.quit != quit {
+		return
+	}
+	for _, p := range e.ports {
+		if a.Index == p.index && (!p.gone.Load() || p.is(a)) {
+			e.follow(p, a)
+		}
 	}
 }
 
@@ -100,20 +132,15 @@ func (e *Engine) complain(err error) {
 	e.said = said
 }
 
-// observe looks at one interface and says whether the engine has to start anew
+// observe looks at one interface that lives and says whether the engine has to start anew
 // because of it. The caller holds mu.
 func (e *Engine) observe(p *port) (again bool) {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil { // the threads find that out by themselves
-		if p.gone.Load() {
-			_, err = netlink.LinkByName(p.name)
-		}
-		return err == nil
-	}
-	if p.gone.Load() { // it was elsewhere and has come back
-		return true
+		return false
 	}
 	a := l.Attrs()
+	e.follow(p, a)
 	if up := working(a); up != p.up {
 		if p.up = up; up {
 			e.config.Logf("port %s: the link is up", p.name)
@@ -160,7 +187,8 @@ func (e *Engine) restart() error {
 	}
 	for _, p := range e.ports {
 		if e.workers == nil || p.gone.Load() {
-			if err := (&port{name: p.name}).inspect(&e.config, e.fast.bypass.pinned, tool); err != nil {
+			candidate := &port{number: p.number, given: p.given, identity: p.identity}
+			if err := candidate.inspect(&e.config, e.ports, e.fast.bypass.pinned, tool); err != nil {
 				return err
 			}
 		}

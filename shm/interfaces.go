@@ -37,8 +37,8 @@ const interfacePatience = 100 * time.Millisecond
 
 var errKeepsChanging = errors.New("interface table: somebody keeps changing it")
 
-// SetInterfaces replaces the table. The counters of an interface go on when index and
-// name stay the same, and start at 0 otherwise.
+// SetInterfaces replaces the table. The counters of an interface go on when its index and
+// its name or its address stay the same, and start at 0 otherwise.
 func (q *Queue) SetInterfaces(list []Interface) error {
 	for _, i := range list {
 		if i.Index < 0 || i.Index >= maxInterfaces {
@@ -56,7 +56,7 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 		for _, i := range list {
 			e := b.m.iface(i.Index)
 			seen[i.Index] = true
-			if e.used == 0 || printable(e.name[:]) != i.Name {
+			if e.used == 0 || printable(e.name[:]) != i.Name && e.mac != i.MAC {
 				e.refused.Store(0)
 			}
 			e.name = [32]byte{}

@@ -323,7 +323,7 @@ func TestBypassOfOtherInterfaces(t *testing.T) {
 	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
 	r.kill()
 	args := []string{"--daemon", "--tap-queue", r.queue, "--config", os.DevNull, "--log", filepath.Join(r.dir, "log2"), "--bpffs", bpffs}
-	if _, errs, status := r.run(r.ethertap, append(args, "e0", "e1")...); status != 1 || !strings.Contains(errs, "for other interfaces; ethertap --clear ends it") {
+	if _, errs, status := r.run(r.ethertap, append(args, "e0", "e1")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on d0 and d1; ethertap --clear ends it") {
 		t.Errorf("other interfaces: status %d, %q", status, errs)
 	}
 	if r.Dut.Link(netlab.D0).XDPProgram == 0 {
@@ -360,6 +360,45 @@ func TestBypassOfAnInterfaceThatComesBack(t *testing.T) {
 	r.untouched()
 }
 
+// What is pinned is on the interfaces, whatever they are called: it goes on while one is renamed,
+// whoever gives the new names takes it over, and --clear restores what it has changed there.
+func TestBypassOfRenamedInterfaces(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	const feature = "tx-vlan-hw-insert"
+	r.Dut.SetFeature(netlab.D0, feature, true)
+	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
+	program := r.Dut.Link(netlab.D0).XDPProgram
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
+	r.Dut.Rename(netlab.D0, "lan0")
+	netlab.Await(t, "the name is followed", func() bool { return strings.Contains(r.rpcl("if.list"), "\n0 lan0 veth ") })
+	r.kill()
+	r.Dut.Rename(netlab.D1, "wan0")
+	args := []string{"--daemon", "--tap-queue", r.queue, "--config", os.DevNull, "--log", filepath.Join(r.dir, "log"), "--bpffs", bpffs}
+	r.must(r.ethertap, append(args, "lan0", "wan0")...)
+	if out := r.rpcl("bypass.status"); !strings.Contains(out, "\npinned in ") || !strings.Contains(out, "\n0 lan0 bypassed ") {
+		t.Errorf("bypass.status: %s", out)
+	}
+	if l := r.Dut.Link("lan0"); l.XDPProgram != program {
+		t.Errorf("program %d, was %d", l.XDPProgram, program)
+	}
+	once(t, receiver, s.stop(t), 0)
+	r.rpcl("if.check")
+	r.kill()
+	r.Dut.Rename("lan0", "east")
+	netlab.Veth(r.Dut, "e0", r.Dut, "e1", netlab.VethOptions{})
+	if _, errs, status := r.run(r.ethertap, append(args, "e0", "wan0")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on east and wan0; ethertap --clear ends it") {
+		t.Errorf("others: status %d, %q", status, errs)
+	}
+	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); !strings.Contains(out, "port east: restored, since the bypass has ended: "+feature+" promiscuous mode\n") {
+		t.Errorf("--clear: %s", out)
+	}
+	if l := r.Dut.Link("east"); !r.Dut.Feature("east", feature) || l.Promiscuity != 0 || l.XDPProgram != 0 {
+		t.Errorf("%+v, %s %v", l, feature, r.Dut.Feature("east", feature))
+	}
+}
+
 // Links of interfaces elsewhere are not taken for ours, though the numbers are the same.
 func TestBypassInAnotherNamespace(t *testing.T) {
 	t.Parallel()
@@ -371,7 +410,7 @@ func TestBypassInAnotherNamespace(t *testing.T) {
 		t.Fatalf("d0 has the index %d here and %d there", a, b)
 	}
 	args := []string{"--tap-queue", other.queue, "--config", os.DevNull, "--bpffs", bpffs, netlab.D0, netlab.D1}
-	if _, errs, status := typed(t, other.command(other.ethertap, args...), ""); status != 1 || !strings.Contains(errs, "for other interfaces; ethertap --clear ends it") {
+	if _, errs, status := typed(t, other.command(other.ethertap, args...), ""); status != 1 || !strings.Contains(errs, "for other interfaces: it is on an interface of another network namespace (index ") {
 		t.Errorf("status %d, %q", status, errs)
 	}
 	if r.Dut.Link(netlab.D0).XDPProgram == 0 || other.Dut.Link(netlab.D0).XDPProgram != 0 {

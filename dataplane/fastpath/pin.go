@@ -82,7 +82,7 @@ func (p *Path) pin(dir string, links []link.Link) error {
 		}
 	}
 	for i, l := range links {
-		if err := l.Pin(at(fmt.Sprintf("%s%d", linkPin, i))); err != nil {
+		if err := l.Pin(linkName(dir, i)); err != nil {
 			return err
 		}
 	}
@@ -181,11 +181,11 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 		return nil, nil
 	}
 	found := &Pinned{}
-	if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("%s%d", linkPin, len(indexes)))); err == nil {
+	if _, err := os.Stat(linkName(dir, len(indexes))); err == nil {
 		return nil, fmt.Errorf("%s: %w", dir, ErrOther)
 	}
 	for i, index := range indexes {
-		l, err := link.LoadPinnedLink(filepath.Join(dir, fmt.Sprintf("%s%d", linkPin, i)), nil)
+		l, err := link.LoadPinnedLink(linkName(dir, i), nil)
 		if errors.Is(err, fs.ErrNotExist) { // killed while it was pinned or removed
 			return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrGone), found.Close())
 		}
@@ -207,6 +207,32 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 	}
 	_ = found.adopt(dir, indexes, frags) // what fails leaves Path nil
 	return found, nil
+}
+
+// Attached is an interface and the program that a link holds on it.
+type Attached struct {
+	Index   int // in the interface's network namespace
+	Program ebpf.ProgramID
+}
+
+// Interfaces returns those whose links are pinned in dir, without what has disappeared.
+func Interfaces(dir string) (list []Attached) {
+	for i := range ports {
+		l, err := link.LoadPinnedLink(linkName(dir, i), nil)
+		if err != nil {
+			continue
+		}
+		if info, err := l.Info(); err == nil && info.XDP() != nil && info.XDP().Ifindex != 0 {
+			list = append(list, Attached{int(info.XDP().Ifindex), info.Program})
+		}
+		_ = l.Close() // of a descriptor
+	}
+	return list
+}
+
+// linkName is where the link of a port is pinned.
+func linkName(dir string, port int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%d", linkPin, port))
 }
 
 // adopt opens all the rest, if it is what this version would load.

@@ -101,6 +101,18 @@ func (n *Namespace) SetMTU(name string, mtu int) {
 	n.withLink(name, func(l netlink.Link) error { return netlink.LinkSetMTU(l, mtu) })
 }
 
+// Rename gives a link another name.
+func (n *Namespace) Rename(name, newName string) {
+	n.t.Helper()
+	n.withLink(name, func(l netlink.Link) error { return netlink.LinkSetName(l, newName) })
+}
+
+// Move takes a link to another namespace, where it is down.
+func (n *Namespace) Move(name string, to *Namespace) {
+	n.t.Helper()
+	n.withLink(name, func(l netlink.Link) error { return netlink.LinkSetNsFd(l, int(to.file.Fd())) })
+}
+
 // SetMAC changes the address of a link.
 func (n *Namespace) SetMAC(name string, mac MAC) {
 	n.t.Helper()

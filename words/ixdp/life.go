@@ -24,12 +24,12 @@ type list struct {
 }
 
 func (w words) list(*interp.Session) (list, error) {
-	v := list{State: "stopped", Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
-	switch why := w.engine.Waiting(); {
+	v := list{State: "stopped", Waiting: w.engine.Waiting(), Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
+	switch {
 	case w.engine.Running():
 		v.State = "running"
-	case why != "":
-		v.State, v.Waiting = "waiting", why
+	case v.Waiting != "":
+		v.State = "waiting"
 	}
 	return v, nil
 }
@@ -37,7 +37,11 @@ func (w words) list(*interp.Session) (list, error) {
 // showList prints a line for the engine and one for each interface.
 func showList(s *interp.Session, v list) {
 	state := v.State
-	if v.Waiting != "" {
+	switch {
+	case v.Waiting == "":
+	case v.State == "running": // with the interface that is there
+		state += ", waiting: " + v.Waiting
+	default:
 		state += ": " + v.Waiting
 	}
 	s.Printf("%s, idle: %s\n", state, v.Idle)

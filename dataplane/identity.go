@@ -1,0 +1,124 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+)
+
+// identity says which interface a port is. While the interface lives it is the index, and
+// name and address follow what the kernel says. Engine.mu guards it.
+type identity struct {
+	name   string // as it was given, a name or an alternative name, while the interface has it; else device
+	device string // its name
+	index  int    // 0: never seen
+	mac    MAC
+}
+
+// names says whether an interface has a name, as its own or as an alternative one.
+func names(a *netlink.LinkAttrs, name string) bool {
+	return a.Name == name || slices.Contains(a.AltNames, name)
+}
+
+// same says whether an interface that nobody has watched meanwhile is the one that had these.
+// An index alone does not say so: an interface that is moved to another namespace keeps its
+// index, if that is free there.
+func same(a *netlink.LinkAttrs, index int, device, mac string) bool {
+	return a.Index == index && (a.HardwareAddr.String() == mac || a.Name == device)
+}
+
+// is says whether an interface is the one that was known.
+func (id *identity) is(a *netlink.LinkAttrs) bool {
+	return same(a, id.index, id.device, id.mac.String())
+}
+
+// strangerError says that an interface has a name by which somebody might take it for ours.
+type strangerError string
+
+func (e strangerError) Error() string { return string(e) }
+
+// find looks the port's interface up: the one that is known, whatever its name is now, or
+// when that is gone, the one that was made since with the last name of that. An interface
+// that is another port's is not taken, nor one that has only the name that ours had earlier.
+func (p *port) find(others []*port) (netlink.Link, error) {
+	if p.index != 0 {
+		l, err := netlink.LinkByIndex(p.index)
+		if err == nil && p.is(l.Attrs()) {
+			return l, nil
+		}
+		if err != nil && !errors.As(err, new(netlink.LinkNotFoundError)) {
+			return nil, fmt.Errorf("port %s: %w", p.name, err)
+		}
+	}
+	l, err := netlink.LinkByName(p.name)
+	switch {
+	case errors.As(err, new(netlink.LinkNotFoundError)):
+		return nil, p.missing()
+	case err != nil:
+		return nil, fmt.Errorf("port %s: %w", p.name, err)
+	}
+	for _, o := range others {
+		if p.index != 0 && o.number != p.number && o.is(l.Attrs()) {
+			return nil, strangerError(fmt.Sprintf("port %s: no such interface any more; the one that has this name now is port %d", p.name, o.number))
+		}
+	}
+	return l, nil
+}
+
+// missing is the error that says that the interface is not there.
+func (p *port) missing() error {
+	if p.name != p.given {
+		if _, err := netlink.LinkByName(p.given); err == nil {
+			return strangerError(fmt.Sprintf("port %s: no such interface any more; the one that has its former name %s now is another", p.name, p.given))
+		}
+	}
+	return fmt.Errorf("port %s: no such interface", p.name)
+}
+
+// become notes what the kernel says of the port's interface now.
+func (p *port) become(a *netlink.LinkAttrs) {
+	p.device, p.index, p.mac = a.Name, a.Index, MAC(a.HardwareAddr)
+	switch {
+	case names(a, p.given):
+		p.name = p.given
+	case !names(a, p.name):
+		p.name = p.device
+	}
+}
+
+// sayChange says what has changed since before, of an interface that has stayed the same.
+func (p *port) sayChange(before identity, logf func(string, ...any)) {
+	if p.index != before.index {
+		return
+	}
+	if p.device != before.device {
+		logf("port %s: the interface is renamed from %s to %s", p.name, before.device, p.device)
+	}
+	if p.mac != before.mac {
+		logf("port %s: the MAC address was %s and is %s", p.name, before.mac, p.mac)
+	}
+}
+
+// follow notes that the port's interface has another name or address now, says so, and
+// tells those who show or keep it. The caller holds mu.
+func (e *Engine) follow(p *port, a *netlink.LinkAttrs) {
+	if len(a.HardwareAddr) != len(p.mac) {
+		return
+	}
+	before := p.identity
+	p.become(a)
+	if p.identity == before {
+		return
+	}
+	p.sayChange(before, e.config.Logf)
+	if err := e.announceNames(); err != nil {
+		e.config.Logf("what the interfaces are called now is not announced: %v", err)
+	}
+	if p.record != nil {
+		if err := p.note(e.config.RunDir, p.bypass); err != nil {
+			e.config.Logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package dataplane_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"ethertap/dataplane"
+	"ethertap/tests/netlab"
+)
+
+// noted is what the records of a run directory say, by name of the interface.
+func noted(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	list := map[string]string{}
+	for _, name := range records(t, dir) {
+		var r struct{ Name, MAC string }
+		b, err := os.ReadFile(name)
+		if err == nil {
+			err = json.Unmarshal(b, &r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[r.Name] = r.MAC
+	}
+	return list
+}
+
+// table is the table of interfaces of a queue, as collect reads it.
+func table(t *testing.T, d *device, c *dataplane.Config) (names []string) {
+	t.Helper()
+	list, err := c.Queue.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	return names
+}
+
+// A renamed interface stays the port: everywhere it has its new name, it is attached anew by
+// it, and one that has the old name is a stranger.
+func TestRenamedInterfaceStaysThePort(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	lab.Dut.SetFeature(netlab.D0, "tx-vlan-hw-insert", true)
+	c := dataplane.Config{RunDir: t.TempDir(), Queue: newQueue(t, 64)}
+	d := newDevice(t, lab, c)
+	d.mustStart()
+	lab.Dut.Rename(netlab.D0, "lan0")
+	d.await("the name is followed", func() bool { return d.Ports()[0].Name == "lan0" })
+	if d.said("port lan0: the interface is renamed from d0 to lan0") != 1 {
+		t.Errorf("said %q", d.lines())
+	}
+	d.await("the queue has it", func() bool { return slices.Equal(table(t, d, &c), []string{"lan0", netlab.D1}) })
+	d.await("the record has it", func() bool { return noted(t, c.RunDir)["lan0"] != "" })
+	mac := netlab.MAC{2, 0, 0, 0, 0, 77}
+	lab.Dut.SetMAC("lan0", mac)
+	d.await("the address is followed", func() bool { return d.Ports()[0].MAC == mac })
+	d.await("the record has it too", func() bool { return noted(t, c.RunDir)["lan0"] == "02:00:00:00:00:4d" })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
+
+	// The other port goes and comes back, beside a stranger with the old name.
+	netlab.Veth(lab.Dut, netlab.D0, lab.Dut, "d0x", netlab.VethOptions{})
+	stranger := lab.Dut.Link(netlab.D0)
+	lab.Snk.DeleteLink(netlab.K1)
+	d.await("the loss is said", func() bool { return d.said("port d1: the interface has disappeared") == 1 })
+	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{})
+	d.await("it is attached again", func() bool { p := d.Ports(); return d.Running() && !p[1].Gone && p[0].Name == "lan0" })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(2, 50))
+
+	// The renamed one goes: the stranger is not taken for it, one of its last name is.
+	lab.Src.DeleteLink(netlab.S0)
+	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
+	d.await("it is missed", func() bool {
+		return d.Waiting() == "port lan0: no such interface any more; the one that has its former name d0 now is another"
+	})
+	if l := lab.Dut.Link(netlab.D0); l.XDPProgram != 0 || l.Promiscuity != 0 || l.Index != stranger.Index {
+		t.Errorf("the stranger: %+v", l)
+	}
+	netlab.Veth(lab.Src, netlab.S0, lab.Dut, "lan0", netlab.VethOptions{})
+	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" && !d.Ports()[0].Gone })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 50))
+	d.checkBooks()
+	d.mustStop()
+	if l := lab.Dut.Link(netlab.D0); l.XDPProgram != 0 {
+		t.Errorf("the stranger: %+v", l)
+	}
+}
+
+// An interface may get its last name in the moment before it goes.
+func TestRenamedAndGoneAtOnce(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	d := newDevice(t, lab, dataplane.Config{})
+	d.mustStart()
+	if err := lab.Dut.Do(func() error {
+		l, err := netlink.LinkByName(netlab.D0)
+		if err == nil {
+			err = netlink.LinkSetName(l, "lan0")
+		}
+		if err == nil {
+			err = netlink.LinkDel(l)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Veth(lab.Src, netlab.S0, lab.Dut, netlab.D0, netlab.VethOptions{})
+	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
+	d.await("the other one is not taken", func() bool { return strings.Contains(d.Waiting(), "former name d0") })
+	lab.Dut.Rename(netlab.D0, "lan0")
+	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" && !d.Ports()[0].Gone })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
+}
+
+// Two interfaces that get each other's names are still the same ports, also when one is made
+// anew, and when one goes whose name the other one takes.
+func TestNamesSwapped(t *testing.T) {
+	netlab.RequireRoot(t)
+	lab := netlab.NewBridge(t)
+	d := newDevice(t, lab, dataplane.Config{})
+	d.mustStart()
+	index := lab.Dut.Link(netlab.D0).Index
+	lab.Dut.Rename(netlab.D0, "tmp")
+	lab.Dut.Rename(netlab.D1, netlab.D0)
+	lab.Dut.Rename("tmp", netlab.D1)
+	d.await("the names are followed", func() bool { p := d.Ports(); return p[0].Name == netlab.D1 && p[1].Name == netlab.D0 })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
+	d.mustStop()
+	d.mustStart() // by the words of the prompt
+	if l := lab.Dut.Link(netlab.D1); l.Index != index || d.Ports()[0].Name != netlab.D1 {
+		t.Errorf("%+v is not port 0", l)
+	}
+	lab.Snk.DeleteLink(netlab.K1) // port 1, called d0
+	d.await("the loss is said", func() bool { return d.said("port d0: the interface has disappeared") == 1 })
+	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the one that is gone
+	d.await("it is not taken for both", func() bool {
+		return d.Waiting() == "port d0: no such interface any more; the one that has this name now is port 0"
+	})
+	lab.Dut.Rename(netlab.D0, "lan0")
+	netlab.Veth(lab.Dut, netlab.D0, lab.Snk, netlab.K1, netlab.VethOptions{})
+	d.await("it is attached again", func() bool { p := d.Ports(); return d.Running() && !p[1].Gone && p[0].Name == "lan0" })
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(2, 50))
+	d.checkBooks()
+}
+
+// What is moved to another namespace and back is the port still, renamed there or not, and
+// its offloads are restored in the end; what comes with its index alone is not.
+func TestInterfaceThatWasElsewhere(t *testing.T) {
+	netlab.RequireRoot(t)
+	const feature = "tx-vlan-hw-insert"
+	lab := netlab.NewBridge(t)
+	lab.Dut.SetFeature(netlab.D1, feature, true)
+	d := newDevice(t, lab, dataplane.Config{RunDir: t.TempDir()})
+	d.mustStart()
+	index := lab.Dut.Link(netlab.D1).Index
+	away := netlab.NewNamespace(t, "away")
+	lab.Dut.Move(netlab.D1, away)
+	d.await("the loss is said", func() bool { return d.said("port d1: the interface has disappeared") == 1 })
+	stranger := netlink.NewLinkAttrs()
+	stranger.Name, stranger.Index = "odd", index
+	if err := lab.Dut.Do(func() error {
+		pair := netlink.NewVeth(stranger)
+		pair.PeerName = "oddx"
+		return netlink.LinkAdd(pair)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	lab.Dut.SetMTU(netlab.D0, 1400) // by which we know that it was looked at
+	d.await("the MTU is followed", func() bool { return d.said("port d0: the MTU was 1500 and is 1400") == 1 })
+	d.await("it works there", func() bool { return away.Link(netlab.D1).XDPProgram == 0 })
+	lab.Dut.DeleteLink("odd")
+	away.Rename(netlab.D1, "wan0")
+	away.Move("wan0", lab.Dut)
+	if got := lab.Dut.Link("wan0").Index; got != index {
+		t.Fatalf("index %d, was %d", got, index)
+	}
+	lab.Dut.SetUp("wan0")
+	d.await("it is attached again", func() bool { p := d.Ports()[1]; return d.Running() && !p.Gone && p.Name == "wan0" })
+	if d.said("the interface is back") != 1 || d.said("port wan0: the interface is renamed from d1 to wan0") != 1 {
+		t.Errorf("said %q", d.lines())
+	}
+	lab.Dut.SetMTU(netlab.D0, 1500)
+	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
+	d.checkBooks()
+	d.mustStop()
+	if !lab.Dut.Feature("wan0", feature) {
+		t.Errorf("%s is off after the stop", feature)
+	}
+	lab.Dut.Rename("wan0", netlab.D1)
+	untouched(t, lab.Dut)
+}
+
+// A port that was given by an alternative name keeps that, and follows the name beneath it.
+func TestAlternativeNameStays(t *testing.T) {
+	netlab.RequireRoot(t)
+	const alt = "left-hand-side"
+	lab := netlab.NewBridge(t)
+	named := func(fn func(netlink.Link, string) error, link string) {
+		t.Helper()
+		if err := lab.Dut.Do(func() error {
+			l, err := netlink.LinkByName(link)
+			if err != nil {
+				return err
+			}
+			return fn(l, alt)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	named(netlink.LinkAddAltName, netlab.D0)
+	c := dataplane.Config{Interfaces: []string{alt, netlab.D1}, Queue: newQueue(t, 64)}
+	d := newDevice(t, lab, c)
+	d.mustStart()
+	lab.Dut.Rename(netlab.D0, "lan0")
+	d.await("the queue has the name", func() bool { return slices.Equal(table(t, d, &c), []string{"lan0", netlab.D1}) })
+	if p := d.Ports()[0]; p.Name != alt || d.said("port "+alt+": the interface is renamed from d0 to lan0") != 1 {
+		t.Errorf("%+v, said %q", p, d.lines())
+	}
+	named(netlink.LinkDelAltName, "lan0")
+	d.await("it has its own name", func() bool { return d.Ports()[0].Name == "lan0" })
+	named(netlink.LinkAddAltName, "lan0")
+	d.await("it has the given name again", func() bool { return d.Ports()[0].Name == alt })
+}
+
+// What an earlier process left is restored on the interface, whatever its name or its address
+// is now, and not on one that has got its index.
+func TestRecordsFindTheInterface(t *testing.T) {
+	netlab.RequireRoot(t)
+	const feature = "tx-vlan-hw-insert"
+	lab := netlab.NewBridge(t)
+	netlab.Veth(lab.Dut, "m0", lab.Dut, "m1", netlab.VethOptions{})
+	for _, c := range []struct {
+		what, link string
+		change     func()
+		found      bool
+		restore    string
+	}{
+		{"renamed", netlab.D0, func() { lab.Dut.Rename(netlab.D0, "lan0") }, true, "lan0"},
+		{"another address", "lan0", func() { lab.Dut.SetMAC("lan0", netlab.MAC{2, 0, 0, 0, 0, 78}) }, true, "lan0"},
+		{"another interface", "lan0", func() {
+			lab.Dut.SetMAC("lan0", netlab.MAC{2, 0, 0, 0, 0, 79})
+			lab.Dut.Rename("lan0", "wan0")
+		}, false, "wan0"},
+	} {
+		link := c.link
+		lab.Dut.SetFeature(link, feature, true)
+		l := lab.Dut.Link(link)
+		dir := t.TempDir()
+		d := newDevice(t, lab, dataplane.Config{Interfaces: []string{link}, RunDir: dir})
+		d.mustStart()
+		files := records(t, dir)
+		if len(files) != 1 || lab.Dut.Feature(link, feature) {
+			t.Fatalf("%s: records %q", c.what, files)
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.mustStop()
+		// As if it had been killed.
+		lab.Dut.SetFeature(link, feature, false)
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(files[0])), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.change()
+		next := newDevice(t, lab, dataplane.Config{Interfaces: []string{"m0"}, RunDir: dir})
+		next.mustStart()
+		next.mustStop()
+		said := next.said("port " + c.restore + ": restored, since an earlier process was killed: " + feature)
+		if on := lab.Dut.Feature(c.restore, feature); on != c.found || (said == 1) != c.found || len(records(t, dir)) != 0 {
+			t.Errorf("%s (%+v): on %v, said %q, records %q", c.what, l, on, next.lines(), records(t, dir))
+		}
+	}
+}
