@@ -20,6 +20,7 @@ func TestShellJob(t *testing.T) {
 	r := newRig(t)
 	shell := r.command(netlab.RequireTool(t, "bash"), "--norc", "--noediting", "-i")
 	shell.Env = append(shell.Env, "PATH="+filepath.Dir(r.ethertap)+":"+os.Getenv("PATH"))
+	shell.Dir = r.dir // nohup writes there
 	s := onTerminal(t, shell)
 	s.press("PS1=she\"\"ll\\>\r")
 	s.expect("shell>")
@@ -71,6 +72,15 @@ func TestShellJob(t *testing.T) {
 	s.expect("shell>")
 	s.press("stty -a | tr \" \" _; echo status $?\r")
 	s.expect("_icanon")
+	s.expect("status 0")
+	// Nor does nohup, which takes the input away, make it end or fail.
+	s.press("nohup ethertap --config /dev/null --tap-queue " + r.queue + " d0 d1 &\r")
+	netlab.Await(t, "ethertap serves under nohup", func() bool { out, _, _ := r.run(r.control, "ethertap", "-e", "1 2 + ."); return out == "3\n" })
+	if err := syscall.Kill(atoi(t, r.daemonPID()), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.must(r.control, "ethertap", "stop")
+	s.press("wait $!; echo status $?\r")
 	s.expect("status 0")
 	s.press("exit\r")
 	s.cmd.Wait()

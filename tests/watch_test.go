@@ -66,6 +66,7 @@ func onTerminal(t *testing.T, program *exec.Cmd) *screen {
 	}
 	s := &screen{t: t, drawn: make(chan []byte, 1024)}
 	s.cmd = exec.Command(netlab.RequireTool(t, "script"), "-qefc", "stty cols 60 rows 10; exec "+strings.Join(quoted, " "), os.DevNull)
+	s.cmd.Dir = program.Dir
 	s.cmd.Env = append(os.Environ(), program.Env...)
 	s.cmd.Env = append(s.cmd.Env, "TERM=xterm", "HOME="+t.TempDir())
 	var err error

@@ -76,6 +76,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	}
 	p := &program{options: o, child: child, stdout: stdout, stderr: stderr}
 	p.console = console.New(stdin, stdout, stderr)
+	p.stay = p.stay || console.Unreadable(stdin) // nobody ends an input that nobody has
 	defer p.console.Close()
 	caught := signals.Catch(child != nil)
 	if p.console.Terminal() {

@@ -17,6 +17,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ethertap/interp"
 )
 
@@ -47,13 +49,28 @@ type Options struct {
 }
 
 // New makes a console on three streams. If stdin is a terminal its line is
-// edited there, but nothing is touched before Run or Attach.
+// edited there, but nothing is touched before Run or Attach. One that cannot be read,
+// see Unreadable, is empty.
 func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
+	if Unreadable(stdin) {
+		stdin = strings.NewReader("")
+	}
 	c := &Console{stdin: bufio.NewReaderSize(stdin, inputBuffer), stdout: stdout, stderr: stderr}
 	if f, ok := stdin.(*os.File); ok && isTerminal(f) {
 		c.tty = newTerminal(f, stdout, stderr)
 	}
 	return c
+}
+
+// Unreadable tells whether an input is open for writing only: what nohup(1) puts in the
+// place of a terminal's.
+func Unreadable(stdin io.Reader) bool {
+	f, ok := stdin.(*os.File)
+	if !ok {
+		return false
+	}
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY
 }
 
 // Terminal says whether a person sits at stdin.
