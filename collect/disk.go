@@ -24,7 +24,7 @@ func (s *Files) survey() error {
 		s.number = max(s.number, f.number)
 		if !f.part {
 			s.kept = append(s.kept, f.path)
-		} else if done := strings.TrimSuffix(f.path, part); abandoned(f.path) && rename(f.path, done) == nil {
+		} else if done := strings.TrimSuffix(f.path, part); adopt(f.path, done) {
 			s.o.Logf("%s was left by a run that was killed; it is %s now", f.path, done)
 			s.kept = append(s.kept, done)
 		}
@@ -32,14 +32,22 @@ func (s *Files) survey() error {
 	return nil
 }
 
-// abandoned says whether no process holds the lock that a writer has on its file.
-func abandoned(path string) bool {
+// adopt gives a file its name unless somebody writes it. One in which there is nothing,
+// not even a header, is removed.
+func adopt(path, done string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	defer f.Close() // and with it goes the lock, after the file has its name
+	if flock(f, unix.LOCK_NB) != nil {
+		return false
+	}
+	if st, err := f.Stat(); err == nil && st.Size() == 0 {
+		os.Remove(path)
+		return false
+	}
+	return rename(path, done) == nil
 }
 
 // rename gives a file a name that is not taken.
@@ -115,7 +123,7 @@ func (s *Files) restore() error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	to, err := createLocked(s.path)
 	if err != nil {
 		return err
 	}
@@ -123,9 +131,6 @@ func (s *Files) restore() error {
 		to.Close()
 		os.Remove(s.path)
 		return err
-	}
-	if s.set != nil {
-		unix.Flock(int(to.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
 	s.out.f.Close()
 	s.out.f, s.file = to, to

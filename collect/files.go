@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
 )
@@ -27,6 +26,9 @@ type Options struct {
 	Ring   int    // files of the set that are kept, the one being written included; 0 all
 	Floor  uint64 // bytes that must be free on the disk; 0 none
 
+	// Accept looks at standard output or a single file that was opened, before anything
+	// of it is changed; its error is that of Stream or Create. nil takes all.
+	Accept func(f *os.File, name string) error
 	// Logf gets a line about what happens to files that nobody asked for.
 	Logf func(format string, args ...any)
 }
@@ -71,8 +73,14 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.enough(); err != nil {
+		return nil, err
+	}
+	if err := s.claim(f, name); err != nil {
+		return nil, err
+	}
 	s.out = NewOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
-	return s, s.enough()
+	return s, nil
 }
 
 // Create makes Files that begin with a new file. A path with conversions (see
@@ -95,12 +103,10 @@ func Create(path string, o Options) (*Files, error) {
 			return nil, err
 		}
 	}
-	if err := s.open(time.Now()); err != nil {
+	if err := s.enough(); err != nil {
 		return nil, err
 	}
-	if err := s.enough(); err != nil {
-		s.file.Close()
-		os.Remove(s.path)
+	if err := s.open(time.Now()); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -120,19 +126,29 @@ func newFiles(o Options) (*Files, error) {
 	return s, err
 }
 
-// enough says whether the limit leaves room for a stream without packets.
+// enough says, before there is a stream, whether the limit leaves room for one without
+// packets.
 func (s *Files) enough() error {
-	if s.o.Limit == 0 || s.out.length(0) <= s.o.Limit {
-		return nil
+	if empty := s.blank(time.Now()); !empty.fits(0) {
+		return fmt.Errorf("a limit of %d bytes is less than an empty stream of %d", s.o.Limit, empty.length(0))
 	}
-	return fmt.Errorf("a limit of %d bytes is less than an empty stream of %d", s.o.Limit, s.out.length(0))
+	return nil
+}
+
+// blank is a stream without packets that goes nowhere, with what the limit leaves.
+func (s *Files) blank(now time.Time) Output {
+	next := Output{enc: s.enc, z: s.z}
+	if s.o.Limit > 0 {
+		next.limit = s.o.Limit - s.bytes
+	}
+	next.buf = s.enc.AppendHeader(nil, now.UnixNano())
+	return next
 }
 
 // open begins the next file.
 func (s *Files) open(now time.Time) error {
-	flags := os.O_WRONLY | os.O_CREATE | unix.O_NOCTTY // O_NOCTTY: a daemon is not to acquire a terminal
 	if s.set == nil {
-		f, err := os.OpenFile(s.path, flags|os.O_TRUNC, 0o600)
+		f, err := s.openPlain()
 		if err != nil {
 			return err
 		}
@@ -145,14 +161,13 @@ func (s *Files) open(now time.Time) error {
 		if _, err := os.Lstat(s.done); err == nil {
 			continue
 		}
-		f, err := os.OpenFile(s.path, flags|os.O_EXCL, 0o600)
+		f, err := createLocked(s.path)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // see abandoned; the file is new
 		return s.begin(f, now)
 	}
 }
@@ -253,8 +268,7 @@ func (s *Files) another(now time.Time) error {
 
 // roomForAnother says whether the limit lets in another file with a packet.
 func (s *Files) roomForAnother(now time.Time) bool {
-	next := Output{enc: s.enc, z: s.z, limit: s.o.Limit - s.bytes}
-	next.buf = s.enc.AppendHeader(nil, now.UnixNano())
+	next := s.blank(now)
 	return next.limit > 0 && next.fits(s.enc.Least())
 }
 

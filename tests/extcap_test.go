@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ethertap/tests/netlab"
 )
@@ -87,20 +86,8 @@ func TestExtcapWithTshark(t *testing.T) {
 		t.Fatalf("tshark -D: status %d, %s%s", status, out, errs)
 	}
 	file := filepath.Join(r.dir, "wireshark.pcapng")
-	var recording *netlab.Process
-	for try := 1; ; try++ {
-		recording = netlab.StartProcess(t, r.wireshark(tshark, "-i", r.queue, "-f", "udp", "-c", "8", "-w", file))
-		gaveUp := false
-		for end := time.Now().Add(2 * patience); r.collectors() == "" && !gaveUp && time.Now().Before(end); { // tshark asks a lot before it begins
-			_, err := recording.Wait(100 * time.Millisecond)
-			gaveUp = err == nil
-		}
-		// On a busy machine it has been seen to give up without a word before it asked for packets.
-		if !gaveUp || try == 3 {
-			break
-		}
-		t.Logf("tshark gave up: %s", recording.Output())
-	}
+	recording := netlab.StartProcess(t, r.wireshark(tshark, "-i", r.queue, "-f", "udp", "-c", "8", "-w", file))
+	netlab.Await(t, "collect has begun", func() bool { return r.collectors() != "" })
 	r.send(netlab.VLAN(200, 9, 7), netlab.UDP(100, 1), netlab.UDP(200, 2), netlab.UDP(300, 3), netlab.VLAN(200, 10, 7), netlab.UDP(400, 4))
 	ended(t, recording)
 	rows := netlab.Tshark(t, file, "-T", "fields", "-E", "separator=|", "-e", "frame.interface_name", "-e", "frame.packet_flags_direction", "-e", "frame.packet_id", "-e", "udp.dstport")

@@ -125,7 +125,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
 		return err
 	}
-	files, title, err := openOutput(caught.Context(), o, stdout, logf)
+	files, title, err := openOutput(caught.Context(), o, stdout, stderr, logf)
 	if err != nil {
 		return err
 	}
@@ -193,42 +193,59 @@ func notify(state string, logf func(string, ...any)) {
 // for messages. A new file is for its owner alone (mode 0600), since it holds
 // what others said; one that exists is overwritten and keeps its mode. A FIFO waits for
 // its reader, until ctx is done.
-func openOutput(ctx context.Context, o options, stdout *os.File, logf func(string, ...any)) (files *collect.Files, title string, err error) {
-	terminal := func(f *os.File, name string) error {
-		if !isTerminal(f) {
-			return nil
-		}
-		return fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
-	}
-	if o.output == "-" {
+func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, title string, err error) {
+	o.streams.Accept = func(f *os.File, name string) error { return acceptable(f, name, stderr) }
+	switch title = o.output; {
+	case title == "-":
 		title = "standard output"
-		if err := terminal(stdout, title); err != nil {
-			return nil, "", err
-		}
 		files, err = collect.Stream(stdout, title, o.streams)
-		return files, title, err
-	}
-	if collect.IsFIFO(o.output) && !o.streams.Rotate.Any() {
-		f, err := collect.OpenFIFO(ctx, o.output, func() {
+	case collect.IsFIFO(title) && !o.streams.Rotate.Any():
+		f, ferr := collect.OpenFIFO(ctx, title, func() {
 			if !o.silent {
-				logf("%s: waiting for somebody to read it", o.output)
+				logf("%s: waiting for somebody to read it", title)
 			}
 		})
-		if err != nil {
-			return nil, "", err
+		if ferr != nil {
+			return nil, "", ferr
 		}
-		files, err = collect.Stream(f, o.output, o.streams)
-		return files, o.output, err
+		files, err = collect.Stream(f, title, o.streams)
+	default:
+		files, err = collect.Create(title, o.streams)
 	}
-	if f, err := os.OpenFile(o.output, os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil {
-		err = terminal(f, o.output)
-		f.Close()
-		if err != nil {
-			return nil, "", err
+	var busy *collect.BusyError
+	if errors.As(err, &busy) {
+		err = fmt.Errorf("%w%s; choose another name", err, since(ctx, busy.PID))
+	}
+	return files, title, err
+}
+
+// acceptable refuses streams of packets that end up where text goes.
+func acceptable(f *os.File, name string, stderr *os.File) error {
+	if isTerminal(f) {
+		return fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
+	}
+	ours, err := f.Stat()
+	if err != nil || !ours.Mode().IsRegular() {
+		return err
+	}
+	if text, err := stderr.Stat(); err == nil && os.SameFile(ours, text) {
+		return fmt.Errorf("%s is where messages go (standard error, or the log of a daemon); choose another name", name)
+	}
+	return nil
+}
+
+// since says when a collector that is listed has begun.
+func since(ctx context.Context, pid int) string {
+	infos, err := rundir.List(ctx, "collect")
+	if err != nil {
+		return ""
+	}
+	for _, in := range infos {
+		if in.PID == pid {
+			return " since " + in.Started.Format("2006-01-02 15:04:05")
 		}
 	}
-	files, err = collect.Create(o.output, o.streams)
-	return files, o.output, err
+	return ""
 }
 
 func isTerminal(f *os.File) bool {

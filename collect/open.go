@@ -1,0 +1,157 @@
+package collect
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// BusyError says that another process writes the file.
+type BusyError struct {
+	Name string // of the file, as the user gave it
+	PID  int    // of the other process; 0 if it cannot be found
+	Comm string // what that process is called, "" likewise
+}
+
+func (e *BusyError) Error() string {
+	who := "another process"
+	if e.PID != 0 {
+		who = fmt.Sprintf("%s PID %d", e.Comm, e.PID)
+	}
+	return fmt.Sprintf("%s is being written by %s", e.Name, who)
+}
+
+// openPlain opens what is not a file of a set, and opens it once: an opening to look at
+// it, closed again, is the end of the stream to somebody who reads a FIFO. A file is
+// emptied only when it is known to be ours.
+func (s *Files) openPlain() (*os.File, error) {
+	// O_NOCTTY: a daemon is not to acquire a terminal.
+	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|unix.O_NOCTTY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		err = s.claim(f, s.path)
+	}
+	if err == nil && st.Mode().IsRegular() {
+		err = f.Truncate(0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// createLocked makes a file of a set and takes its lock, by which others know that it is
+// being written. The error is fs.ErrExist when the name is taken.
+func createLocked(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOCTTY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	// Between the two calls the survey of another run may take the file for one that a
+	// killed run has left. It holds the lock for a moment only. A file system without
+	// locks is said of single files; here the new name is enough.
+	_ = flock(f, 0)
+	ours, oerr := f.Stat()
+	if there, err := os.Lstat(path); err != nil || oerr != nil || !os.SameFile(ours, there) {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, os.ErrExist)
+	}
+	return f, nil
+}
+
+// claim asks whether a stream may be written by us, and takes the lock that says so.
+// The lock is that of the file, by whatever name, symbolic link or hard link it was
+// opened. Devices have none: what goes to /dev/null does not mix.
+func (s *Files) claim(f *os.File, name string) error {
+	if s.o.Accept != nil {
+		if err := s.o.Accept(f, name); err != nil {
+			return err
+		}
+	}
+	if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice != 0 {
+		return err
+	}
+	switch err := flock(f, unix.LOCK_NB); {
+	case err == nil:
+	case errors.Is(err, unix.EWOULDBLOCK):
+		pid := holder(f)
+		return &BusyError{Name: name, PID: pid, Comm: comm(pid)}
+	default:
+		s.o.Logf("%s is not locked against other collectors: %v", name, err) // a file system without locks
+	}
+	return nil
+}
+
+// flock takes the exclusive lock of an open file; how is LOCK_NB, or 0 to wait.
+func flock(f *os.File, how int) error {
+	conn, err := f.SyscallConn() // f.Fd would make a pipe block
+	if err != nil {
+		return err
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		for {
+			if err = unix.Flock(int(fd), unix.LOCK_EX|how); err != unix.EINTR {
+				return
+			}
+		}
+	})
+	return errors.Join(cerr, err)
+}
+
+// holder is the process that holds the lock of a file, 0 if it is not to be seen.
+// /proc/locks does not do: on some file systems it has other device numbers than stat.
+func holder(f *os.File) int {
+	want, err := f.Stat()
+	if err != nil {
+		return 0
+	}
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range fds {
+		if st, err := os.Stat(fd); err != nil || !os.SameFile(st, want) {
+			continue
+		}
+		process, number := filepath.Dir(filepath.Dir(fd)), filepath.Base(fd)
+		if pid := lockedBy(filepath.Join(process, "fdinfo", number)); pid != 0 {
+			return pid
+		}
+	}
+	return 0
+}
+
+// lockedBy reads from what the kernel tells of an open file who has locked it:
+//
+//	lock:	1: FLOCK  ADVISORY  WRITE 4711 00:2c:42 0 EOF
+func lockedBy(fdinfo string) int {
+	f, err := os.Open(fdinfo)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		field := strings.Fields(lines.Text())
+		if len(field) > 5 && field[0] == "lock:" && field[2] == "FLOCK" {
+			pid, _ := strconv.Atoi(field[5])
+			return max(pid, 0)
+		}
+	}
+	return 0
+}
+
+// comm is what a process is called.
+func comm(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return "process"
+	}
+	return strings.TrimSpace(string(b))
+}

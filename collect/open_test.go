@@ -1,0 +1,149 @@
+package collect
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file has one writer, by whatever name the second comes to it, and the second is
+// told who the first is. What the first has written stays.
+func TestOneWriter(t *testing.T) {
+	fifo := func(dir string) string {
+		path := filepath.Join(dir, "fifo")
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { reader.Close() })
+		return path
+	}
+	plain := func(dir string) string { return filepath.Join(dir, "x.pcap") }
+	link := func(how func(old, new string) error) func(t *testing.T, path string) string {
+		return func(t *testing.T, path string) string {
+			other := path + ".other"
+			if err := how(path, other); err != nil {
+				t.Fatal(err)
+			}
+			return other
+		}
+	}
+	same := func(_ *testing.T, path string) string { return path }
+	for _, c := range []struct {
+		name   string
+		first  func(dir string) string
+		o      Options
+		second func(t *testing.T, path string) string // gets where the first writes
+	}{
+		{"the same name", plain, Options{}, same},
+		{"symbolic link", plain, Options{}, link(os.Symlink)},
+		{"hard link", plain, Options{}, link(os.Link)},
+		{"compressed", plain, Options{Zstd: true}, same},
+		{"file of a set", plain, Options{Rotate: Rotation{Packets: 5}}, same},
+		{"FIFO", fifo, Options{}, same},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := create(t, c.first(t.TempDir()), c.o)
+			now := time.Now()
+			if err := s.Append(now, 1, record(0, 60)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Stat(s.path)
+			path := c.second(t, s.path)
+			_, err := Create(path, Options{})
+			var busy *BusyError
+			if !errors.As(err, &busy) || busy.Name != path || busy.PID != os.Getpid() || busy.Comm == "" {
+				t.Errorf("a second writer of %s: %v", path, err)
+			}
+			if after, err := os.Stat(s.path); err != nil || after.Size() != before.Size() {
+				t.Errorf("the first has %v, %v; had %v", after, err, before)
+			}
+			if err := s.Close(now); err != nil {
+				t.Fatal(err)
+			}
+			if c.o.Rotate.Any() {
+				return // it has another name now
+			}
+			next := create(t, path, Options{})
+			if err := next.Close(now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// So is standard output, when it leads to a file.
+func TestOneWriterOfStream(t *testing.T) {
+	f := newFile(t)
+	s, err := Stream(f, "first", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(time.Now())
+	again, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	var busy *BusyError
+	if _, err := Stream(again, "second", Options{}); !errors.As(err, &busy) || busy.Name != "second" {
+		t.Error(err)
+	}
+	for range 2 { // devices do not mix
+		defer create(t, os.DevNull, Options{}).Close(time.Now())
+	}
+}
+
+// What cannot be recorded leaves everything as it was.
+func TestRefusedInTime(t *testing.T) {
+	kept := filepath.Join(t.TempDir(), "kept.pcap")
+	refuse := errors.New("refused")
+	for _, o := range []Options{
+		{Limit: HeaderSize - 1},
+		{Format: PCAPNG, Limit: 30},
+		{Accept: func(*os.File, string) error { return refuse }},
+	} {
+		if err := os.WriteFile(kept, []byte("kept"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Create(kept, o); err == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+		if text, err := os.ReadFile(kept); string(text) != "kept" {
+			t.Errorf("%+v: the file is %q, %v", o, text, err)
+		}
+	}
+}
+
+// The file of a set that has just been made and holds nothing yet is not taken for one
+// that a killed run has left.
+func TestSurveyBesideOthers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x_00001_20260101000000.pcap"+part)
+	first, err := createLocked(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	s := create(t, filepath.Join(dir, "x.pcap"), Options{Rotate: Rotation{Packets: 5}})
+	if err := s.Close(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	first.Close()
+	if _, err := createLocked(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("made twice: %v", err)
+	}
+}
