@@ -191,6 +191,9 @@ func (s *Session) compileLine(name, line string) (*definition, error) {
 			if err == nil && ok {
 				err = s.compileToken(tok)
 			}
+			if l, ok := err.(*lookalike); ok {
+				tok.text, l.shown = "", true
+			}
 			if err != nil {
 				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, "", err))
 			}

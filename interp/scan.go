@@ -50,6 +50,8 @@ func (sc *scanner) next() (tok token, ok bool, err error) {
 		err = errTooLong
 	case !utf8.ValidString(tok.text):
 		err = errors.New("not UTF-8 text; write other bytes in a string as \\xHH")
+	default:
+		err = findLookalike(tok)
 	}
 	if err != nil {
 		sc.pos = len(sc.line)

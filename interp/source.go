@@ -65,7 +65,7 @@ func (s *Session) tokens(line string) error {
 	if len(line) > MaxLine {
 		return s.locate(token{col: 1}, errLine)
 	}
-	s.scan = scanner{line: line}
+	s.scan = scanner{line: s.skipMark(line)}
 	for {
 		tok, ok, err := s.nextToken()
 		if err == nil && ok {
@@ -88,6 +88,9 @@ func (s *Session) locate(tok token, err error) error {
 	name := tok.text
 	if tok.quoted {
 		name = ""
+	}
+	if l, ok := err.(*lookalike); ok { // the token may not show it
+		name, tok.col, l.shown = "", l.column, s.source == ""
 	}
 	err = fail(name, "", err)
 	if e, ok := err.(*Error); ok && e.Line == 0 && s.source != "" {
