@@ -7,6 +7,7 @@ import (
 
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/port"
 	"ethertap/words/report"
 )
 
@@ -49,7 +50,7 @@ func (w words) faultWords() []interp.Word {
 // change takes its values, beneath the interface, from the session.
 func (w words) fault(change func(*interp.Session, *dataplane.FaultPolicy) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
-		i, err := w.popInterface(s)
+		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
@@ -123,10 +124,10 @@ type done struct {
 func (w words) faults(*interp.Session) (faults, error) {
 	policy, all := w.engine.Policy(), w.engine.AllStats()
 	v := faults{Seed: int64(policy.FaultSeed.Seed), Sources: policy.FaultHash.All(), HoldLimit: w.engine.Hold()}
-	for i, port := range w.engine.Ports() {
+	for i, p := range w.engine.Ports() {
 		st := all[i]
 		v.Interfaces = append(v.Interfaces, faultPort{
-			Index: port.Index, Name: port.Name, FaultPolicy: policy.Port[i].Fault, OutageLeft: w.engine.OutageLeft(i),
+			Index: p.Index, Name: p.Name, FaultPolicy: policy.Port[i].Fault, OutageLeft: w.engine.OutageLeft(i),
 			Done: done{
 				Outage: st.OutageByFI, Burst: st.BurstByFI, Drop: st.RandomByFI, Length: st.LengthByFI, Bitflip: st.BitflippedByFI,
 				Dup: st.DuplicatedByFI, Reorder: st.ReorderedByFI, Delay: st.DelayedByFI, RateLimit: st.RateByFI, HoldLimit: st.HoldByFI, Held: st.HeldByFI,
@@ -207,7 +208,7 @@ func rate(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
 }
 
 func (w words) outage(s *interp.Session) error {
-	i, err := w.popInterface(s)
+	i, err := port.Pop(s, w.engine)
 	if err != nil {
 		return err
 	}

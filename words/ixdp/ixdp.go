@@ -54,16 +54,16 @@ func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", 
 // interfaces are all of them with what was counted and what is set, of one moment, so
 // that the figures of both sides agree.
 type interfaces struct {
-	Running    bool      `json:"running"`
-	FaultSeed  int64     `json:"fault_seed"`
-	FaultHash  addresses `json:"fault_hash"`
-	DropHash   addresses `json:"drop_hash"`
-	TapHash    addresses `json:"tap_hash"`
-	Interfaces []port    `json:"interfaces"`
+	Running    bool        `json:"running"`
+	FaultSeed  int64       `json:"fault_seed"`
+	FaultHash  addresses   `json:"fault_hash"`
+	DropHash   addresses   `json:"drop_hash"`
+	TapHash    addresses   `json:"tap_hash"`
+	Interfaces []portState `json:"interfaces"`
 }
 
-// port is one of the interfaces.
-type port struct {
+// portState is one of the interfaces.
+type portState struct {
 	dataplane.PortInfo
 	dataplane.PortStats
 	dataplane.PortPolicy
@@ -87,7 +87,7 @@ func (w words) interfaces(*interp.Session) (interfaces, error) {
 		FaultHash: policy.FaultHash.All(), DropHash: policy.DropHash.All(), TapHash: policy.TapHash.All(),
 	}
 	for i, info := range w.engine.Ports() {
-		v.Interfaces = append(v.Interfaces, port{info, all[i], policy.Port[i]})
+		v.Interfaces = append(v.Interfaces, portState{info, all[i], policy.Port[i]})
 	}
 	return v, nil
 }
@@ -157,9 +157,4 @@ func (w words) do(fn func(*dataplane.Engine)) func(*interp.Session) error {
 		fn(w.engine)
 		return nil
 	}
-}
-
-func (w words) popInterface(s *interp.Session) (int, error) {
-	i, err := s.PopRange("interface", 0, int64(len(w.engine.Ports())-1))
-	return int(i), err
 }

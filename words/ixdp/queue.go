@@ -3,6 +3,7 @@ package ixdp
 import (
 	"ethertap/dataplane"
 	"ethertap/interp"
+	"ethertap/words/port"
 )
 
 // oneQueue is what one thread counted for an interface, and what the kernel did for
@@ -17,7 +18,7 @@ type oneQueue struct {
 
 // popQueue takes a queue and an interface from the stack.
 func (w words) popQueue(s *interp.Session) (v oneQueue, err error) {
-	i, err := w.popInterface(s)
+	i, err := port.Pop(s, w.engine)
 	if err != nil {
 		return v, err
 	}

@@ -7,6 +7,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/lib/oui"
+	"ethertap/words/port"
 )
 
 // seenRow prints a line of a table: what, frames, bytes, and a remark.
@@ -36,7 +37,7 @@ type mac struct {
 }
 
 func (w words) macs(s *interp.Session) (v macs, err error) {
-	if v.Interface, err = w.popInterface(s); err != nil {
+	if v.Interface, err = port.Pop(s, w.engine); err != nil {
 		return v, err
 	}
 	table, err := w.engine.MACs(v.Interface)
@@ -91,7 +92,7 @@ type last struct {
 }
 
 func (w words) types(s *interp.Session) (v types, err error) {
-	if v.Interface, err = w.popInterface(s); err != nil {
+	if v.Interface, err = port.Pop(s, w.engine); err != nil {
 		return v, err
 	}
 	table, err := w.engine.Types(v.Interface)

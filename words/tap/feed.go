@@ -4,6 +4,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
+	"ethertap/words/port"
 	"ethertap/words/report"
 )
 
@@ -62,7 +63,7 @@ func (w words) feed(of func(*dataplane.Feed) *[2]bool, on bool) func(*interp.Ses
 		if err != nil {
 			return err
 		}
-		i, err := s.PopRange("interface", 0, int64(len(w.engine.Ports())-1))
+		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
@@ -102,8 +103,8 @@ func (w words) feeds(*interp.Session) (feeds, error) {
 	v, ports := feeds{Queues: []feed{}}, w.engine.Ports()
 	for _, st := range w.engine.FeedStats() {
 		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Hash: machash.Described(st.Hash)}
-		for i, port := range ports {
-			f.Interfaces = append(f.Interfaces, feedPort{port.Index, port.Name, st.TapRX[i], st.TapTX[i]})
+		for i, p := range ports {
+			f.Interfaces = append(f.Interfaces, feedPort{p.Index, p.Name, st.TapRX[i], st.TapTX[i]})
 		}
 		v.Queues = append(v.Queues, f)
 	}
@@ -115,12 +116,12 @@ func showFeeds(s *interp.Session, v feeds) {
 	for _, f := range v.Queues {
 		s.Printf("packet queue %s\n", f.Name)
 		s.Printf("  tapped    %d\n  full      %d\n", f.Tapped, f.Full)
-		for _, port := range f.Interfaces {
-			if port.RX {
-				s.Printf("  %-9s %d %s\n", "RX tap", port.Index, port.Name)
+		for _, p := range f.Interfaces {
+			if p.RX {
+				s.Printf("  %-9s %d %s\n", "RX tap", p.Index, p.Name)
 			}
-			if port.TX {
-				s.Printf("  %-9s %d %s\n", "TX tap", port.Index, port.Name)
+			if p.TX {
+				s.Printf("  %-9s %d %s\n", "TX tap", p.Index, p.Name)
 			}
 		}
 		for _, a := range f.Hash {

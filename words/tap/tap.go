@@ -9,6 +9,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/machash"
+	"ethertap/words/port"
 	"ethertap/words/report"
 )
 
@@ -40,7 +41,7 @@ type words struct {
 // port makes the function of a word that changes the policy of one interface.
 func (w words) port(change func(*dataplane.PortPolicy)) func(*interp.Session) error {
 	return func(s *interp.Session) error {
-		i, err := s.PopRange("interface", 0, int64(len(w.engine.Ports())-1))
+		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
