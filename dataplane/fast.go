@@ -389,15 +389,11 @@ func (p *port) mend() string {
 	if err != nil || l.Type() != "veth" {
 		return ""
 	}
-	a := l.Attrs()
-	peer := fmt.Sprintf("<interface with index %d>", a.ParentIndex)
-	if a.NetNsID >= 0 {
-		return fmt.Sprintf(": in the namespace of the other end of this veth, ethtool -K %s gro on", peer)
+	// It is looked up once: this is asked every second, as long as it lasts.
+	if a := l.Attrs(); p.other.index != a.ParentIndex || p.other.nsid != a.NetNsID || p.other.name == "" {
+		p.other, _ = peerOf(l)
 	}
-	if other, err := netlink.LinkByIndex(a.ParentIndex); err == nil {
-		peer = other.Attrs().Name
-	}
-	return fmt.Sprintf(": ethtool -K %s gro on", peer)
+	return ": " + p.other.ethtool("gro on")
 }
 
 // Of the kernel's netdev protocol (6.3 and later).

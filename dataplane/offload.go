@@ -84,26 +84,23 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 // unfinished: checksums not computed, tags beside the frame, many frames as one.
 // It is not our interface, so the command that mends it is all that is given.
 func (p *port) warnPeer(tool *ethtool, link netlink.Link, logf func(string, ...any)) {
-	if link.Type() != "veth" || link.Attrs().ParentIndex == 0 {
+	peer, ok := peerOf(link)
+	if !ok {
 		return
 	}
 	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
-	if link.Attrs().NetNsID >= 0 {
-		logf("port %s: the other end of this veth is in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken: there, ethtool -K <interface with index %d> %s",
-			p.name, link.Attrs().ParentIndex, off)
+	if peer.nsid >= 0 {
+		logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken: %s",
+			p.name, peer.where(), peer.ethtool(off))
 		return
 	}
-	peer, err := netlink.LinkByIndex(link.Attrs().ParentIndex)
-	if err != nil {
-		return
-	}
-	active, _, err := tool.features(peer.Attrs().Index)
+	active, _, err := tool.features(peer.index)
 	if err != nil {
 		return
 	}
 	for _, f := range falsifying {
 		if active[f] && strings.HasPrefix(f, "tx-") {
-			logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: ethtool -K %s %s", p.name, f, peer.Attrs().Name, off)
+			logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtool(off))
 			return
 		}
 	}

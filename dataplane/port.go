@@ -31,7 +31,9 @@ type port struct {
 	rxQueues int
 	txQueues int
 	combined bool // queues are for both directions
+	master   int  // index of the bridge or bond it belongs to, as last seen; 0: none
 	up       bool // and has carrier, as last seen
+	other    peer // the other end of a veth that lacks something
 	downs    uint64
 	generic  bool // XDP in generic mode
 	mode     string
@@ -93,6 +95,8 @@ func (p *port) warn(tool *ethtool, logf func(string, ...any)) {
 		logf("port %s: the link has no carrier", p.name)
 	}
 	p.warnAddresses(l, logf)
+	p.warnMaster(a, logf)
+	p.warnStacked(logf)
 	p.warnPeer(tool, l, logf)
 }
 

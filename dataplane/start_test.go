@@ -111,7 +111,7 @@ func TestWarnings(t *testing.T) {
 	d.mustStart()
 	for _, want := range []string{
 		"port d0: has the IP address 192.0.2.1/24",
-		"port d0: the other end of this veth is in another namespace",
+		"port d0: the other end of this veth is s0 in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken: ip netns exec " + lab.Src.Name() + " ethtool -K s0 tx off",
 		"port down0: the link is down",
 		"port down0: its veth peer has tx-checksum-ip-generic on, so frames of that host may arrive broken: ethtool -K down1 tx off",
 	} {

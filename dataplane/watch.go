@@ -149,6 +149,9 @@ func (e *Engine) observe(p *port) (again bool) {
 			e.config.Logf("port %s: the link is down", p.name)
 		}
 	}
+	if a.MasterIndex != p.master {
+		p.warnMaster(a, e.config.Logf)
+	}
 	if a.MTU == p.mtu {
 		return false
 	}

@@ -28,7 +28,7 @@ func TestFastPathAtThePrompt(t *testing.T) {
 	r.rpcl("if.check 0 tap.rx.disable")
 	r.Snk.SetFeature(netlab.K1, "rx-gro", false)
 	netlab.Await(t, "the reason", func() bool {
-		return strings.Contains(r.rpcl("fastpath.status"), "0 d0 not in use: port d1 takes no redirected frames: in the namespace of the other end of this veth, ethtool -K ")
+		return strings.Contains(r.rpcl("fastpath.status"), "0 d0 not in use: port d1 takes no redirected frames: ip netns exec "+r.Snk.Name()+" ethtool -K k1 gro on")
 	})
 	if out := r.rpcl("if.stats"); !strings.HasPrefix(out, "0 d0 veth queues:1 COPY fastpath:refused\n") {
 		t.Errorf("if.stats: %s", out)

@@ -1,0 +1,119 @@
+package dataplane
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// peer is the other end of a veth, as far as it can be found out from here.
+type peer struct {
+	index int    // in its namespace
+	nsid  int    // which the namespace has here; -1: it is this one
+	name  string // "": it may not be looked up, or is gone
+	// enter is what a command is put behind to be run in its namespace; "" if that has no name
+	// and no process that we see.
+	enter string
+}
+
+// peerOf returns the other end of a veth.
+func peerOf(l netlink.Link) (p peer, ok bool) {
+	a := l.Attrs()
+	if l.Type() != "veth" || a.ParentIndex == 0 {
+		return peer{}, false
+	}
+	p = peer{index: a.ParentIndex, nsid: a.NetNsID}
+	if p.nsid < 0 {
+		if other, err := netlink.LinkByIndex(p.index); err == nil {
+			p.name = other.Attrs().Name
+		}
+		return p, true
+	}
+	if other, err := linkElsewhere(p.nsid, p.index); err == nil {
+		p.name, p.enter = other.Attrs().Name, entering(p.nsid)
+	}
+	return p, true
+}
+
+// where says which interface of another namespace it is.
+func (p peer) where() string {
+	if p.name == "" {
+		return fmt.Sprintf("interface %d of another namespace", p.index)
+	}
+	return p.name + " in another namespace"
+}
+
+// ethtool is the command that changes features of it.
+func (p peer) ethtool(features string) string {
+	switch {
+	case p.name == "":
+		return fmt.Sprintf("in the namespace of its other end, where ip link shows that as %d, ethtool -K with its name and %s", p.index, features)
+	case p.nsid >= 0 && p.enter == "":
+		return fmt.Sprintf("in the namespace of its other end, ethtool -K %s %s", p.name, features)
+	}
+	return fmt.Sprintf("%sethtool -K %s %s", p.enter, p.name, features)
+}
+
+// linkElsewhere looks up an interface of a namespace that has the number nsid here. The kernel
+// demands CAP_NET_ADMIN there.
+func linkElsewhere(nsid, index int) (netlink.Link, error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
+	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	message.Index = int32(index)
+	request.AddData(message)
+	request.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(nsid))))
+	replies, err := request.Execute(unix.NETLINK_ROUTE, 0)
+	if err != nil {
+		return nil, fmt.Errorf("interface %d of namespace %d: %w", index, nsid, err)
+	}
+	if len(replies) != 1 {
+		return nil, fmt.Errorf("interface %d of namespace %d: %d answers", index, nsid, len(replies))
+	}
+	return netlink.LinkDeserialize(nil, replies[0])
+}
+
+// namedNamespaces is where iproute2 keeps the namespaces that have names.
+const namedNamespaces = "/run/netns"
+
+// entering returns what a command is put behind to be run in the namespace that has the number
+// nsid here, with a blank behind it.
+func entering(nsid int) string {
+	names, _ := os.ReadDir(namedNamespaces)
+	for _, e := range names {
+		f, err := os.Open(filepath.Join(namedNamespaces, e.Name()))
+		if err != nil {
+			continue
+		}
+		id, err := netlink.GetNetNsIdByFd(int(f.Fd()))
+		f.Close()
+		if err == nil && id == nsid {
+			return fmt.Sprintf("ip netns exec %s ", e.Name())
+		}
+	}
+	var pids []int
+	processes, _ := os.ReadDir("/proc")
+	for _, e := range processes {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	seen := map[string]bool{}
+	for _, pid := range pids {
+		namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+		if err != nil || seen[namespace] {
+			continue
+		}
+		seen[namespace] = true
+		if id, err := netlink.GetNetNsIdByPid(pid); err == nil && id == nsid {
+			return fmt.Sprintf("nsenter -t %d -n ", pid)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,23 @@
+package dataplane
+
+import "testing"
+
+// What is not known of the other end of a veth is not made up: each message says what is.
+func TestPeerMessages(t *testing.T) {
+	for _, c := range []struct {
+		peer
+		where, command string
+	}{
+		{peer{index: 7, nsid: -1, name: "v1"}, "", "ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3, name: "v1", enter: "ip netns exec red "}, "v1 in another namespace", "ip netns exec red ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3, name: "v1"}, "v1 in another namespace", "in the namespace of its other end, ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3}, "interface 7 of another namespace", "in the namespace of its other end, where ip link shows that as 7, ethtool -K with its name and gro on"},
+	} {
+		if got := c.peer.ethtool("gro on"); got != c.command {
+			t.Errorf("%+v: %q, want %q", c.peer, got, c.command)
+		}
+		if got := c.peer.where(); c.nsid >= 0 && got != c.where {
+			t.Errorf("%+v: %q, want %q", c.peer, got, c.where)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package dataplane
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// What else of this host lives on an interface: a bridge or a bond that it belongs to, VLANs
+// and macvlans made of it. The XDP program takes the frames before they get there.
+
+// masters says what an interface is to a master, by the master's kind, and what takes it out.
+var masters = map[string]struct{ part, out string }{
+	"bridge":      {"is a port of the bridge %s", "ip link set %s nomaster"},
+	"bond":        {"is a member of the bond %s", "ip link set %s nomaster"},
+	"team":        {"is a member of the team %s", "ip link set %s nomaster"},
+	"vrf":         {"belongs to the VRF %s", "ip link set %s nomaster"},
+	"hsr":         {"is a port of the HSR ring %s", "ip link set %s nomaster"},
+	"openvswitch": {"is a port of Open vSwitch (%s)", "ovs-vsctl del-port %s"},
+}
+
+// warnMaster speaks of what the interface belongs to.
+func (p *port) warnMaster(a *netlink.LinkAttrs, logf func(string, ...any)) {
+	p.master = a.MasterIndex
+	if p.master == 0 {
+		return
+	}
+	name, kind := fmt.Sprintf("the interface with index %d, which cannot be looked up", p.master), ""
+	if m, err := netlink.LinkByIndex(p.master); err == nil {
+		name, kind = m.Attrs().Name, m.Type()
+	}
+	is, known := masters[kind]
+	if !known {
+		is.part, is.out = "belongs to %s", "ip link set %s nomaster"
+		if kind != "" {
+			is.part += ", a " + kind
+		}
+	}
+	logf("port %s: %s: what arrives at %s does not reach it any more: "+is.out,
+		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
+}
+
+// peerKinds are those of interfaces whose lower device is the other end of a cable.
+var peerKinds = map[string]bool{"veth": true, "netkit": true, "vxcan": true}
+
+// mostStacked is how many devices a warning names.
+const mostStacked = 8
+
+// warnStacked speaks of the devices that are made of the interface, as far as they are in this
+// network namespace.
+func (p *port) warnStacked(logf func(string, ...any)) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return
+	}
+	var list []string
+	for _, l := range links {
+		if a := l.Attrs(); a.ParentIndex == p.index && a.NetNsID < 0 && a.Index != p.index && !peerKinds[l.Type()] {
+			list = append(list, fmt.Sprintf("%s (%s)", a.Name, l.Type()))
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	if more := len(list) - mostStacked; more > 0 {
+		list = append(list[:mostStacked], fmt.Sprintf("%d more", more))
+	}
+	logf("port %s: other interfaces are made of it: what arrives at %s does not reach them any more: %s", p.name, p.device, strings.Join(list, ", "))
+}
