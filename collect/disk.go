@@ -18,7 +18,7 @@ import (
 func (s *Files) survey() error {
 	all, err := s.set.list()
 	if err != nil {
-		return err
+		return noDirectory(s.set.dir, err)
 	}
 	for _, f := range all {
 		s.number = max(s.number, f.number)
@@ -29,6 +29,7 @@ func (s *Files) survey() error {
 			s.kept = append(s.kept, done)
 		}
 	}
+	s.earlier = len(s.kept)
 	return nil
 }
 
@@ -67,9 +68,15 @@ func rename(from, to string) error {
 func (s *Files) drop() {
 	oldest := s.kept[0]
 	s.kept = s.kept[1:]
+	if s.earlier > 0 {
+		s.earlier--
+	} else {
+		s.dropped++
+	}
 	if err := os.Remove(oldest); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.o.Logf("ring: %v", err)
 	}
+	s.set.removeDirs(oldest)
 }
 
 // enoughDisk sees to the floor. Files of a ring make room, the oldest first.
@@ -87,7 +94,7 @@ func (s *Files) enoughDisk() error {
 			return nil
 		}
 		if s.o.Ring == 0 || len(s.kept) == 0 {
-			return &lost{s.path, fmt.Errorf("%s are free on the disk, less than the floor of %s", size(free), size(s.o.Floor)), s.packets + s.out.Packets(), uint64(s.out.pending)}
+			return &lost{s.done, fmt.Errorf("%s are free on the disk, less than the floor of %s", size(free), size(s.o.Floor)), s.packets + s.out.Packets(), uint64(s.out.pending)}
 		}
 		s.o.Logf("%s are free on the disk, less than the floor: %s is removed", size(free), s.kept[0])
 		s.drop()
@@ -108,7 +115,7 @@ func (s *Files) rescue() error {
 	}
 	if err := s.restore(); err != nil {
 		s.file = nil // once is enough
-		return &lost{s.path, fmt.Errorf("it was removed, and cannot be restored: %w", err), s.packets, s.out.Appended()}
+		return &lost{s.done, fmt.Errorf("it was removed, and cannot be restored: %w", err), s.packets, s.out.Appended()}
 	}
 	s.o.Logf("%s was removed while it was written; it is restored", s.path)
 	return nil

@@ -1,9 +1,7 @@
 package collect
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -61,6 +59,9 @@ type Files struct {
 	due     time.Time // when the next one is; zero never
 	closed  bool      // out is
 	kept    []string  // closed files of the set, the oldest first
+	earlier int       // how many of them are of earlier runs
+	made    int       // files of this run
+	dropped int       // of them, removed by the ring
 	packets uint64    // in closed files
 	bytes   uint64    // likewise
 	checked time.Time // last look at disk and file
@@ -79,6 +80,7 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 	if err := s.claim(f, name); err != nil {
 		return nil, err
 	}
+	s.path = name
 	s.out = NewOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
 	return s, nil
 }
@@ -143,48 +145,6 @@ func (s *Files) blank(now time.Time) Output {
 	}
 	next.buf = s.enc.AppendHeader(nil, now.UnixNano())
 	return next
-}
-
-// open begins the next file.
-func (s *Files) open(now time.Time) error {
-	if s.set == nil {
-		f, err := s.openPlain()
-		if err != nil {
-			return err
-		}
-		return s.begin(f, now)
-	}
-	s.number++
-	for again := 0; ; again++ {
-		s.done = s.set.name(now, s.number, again)
-		s.path = s.done + part
-		if _, err := os.Lstat(s.done); err == nil {
-			continue
-		}
-		f, err := createLocked(s.path)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		return s.begin(f, now)
-	}
-}
-
-func (s *Files) begin(f *os.File, now time.Time) error {
-	s.file, s.closed = f, false
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		s.file = nil // a device, a pipe: neither moved nor missed
-	}
-	limit := s.o.Rotate.Bytes
-	if left := s.o.Limit - s.bytes; s.o.Limit > 0 && (limit == 0 || left < limit) {
-		limit = left
-	}
-	s.out = NewOutput(f, s.path, s.enc, s.z, limit, now.UnixNano())
-	s.out.before = s.packets
-	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
-	return nil
 }
 
 // next is when a file begun now has its time.
@@ -286,15 +246,32 @@ func (s *Files) close(now time.Time) error {
 	case s.set == nil:
 	case nothing: // not even a header found room
 		os.Remove(s.path)
-	default:
-		if rerr := rename(s.path, s.done); rerr != nil && err == nil {
-			err = fmt.Errorf("%s: not renamed, its packets are safe there: %w", s.path, rerr)
-		} else if rerr == nil {
-			s.kept = append(s.kept, s.done)
+		s.set.removeDirs(s.path)
+		if s.made--; len(s.kept) > s.earlier {
+			s.path = s.kept[len(s.kept)-1]
 		}
-		s.path = s.done
+	default:
+		if rerr := rename(s.path, s.done); rerr == nil {
+			s.kept = append(s.kept, s.done)
+			s.path = s.done
+		} else if err == nil {
+			err = fmt.Errorf("%s: not renamed, its packets are safe there: %w", s.path, rerr)
+		}
 	}
 	return err
+}
+
+// Title names the last file, and says how many there were, for a summary at the end.
+func (s *Files) Title() string {
+	switch {
+	case s.made == 0 && s.set != nil:
+		return "no file"
+	case s.made < 2:
+		return s.path
+	case s.dropped > 0:
+		return fmt.Sprintf("%s (the last of %s files, of which the ring keeps %s)", s.path, grouped(uint64(s.made)), grouped(uint64(s.made-s.dropped)))
+	}
+	return fmt.Sprintf("%s (the last of %s files)", s.path, grouped(uint64(s.made)))
 }
 
 // Reopen is what a rotator of logs asks for: a set goes on with the next file, a

@@ -461,41 +461,142 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// Names of a set never overwrite anything.
+// Names of a set never overwrite anything, and are known again.
 func TestPattern(t *testing.T) {
 	at := time.Date(2026, 11, 24, 6, 10, 39, 123456789, time.UTC)
 	for _, c := range []struct {
 		path string
 		set  bool
+		dir  string // which is not made
 		want string
 	}{
-		{"/a/x.pcap", true, "/a/x_00007_20261124061039.pcap"},
-		{"/a/x", true, "/a/x_00007_20261124061039"},
-		{"/a/x.y.pcapng.zst", true, "/a/x.y_00007_20261124061039.pcapng.zst"},
-		{"x-%Y-%m-%dT%H%M%S.pcap", true, "x-2026-11-24T061039.pcap"},
-		{"/%a/%F.%f-%N-%%.pcap", false, "/%a/2026-11-24.123456-00007-%.pcap"},
-		{"%s.pcap", false, "1795500639.pcap"},
-		{".pcap", true, ".pcap_00007_20261124061039"},
+		{"/a/x.pcap", true, "/a", "/a/x_00007_20261124061039.pcap"},
+		{"/a/x", true, "/a", "/a/x_00007_20261124061039"},
+		{"/a/x.y.pcapng.zst", true, "/a", "/a/x.y_00007_20261124061039.pcapng.zst"},
+		{"x-%Y-%m-%dT%H%M%S.pcap", true, ".", "x-2026-11-24T061039.pcap"},
+		{"/%a/%F.%f-%N-%%.pcap", false, "/", "/Tue/2026-11-24.123456-00007-%.pcap"},
+		{"/a/%Y/%m/%d/x.pcap", true, "/a", "/a/2026/11/24/x_00007_20261124061039.pcap"},
+		{"/a/%Y/%m/%d/x.pcap", false, "/a", "/a/2026/11/24/x.pcap"},
+		{"a/b-%F/raw/100%%/%H.pcap", false, "a", "a/b-2026-11-24/raw/100%/06.pcap"},
+		{"%F/x-%N.pcap", true, ".", "2026-11-24/x-00007.pcap"},
+		{"%N/x.%d.pcap", true, ".", "00007/x.24.pcap"},
+		{"%s.pcap", false, ".", "1795500639.pcap"},
+		{".pcap", true, ".", ".pcap_00007_20261124061039"},
 	} {
 		p, err := newPattern(c.path, c.set)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.name(at, 7, 0); got != c.want {
-			t.Errorf("%s: %s, want %s", c.path, got, c.want)
+		if got := p.name(at, 7, 0); got != c.want || p.dir != c.dir {
+			t.Errorf("%s: %s in %s, want %s in %s", c.path, got, p.dir, c.want, c.dir)
 		}
+		base := p.parts[len(p.parts)-1]
 		for again := range 3 {
-			if got := filepath.Base(p.name(at, 7, again)); !p.match.MatchString(got) {
+			if got := filepath.Base(p.name(at, 7, again)); !base.match.MatchString(got) {
 				t.Errorf("%s: %s is not of the set", c.path, got)
 			}
 		}
-		if p.match.MatchString("other.pcap") {
+		if base.match.MatchString("other.pcap") {
 			t.Errorf("%s: other.pcap is of the set", c.path)
 		}
 	}
-	for _, bad := range []string{"x%", "x%q.pcap", "%N%N.pcap"} {
+	for _, bad := range []string{"x%", "x%q.pcap", "%N%N.pcap", "%N/%N.pcap", "%N/x.pcap", "100%/x.pcap"} {
 		if _, err := newPattern(bad, true); err == nil {
 			t.Errorf("%s is no pattern", bad)
+		}
+	}
+}
+
+// Directories with the time in their names are made when they are needed, for their owner
+// alone; the ring counts over all of them and leaves no empty ones.
+func TestDirectoriesOfTime(t *testing.T) {
+	dir := t.TempDir()
+	day := time.Date(2026, 11, 24, 23, 0, 0, 0, time.Local)
+	path := filepath.Join(dir, "%Y/%m/%d/tap/x-%N.pcap")
+	run := func(from, to int) *Files {
+		t.Helper()
+		s := create(t, path, Options{Rotate: Rotation{Packets: 1}, Ring: 3})
+		for i := from; i < to; i++ {
+			if err := s.Append(day.Add(time.Duration(i)*time.Hour), 1, record(i, 60)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(day); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	tree := func() (files []string) {
+		t.Helper()
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || path == dir {
+				return err
+			}
+			entries, err := os.ReadDir(path)
+			if st, serr := d.Info(); serr != nil || d.IsDir() && (st.Mode().Perm() != 0o700 || len(entries) == 0 || err != nil) {
+				t.Errorf("directory %s: %v, %v with %v, %v", path, st.Mode(), serr, entries, err)
+			}
+			if !d.IsDir() {
+				files = append(files, path[len(dir):])
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	s := run(0, 4)
+	want := []string{"/2026/11/25/tap/x-00002.pcap", "/2026/11/25/tap/x-00003.pcap", "/2026/11/25/tap/x-00004.pcap"}
+	if now := time.Now().Format("/2006/01/02"); now != "/2026/11/24" && now != "/2026/11/25" {
+		// the first file is of the day of this test
+		if got := tree(); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	if title, want := s.Title(), dir+want[2]+" (the last of 4 files, of which the ring keeps 3)"; title != want {
+		t.Errorf("called %s, want %s", title, want)
+	}
+	s = run(4, 6)
+	if got := tree(); len(got) != 3 || !slices.ContainsFunc(got, func(f string) bool { return strings.HasSuffix(f, "/x-00006.pcap") }) || !strings.HasSuffix(s.Title(), "x-00006.pcap (the last of 2 files)") {
+		t.Errorf("%v, the last called %s", got, s.Title())
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a run has written is called what it is called in the end.
+func TestTitle(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, want string
+		o          Options
+	}{
+		{"a.pcap", "a.pcap", Options{}},
+		{"c.pcap", "c.pcap.zst", Options{Zstd: true}},
+		{"d-%Y.pcap", "d-20[0-9][0-9].pcap", Options{}},
+		{"e.pcap", "e_00003_*.pcap", Options{Rotate: Rotation{Packets: 1}}},
+		{"f.pcap", "f_00001_*.pcap", Options{Rotate: Rotation{Packets: 5}}},
+	} {
+		s := create(t, filepath.Join(dir, c.name), c.o)
+		for i := range 3 {
+			if err := s.Append(time.Now(), 1, record(i, 60)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		name, note, _ := strings.Cut(s.Title(), " ")
+		if ok, err := filepath.Match(filepath.Join(dir, c.want), name); !ok || err != nil {
+			t.Errorf("%s is called %s", c.name, name)
+		}
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+		if want := map[bool]string{true: "(the last of 3 files)"}[c.o.Rotate.Packets == 1]; note != want {
+			t.Errorf("%s: %q", c.name, note)
 		}
 	}
 }

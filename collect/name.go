@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,16 +11,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // part is the end of the name of a file of a set that is being written.
 const part = ".part"
 
-// pattern makes the names of a set of files: a directory and a base name with
-// conversions of strftime, and %N for the number of the file in the set.
+// pattern makes the names of a set of files: a directory that is there, and below it
+// directories and a base name with conversions of strftime, and %N for the number of the
+// file in the set.
 type pattern struct {
-	dir, base string
-	match     *regexp.Regexp // a name of the set; the only group is the number, if there is one
+	dir   string
+	parts []namePart // the last one is the base name
+}
+
+// namePart is what stands between two slashes of a pattern.
+type namePart struct {
+	text  string
+	match *regexp.Regexp // a name of the set; the only group is the number, if there is one. nil: text as it is
 }
 
 // conversions of a pattern: what each matches, and what it is.
@@ -34,18 +44,35 @@ var conversions = map[byte]struct {
 	's': {`\d+`, ""}, 'f': {`\d{6}`, ""}, 'N': {`(\d{5,})`, ""}, '%': {`%`, ""},
 }
 
-// hasConversion says whether a file name is a pattern.
-func hasConversion(path string) bool { return strings.Contains(filepath.Base(path), "%") }
+// hasConversion says whether a file name, or that of a directory in it, is a pattern.
+func hasConversion(path string) bool { return strings.Contains(path, "%") }
 
-// newPattern reads one. A plain name of a set becomes name_NUMBER_TIME.pcap, which
+// newPattern reads one. A plain base name of a set becomes name_NUMBER_TIME.pcap, which
 // Wireshark knows as a set of files.
 func newPattern(path string, set bool) (*pattern, error) {
-	p := &pattern{dir: filepath.Dir(path), base: filepath.Base(path)}
-	if set && !hasConversion(path) {
-		stem, ext := splitExt(p.base)
-		p.base = stem + "_%N_%Y%m%d%H%M%S" + ext
+	dir, base := filepath.Dir(path), filepath.Base(path)
+	if set && !hasConversion(base) {
+		stem, ext := splitExt(base)
+		base = stem + "_%N_%Y%m%d%H%M%S" + ext
 	}
-	stem, ext := splitExt(p.base)
+	p := &pattern{dir: dir}
+	var dirs []string
+	if at := strings.Index(dir, "%"); at >= 0 { // from there on directories are made
+		at = strings.LastIndex(dir[:at], "/") + 1
+		p.dir, dirs = filepath.Clean(dir[:at]), strings.Split(dir[at:], "/")
+	}
+	for _, text := range dirs {
+		part := namePart{text: text}
+		if hasConversion(text) {
+			match, err := expression(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			part.match = regexp.MustCompile("^" + match + "$")
+		}
+		p.parts = append(p.parts, part)
+	}
+	stem, ext := splitExt(base)
 	var match [2]string
 	for i, s := range []string{stem, ext} {
 		var err error
@@ -53,10 +80,16 @@ func newPattern(path string, set bool) (*pattern, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	if strings.Count(match[0]+match[1], conversions['N'].match) > 1 {
+	p.parts = append(p.parts, namePart{base, regexp.MustCompile("^" + match[0] + `(?:-\d+)?` + match[1] + "$")})
+	numbers := 0
+	for _, part := range p.parts {
+		if part.match != nil {
+			numbers += part.match.NumSubexp()
+		}
+	}
+	if numbers > 1 {
 		return nil, errors.New(path + ": %N twice")
 	}
-	p.match = regexp.MustCompile("^" + match[0] + `(?:-\d+)?` + match[1] + "$")
 	return p, nil
 }
 
@@ -91,14 +124,27 @@ func splitExt(base string) (stem, ext string) {
 
 // name is that of a file opened at t. again tells apart files of the same name.
 func (p *pattern) name(t time.Time, number, again int) string {
+	path := p.dir
+	for _, part := range p.parts {
+		path = filepath.Join(path, expand(part.text, t, number))
+	}
+	if again > 0 {
+		stem, ext := splitExt(path)
+		path = fmt.Sprintf("%s-%d%s", stem, again+1, ext)
+	}
+	return path
+}
+
+// expand replaces the conversions.
+func expand(text string, t time.Time, number int) string {
 	var b strings.Builder
-	for i := 0; i < len(p.base); i++ {
-		if p.base[i] != '%' {
-			b.WriteByte(p.base[i])
+	for i := 0; i < len(text); i++ {
+		if text[i] != '%' {
+			b.WriteByte(text[i])
 			continue
 		}
 		i++
-		switch c := p.base[i]; c {
+		switch c := text[i]; c {
 		case '%':
 			b.WriteByte('%')
 		case 'N':
@@ -111,12 +157,7 @@ func (p *pattern) name(t time.Time, number, again int) string {
 			b.WriteString(t.Format(conversions[c].layout))
 		}
 	}
-	name := b.String()
-	if again > 0 {
-		stem, ext := splitExt(name)
-		name = fmt.Sprintf("%s-%d%s", stem, again+1, ext)
-	}
-	return filepath.Join(p.dir, name)
+	return b.String()
 }
 
 // found is a file of the set that is there already.
@@ -130,26 +171,10 @@ type found struct {
 // list finds the files of the set, the oldest first. Something other than a plain
 // file is none of ours.
 func (p *pattern) list() ([]found, error) {
-	entries, err := os.ReadDir(p.dir)
-	if err != nil {
+	if _, err := os.ReadDir(p.dir); err != nil {
 		return nil, err
 	}
-	var all []found
-	for _, e := range entries {
-		name, unfinished := strings.CutSuffix(e.Name(), part)
-		m := p.match.FindStringSubmatch(name)
-		if m == nil || !e.Type().IsRegular() {
-			continue
-		}
-		f := found{path: filepath.Join(p.dir, e.Name()), part: unfinished}
-		if len(m) > 1 {
-			f.number, _ = strconv.Atoi(m[1])
-		}
-		if info, err := e.Info(); err == nil {
-			f.time = info.ModTime()
-		}
-		all = append(all, f)
-	}
+	all, err := list(nil, p.dir, p.parts, 0)
 	slices.SortFunc(all, func(a, b found) int {
 		if a.number != b.number {
 			return a.number - b.number
@@ -159,5 +184,80 @@ func (p *pattern) list() ([]found, error) {
 		}
 		return strings.Compare(a.path, b.path)
 	})
+	return all, err
+}
+
+// list appends the files of a set below a directory. number is what the directories'
+// names have of it.
+func list(all []found, dir string, parts []namePart, number int) ([]found, error) {
+	here, rest := parts[0], parts[1:]
+	if here.match == nil {
+		return list(all, filepath.Join(dir, here.text), rest, number)
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name, unfinished := e.Name(), false
+		if len(rest) == 0 {
+			name, unfinished = strings.CutSuffix(name, part)
+		}
+		m := here.match.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		path, number := filepath.Join(dir, e.Name()), number
+		if len(m) > 1 {
+			number, _ = strconv.Atoi(m[1])
+		}
+		if len(rest) > 0 {
+			if all, err = list(all, path, rest, number); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !e.Type().IsRegular() {
+			continue
+		}
+		f := found{path: path, number: number, part: unfinished}
+		if info, err := e.Info(); err == nil {
+			f.time = info.ModTime()
+		}
+		all = append(all, f)
+	}
 	return all, nil
+}
+
+// makeDirs makes the directories of a file of the set that are not there yet, for their
+// owner alone as the files are.
+func (p *pattern) makeDirs(path string) error {
+	dirs := p.dirs(path)
+	for i := len(dirs) - 1; i >= 0; i-- {
+		if err := os.Mkdir(dirs[i], 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDirs removes the directories of a file that was removed, as far as they are empty.
+func (p *pattern) removeDirs(path string) {
+	for _, dir := range p.dirs(path) {
+		if os.Remove(dir) != nil {
+			return
+		}
+	}
+}
+
+// dirs are those of a file that the pattern names, the innermost first.
+func (p *pattern) dirs(path string) (all []string) {
+	for range p.parts[1:] {
+		path = filepath.Dir(path)
+		all = append(all, path)
+	}
+	return all
 }

@@ -4,13 +4,80 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// open begins the next file.
+func (s *Files) open(now time.Time) error {
+	if s.set == nil {
+		f, err := s.openPlain()
+		if err != nil {
+			return err
+		}
+		return s.begin(f, now)
+	}
+	s.number++
+	for again := 0; ; again++ {
+		s.done = s.set.name(now, s.number, again)
+		s.path = s.done + part
+		if _, err := os.Lstat(s.done); err == nil {
+			continue
+		}
+		f, err := s.create()
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.begin(f, now)
+	}
+}
+
+// noDirectory adds to an error what to do if it is that there is no such directory. It is
+// not made: its name may be misspelt.
+func noDirectory(dir string, err error) error {
+	if _, serr := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && errors.Is(serr, fs.ErrNotExist) {
+		return fmt.Errorf("%w; make the directory %s first", err, dir)
+	}
+	return err
+}
+
+// create makes the file of a set, and its directories.
+func (s *Files) create() (f *os.File, err error) {
+	for range 3 { // the ring of another run may remove a directory before there is a file in it
+		if err = s.set.makeDirs(s.path); err != nil {
+			return nil, err
+		}
+		if f, err = createLocked(s.path); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return f, err
+}
+
+func (s *Files) begin(f *os.File, now time.Time) error {
+	s.file, s.closed = f, false
+	s.made++
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		s.file = nil // a device, a pipe: neither moved nor missed
+	}
+	limit := s.o.Rotate.Bytes
+	if left := s.o.Limit - s.bytes; s.o.Limit > 0 && (limit == 0 || left < limit) {
+		limit = left
+	}
+	s.out = NewOutput(f, s.done, s.enc, s.z, limit, now.UnixNano())
+	s.out.before = s.packets
+	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
+	return nil
+}
 
 // BusyError says that another process writes the file.
 type BusyError struct {
@@ -34,7 +101,7 @@ func (s *Files) openPlain() (*os.File, error) {
 	// O_NOCTTY: a daemon is not to acquire a terminal.
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|unix.O_NOCTTY, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, noDirectory(filepath.Dir(s.path), err)
 	}
 	st, err := f.Stat()
 	if err == nil {
@@ -64,7 +131,7 @@ func createLocked(path string) (*os.File, error) {
 	ours, oerr := f.Stat()
 	if there, err := os.Lstat(path); err != nil || oerr != nil || !os.SameFile(ours, there) {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, os.ErrExist)
+		return nil, fmt.Errorf("%s: %w", path, fs.ErrExist)
 	}
 	return f, nil
 }

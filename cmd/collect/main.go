@@ -125,7 +125,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
 		return err
 	}
-	files, title, err := openOutput(caught.Context(), o, stdout, stderr, logf)
+	files, err := openOutput(caught.Context(), o, stdout, stderr, logf)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		return c.Collect(ctx)
 	}
 	noticeIdle(queue, stderr)
-	return runShown(ctx, queue, c, title, stderr)
+	return runShown(ctx, queue, c, files, stderr)
 }
 
 // obey ends the run on a signal, or has it begin the next file. Standard output has no
@@ -189,34 +189,32 @@ func notify(state string, logf func(string, ...any)) {
 	}
 }
 
-// openOutput begins the file, or takes standard output for "-", and names it
-// for messages. A new file is for its owner alone (mode 0600), since it holds
-// what others said; one that exists is overwritten and keeps its mode. A FIFO waits for
-// its reader, until ctx is done.
-func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, title string, err error) {
+// openOutput begins the file, or takes standard output for "-". A new file is for its
+// owner alone (mode 0600), since it holds what others said; one that exists is overwritten
+// and keeps its mode. A FIFO waits for its reader, until ctx is done.
+func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, err error) {
 	o.streams.Accept = func(f *os.File, name string) error { return acceptable(f, name, stderr) }
-	switch title = o.output; {
-	case title == "-":
-		title = "standard output"
-		files, err = collect.Stream(stdout, title, o.streams)
-	case collect.IsFIFO(title) && !o.streams.Rotate.Any():
-		f, ferr := collect.OpenFIFO(ctx, title, func() {
+	switch {
+	case o.output == "-":
+		files, err = collect.Stream(stdout, "standard output", o.streams)
+	case collect.IsFIFO(o.output) && !o.streams.Rotate.Any():
+		f, ferr := collect.OpenFIFO(ctx, o.output, func() {
 			if !o.silent {
-				logf("%s: waiting for somebody to read it", title)
+				logf("%s: waiting for somebody to read it", o.output)
 			}
 		})
 		if ferr != nil {
-			return nil, "", ferr
+			return nil, ferr
 		}
-		files, err = collect.Stream(f, title, o.streams)
+		files, err = collect.Stream(f, o.output, o.streams)
 	default:
-		files, err = collect.Create(title, o.streams)
+		files, err = collect.Create(o.output, o.streams)
 	}
 	var busy *collect.BusyError
 	if errors.As(err, &busy) {
 		err = fmt.Errorf("%w%s; choose another name", err, since(ctx, busy.PID))
 	}
-	return files, title, err
+	return files, err
 }
 
 // acceptable refuses streams of packets that end up where text goes.
@@ -276,7 +274,7 @@ func noticeIdle(queue *shm.Queue, stderr *os.File) {
 }
 
 // runShown runs the collector and shows on stderr how it comes along.
-func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name string, stderr *os.File) error {
+func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, files *collect.Files, stderr *os.File) error {
 	start, before := time.Now(), refused(queue)
 	counts := func() collect.Counts {
 		tally := c.Tally()
@@ -298,7 +296,7 @@ func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, name 
 	err := c.Collect(ctx)
 	close(done)
 	<-ended
-	tally := c.Tally()
+	tally, name := c.Tally(), files.Title()
 	if tally.Unwritten > 0 && err == nil {
 		name += fmt.Sprintf(" (%d taken and not written: byte limit)", tally.Unwritten)
 	}

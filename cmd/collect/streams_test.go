@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,34 @@ func TestRotateOptions(t *testing.T) {
 	}
 	if left := set(dir + "/*.part"); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// The summary names files that are there.
+func TestSummary(t *testing.T) {
+	queue := setup(t)
+	p := producer(t, queue)
+	dir := t.TempDir()
+	for _, c := range []struct{ args, want string }{
+		{"--zstd a.pcap", `/a\.pcap\.zst`},
+		{"--rotate packets=2 b.pcap", `/b_00002_\d{14}\.pcap \(the last of 2 files\)`},
+		{"--rotate packets=1 --ring 2 %Y/c-%N.pcap", `/20\d\d/c-00003\.pcap \(the last of 3 files, of which the ring keeps 2\)`},
+	} {
+		put(t, p, 0, 3)
+		args := strings.Fields(c.args)
+		args[len(args)-1] = filepath.Join(dir, args[len(args)-1])
+		status, _, errs := outcome(t, command(t, append(args, "-np3", "-q", queue)...))
+		m := regexp.MustCompile(`^  3 packets  .*  (/\S+)(?: \(.*\))?\n$`).FindStringSubmatch(errs)
+		if status != 0 || m == nil || !regexp.MustCompile(regexp.QuoteMeta(dir)+c.want+`\n$`).MatchString(errs) {
+			t.Errorf("%s: status %d, %q", c.args, status, errs)
+		} else if _, err := os.Stat(m[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	// A directory that is not there is made only if its name has a conversion.
+	status, _, errs := outcome(t, command(t, "-sq", queue, filepath.Join(dir, "no", "%Y", "x.pcap")))
+	if want := "; make the directory " + dir + "/no first\n"; status != 1 || !strings.HasSuffix(errs, want) {
+		t.Errorf("status %d, %q", status, errs)
 	}
 }
 
