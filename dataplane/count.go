@@ -134,16 +134,20 @@ func (c *counters) read() (t [2]tally) {
 	return t
 }
 
-// since returns what was counted after the moment in which base was read.
+// since returns what was counted after the moment in which base was read; gauges stay.
 // Frames held at that moment count as received after it, since they will be sent
 // after it: so the accounting identity survives a reset.
 func (t tally) since(base *tally) tally {
-	held, waiting := t[countHeld], t[countWaiting]
+	now := t
 	for i := range t {
 		t[i] -= base[i]
 	}
+	for i := range Counters {
+		if c := &Counters[i]; c.Gauge {
+			t[c.at] = now[c.at]
+		}
+	}
 	t[countRX] += base[countHeld]
-	t[countHeld], t[countWaiting] = held, waiting
 	return t
 }
 

@@ -86,43 +86,43 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 // and of a mirrored interface RX = Drop + Mirrored. All but TX, TapTX's share of
 // the tap counters and CallErrors belong to the interface of reception.
 type PortStats struct {
-	RX       uint64 `json:"rx"`       // taken from the RX ring
-	TX       uint64 `json:"tx"`       // taken by the kernel from the TX ring and not reported as dropped
-	RXBytes  uint64 `json:"rx_bytes"` // of the frames in RX, but for those that a reset found held
-	TXBytes  uint64 `json:"tx_bytes"` // of the frames in TX
-	Drop     uint64 `json:"drop"`     // by the drop machash
-	NoIf     uint64 `json:"noif"`     // the output interface does not exist (any more)
-	Err      uint64 `json:"err"`      // could not be sent; the sum of ErrReasons
-	Mirrored uint64 `json:"mirrored"` // received and not to be sent
-	Bypassed uint64 `json:"bypassed"` // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
-	Lost     uint64 `json:"lost"`     // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
-	Held     uint64 `json:"held"`     // now: by faults, or in the TX ring because the link is down or busy
+	RX       uint64 // taken from the RX ring
+	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
+	RXBytes  uint64 // of the frames in RX, but for those that a reset found held
+	TXBytes  uint64 // of the frames in TX
+	Drop     uint64 // by the drop machash
+	NoIf     uint64 // the output interface does not exist (any more)
+	Err      uint64 // could not be sent; the sum of ErrReasons
+	Mirrored uint64 // received and not to be sent
+	Bypassed uint64 // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
+	Lost     uint64 // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
+	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
 
-	DroppedByFI    uint64 `json:"dropped_by_fi"` // by all faults: the sum of the next five
-	RandomByFI     uint64 `json:"random_by_fi"`  // by FaultPolicy.Drop
-	BurstByFI      uint64 `json:"burst_by_fi"`
-	OutageByFI     uint64 `json:"outage_by_fi"`
-	RateByFI       uint64 `json:"rate_by_fi"`
-	HoldByFI       uint64 `json:"hold_by_fi"` // found no room to wait in
-	BitflippedByFI uint64 `json:"bitflipped_by_fi"`
-	DuplicatedByFI uint64 `json:"duplicated_by_fi"`
-	LengthByFI     uint64 `json:"length_by_fi"`
-	DelayedByFI    uint64 `json:"delayed_by_fi"`
-	ReorderedByFI  uint64 `json:"reordered_by_fi"` // spared the delay
-	HeldByFI       uint64 `json:"held_by_fi"`      // now; part of Held
+	DroppedByFI    uint64 // by all faults: the sum of the next five
+	RandomByFI     uint64 // by FaultPolicy.Drop
+	BurstByFI      uint64
+	OutageByFI     uint64
+	RateByFI       uint64
+	HoldByFI       uint64 // found no room to wait in
+	BitflippedByFI uint64
+	DuplicatedByFI uint64
+	LengthByFI     uint64
+	DelayedByFI    uint64
+	ReorderedByFI  uint64 // spared the delay
+	HeldByFI       uint64 // now; part of Held
 
-	TapQualified uint64 `json:"tap_qualified"` // frames, each direction by itself; TapStored + TapRefused
-	TapStored    uint64 `json:"tapped"`        // in the TAP queue
-	TapRefused   uint64 `json:"tap_full"`      // the TAP queue was full, or there is none
+	TapQualified uint64 // frames, each direction by itself; TapStored + TapRefused
+	TapStored    uint64 // in the TAP queue
+	TapRefused   uint64 // the TAP queue was full, or there is none
 
-	ErrReasons Counts `json:"err_reasons"` // why frames could not be sent
-	CallErrors Counts `json:"call_errors"` // system calls on this interface that failed, by errno
+	ErrReasons Counts // why frames could not be sent
+	CallErrors Counts // system calls on this interface that failed, by errno
 }
 
 // QueueStats are the counters of one thread for an interface, and the kernel's.
 type QueueStats struct {
 	PortStats
-	Kernel Counts `json:"kernel"` // of the queue's AF_XDP socket, by the kernel's names
+	Kernel Counts // of the queue's AF_XDP socket, by the kernel's names
 }
 
 // AllStats returns the counters of all interfaces, by number, summed over the
@@ -203,14 +203,11 @@ func (e *Engine) ResetStats() {
 }
 
 func (t *tally) stats(lost uint64) PortStats {
-	s := PortStats{
-		RX: t[countRX], TX: t[countTX], RXBytes: t[countRXBytes], TXBytes: t[countTXBytes], Drop: t[countDrop], NoIf: t[countNoIf], Mirrored: t[countMirrored], Bypassed: t[countBypassed],
-		Lost: lost, Held: t[countHeld],
-		DroppedByFI: t[countFIDropped], BitflippedByFI: t[countBitflipped],
-		DuplicatedByFI: t[countDuplicated], LengthByFI: t[countLength],
-		RandomByFI: t[countFIRandom], BurstByFI: t[countFIBurst], OutageByFI: t[countFIOutage], RateByFI: t[countFIRate], HoldByFI: t[countFIHold],
-		DelayedByFI: t[countDelayed], ReorderedByFI: t[countReordered], HeldByFI: t[countWaiting],
-		TapQualified: t[countTapQualified], TapStored: t[countTapStored], TapRefused: t[countTapRefused],
+	s := PortStats{Lost: lost}
+	for i := range Counters {
+		if c := &Counters[i]; c.at != derived {
+			*c.field(&s) = t[c.at]
+		}
 	}
 	for r := range Reason(Reasons) {
 		if n := t[countErr+int(r)]; n > 0 {

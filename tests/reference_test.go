@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/core"
 )
@@ -27,6 +28,9 @@ func TestReference(t *testing.T) {
 		file string
 		make func(old string) (string, error)
 	}{
+		{"json.md", func(old string) (string, error) {
+			return between(old, "<!-- counters: made by go test ./tests -update -->", "<!-- end of counters -->", counterTable())
+		}},
 		{"words.md", func(string) (string, error) { return markdown(dict), nil }},
 		{"rpcl.7", func(old string) (string, error) {
 			return between(old, `.\" words: made by go test ./tests -update`, `.\" end of words`, manual(dict))
@@ -76,6 +80,18 @@ func compounds(d *interp.Dict) (all []compound) {
 		all = append(all, compound{name, stack, source})
 	}
 	return all
+}
+
+// counterTable is a table of the keys of dataplane.Counters.
+func counterTable() string {
+	var b strings.Builder
+	b.WriteString("\n| key | type | meaning |\n|---|---|---|\n")
+	for _, c := range dataplane.Counters {
+		fmt.Fprintf(&b, "| `%s` | number | %s |\n", c.Key, c.Help)
+	}
+	b.WriteString("| `err_reasons` | numbers by name | why frames could not be sent |\n" +
+		"| `call_errors` | numbers by name | system calls that failed, by errno |\n\n")
+	return b.String()
 }
 
 func markdown(d *interp.Dict) string {

@@ -69,6 +69,11 @@ type portState struct {
 	dataplane.PortPolicy
 }
 
+// MarshalJSON implements json.Marshaler.
+func (p portState) MarshalJSON() ([]byte, error) {
+	return json.Marshal(report.Flat{p.PortInfo, p.PortStats, p.PortPolicy})
+}
+
 // addresses are a list that is [] in JSON when it is empty.
 type addresses []dataplane.MAC
 
@@ -95,48 +100,38 @@ func (w words) interfaces(*interp.Session) (interfaces, error) {
 func showStats(s *interp.Session, v interfaces) {
 	for _, p := range v.Interfaces {
 		s.Printf("%d %s %s queues:%d %s\n", p.Index, p.Name, p.Driver, p.Queues, mode(p.PortInfo))
-		forwarding(s, p.PortStats)
+		rows(s, p.PortStats, "", dataplane.ForwardRows)
 		row(s, "RX tap", enabled(p.TapRX))
 		row(s, "TX tap", enabled(p.TapTX))
 		row(s, "fault injection", enabled(p.Fault.Enabled))
 		row(s, "  drop probability", often(p.Fault.Drop))
 		row(s, "  bitflip probability", often(p.Fault.Bitflip))
 		row(s, "  dup probability", often(p.Fault.Dup))
-		row(s, "  dropped by FI", p.DroppedByFI)
-		row(s, "  bitflipped by FI", p.BitflippedByFI)
-		row(s, "  duplicated by FI", p.DuplicatedByFI)
+		rows(s, p.PortStats, "  ", dataplane.FaultRows)
 		row(s, "  length probability", often(p.Fault.Length))
-		row(s, "  length by FI", p.LengthByFI)
-		row(s, "  burst loss by FI", p.BurstByFI)
-		row(s, "  outage by FI", p.OutageByFI)
-		row(s, "  rate limit by FI", p.RateByFI)
-		row(s, "  hold limit by FI", p.HoldByFI)
-		row(s, "  delayed by FI", p.DelayedByFI)
-		row(s, "  reordered by FI", p.ReorderedByFI)
-		others(s, p.PortStats, len(v.Interfaces) == 1)
+		rows(s, p.PortStats, "  ", dataplane.LengthRows, dataplane.MoreFaultRows)
+		rows(s, p.PortStats, "", lastRows(len(v.Interfaces) == 1)...)
 	}
 }
 
-// forwarding prints what became of the frames that an interface received.
-func forwarding(s *interp.Session, st dataplane.PortStats) {
-	row(s, "rx", st.RX)
-	row(s, "tx", st.TX)
-	row(s, "drop", st.Drop)
-	row(s, "noif", st.NoIf)
-	row(s, "err", st.Err)
+// rows prints the counters of some parts of the listing.
+func rows(s *interp.Session, st dataplane.PortStats, indent string, parts ...dataplane.Rows) {
+	for _, part := range parts {
+		for i := range dataplane.Counters {
+			if c := &dataplane.Counters[i]; c.Rows == part {
+				row(s, indent+c.Name, c.Of(&st))
+			}
+		}
+	}
 }
 
-// others prints what else is counted: the rest of the accounting identity, what the
-// kernel lost before us, and what became of tapped frames.
-func others(s *interp.Session, st dataplane.PortStats, mirror bool) {
+// lastRows are the parts at the end: the rest of the accounting identity, what the kernel
+// lost before us, and what became of tapped frames.
+func lastRows(mirror bool) []dataplane.Rows {
 	if mirror {
-		row(s, "mirrored", st.Mirrored)
+		return []dataplane.Rows{dataplane.MirrorRows, dataplane.EndRows}
 	}
-	row(s, "bypassed", st.Bypassed)
-	row(s, "lost", st.Lost)
-	row(s, "held", st.Held)
-	row(s, "tapped", st.TapStored)
-	row(s, "tap full", st.TapRefused)
+	return []dataplane.Rows{dataplane.EndRows}
 }
 
 func enabled(on bool) string {

@@ -1,19 +1,31 @@
 package ixdp
 
 import (
+	"encoding/json"
+
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/words/port"
+	"ethertap/words/report"
 )
 
 // oneQueue is what one thread counted for an interface, and what the kernel did for
 // the socket of that queue.
 type oneQueue struct {
 	dataplane.PortInfo
-	Queue int `json:"queue"`
+	Queue int
 	dataplane.QueueStats
 
 	mirror bool // there is no other interface
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v oneQueue) MarshalJSON() ([]byte, error) {
+	return json.Marshal(report.Flat{v.PortInfo, struct {
+		Queue int `json:"queue"`
+	}{v.Queue}, v.PortStats, struct {
+		Kernel dataplane.Counts `json:"kernel"`
+	}{v.Kernel}})
 }
 
 // popQueue takes a queue and an interface from the stack.
@@ -34,8 +46,8 @@ func (w words) popQueue(s *interp.Session) (v oneQueue, err error) {
 
 func showQueue(s *interp.Session, v oneQueue) {
 	s.Printf("%d %s %s queue:%d %s\n", v.Index, v.Name, v.Driver, v.Queue, v.Mode)
-	forwarding(s, v.PortStats)
-	others(s, v.PortStats, v.mirror)
+	rows(s, v.PortStats, "", dataplane.ForwardRows)
+	rows(s, v.PortStats, "", lastRows(v.mirror)...)
 	for _, c := range v.ErrReasons {
 		row(s, "err "+c.Name, c.N)
 	}

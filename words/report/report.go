@@ -77,20 +77,34 @@ func replaceLast(text, old, new string) string {
 	return text[:i] + new + text[i+len(old):]
 }
 
+// Flat is one object in JSON: the keys of several, one after the other.
+type Flat []any
+
+// MarshalJSON implements json.Marshaler.
+func (f Flat) MarshalJSON() ([]byte, error) {
+	all := []byte{'{'}
+	for _, v := range f {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) <= len("{}") {
+			continue
+		}
+		if len(all) > 1 {
+			all = append(all, ',')
+		}
+		all = append(all, b[1:len(b)-1]...)
+	}
+	return append(all, '}'), nil
+}
+
 // print writes the head and a struct as the keys of one object.
 func (from Source) print(s *interp.Session, v any) error {
-	first, err := json.Marshal(head{Schema, from.Instance, time.Now()})
+	line, err := json.Marshal(Flat{head{Schema, from.Instance, time.Now()}, v})
 	if err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
-	rest, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("JSON: %w", err)
-	}
-	if len(rest) > len("{}") {
-		first[len(first)-1] = ','
-		first = append(first, rest[1:]...)
-	}
-	s.Print(string(first) + "\n")
+	s.Print(string(line) + "\n")
 	return nil
 }

@@ -1,0 +1,63 @@
+package dataplane
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+)
+
+// Every counter of a thread and every number of PortStats is in the table, once, and what
+// is counted in a place comes out under its own name.
+func TestCountersAreComplete(t *testing.T) {
+	var counts tally
+	for i := range counts {
+		counts[i] = 1000 + uint64(i)
+	}
+	const lost = 7
+	s := counts.stats(lost)
+	places, names, values := map[int]string{}, map[string]bool{}, map[uint64]string{}
+	for i := range Counters {
+		c := &Counters[i]
+		if c.Name == "" || c.Key == "" || c.Help == "" || names[c.Name] || names["key "+c.Key] {
+			t.Errorf("%+v lacks something, or stands twice", c)
+		}
+		names[c.Name], names["key "+c.Key] = true, true
+		if other := values[c.Of(&s)]; other != "" {
+			t.Errorf("%s and %s show the same", c.Name, other)
+		}
+		values[c.Of(&s)] = c.Name
+		if c.at == derived {
+			continue
+		}
+		if c.at < 0 || c.at >= countErr || places[c.at] != "" {
+			t.Errorf("%s is counted in place %d, as %q", c.Name, c.at, places[c.at])
+		}
+		places[c.at] = c.Name
+		if c.Of(&s) != counts[c.at] {
+			t.Errorf("%s: %d, counted %d", c.Name, c.Of(&s), counts[c.at])
+		}
+	}
+	if len(places) != countErr {
+		t.Errorf("%d of %d places have a counter", len(places), countErr)
+	}
+	for v, i := reflect.ValueOf(s), 0; i < v.NumField(); i++ {
+		if f := v.Field(i); f.Kind() == reflect.Uint64 && values[f.Uint()] == "" {
+			t.Errorf("PortStats.%s is in no row of the table", v.Type().Field(i).Name)
+		}
+	}
+	if s.Lost != lost || s.Err == 0 {
+		t.Errorf("lost %d, err %d", s.Lost, s.Err)
+	}
+
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(b, &keys); err != nil {
+		t.Fatal(err)
+	}
+	if keys["rx"] != float64(counts[countRX]) || keys["tap_full"] != float64(counts[countTapRefused]) || len(keys) != len(Counters)+2 {
+		t.Errorf("%s", b)
+	}
+}

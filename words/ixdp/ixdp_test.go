@@ -1,0 +1,165 @@
+package ixdp
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"ethertap/dataplane"
+	"ethertap/interp"
+	"ethertap/words/report"
+)
+
+// counted is an interface each of whose counters has a value of its own.
+func counted() (s dataplane.PortStats) {
+	v := reflect.ValueOf(&s).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(100 + uint64(i))
+		}
+	}
+	s.ErrReasons = dataplane.Counts{{Name: "full", N: 201}, {Name: "ENXIO", N: 202}}
+	s.CallErrors = dataplane.Counts{{Name: "EAGAIN", N: 203}}
+	return s
+}
+
+func settings() dataplane.PortPolicy {
+	return dataplane.PortPolicy{TapRX: true, Fault: dataplane.FaultPolicy{
+		Enabled: true, Drop: dataplane.Chance{Probability: 1}, Bitflip: dataplane.Chance{Every: 2},
+		Dup: dataplane.Chance{Probability: 3}, Length: dataplane.Chance{Probability: 4000},
+	}}
+}
+
+func printed(t *testing.T, show func(*interp.Session)) string {
+	t.Helper()
+	dict, err := interp.NewDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
+	show(s)
+	s.Flush()
+	return out.String()
+}
+
+// Each row shows what its label says: all values are different.
+func TestRowsOfStats(t *testing.T) {
+	info := dataplane.PortInfo{Index: 1, Name: "eth1", Driver: "ixgbe", Queues: 2, Mode: "ZEROCOPY"}
+	stats := interfaces{Interfaces: []portState{{info, counted(), settings()}, {info, counted(), settings()}}}
+	one := `1 eth1 ixgbe queues:2 ZEROCOPY
+  rx                    100
+  tx                    101
+  drop                  104
+  noif                  105
+  err                   106
+  RX tap                enabled
+  TX tap                disabled
+  fault injection       enabled
+    drop probability    1 (0.001%)
+    bitflip probability every 2
+    dup probability     3 (0.003%)
+    dropped by FI       111
+    bitflipped by FI    117
+    duplicated by FI    118
+    length probability  4000 (4.000%)
+    length by FI        119
+    burst loss by FI    113
+    outage by FI        114
+    rate limit by FI    115
+    hold limit by FI    116
+    delayed by FI       120
+    reordered by FI     121
+  bypassed              108
+  lost                  109
+  held                  110
+  tapped                124
+  tap full              125
+`
+	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != one+one {
+		t.Errorf("if.stats:\n%s", got)
+	}
+	stats.Interfaces = stats.Interfaces[:1]
+	mirror := strings.Replace(one, "  bypassed", "  mirrored              107\n  bypassed", 1)
+	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != mirror {
+		t.Errorf("if.stats of a mirror:\n%s", got)
+	}
+
+	queue := oneQueue{PortInfo: info, Queue: 1, QueueStats: dataplane.QueueStats{PortStats: counted(), Kernel: dataplane.Counts{{Name: "rx_dropped", N: 204}}}}
+	want := `1 eth1 ixgbe queue:1 ZEROCOPY
+  rx                    100
+  tx                    101
+  drop                  104
+  noif                  105
+  err                   106
+  bypassed              108
+  lost                  109
+  held                  110
+  tapped                124
+  tap full              125
+  err full              201
+  err ENXIO             202
+  call EAGAIN           203
+  rx_dropped            204
+`
+	if got := printed(t, func(s *interp.Session) { showQueue(s, queue) }); got != want {
+		t.Errorf("if.qstats:\n%s", got)
+	}
+}
+
+// The same values under the keys that the document has.
+func TestKeysOfStats(t *testing.T) {
+	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), settings()}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Interfaces []struct {
+			Name   string
+			RX     int            `json:"rx"`
+			Held   int            `json:"held"`
+			HeldFI int            `json:"held_by_fi"`
+			Rate   int            `json:"rate_by_fi"`
+			Full   int            `json:"tap_full"`
+			RXTap  bool           `json:"rx_tap"`
+			Errors map[string]int `json:"err_reasons"`
+		}
+	}
+	if err := json.Unmarshal(b, &v); err != nil || len(v.Interfaces) != 1 {
+		t.Fatalf("%v: %s", err, b)
+	}
+	if p := v.Interfaces[0]; p.Name != "eth1" || p.RX != 100 || p.Held != 110 || p.HeldFI != 122 || p.Rate != 115 || p.Full != 125 || !p.RXTap || p.Errors["ENXIO"] != 202 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// fault.show has the setting and the count of each fault in its own row.
+func TestRowsOfFaults(t *testing.T) {
+	d := done{Outage: 1, Burst: 2, Drop: 3, Length: 4, Bitflip: 5, Dup: 6, Reorder: 7, Delay: 8, RateLimit: 9, HoldLimit: 10, Held: 11}
+	f := settings().Fault
+	f.Burst = dataplane.Burst{Enter: 21, Leave: 22, LossBad: 23, LossGood: 24}
+	f.Reorder = dataplane.Chance{Every: 25}
+	f.Delay, f.Jitter, f.KeepOrder = 26000, 27000, true
+	f.Rate = dataplane.Rate{Kbits: 28, Queue: 29e6}
+	v := faults{Seed: 30, HoldLimit: 31, Interfaces: []faultPort{{Name: "eth0", FaultPolicy: f, OutageLeft: 32e6, Done: d}}}
+	want := `  seed                  30
+  sources               all
+0 eth0 fault injection enabled
+  outage                32 ms left                       1
+  burst                 21 22 23 24                      2
+  drop                  1 (0.001%)                       3
+  length                4000 (4.000%)                    4
+  bitflip               every 2                          5
+  dup                   3 (0.003%)                       6
+  reorder               every 25                         7
+  delay                 26 ± 27 us, ordered              8
+  rate limit            28 kbit/s, 29 ms                 9
+  hold limit            31 frames                        10
+  held                  now                              11
+`
+	if got := printed(t, func(s *interp.Session) { showFaults(s, v) }); got != want {
+		t.Errorf("fault.show:\n%s", got)
+	}
+}
