@@ -94,6 +94,11 @@ type Config struct {
 	// outlive this process is pinned; "" = no bypass. An engine takes over what another has
 	// left there.
 	BypassDir string
+	// Clear is the command that ends what is pinned there, for messages.
+	Clear string
+	// Owner says who has put an XDP program on an interface, and the command that ends that, as
+	// far as either is known: "" if not. nil: nobody is known.
+	Owner func(program uint32) (who, end string)
 	// Logf gets one line per event: warnings, what was changed and restored. It
 	// is called from several goroutines and must not call the engine; nil = silence.
 	Logf func(format string, args ...any)
@@ -147,6 +152,12 @@ func (c *Config) validate() error {
 		if cpu < 0 || cpu >= 1024 {
 			return fmt.Errorf("no CPU %d", cpu)
 		}
+	}
+	if c.Clear == "" {
+		c.Clear = "ethertap --clear"
+	}
+	if c.Owner == nil {
+		c.Owner = func(uint32) (string, string) { return "", "" }
 	}
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}

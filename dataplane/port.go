@@ -69,7 +69,7 @@ func (p *port) inspect(c *Config, others []*port, ours bool, tool *ethtool) erro
 	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
 		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
 	case a.Xdp != nil && a.Xdp.Attached && !c.Replace && !ours:
-		return fmt.Errorf("port %s: an XDP program of somebody else (id %d) is attached; detach or replace it first", p.name, a.Xdp.ProgId)
+		return p.taken(c, a.Xdp.ProgId)
 	case a.MTU > longMTU:
 		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
 			p.name, a.MTU, maxChunks, longMTU, a.Name, longMTU)
@@ -79,6 +79,18 @@ func (p *port) inspect(c *Config, others []*port, ours bool, tool *ethtool) erro
 	p.driver = driver(p.device)
 	p.countQueues(tool)
 	return nil
+}
+
+// taken is the error that says whose XDP program is on the interface.
+func (p *port) taken(c *Config, program uint32) error {
+	who, end := c.Owner(program)
+	switch {
+	case end != "":
+		return fmt.Errorf("port %s: %s is on it; to end that: %s", p.name, who, end)
+	case who == "":
+		who = "somebody else"
+	}
+	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach or replace it first", p.name, who, program)
 }
 
 // warn says what is unusual about the interface, though it can be served.

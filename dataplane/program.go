@@ -107,7 +107,8 @@ func (p *port) detach() error {
 // evict takes a foreign XDP program off the port's interface and returns what
 // puts it back. A program that somebody holds by a BPF link cannot be put back:
 // the link is theirs.
-func (p *port) evict(logf func(string, ...any)) (restore func() error, err error) {
+func (p *port) evict(c *Config) (restore func() error, err error) {
+	logf := c.Logf
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
 		return nil, fmt.Errorf("port %s: %w", p.name, err)
@@ -117,12 +118,16 @@ func (p *port) evict(logf func(string, ...any)) (restore func() error, err error
 		return nil, nil
 	}
 	id := ebpf.ProgramID(x.ProgId)
+	who, _ := c.Owner(x.ProgId)
+	if who == "" {
+		who = "another process"
+	}
 	held, err := detachLinkOf(id)
 	if err != nil {
 		return nil, fmt.Errorf("port %s: detach XDP program %d: %w", p.name, id, err)
 	}
 	if held {
-		logf("port %s: XDP program %d of another process was detached; it will not be put back", p.name, id)
+		logf("port %s: XDP program %d of %s was detached; it will not be put back", p.name, id, who)
 		return nil, nil
 	}
 	program, err := ebpf.NewProgramFromID(id)

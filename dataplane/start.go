@@ -299,7 +299,7 @@ func (e *Engine) attach() error {
 			continue
 		}
 		if e.config.Replace {
-			restore, err := p.evict(e.config.Logf)
+			restore, err := p.evict(&e.config)
 			if err != nil {
 				return err
 			}

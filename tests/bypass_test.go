@@ -323,7 +323,7 @@ func TestBypassOfOtherInterfaces(t *testing.T) {
 	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")
 	r.kill()
 	args := []string{"--daemon", "--tap-queue", r.queue, "--config", os.DevNull, "--log", filepath.Join(r.dir, "log2"), "--bpffs", bpffs}
-	if _, errs, status := r.run(r.ethertap, append(args, "e0", "e1")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on d0 and d1; ethertap --clear ends it") {
+	if _, errs, status := r.run(r.ethertap, append(args, "e0", "e1")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on d0 and d1; ethertap --clear --bpffs "+bpffs+" ends it") {
 		t.Errorf("other interfaces: status %d, %q", status, errs)
 	}
 	if r.Dut.Link(netlab.D0).XDPProgram == 0 {
@@ -388,7 +388,7 @@ func TestBypassOfRenamedInterfaces(t *testing.T) {
 	r.kill()
 	r.Dut.Rename("lan0", "east")
 	netlab.Veth(r.Dut, "e0", r.Dut, "e1", netlab.VethOptions{})
-	if _, errs, status := r.run(r.ethertap, append(args, "e0", "wan0")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on east and wan0; ethertap --clear ends it") {
+	if _, errs, status := r.run(r.ethertap, append(args, "e0", "wan0")...); status != 1 || !strings.Contains(errs, "for other interfaces: it is on east and wan0; ethertap --clear --bpffs "+bpffs+" ends it") {
 		t.Errorf("others: status %d, %q", status, errs)
 	}
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); !strings.Contains(out, "port east: restored, since the bypass has ended: "+feature+" promiscuous mode\n") {

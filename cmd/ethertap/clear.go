@@ -9,8 +9,17 @@ import (
 	"ethertap/dataplane"
 )
 
-// clearBypass ends the bypass that an instance has left which does not run any more.
+// clearBypass ends the bypass that an instance has left which does not run any more. When no
+// instance is named it is the usual one, and what others have left is listed.
 func clearBypass(o options, out io.Writer) error {
+	err := clearInstance(o, out)
+	if !o.named {
+		listOthers(o, out)
+	}
+	return err
+}
+
+func clearInstance(o options, out io.Writer) error {
 	caught := signals.Catch(false) // to the end, which is near: half of it would be worse
 	instance, err := rundir.Register(caught.Context(), "ethertap", o.name)
 	if err != nil {
@@ -24,4 +33,23 @@ func clearBypass(o options, out io.Writer) error {
 		fmt.Fprintln(out, "nothing to clear")
 	}
 	return err
+}
+
+// listOthers says what other instances have pinned, and how each is ended.
+func listOthers(o options, out io.Writer) {
+	for _, name := range pinned(o.bpffs) {
+		if name == o.name {
+			continue
+		}
+		programs, on := dataplane.Pinned(pinDir(o.bpffs, name))
+		who := ""
+		if len(programs) > 0 {
+			who, _ = holder(programs[0])
+		}
+		if who != "" {
+			fmt.Fprintf(out, "%s has a bypass on %s and runs; to end it: %s -e bypass.disable\n", who, on, controlling(name))
+		} else {
+			fmt.Fprintf(out, "ethertap %q has left a bypass on %s; to end it: %s\n", name, on, clearing(o.bpffs, name))
+		}
+	}
 }

@@ -62,6 +62,7 @@ type options struct {
 	log      string
 	stay     bool
 	name     string
+	named    bool // it was given
 	tapQueue string
 	slots    int // 0: as usual
 	slotSize int // likewise
@@ -110,6 +111,9 @@ func parse(args []string) (options, error) {
 	if o.plane.BypassDir, err = bypassDir(o.bpffs, o.name, f.Changed("bpffs")); err != nil {
 		return o, err
 	}
+	o.named = f.Changed("name")
+	o.plane.Clear = clearing(o.bpffs, o.name)
+	o.plane.Owner = func(program uint32) (who, end string) { return owner(o.bpffs, program) }
 	if o.clear {
 		if len(f.Args()) > 0 {
 			return o, errors.New("--clear takes no interfaces: they are known")
@@ -178,8 +182,7 @@ func bypassDir(dir, instance string, named bool) (string, error) {
 		}
 		return "", nil
 	}
-	// The file system has no dots in names, and instances no colons.
-	return filepath.Join(dir, "ethertap-"+strings.ReplaceAll(instance, ".", ":")), nil
+	return pinDir(dir, instance), nil
 }
 
 func parseCPUs(list string) ([]int, error) {
