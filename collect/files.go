@@ -18,6 +18,7 @@ type Options struct {
 	Application string          // named in PCAPNG
 	Filter      string          // likewise
 	Interfaces  []shm.Interface // likewise: those of the queue, as far as there are any
+	SnapLen     int             // bytes kept of each packet, at most MaxSnapLen; 0 is that
 	Limit       uint64          // bytes of all streams together, never exceeded; 0 none
 
 	Rotate Rotation
@@ -120,6 +121,9 @@ func newFiles(o Options) (*Files, error) {
 	}
 	s := &Files{o: o, enc: NewEncoder(o.Format, o.Application, o.Filter)}
 	s.enc.SetInterfaces(o.Interfaces)
+	if o.SnapLen > 0 {
+		s.enc.SetSnapLen(o.SnapLen)
+	}
 	if !o.Zstd {
 		return s, nil
 	}

@@ -44,9 +44,8 @@ const (
 	HeaderSize   = 24
 	recordHeader = 16
 
-	// snapLen is announced in the header, and no record is longer: a reader takes a
-	// longer one for a broken file. It is the largest that libpcap accepts.
-	snapLen = 262144
+	// MaxSnapLen is the largest length of a record that libpcap accepts.
+	MaxSnapLen = 262144
 )
 
 // Encoder turns packets into the bytes of a stream. It holds no bytes itself: it
@@ -54,13 +53,20 @@ const (
 // writer takes 26). It is for one run, which may have many files one after the other.
 type Encoder struct {
 	format Format
-	ng     section // of PCAPNG
+	// snap is announced in the header, and no record is longer: a reader takes a longer
+	// one for a broken file.
+	snap int
+	ng   section // of PCAPNG
 }
 
 // NewEncoder makes one; application and filter are named in PCAPNG.
 func NewEncoder(format Format, application, filter string) *Encoder {
-	return &Encoder{format: format, ng: section{application: application, filter: filter}}
+	return &Encoder{format: format, snap: MaxSnapLen, ng: section{application: application, filter: filter, snap: MaxSnapLen}}
 }
+
+// SetSnapLen says how many bytes are kept of each packet, at most MaxSnapLen. It is called
+// before a stream begins.
+func (e *Encoder) SetSnapLen(n int) { e.snap, e.ng.snap = n, n }
 
 // AppendHeader appends what a stream begins with; now, in ns since the epoch, is the
 // time from which on its statistics count.
@@ -76,7 +82,7 @@ func (e *Encoder) AppendHeader(b []byte, now int64) []byte {
 	}
 	b = le.AppendUint32(b, pcapVersion)
 	b = le.AppendUint64(b, 0) // time zone and accuracy: always zero
-	b = le.AppendUint32(b, snapLen)
+	b = le.AppendUint32(b, uint32(e.snap))
 	return le.AppendUint32(b, linkEthernet)
 }
 
@@ -84,9 +90,9 @@ func (e *Encoder) AppendHeader(b []byte, now int64) []byte {
 // PCAP has 32 bits for the seconds, enough until 2106. A packet that was truncated
 // keeps its length on the wire.
 func (e *Encoder) AppendRecord(b []byte, timestamp int64, r *shm.Record) []byte {
-	data := r.Data[:min(len(r.Data), snapLen)]
+	data := r.Data[:min(len(r.Data), e.snap)]
 	// The length on the wire comes from shared memory: never below what is there.
-	wire := max(r.OrigLen, uint32(len(data)))
+	wire := max(r.OrigLen, uint32(len(r.Data)))
 	if e.format == PCAPNG {
 		return e.ng.packet(b, timestamp, r, data, wire)
 	}

@@ -67,7 +67,7 @@ func TestEncoderLikePcapgo(t *testing.T) {
 		if format == PCAPNano {
 			w = pcapgo.NewWriterNanos(&theirs)
 		}
-		if err := w.WriteFileHeader(snapLen, layers.LinkTypeEthernet); err != nil {
+		if err := w.WriteFileHeader(MaxSnapLen, layers.LinkTypeEthernet); err != nil {
 			t.Fatal(err)
 		}
 		ts := time.Date(2026, 11, 23, 9, 38, 24, 987654321, time.UTC)
@@ -93,9 +93,9 @@ func TestEncoderHostile(t *testing.T) {
 	records := []shm.Record{
 		{Data: nil, OrigLen: 0},
 		{Data: frame(1, 1, 60), OrigLen: 3, Interface: 0xffff, Direction: 77, Fault: 0xffffffff, PacketID: 1<<64 - 1, Queue: 0xffff, Timestamp: -1},
-		{Data: frame(1, 2, snapLen+1), OrigLen: 1 << 31, Interface: 64},
+		{Data: frame(1, 2, MaxSnapLen+1), OrigLen: 1 << 31, Interface: 64},
 	}
-	want := [][2]int{{0, 0}, {60, 60}, {snapLen, 1 << 31}}
+	want := [][2]int{{0, 0}, {60, 60}, {MaxSnapLen, 1 << 31}}
 	for _, format := range []Format{PCAP, PCAPNano, PCAPNG} {
 		enc := NewEncoder(format, "test", "")
 		enc.SetInterfaces([]shm.Interface{{Index: -1}, {Index: 64}, {Index: 0, Name: "a"}})

@@ -74,6 +74,7 @@ func FaultText(fault uint32) string {
 type section struct {
 	application string
 	filter      string
+	snap        int // see Encoder
 
 	// By the queue's number of an interface; it outlives the files of a run.
 	table [64]struct {
@@ -164,7 +165,7 @@ func (s *section) describe(b []byte, index int) []byte {
 	b = le.AppendUint32(b, blockInterface)
 	b = le.AppendUint32(b, 0)
 	b = le.AppendUint32(b, linkEthernet)
-	b = le.AppendUint32(b, snapLen)
+	b = le.AppendUint32(b, uint32(s.snap))
 	name := t.iface.Name
 	if name == "" {
 		name = fmt.Sprintf("interface%d", index)

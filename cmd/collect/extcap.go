@@ -64,6 +64,7 @@ func (e *extcap) show(w io.Writer) error {
 value {arg=0}{value=receive}{display=of reception}{default=true}
 value {arg=0}{value=write}{display=of writing}{default=false}
 arg {number=1}{call=--noreset}{display=Packets that wait}{tooltip=Show what is in the queue already}{type=boolflag}{default=false}
+arg {number=2}{call=--snaplen}{display=Bytes of a packet}{tooltip=How many are kept of each; 0 is all}{type=unsigned}{default=0}
 `)
 	case e.filter != "": // is it valid?
 		if _, err := filter.Compile(e.filter); err != nil {

@@ -153,6 +153,9 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		Filter: o.filter, Packets: o.plimit, Received: o.received,
 	})
 	ctx, stop := context.WithCancel(context.Background())
+	if o.duration > 0 {
+		ctx, stop = context.WithTimeout(ctx, o.duration)
+	}
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
 	if o.silent {

@@ -24,6 +24,8 @@ const usage = `usage: collect [options] output.pcap
        -n|--noreset       do not empty queue on startup
        -s|--silent        silent mode
        -d|--daemon        detach and run in background
+          --duration <t>  end after that time: 90, 5m, 1h30m
+          --snaplen <n>   keep so many bytes of each packet
           --filter <expr> keep what matches, as with tcpdump: 'tcp port 443'
           --format <f>    pcap (default), pcap-ns or pcapng
           --timestamp <t> time of write or receive (default: write, unless with
@@ -41,6 +43,7 @@ const usage = `usage: collect [options] output.pcap
 
 type options struct {
 	plimit                  uint64
+	duration                time.Duration // 0: no end
 	streams                 collect.Options
 	filter                  *filter.Filter // nil: everything
 	received                bool
@@ -55,8 +58,8 @@ type options struct {
 // parsing is what the command line says, before it is looked at as a whole.
 type parsing struct {
 	options
-	format, timestamp, filter string
-	rotate                    []string
+	format, timestamp, filter, duration string
+	rotate                              []string
 }
 
 // flags are the options.
@@ -69,6 +72,8 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.BoolVarP(&p.noReset, "noreset", "n", false, "")
 	f.BoolVarP(&p.silent, "silent", "s", false, "")
 	f.BoolVarP(&p.daemon, "daemon", "d", false, "")
+	f.StringVar(&p.duration, "duration", "", "")
+	f.IntVar(&p.streams.SnapLen, "snaplen", 0, "")
 	f.StringVar(&p.filter, "filter", "", "")
 	f.StringVar(&p.format, "format", "pcap", "")
 	f.StringVar(&p.timestamp, "timestamp", "", "")
@@ -87,6 +92,9 @@ func flags(p *parsing) *pflag.FlagSet {
 func parse(args []string) (options, error) {
 	var p parsing
 	f := flags(&p)
+	if err := habit(f, args); err != nil {
+		return p.options, err
+	}
 	if err := f.Parse(args); err != nil {
 		return p.options, err
 	}
@@ -103,12 +111,10 @@ func parse(args []string) (options, error) {
 	}
 	switch n := f.NArg(); {
 	case p.extcap.capture && n == 0: // the fifo
-	case n == 0:
-		return p.options, errors.New("no output file named")
 	case n == 1 && !p.extcap.capture:
 		p.output = f.Arg(0)
 	default:
-		return p.options, fmt.Errorf("one output file, not %d", f.NArg())
+		return p.options, operands(f.Args())
 	}
 	for _, step := range []func(*pflag.FlagSet) error{p.stream, p.together} {
 		if err := step(f); err != nil {
@@ -130,6 +136,11 @@ func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 			return err
 		}
 		p.streams.Filter = p.filter
+	}
+	if f.Changed("duration") {
+		if p.options.duration, err = parseTime(p.duration); err != nil {
+			return fmt.Errorf("--duration %s: a time such as 90, 0.5, 5m or 1h30m", p.duration)
+		}
 	}
 	for _, when := range p.rotate {
 		if err := addRotation(&p.streams.Rotate, when); err != nil {
@@ -160,6 +171,8 @@ func (p *parsing) together(f *pflag.FlagSet) error {
 		return errors.New("--plimit: at least 1 packet")
 	case f.Changed("blimit") && o.streams.Limit < collect.HeaderSize:
 		return fmt.Errorf("--blimit: at least %d bytes, the header of the file", collect.HeaderSize)
+	case o.streams.SnapLen < 0 || o.streams.SnapLen > collect.MaxSnapLen:
+		return fmt.Errorf("--snaplen %d: at most %d bytes, and 0 is that", o.streams.SnapLen, collect.MaxSnapLen)
 	case f.Changed("name") && o.name == "":
 		return errors.New("--name is empty")
 	case o.streams.Ring < 0 || f.Changed("ring") && o.streams.Ring == 0:
@@ -215,14 +228,23 @@ func addRotation(r *collect.Rotation, when string) error {
 	return nil
 }
 
-// parseDuration reads seconds, or a time with units: 90, 5m, 1h30m.
+// parseDuration is parseTime for times of a second and more.
 func parseDuration(s string) (time.Duration, error) {
-	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
-		s = fmt.Sprint(n, "s")
-	}
-	d, err := time.ParseDuration(s)
+	d, err := parseTime(s)
 	if err == nil && d < time.Second {
 		err = errors.New("less than a second")
+	}
+	return d, err
+}
+
+// parseTime reads seconds, or a time with units: 90, 0.5, 5m, 1h30m.
+func parseTime(s string) (time.Duration, error) {
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d <= 0 {
+		err = errors.New("no time")
 	}
 	return d, err
 }

@@ -206,6 +206,57 @@ func TestRotateOptions(t *testing.T) {
 	}
 }
 
+// The time ends a run as a signal does, unless another limit is reached before.
+func TestDuration(t *testing.T) {
+	queue := setup(t)
+	p := producer(t, queue)
+	dir := t.TempDir()
+	put(t, p, 0, 5)
+	for i, c := range []struct {
+		args     string
+		from, to int
+	}{
+		{"--duration 1h -p 3", 0, 3},
+		{"--duration 1s", 3, 5},
+		{"--duration 0.05", 0, 0},
+	} {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		well(t, append(strings.Fields(c.args), "-nsq", queue, path)...)
+		checkFile(t, path, c.from, c.to)
+	}
+	well(t, "--duration", "50ms", "--rotate", "seconds=1", "-sq", queue, filepath.Join(dir, "x"))
+	if names, _ := filepath.Glob(dir + "/*.part"); len(names) != 0 {
+		t.Errorf("left: %v", names)
+	}
+}
+
+// So many bytes of each packet are kept, with the length it had; the filter sees all.
+func TestSnapLen(t *testing.T) {
+	queue := setup(t)
+	p := producer(t, queue)
+	for _, format := range []string{"pcap", "pcapng"} {
+		put(t, p, 0, 10)
+		path := filepath.Join(t.TempDir(), "x")
+		well(t, "-nsp1", "-q", queue, "--format", format, "--snaplen", "20", "--filter", "ether[16] = 7 and ether[59] = 0", path)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Index(b, frame(7)[:20]); n < 0 || bytes.Contains(b, frame(7)[:21]) {
+			t.Errorf("%s: % x", format, b)
+		} else if le := binary.LittleEndian; le.Uint32(b[n-8:]) != 20 || le.Uint32(b[n-4:]) != 60 {
+			t.Errorf("%s: %d bytes of %d", format, le.Uint32(b[n-8:]), le.Uint32(b[n-4:]))
+		}
+		if format == "pcap" && (binary.LittleEndian.Uint32(b[16:]) != 20 || len(b) != 24+16+20) {
+			t.Errorf("header % x, %d bytes", b[:24], len(b))
+		}
+		if out := tool(t, "tshark", "-r", path, "-T", "fields", "-e", "frame.cap_len", "-e", "frame.len"); out != "20\t60\n" {
+			t.Errorf("%s: tshark reads %q", format, out)
+		}
+		well(t, "-nsp2", "-q", queue, os.DevNull) // the rest
+	}
+}
+
 // The summary names files that are there.
 func TestSummary(t *testing.T) {
 	queue := setup(t)
@@ -319,6 +370,10 @@ func TestWrongUsageOfStreams(t *testing.T) {
 		"- --floor 1G":                  "standard output is no disk",
 		"a --floor x":                   "a number of bytes such as 5000, 100M or 4Gi",
 		"a --name=":                     "--name is empty",
+		"a --duration 0":                "--duration 0: a time such as",
+		"a --duration x":                "--duration x: a time such as",
+		"a --snaplen -1":                "--snaplen -1: at most 262144",
+		"a --snaplen 262145":            "--snaplen 262145: at most 262144",
 		"a --log x":                     "--log is for --daemon",
 		"a -b 99999999999T":             "a number of bytes",
 	} {

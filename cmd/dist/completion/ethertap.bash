@@ -29,11 +29,11 @@ _ethertap_complete() {
 	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
 	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
-	*:-e | *:--eval | *:--name | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
+	*:-e | *:--eval | *:--name | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
 	esac
 	case $program:$word in
 	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
-	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --filter --format --timestamp --zstd --rotate --ring --floor --name --log $common" ;;
+	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --floor --name --log $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;
 	ethertap:*) words=$(ls /sys/class/net) ;;
