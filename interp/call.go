@@ -1,13 +1,34 @@
 package interp
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // execute runs code until it returns, with the stack frames it opened closed.
 func (s *Session) execute(c *code) error {
-	floor, outer := len(s.calls), s.floor
 	if err := s.enterChecked(c); err != nil {
 		return fail(c.name, c.inputs.comment, err)
 	}
+	return s.runInnermost()
+}
+
+// executeBlock runs a block at the prompt. What is on the return stack is the line's,
+// before the block and after it.
+func (s *Session) executeBlock(c *code) error {
+	c.ins[len(c.ins)-1].op = opEndBlock
+	rp := s.returnFloor()
+	if err := s.enter(c); err != nil {
+		return fail("", "", err)
+	}
+	s.calls[len(s.calls)-1].rp = int32(rp)
+	return s.runInnermost()
+}
+
+// runInnermost runs the call that was entered last until it returns.
+func (s *Session) runInnermost() error {
+	floor, outer := len(s.calls)-1, s.floor
 	s.floor = floor
 	err := s.run()
 	s.floor = outer
@@ -58,6 +79,7 @@ func (s *Session) halt(fr *call, ip, sp int, in *instr, err error) error {
 	switch {
 	case in.word != nil:
 		name, stack = in.word.Name, in.word.Stack
+		err = s.nameArgument(in.word, sp, err)
 	case in.entry != nil:
 		name = in.entry.name
 		if def := in.entry.def.Load(); def != nil && def.code != nil {
@@ -88,16 +110,36 @@ func (s *Session) callWord(w *Word) error {
 	if err == nil {
 		return nil
 	}
+	err = s.nameArgument(w, sp, err)
 	// An error that has its place already comes from source that the word ran: the
-	// stack is as that source left it.
-	if err != errLeave && !errors.As(err, new(*Error)) && s.base == base {
+	// stack is as that source left it. One that is thrown takes its inputs.
+	if err != errLeave && !isThrown(err) && !errors.As(err, new(*Error)) && s.base == base {
 		s.sp = sp
 	}
 	return fail(w.Name, w.Stack, err)
 }
 
-// trace adds to an error the compound words that were running in this run, and
-// the position when a block at the prompt or in a file was.
+// nameArgument puts in front of the error of a value that did not convert which input of
+// the word it was, by the stack comment. The inputs lay below sp.
+func (s *Session) nameArgument(w *Word, sp int, err error) error {
+	u, ok := err.(*unfit)
+	if !ok || len(w.inputs) == 0 {
+		return err
+	}
+	i := s.sp // where the value that was taken last lay
+	if i >= sp || s.stack[i] != u.value {
+		for i = sp - 1; i >= s.base && s.stack[i] != u.value; i-- {
+		}
+	}
+	n := len(w.inputs) - (sp - i)
+	if i < s.base || n < 0 || strings.Contains(w.inputs[n], "…") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", w.inputs[n], err)
+}
+
+// trace adds to an error the compound words that were running in this run, with the
+// places where they stood. A block is no word: its place is that of the source.
 func (s *Session) trace(err error) error {
 	e, ok := err.(*Error)
 	if !ok {
@@ -105,12 +147,12 @@ func (s *Session) trace(err error) error {
 	}
 	for i := len(s.calls) - 1; i >= s.floor; i-- {
 		c := s.calls[i]
-		switch {
-		case c.code.name != "":
-			e.Trace = append(e.Trace, c.code.name)
-		case e.Line == 0 && s.source != "" && c.ip > 0:
+		if c.ip > 0 {
 			p := c.code.pos[c.ip-1]
-			e.Source, e.Line, e.Col = s.source, int(p.line), int(p.col)
+			e.at(Place{c.code.source, int(p.line), int(p.col)})
+		}
+		if c.code.name != "" {
+			e.Calls = append(e.Calls, Call{Word: c.code.name})
 		}
 	}
 	return e

@@ -19,10 +19,11 @@ type instr struct {
 // code is a compiled definition, or a block of control structures at the prompt.
 // It is immutable once it runs.
 type code struct {
-	name string // "" for a block
-	ins  []instr
-	lits []Value
-	pos  []position // of ins, one each
+	name   string // "" for a block
+	source string // the file that pos are in; "" if it was typed at a prompt
+	ins    []instr
+	lits   []Value
+	pos    []position // of ins, one each
 
 	inputs inputs // what is checked before a call
 }
@@ -56,7 +57,7 @@ const keptRoom = 4096
 // the session keeps and is copied when it is finished: growing it anew for each
 // definition was a third of the time that loading a file takes.
 func (s *Session) newCompiler(name string) *compiler {
-	c := &compiler{code: &code{name: name, ins: s.room.ins, pos: s.room.pos}}
+	c := &compiler{code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
 	s.room = code{} // a compiler inside this one makes its own
 	return c
 }
@@ -125,7 +126,7 @@ func (s *Session) compileToken(tok token) error {
 	c.at = position{int32(s.line), int32(tok.col)}
 	if c.colon {
 		if c.source.Len() > MaxValue {
-			return errTooLong
+			return errSource
 		}
 		if c.source.Len() > 0 {
 			c.source.WriteByte(' ')
@@ -183,6 +184,7 @@ func (s *Session) compileLine(name, line string) (*definition, error) {
 	outer, outerScan, outerComment := s.comp, s.scan, s.comment
 	defer func() { s.comp, s.scan, s.comment = outer, outerScan, outerComment }()
 	c := s.newCompiler(name)
+	c.code.source = "" // places in the line are none in the source
 	s.comp, s.comment = c, false
 	for _, l := range strings.Split(line, "\n") {
 		s.scan = scanner{line: l}

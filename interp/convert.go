@@ -99,7 +99,7 @@ func (v Value) Int() (int64, error) {
 	case KindString:
 		if n, ok, err := parseInt(v.ref.bytes); ok {
 			if err != nil {
-				err = fmt.Errorf("%s: %w", abbreviate(v.ref.bytes), err)
+				err = v.Unfit("a number of 64 bits")
 			}
 			return n, err
 		}
@@ -108,14 +108,14 @@ func (v Value) Int() (int64, error) {
 			return v.ref.dataInt(), nil
 		}
 	}
-	return 0, v.notA("a number")
+	return 0, v.Unfit("a number")
 }
 
 // Str returns v as a string. Everything but data converts, to the form in which
 // it prints; data does when it is a fixed-width number.
 func (v Value) Str() (string, error) {
 	if v.Kind() == KindData && v.ref.sub == Generic {
-		return "", v.notA("a string")
+		return "", v.Unfit("a string")
 	}
 	return v.Text(), nil
 }
@@ -125,7 +125,7 @@ func (v Value) Str() (string, error) {
 // not say how wide they are.
 func (v Value) Data() ([]byte, error) {
 	if v.Kind() == KindInt {
-		return nil, v.notA("data")
+		return nil, v.Unfit("data")
 	}
 	return v.Bytes(), nil
 }
@@ -145,10 +145,10 @@ func (v Value) MAC() ([6]byte, error) {
 			return [6]byte([]byte(v.ref.bytes)), nil
 		}
 	}
-	if v.Kind() == KindInt { // maybe one that was typed without a letter
-		return [6]byte{}, v.notA("a MAC address; write it as 00:23:7d:86:71:ff")
+	if v.ref == nil && v.n >= 0 && v.n < 1e12 { // maybe one that was typed without a letter
+		return [6]byte{}, v.Unfit("a MAC address; write it as 00:23:7d:86:71:ff")
 	}
-	return [6]byte{}, v.notA("a MAC address")
+	return [6]byte{}, v.Unfit("a MAC address")
 }
 
 // IP returns v as an IP address. Strings that read as one convert, and data of 4 or
@@ -166,17 +166,13 @@ func (v Value) IP() (netip.Addr, error) {
 			return a, nil
 		}
 	}
-	return netip.Addr{}, v.notA("an IP address")
-}
-
-// notA returns the error of a value that does not convert.
-func (v Value) notA(what string) error {
-	return fmt.Errorf("%s is not %s", abbreviate(v.Source()), what)
+	return netip.Addr{}, v.Unfit("an IP address")
 }
 
 // abbreviate shortens s for an error message that has to fit a line.
-func abbreviate(s string) string {
-	const most = 60
+func abbreviate(s string) string { return shorten(s, 60) }
+
+func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
@@ -186,6 +182,9 @@ func abbreviate(s string) string {
 	}
 	return s[:cut] + "…"
 }
+
+// Shown is a value for an error message: as one would type it, and not too long.
+func Shown(v Value) string { return abbreviate(v.Source()) }
 
 // Printable returns s with every character that a terminal might obey replaced by
 // a question mark: for names that come from outside.

@@ -79,7 +79,7 @@ func (d *Dict) Register(set Set) error {
 		if err := checkName(w.Name); err != nil {
 			return fmt.Errorf("word set %s: %w", set.Name, err)
 		}
-		w.min, w.max = 0, 0
+		w.min, w.max, w.inputs = 0, 0, nil
 		if err := w.parseStack(); err != nil {
 			return fmt.Errorf("word set %s: %w", set.Name, err)
 		}

@@ -3,49 +3,116 @@ package interp
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
-// Error says where evaluation failed, in which word, and why. It prints on one line:
+// Error says where evaluation failed, in which word, why, and by which calls it came
+// there. It prints on one line:
 //
-//	/etc/ethertap.rpcl:12:3: tap.hash.insert: stack underflow ( mac - )
+//	/etc/ethertap.rpcl:12:3: tap.hash.insert: stack underflow ( mac - ) in watch-host, called at /etc/ethertap.rpcl:20:1
 type Error struct {
-	Source string   // file; "" at the prompt
-	Line   int      // from 1; 0 at the prompt
-	Col    int      // from 1, in bytes
-	Word   string   // the word or token that failed
-	Err    error    // what went wrong
-	Stack  string   // stack comment of the word, when the stack was at fault
-	Trace  []string // compound words that were running, innermost first
+	Place
+	Word  string // the word or token that failed
+	Err   error  // what went wrong
+	Stack string // stack comment of the word, when the stack was at fault
+	Calls []Call // that were running, the innermost first
 }
+
+// Place is where a token stands in a source. Lines typed at a prompt have none.
+type Place struct {
+	Source string // file, or -e
+	Line   int    // from 1; of -e which one it is
+	Col    int    // from 1, in bytes
+}
+
+// Call is a compound word or a source that was running.
+type Call struct {
+	Place        // where it was called or loaded
+	Word  string // "" for a source
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s:%d:%d", Printable(p.Source), p.Line, p.Col) }
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	if e.Source != "" {
-		fmt.Fprintf(&b, "%s:%d:%d: ", Printable(e.Source), e.Line, e.Col)
+	calls, at := e.Calls, e.Place
+	named := 0 // calls whose place stands in front, since what they called has none
+	for at.Source == "" && named < len(calls) {
+		at = calls[named].Place
+		named++
+	}
+	if at.Source != "" {
+		b.WriteString(at.String() + ": ")
 	}
 	if e.Word != "" {
 		b.WriteString(Printable(abbreviate(e.Word)) + ": ")
 	}
-	b.WriteString(Printable(e.Err.Error()))
-	if e.Stack != "" {
-		b.WriteString(" " + e.Stack)
+	text := e.Err.Error()
+	if !errors.As(e.Err, new(*thrown)) {
+		text = shorten(text, mostText)
 	}
-	for i, w := range e.Trace {
-		if i == traceShown {
-			fmt.Fprintf(&b, " in %d more", len(e.Trace)-i)
+	b.WriteString(Printable(text))
+	if e.Stack != "" {
+		b.WriteString(" " + Printable(e.Stack))
+	}
+	for shown, i := 0, 0; i < len(calls); shown++ {
+		if shown == callsShown {
+			fmt.Fprintf(&b, " in %d more", len(calls)-i)
 			break
 		}
-		b.WriteString(" in " + w)
+		c, n := calls[i], 1
+		for i+n < len(calls) && calls[i+n] == c {
+			n++
+		}
+		if c.Word != "" {
+			b.WriteString(" in " + c.Word)
+		}
+		switch {
+		case c.Source == "" || i < named:
+		case c.Word != "":
+			b.WriteString(", called at " + c.Place.String())
+		default:
+			b.WriteString(", loaded at " + c.Place.String())
+		}
+		if n > 1 {
+			fmt.Fprintf(&b, " (%d times)", n)
+		}
+		i += n
 	}
 	return b.String()
+}
+
+// at says where the running word or source that was named last stood: that a place is
+// known already, or has no name, changes nothing.
+func (e *Error) at(p Place) {
+	last := &e.Place
+	if n := len(e.Calls); n > 0 {
+		last = &e.Calls[n-1].Place
+	}
+	if last.Source == "" && p.Source != "" {
+		*last = p
+	}
 }
 
 // Unwrap returns what went wrong.
 func (e *Error) Unwrap() error { return e.Err }
 
-// traceShown is how many running words an error line names.
-const traceShown = 8
+// mostText is how long the text of an error may be in bytes, unless it is the user's own.
+const mostText = 400
+
+// FileError is what package os says of a file, in the words of all others: which file,
+// and why.
+func FileError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("%s: %w", abbreviate(Quote(p.Path)), p.Err)
+	}
+	return err
+}
+
+// callsShown is how many running words an error line names.
+const callsShown = 8
 
 // ErrUnderflow is the error of a word that found too few values in its stack frame.
 var ErrUnderflow = Coded(-4, "stack underflow")
@@ -68,6 +135,21 @@ func (e *coded) Error() string { return e.text }
 
 // thrown is an error of the user's own, so that `throw` is not named as its cause.
 type thrown struct{ coded }
+
+func isThrown(err error) bool { _, ok := err.(*thrown); return ok }
+
+// unfit is the error of a value that is not of the type that is wanted and does not
+// convert to it either.
+type unfit struct {
+	value Value
+	why   string
+}
+
+func (e *unfit) Error() string { return abbreviate(e.value.Source()) + " is not " + e.why }
+
+// Unfit returns the error of a value that is not what is wanted: "a number". When a word
+// fails with it, the message names the input by the stack comment.
+func (v Value) Unfit(what string) error { return &unfit{v, what} }
 
 // otherCode is the number of errors that have none of their own.
 const otherCode = -256

@@ -67,11 +67,11 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 		}
 		return strings.Join(line, " ")
 	}
-	for range 20000 {
+	for range 10000 {
 		line := words()
 		same(line, "1 if "+line+" then")
 	}
-	for range 5000 { // an index is its number
+	for range 2000 { // an index is its number
 		buffer, access := []string{"t", "u", "v", "c"}[r.IntN(4)], []string{"b@", "b!", "cell@", "cell!"}[r.IntN(4)]
 		line := words("3", "%s", buffer, access)
 		body := func(i string) string { return strings.ReplaceAll(line, "%s", i) }
@@ -80,7 +80,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 		same("1 2 "+body("1")+" "+body("3")+" "+body("5"), "1 2 3 2 do 7 1 do "+body("i")+" j +loop loop")
 	}
 	for _, word := range inline { // what is followed by a jump is decided by it as by the flag alone
-		for range 200 {
+		for range 20 {
 			line := words()
 			before, after, _ := strings.Cut(line, " ")
 			line = before + " " + after + " " + word
@@ -91,7 +91,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 		}
 	}
 	for i := range interp.Fusions() {
-		if seen[i] < 50 {
+		if seen[i] < 20 {
 			t.Errorf("fusion %d of the table was tried %d times only", i, seen[i])
 		}
 	}

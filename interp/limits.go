@@ -9,7 +9,7 @@ const (
 	MaxLoops   = 1024     // open do loops
 	MaxNesting = 1024     // nested executions, sources included
 	MaxFrames  = 1024     // open stack frames
-	MaxValue   = 64 << 10 // bytes of a value, so of a token too
+	MaxValue   = 64 << 10 // bytes of a value, so of a token and of the source of a definition too
 	MaxLine    = 1 << 20  // bytes of a source line
 	MaxName    = 32       // bytes of a name
 	MaxWords   = 1 << 16  // entries of a dictionary
@@ -20,6 +20,7 @@ const (
 
 var (
 	errTooLong = fmt.Errorf("value longer than %d bytes", MaxValue)
+	errSource  = fmt.Errorf("definition longer than %d bytes", MaxValue)
 	errLine    = fmt.Errorf("line longer than %d bytes", MaxLine)
 	errStack   = Coded(-3, fmt.Sprintf("stack overflow (%d values)", MaxStack))
 	errReturn  = Coded(-5, fmt.Sprintf("return stack overflow (%d values)", MaxReturn))

@@ -18,7 +18,7 @@ func TestByteOrderMark(t *testing.T) {
 	if err := s.Interpret(mark + "2"); err != nil {
 		t.Error(err)
 	}
-	if err := s.RunLine(mark + "3"); err != nil {
+	if err := s.RunLine(mark+"3", 1); err != nil {
 		t.Error(err)
 	}
 	if got := stack(s); got != "1 2 3" {

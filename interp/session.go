@@ -252,13 +252,17 @@ func (s *Session) RPush(v Value) error {
 	return nil
 }
 
+// returnFloor is how many values of the return stack belong to those who called what runs.
+func (s *Session) returnFloor() int {
+	if len(s.calls) == 0 {
+		return 0
+	}
+	return int(s.calls[len(s.calls)-1].rp)
+}
+
 // RPeek returns the value on top of the return stack, if the running word put one there.
 func (s *Session) RPeek() (Value, error) {
-	floor := 0
-	if len(s.calls) > 0 {
-		floor = int(s.calls[len(s.calls)-1].rp)
-	}
-	if s.rp == floor {
+	if s.rp == s.returnFloor() {
 		return Value{}, errReturnEmpty
 	}
 	return s.rstack[s.rp-1], nil
@@ -273,7 +277,7 @@ func (s *Session) RPop() (Value, error) {
 	return v, err
 }
 
-var errReturnEmpty = Coded(-6, "return stack underflow: without >r in the same word")
+var errReturnEmpty = Coded(-6, "return stack underflow: without >r in the same word or line")
 
 // Clear removes the values of the current stack frame.
 func (s *Session) Clear() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -21,14 +22,23 @@ func (s *Session) Interpret(line string) error {
 	return s.interpret(line)
 }
 
-// RunLine evaluates one line as a source of its own, as `-e` does: an error or a
-// structure left open at its end ends it.
-func (s *Session) RunLine(line string) error {
+// OptionLines is the name of the lines of -e as a source; their numbers are those of the
+// options.
+const OptionLines = "-e"
+
+// RunLine evaluates one line as a source of its own: an error or a structure left open at
+// its end ends it. number is which option -e it came from, from 1, or 0.
+func (s *Session) RunLine(line string, number int) error {
+	outer := *s.save()
+	if number > 0 {
+		s.source, s.line = OptionLines, number
+	}
 	err := s.Interpret(line)
 	if err == nil && s.Open() != "" {
-		err = fmt.Errorf("the line ends while %s is open", s.Open())
+		err = s.unclosed("the line ends while %s is open")
 		s.Abandon()
 	}
+	s.source, s.line = outer.source, outer.line
 	return notLeaving(err)
 }
 
@@ -42,9 +52,11 @@ func notLeaving(err error) error {
 
 // interpret evaluates one line of any source.
 func (s *Session) interpret(line string) error {
-	frames, rp := len(s.frames), s.rp
+	frames := len(s.frames)
 	err := s.tokens(line)
-	s.rp = rp // what a line leaves on the return stack goes, as with words
+	if err != nil || s.Open() == "" {
+		s.rp = s.returnFloor() // what a line leaves on the return stack goes, as with words
+	}
 	s.out.flush()
 	if s.out.err != nil && err != errLeave {
 		err = s.out.err
@@ -93,8 +105,8 @@ func (s *Session) locate(tok token, err error) error {
 		name, tok.col, l.shown = "", l.column, s.source == ""
 	}
 	err = fail(name, "", err)
-	if e, ok := err.(*Error); ok && e.Line == 0 && s.source != "" {
-		e.Source, e.Line, e.Col = s.source, s.line, max(tok.col, 1)
+	if e, ok := err.(*Error); ok {
+		e.at(Place{s.source, s.line, max(tok.col, 1)})
 	}
 	return err
 }
@@ -128,7 +140,7 @@ func (s *Session) evaluate(tok token) error {
 	if err != nil {
 		return err
 	}
-	return s.execute(code)
+	return s.executeBlock(code)
 }
 
 // interpretToken runs one token.
@@ -179,6 +191,17 @@ func (s *Session) Open() string {
 	return ""
 }
 
+// unclosed is the error of what is open where it may not be, with the place where it begins.
+func (s *Session) unclosed(format string) error {
+	at := s.commentAt
+	if !s.comment {
+		at = s.comp.open[len(s.comp.open)-1].pos
+	}
+	e := &Error{Err: fmt.Errorf(format, s.Open())}
+	e.at(Place{s.source, int(at.line), int(at.col)})
+	return e
+}
+
 // Abandon forgets the definition, structure or comment that is open.
 func (s *Session) Abandon() { s.comp, s.comment = nil, false }
 
@@ -214,14 +237,12 @@ func (s *Session) load(name string, next func() (string, error)) error {
 	left := s.beginUnknowns()
 	err := s.lines(next)
 	if err == nil && s.Open() != "" {
-		at := s.commentAt
-		if !s.comment {
-			at = s.comp.open[len(s.comp.open)-1].pos
-		}
-		err = &Error{Source: name, Line: int(at.line), Col: int(at.col),
-			Err: fmt.Errorf("%s is not closed at the end of the source", s.Open())}
+		err = s.unclosed("%s is not closed at the end of the source")
 	}
 	left(err)
+	if e, ok := err.(*Error); ok {
+		e.Calls = append(e.Calls, Call{}) // of the word that loads
+	}
 	s.unwind(floor)
 	s.restore(&outer)
 	return err
@@ -253,11 +274,14 @@ func (s *Session) lines(next func() (string, error)) error {
 		line, err := next()
 		s.line++
 		if err != nil && err != io.EOF {
-			return &Error{Source: s.source, Line: s.line, Col: 1, Err: err}
+			if p := new(fs.PathError); errors.As(err, &p) {
+				err = p.Err // the place names the file
+			}
+			return &Error{Place: Place{s.source, s.line, 1}, Err: err}
 		}
 		if line != "" {
 			if s.interrupt.Load() {
-				return &Error{Source: s.source, Line: s.line, Col: 1, Err: ErrInterrupted}
+				return &Error{Place: Place{s.source, s.line, 1}, Err: ErrInterrupted}
 			}
 			if err := s.interpret(strings.TrimSuffix(line, "\n")); err != nil {
 				return err

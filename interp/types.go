@@ -49,7 +49,7 @@ func (v Value) MACRange() (lo, hi [6]byte, err error) {
 		return lo, hi, nil
 	}
 	if lo, err = v.MAC(); err != nil {
-		return lo, lo, v.notA("a range of MAC addresses")
+		return lo, lo, v.Unfit("a range of MAC addresses")
 	}
 	return lo, lo, nil
 }
@@ -78,7 +78,7 @@ func (v Value) IPRange() (lo, hi netip.Addr, err error) {
 		return lo, hi, nil
 	}
 	if lo, err = v.IP(); err != nil {
-		return lo, lo, v.notA("a range of IP addresses")
+		return lo, lo, v.Unfit("a range of IP addresses")
 	}
 	return lo, lo, nil
 }

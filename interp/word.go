@@ -16,6 +16,7 @@ type Word struct {
 
 	compile  func(*Session, token) error // control words: what they do while compiling
 	min, max int                         // inputs demanded and inputs named, from Stack
+	inputs   []string                    // their names, the deepest first
 }
 
 // Set is a table of words that belong together, with the name prefixes that they
@@ -48,6 +49,7 @@ func (w *Word) parseStack() error {
 		case s == "-":
 			dash = i
 		case dash >= 0:
+			continue
 		case optional && w.min > 0:
 			return fmt.Errorf("%s: stack comment %q has an optional input above one that is not", w.Name, w.Stack)
 		case optional:
@@ -55,6 +57,9 @@ func (w *Word) parseStack() error {
 		default:
 			w.min++
 			w.max++
+		}
+		if s != "-" {
+			w.inputs = append(w.inputs, strings.Trim(s, "[]"))
 		}
 	}
 	if dash < 0 {

@@ -92,7 +92,7 @@ func replaceable(err error) bool { return errors.Is(err, ErrVersion) || errors.I
 
 func checkName(name string) error {
 	if name == "" || name == "." || name == ".." || len(name) > 200 || strings.ContainsAny(name, "/\x00") {
-		return fmt.Errorf("queue %q: not a name for a file in %s", name, defaultDir)
+		return fmt.Errorf("%q cannot be the name of a file in %s", name, defaultDir)
 	}
 	return nil
 }

@@ -554,7 +554,7 @@ func TestControl(t *testing.T) {
 	if out := r.rpcl("three @ . .s"); out != "3\n" {
 		t.Errorf("variables are shared, stacks are not: %q", out)
 	}
-	if out, errs, status := r.run(r.control, "ethertap", "-e", "tap.nosuch"); status != 1 || out != "" || !strings.HasPrefix(errs, "error: tap.nosuch: no such word") {
+	if out, errs, status := r.run(r.control, "ethertap", "-e", "tap.nosuch"); status != 1 || out != "" || !strings.HasPrefix(errs, "error: -e:1:1: tap.nosuch: no such word") {
 		t.Errorf("error: status %d, %q, %q", status, out, errs)
 	}
 	script := r.command(r.control, "ethertap")

@@ -36,10 +36,10 @@ func TestScriptIsProgram(t *testing.T) {
 func TestInterruptedShell(t *testing.T) {
 	rpclsh := netlab.Build(t, "./cmd/rpclsh")
 	for _, c := range []struct{ line, first, err string }{
-		{`"\"seen\" ." 10 watch`, "seen", "error: watch: interrupted\n"},
-		{`"seen" . 100000000 ms`, "seen", "error: ms: interrupted\n"},
-		{`"seen" . read-line`, "seen", "error: read-line: interrupted\n"},
-		{`"seen" . begin again`, "seen", "error: interrupted\n"},
+		{`"\"seen\" ." 10 watch`, "seen", "error: -e:1:17: watch: interrupted\n"},
+		{`"seen" . 100000000 ms`, "seen", "error: -e:1:20: ms: interrupted\n"},
+		{`"seen" . read-line`, "seen", "error: -e:1:10: read-line: interrupted\n"},
+		{`"seen" . begin again`, "seen", "error: -e:1:16: interrupted\n"},
 	} {
 		cmd := exec.Command(rpclsh, "-e", c.line)
 		stdin, err := cmd.StdinPipe() // stays open: nobody writes

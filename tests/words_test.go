@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -171,8 +172,8 @@ func call(t *testing.T, s *interp.Session, w *interp.Word, values []interp.Value
 		}
 		return true
 	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("%s on %s: the error has more than one line: %q", w.Name, sources(values), err)
+	if text := strings.TrimPrefix(err.Error(), w.Name+": "); w.Name != "throw" && (strings.Contains(text, "\n") || len(text) > 600 || goText.MatchString(text)) {
+		t.Errorf("%s on %s: the error has more than one line, is too long, or speaks of Go: %q", w.Name, sources(values), text)
 	}
 	same := s.Depth() == len(values)
 	for i := 0; same && i < len(values); i++ {
@@ -183,6 +184,9 @@ func call(t *testing.T, s *interp.Session, w *interp.Word, values []interp.Value
 	}
 	return false
 }
+
+// goText is what packages of Go say, not RPCL.
+var goText = regexp.MustCompile(`\b(encoding|strconv|netip|ParseAddr|ParseInt|invalid syntax|reflect|runtime|(hex|net|time|json|os|fmt|io): |(open|read|stat|lstat) \S+: )`)
 
 func sources(values []interp.Value) string {
 	var b strings.Builder

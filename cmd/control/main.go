@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -15,6 +16,7 @@ import (
 
 	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/signals"
+	"ethertap/interp"
 	"ethertap/interp/console"
 )
 
@@ -104,23 +106,12 @@ func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdo
 
 // evalLines runs the lines of -e until one fails.
 func evalLines(cl *console.Client, lines []string, stdout, stderr io.Writer) int {
-	open := ""
-	for _, line := range lines {
-		r, err := cl.Eval(line, stdout, stderr)
-		switch {
-		case err != nil:
-			fmt.Fprintf(stderr, "control: %v\n", err)
-			return failed
-		case r.Failed || r.Left:
-			return r.ExitStatus()
-		}
-		open = r.Open
-	}
-	if open != "" {
-		fmt.Fprintf(stderr, "control: the last line ends while %s is open\n", open)
+	r, err := cl.Run(interp.OptionLines, strings.NewReader(strings.Join(lines, "\n")), stdout, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "control: %v\n", err)
 		return failed
 	}
-	return ok
+	return r.ExitStatus()
 }
 
 // signalled is what control makes of signals: SIGINT stops what runs over there, and

@@ -213,8 +213,8 @@ func (p *program) configure() (err error) {
 		return err
 	}
 	defer func() { s.WarnUnknown(err) }()
-	for _, line := range append([]string{load}, p.lines...) {
-		if err = s.RunLine(line); err != nil {
+	for i, line := range append([]string{load}, p.lines...) {
+		if err = s.RunLine(line, i); err != nil {
 			return err
 		}
 		if s.Left() {

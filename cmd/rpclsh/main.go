@@ -123,9 +123,9 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 		signals.Jobs(con.Suspend, con.Resume)
 	}
 	err := core.Prelude(s)
-	for _, line := range o.lines {
+	for i, line := range o.lines {
 		if err == nil && !s.Left() {
-			err = s.RunLine(line)
+			err = s.RunLine(line, i+1)
 		}
 	}
 	if err == nil && len(o.script) > 0 && !s.Left() {
@@ -168,7 +168,7 @@ func runScript(s *interp.Session, name string, opening *atomic.Bool) error {
 	f, err := os.Open(name)
 	opening.Store(false)
 	if err != nil {
-		return err
+		return interp.FileError(err)
 	}
 	defer f.Close()
 	return s.Run(name, f)

@@ -114,19 +114,13 @@ func baseToNum(s *interp.Session) error {
 	}
 	n, err := strconv.ParseInt(text, base, 64)
 	if err != nil {
-		return fmt.Errorf("%s is not a number of 64 bits in base %d", shown(text), base)
+		return interp.NewString(text).Unfit(fmt.Sprintf("a number of 64 bits in base %d", base))
 	}
 	return s.Push(interp.NewInt(n))
 }
 
 // shown is text for an error message, quoted and not too long.
-func shown(text string) string {
-	const most = 40
-	if len(text) > most {
-		text = text[:byteIndex(text, most)] + "…"
-	}
-	return interp.Quote(text)
-}
+func shown(text string) string { return interp.Shown(interp.NewString(text)) }
 
 func codeToStr(s *interp.Session) error {
 	n, err := s.PopInt()

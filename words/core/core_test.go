@@ -40,10 +40,10 @@ func TestLoad(t *testing.T) {
 	t.Chdir(dir)
 	for _, c := range []struct{ line, out, message string }{
 		{`"good.rpcl" load`, "3\n", ""},
-		{`"bad.rpcl" load`, "", `bad.rpcl:3:5: +: "x" is not a number`},
-		{`"outer.rpcl" load`, "", dir + `/bad.rpcl:3:5: +: "x" is not a number`},
+		{`"bad.rpcl" load`, "", `bad.rpcl:3:5: +: n2: "x" is not a number`},
+		{`"outer.rpcl" load`, "", dir + `/bad.rpcl:3:5: +: n2: "x" is not a number`},
 		{`"none.rpcl" load-if-present 5 .`, "5\n", ""},
-		{`"none.rpcl" load`, "", "load: open none.rpcl: no such file or directory"},
+		{`"none.rpcl" load`, "", "load: \"none.rpcl\": no such file or directory"},
 		{`"absent.rpcl" load-if-present`, "", "absent.rpcl:1:" + "%d"},
 		{`"self.rpcl" load`, "", "nested deeper than 1024 executions"},
 		{`"." load`, "", `load: "." is no regular file`},

@@ -232,7 +232,7 @@ func hexToData(s *interp.Session) error {
 	case errors.Is(err, hex.ErrLength):
 		return errors.New("an odd number of hexadecimal digits")
 	case err != nil:
-		return fmt.Errorf("not hexadecimal digits: %w", err)
+		return interp.NewString(text).Unfit("hexadecimal digits, two a byte")
 	}
 	return pushData(s, b)
 }

@@ -40,18 +40,9 @@ func limitsOf(v interp.Value) (limits, error) {
 	}
 	lo, hi, err := v.IPRange()
 	if err != nil {
-		return limits{}, fmt.Errorf("%s is neither a MAC or IP address nor a range of them", shownValue(v))
+		return limits{}, v.Unfit("a MAC or IP address or a range of them")
 	}
 	return limits{lo.AsSlice(), hi.AsSlice(), ipValue}, nil
-}
-
-// shownValue is a value for an error message, not too long.
-func shownValue(v interp.Value) string {
-	if v.Kind() == interp.KindString {
-		text, _ := v.Str()
-		return shown(text)
-	}
-	return v.Source()
 }
 
 func popLimits(s *interp.Session) (limits, error) {
@@ -70,7 +61,7 @@ func popAddress(s *interp.Session) (limits, error) {
 	}
 	l, err := limitsOf(v)
 	if err == nil && !bytes.Equal(l.lo, l.hi) {
-		err = fmt.Errorf("%s is not a single address", shownValue(v))
+		err = v.Unfit("a single address")
 	}
 	return l, err
 }

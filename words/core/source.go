@@ -101,7 +101,7 @@ func open(name string) (fs.File, error) {
 	// A pipe or device could make the session wait for ever, at open or later.
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
-		return nil, err
+		return nil, interp.FileError(err)
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() && name != os.DevNull {
 		f.Close()

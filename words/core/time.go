@@ -67,7 +67,7 @@ func strToTime(s *interp.Session) error {
 		}
 		return s.Push(interp.NewInt(t.UnixNano()))
 	}
-	return fmt.Errorf("%s is not a time such as 2026-11-24 06:30:00 or 2026-11-24T06:30:00Z", shown(text))
+	return interp.NewString(text).Unfit("a time such as 2026-11-24 06:30:00 or 2026-11-24T06:30:00Z")
 }
 
 func timeAndDate(s *interp.Session) error {

@@ -16,7 +16,7 @@ func Pop(s *interp.Session, e *dataplane.Engine) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	asked := v.Text()
+	asked := interp.Shown(v)
 	if n, err := v.Int(); err == nil {
 		if n >= 0 && n < int64(len(e.Ports())) {
 			return int(n), nil
@@ -26,7 +26,6 @@ func Pop(s *interp.Session, e *dataplane.Engine) (int, error) {
 		if i, ok := e.PortNamed(name); ok {
 			return i, nil
 		}
-		asked = interp.Quote(name)
 	}
 	var list []string
 	for _, p := range e.Ports() {
