@@ -67,7 +67,7 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 		if !truncated { // what is not there raises SIGBUS, here too
 			binary.LittleEndian.PutUint64(q.m.bytes[at:], v)
 		}
-		switch script[0] % 12 {
+		switch script[0] % 14 {
 		case 0:
 			q.Status()
 		case 1:
@@ -99,11 +99,18 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 			os.Remove(q.path)
 		case 11:
 			q.SetTaps(Taps(at), Taps(v), TapStated)
+		case 12:
+			q.Intact()
+			q.Backlog()
+		case 13:
+			if x, err := q.Renew(); err == nil {
+				x.Close()
+			}
 		}
 		work()
 		q.SetOverwrite(v%2 == 0)
 		if d := time.Since(start); d > 10*time.Second {
-			t.Fatalf("operation %d took %v", script[0]%12, d)
+			t.Fatalf("operation %d took %v", script[0]%14, d)
 		}
 		script = script[13:]
 	}

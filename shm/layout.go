@@ -10,7 +10,8 @@ import (
 // change both or neither, and raise layoutVersion for anything but the use of
 // reserved bytes.
 //
-// Bytes 0 to 127 for OFD locks (byte 0: users, byte k: participant k), the magic, the
+// Bytes 0 to 128 for OFD locks (byte 0: users, byte k: participant k, byte 128: who takes the
+// name away from a corrupt file), the magic, the
 // version and the state word stay where they are in every version, so that one can
 // always tell whether a file is ours and whether somebody uses it.
 

@@ -7,7 +7,7 @@ import (
 )
 
 // OFD locks on bytes of the file. Byte 0 is held shared by every user and exclusively
-// by somebody who replaces the file; byte k exclusively by participant k.
+// by somebody who replaces the file; byte k exclusively by participant k; byte 128 see renew.go.
 
 const useByte = 0
 

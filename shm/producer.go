@@ -44,6 +44,7 @@ type Producer struct {
 
 	// Copies of the counters in the entry, so that they are written and never read.
 	offered, stored, full, highWater uint64
+	first                            uint64 // offered, when it joined
 }
 
 // NewProducer adds a participant that puts packets in; one for each thread.
@@ -64,6 +65,7 @@ func (p *Producer) init() (err error) {
 	defer p.m.rescue(guard(), &err)
 	p.offered, p.stored = p.me.offered.get(), p.me.stored.get()
 	p.full, p.highWater = p.me.full.get(), p.me.highWater.get()
+	p.first = p.offered
 	return nil
 }
 

@@ -57,6 +57,7 @@ type Options struct {
 // Queue is an open queue. Its methods may be called concurrently.
 type Queue struct {
 	name, path string
+	dir, label string // as in Options
 	m          *memory
 	fd         int // holds the use lock for as long as anything here is open
 
@@ -78,7 +79,7 @@ func Open(name string, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
-	q := &Queue{name: name, path: dir + "/" + name, m: m, fd: fd, role: o.Role}
+	q := &Queue{name: name, path: dir + "/" + name, dir: o.dir, label: o.Name, m: m, fd: fd, role: o.Role}
 	if q.self, err = q.join(o.Name, 0); err != nil {
 		m.unmap()
 		unix.Close(fd)
