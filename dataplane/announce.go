@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"errors"
-	"slices"
 
 	"ethertap/shm"
 )
@@ -42,37 +41,45 @@ func stated(rx, tx bool, hosts *MACHash) shm.Taps {
 	return t
 }
 
-// announce writes the whole table of a queue. The caller holds mu, not update.
-func (e *Engine) announce(q *shm.Queue, taps func(*Policy) [2]shm.Taps) error {
-	e.update.Lock() // or it would overwrite what an Update announces meanwhile
-	defer e.update.Unlock()
-	stated := taps(e.policy.Load())
-	list := make([]shm.Interface, len(e.ports))
-	for i, p := range e.ports {
-		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac, Taps: stated[i]}
+// statedFor are the taps of a further queue, or of the TAP queue for nil, by interface.
+func (p *Policy) statedFor(out *outlet) [2]shm.Taps {
+	if out == nil {
+		return p.stated()
 	}
-	return q.SetInterfaces(list)
-}
-
-// announceFeed writes the whole table of a further queue. The caller holds mu, not update.
-func (e *Engine) announceFeed(f *Feed) error {
-	return e.announce(f.out.queue, func(p *Policy) [2]shm.Taps {
-		if i := slices.IndexFunc(p.Feeds, func(g Feed) bool { return g.out == f.out }); i >= 0 {
+	for i := range p.Feeds {
+		if p.Feeds[i].out == out {
 			return p.Feeds[i].stated()
 		}
-		return f.stated()
-	})
+	}
+	return (&Feed{}).stated() // it comes into the policy in a moment
+}
+
+// announce writes the whole table of a queue: the TAP queue's if out is nil. The caller
+// holds mu, not update.
+func (e *Engine) announce(q *shm.Queue, out *outlet) error {
+	e.update.Lock() // or it would overwrite what an Update announces meanwhile
+	defer e.update.Unlock()
+	return q.SetInterfaces(e.described(e.policy.Load().statedFor(out)))
+}
+
+// described is the table of interfaces with these taps. The caller holds mu.
+func (e *Engine) described(taps [2]shm.Taps) []shm.Interface {
+	list := make([]shm.Interface, len(e.ports))
+	for i, p := range e.ports {
+		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac, Taps: taps[i]}
+	}
+	return list
 }
 
 // announceNames writes the whole tables of all queues, after an interface has got another
 // name or address. The caller holds mu, not update.
 func (e *Engine) announceNames() error {
 	var errs []error
-	if e.config.Queue != nil {
-		errs = append(errs, e.announce(e.config.Queue, (*Policy).stated))
+	if q := e.queue.Load(); q != nil {
+		errs = append(errs, e.announce(q, nil))
 	}
 	for _, f := range e.Policy().Feeds {
-		errs = append(errs, e.announceFeed(&f))
+		errs = append(errs, e.announce(f.out.queue, f.out))
 	}
 	return errors.Join(errs...)
 }
@@ -81,7 +88,7 @@ func (e *Engine) announceNames() error {
 // update.
 func (e *Engine) announceTaps(before, now *Policy) error {
 	var errs []error
-	if q := e.config.Queue; q != nil && before.stated() != now.stated() {
+	if q := e.queue.Load(); q != nil && before.stated() != now.stated() {
 		t := now.stated()
 		errs = append(errs, q.SetTaps(t[:]...))
 	}

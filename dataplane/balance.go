@@ -45,6 +45,9 @@ func balances(all []PortStats) []Balance {
 			{Name: "tapped", N: s.TapStored},
 			{Name: "tap full", N: s.TapRefused},
 		}}
+		if s.TapLost > 0 {
+			tap.Terms = append(tap.Terms, Term{Name: "tap lost", N: s.TapLost})
+		}
 		list = append(list, rx.closed())
 		if len(all) == 2 {
 			list = append(list, Balance{Interface: i, Name: "dropped by FI", N: s.DroppedByFI, Terms: []Term{

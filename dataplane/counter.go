@@ -14,6 +14,7 @@ type Counter struct {
 	Rows  Rows   // where its row is
 	Bytes bool   // it counts bytes; the others count frames
 	Gauge bool   // it is what is now; the others only grow, but for a reset
+	Rare  bool   // its row is shown when it is not 0
 	Out   bool   // it belongs to the interface by which frames leave; the others to that of reception
 
 	at    int // where a thread counts it; derived: it does not
@@ -69,6 +70,7 @@ var Counters = [...]Counter{
 	{Name: "held by FI", Key: "held_by_fi", Help: "waiting now, for a fault; part of `held`", Rows: NoRow, Gauge: true, at: countWaiting, field: func(s *PortStats) *uint64 { return &s.HeldByFI }},
 	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
 	{Name: "tapped", Key: "tapped", Help: "put in the TAP queue", Rows: EndRows, at: countTapStored, field: func(s *PortStats) *uint64 { return &s.TapStored }},
+	{Name: "tap lost", Key: "tap_lost", Help: "put in the TAP queue and lost with its file; not in `tapped`", Rows: EndRows, Rare: true, at: derived, field: func(s *PortStats) *uint64 { return &s.TapLost }},
 	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
 }
 

@@ -14,7 +14,7 @@ func TestCountersAreComplete(t *testing.T) {
 		counts[i] = 1000 + uint64(i)
 	}
 	const lost = 7
-	s := counts.stats(lost)
+	s := counts.stats(lost, 0)
 	places, names, values := map[int]string{}, map[string]bool{}, map[uint64]string{}
 	for i := range Counters {
 		c := &Counters[i]
@@ -47,6 +47,12 @@ func TestCountersAreComplete(t *testing.T) {
 	}
 	if s.Lost != lost || s.Err == 0 {
 		t.Errorf("lost %d, err %d", s.Lost, s.Err)
+	}
+	for _, gone := range []uint64{9, 1 << 40} { // more than were put in since a reset: of before it
+		s, stored := counts.stats(0, gone), counts[countTapStored]
+		if s.TapLost != min(gone, stored) || s.TapStored+s.TapLost != stored {
+			t.Errorf("of %d tapped %d were lost: %d and %d", stored, gone, s.TapStored, s.TapLost)
+		}
 	}
 
 	b, err := json.Marshal(s)

@@ -8,19 +8,22 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/shm"
 )
 
 // Engine bridges two interfaces or mirrors one. Its methods may be called from
 // any goroutine.
 type Engine struct {
 	config Config
-	epoch  time.Time              // where the clock of faults begins
-	policy atomic.Pointer[Policy] // read by the threads
-	update sync.Mutex             // one Update at a time
-	counts []*counters            // by queue, as all that follows; they outlive Stop
-	tables []portTables           // likewise; nil before the first Start
-	poll   atomic.Uint32          // the PollMode
-	fast   fast                   // see there
+	epoch  time.Time                 // where the clock of faults begins
+	policy atomic.Pointer[Policy]    // read by the threads
+	update sync.Mutex                // one Update at a time
+	counts []*counters               // by queue, as all that follows; they outlive Stop
+	tables []portTables              // likewise; nil before the first Start
+	poll   atomic.Uint32             // the PollMode
+	fast   fast                      // see there
+	queue  atomic.Pointer[shm.Queue] // the TAP queue; nil: none. Written under mu and update
 
 	mu      sync.Mutex // guards what follows, and the ports
 	ports   []*port
@@ -34,6 +37,10 @@ type Engine struct {
 	base    [][2]tally
 	frameID []uint64 // by queue: where the ids of the next run begin
 	kernel  [][2]kernelCount
+	tappers []*shm.Producer // of the TAP queue, all that there were
+	former  []*former       // see there
+
+	tapLost, tapLostBase [MaxQueues][2]uint64 // put in the TAP queue and lost with its file, as counts and base
 }
 
 // New makes an engine: the interfaces have their numbers, the policy can be
@@ -52,6 +59,7 @@ func New(c Config) (*Engine, error) {
 		kernel:  make([][2]kernelCount, MaxQueues),
 	}
 	e.poll.Store(uint32(c.Poll))
+	e.queue.Store(c.Queue)
 	e.fast.wanted = c.FastPath
 	e.fast.bypass.limit = DefaultBypass
 	for i, name := range c.Interfaces {

@@ -305,8 +305,8 @@ func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
 	}
 	r.Drop, r.Fault = addresses(p.DropHash), addresses(p.FaultHash)
 	r.Taps[0].Choosy, r.Taps[0].MACs = p.TapHash != nil, addresses(p.TapHash)
-	if e.config.Queue != nil {
-		r.Kept = e.config.Queue.Room()
+	if q := e.queue.Load(); q != nil {
+		r.Kept = q.Room()
 	}
 	for _, f := range p.Feeds {
 		r.Taps[f.out.tap] = fastpath.Tap{RX: f.TapRX, TX: f.TapTX, Choosy: f.Hash != nil, MACs: addresses(f.Hash)}

@@ -39,12 +39,27 @@ func (p *Policy) Feed(name string) (*Feed, error) {
 
 // outlet is the way into a further queue.
 type outlet struct {
-	queue *shm.Queue
+	queue *shm.Queue            // written under mu and update
 	tap   int                   // its number in the rules of the fast path: 1…MaxFeeds, and no other's
 	since int64                 // when it had that, on the engine's clock
 	past  uint64                // copies that were missed in the kernel until then: the number was another's
 	lanes [MaxQueues]outletLane // by thread
+
+	// Guarded by mu:
+	producers []*shm.Producer // of the queue, all that there were
+	lost      uint64          // put in, and lost with a queue's file
 }
+
+// prepared is for how many threads there is a lane.
+func (o *outlet) prepared() (n int) {
+	for n < MaxQueues && o.lanes[n].producer != nil {
+		n++
+	}
+	return n
+}
+
+// producerName is what others see of the producer of a thread.
+func producerName(thread int) string { return fmt.Sprintf("queue %d", thread) }
 
 // outletLane is one thread's part of an outlet. All but the counters is that thread's.
 type outletLane struct {
@@ -59,6 +74,7 @@ type outletLane struct {
 type FeedStats struct {
 	Feed
 	Stored, Refused uint64
+	Lost            uint64 // stored, and lost since with the queue's file; not in Stored
 }
 
 // AddQueue opens a queue, or makes it if its name begins with shm.Prefix, and feeds it
@@ -69,7 +85,7 @@ func (e *Engine) AddQueue(name string) error {
 	defer e.mu.Unlock()
 	feeds := e.Policy().Feeds
 	switch {
-	case e.config.Queue != nil && e.config.Queue.Name() == name:
+	case e.config.Queue != nil && e.config.Queue.Name() == name: // the one that comes in its place has that too
 		return fmt.Errorf("queue %s is the TAP queue, which is always fed", name)
 	case slices.ContainsFunc(feeds, func(f Feed) bool { return f.Name == name }):
 		return nil
@@ -86,7 +102,7 @@ func (e *Engine) AddQueue(name string) error {
 	}
 	e.number(out)
 	if e.workers != nil {
-		if err := e.prepare(&Feed{Name: name, out: out}); err != nil {
+		if err := e.prepare(out); err != nil {
 			return errors.Join(err, out.close())
 		}
 		for _, p := range e.ports {
@@ -115,9 +131,8 @@ func (e *Engine) number(o *outlet) {
 
 // prepare makes what the threads need to put frames in, if it is not there from an
 // earlier run. The caller holds mu.
-func (e *Engine) prepare(f *Feed) error {
-	o := f.out
-	if err := e.announceFeed(f); err != nil {
+func (e *Engine) prepare(o *outlet) error {
+	if err := e.announce(o.queue, o); err != nil {
 		return err
 	}
 	for i := range e.queues {
@@ -125,10 +140,11 @@ func (e *Engine) prepare(f *Feed) error {
 		if lane.producer != nil {
 			continue
 		}
-		p, err := o.queue.NewProducer(fmt.Sprintf("queue %d", i))
+		p, err := o.queue.NewProducer(producerName(i))
 		if err != nil {
 			return err
 		}
+		o.producers = append(o.producers, p)
 		lane.producer, lane.records = p, make([]shm.Record, 0, 3*batchSize)
 	}
 	return nil
@@ -168,11 +184,14 @@ func (e *Engine) RemoveQueue(name string) error {
 	return out.close()
 }
 
-// Close stops the engine and leaves the further queues.
+// Close stops the engine and leaves the queues, but for the one that it was given.
 func (e *Engine) Close() error {
 	errs := []error{e.Stop()}
 	for _, f := range e.Policy().Feeds {
 		errs = append(errs, e.RemoveQueue(f.Name))
+	}
+	if q := e.queue.Load(); q != e.config.Queue {
+		errs = append(errs, q.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -189,6 +208,8 @@ func (e *Engine) FeedStats() []FeedStats {
 			s.Stored += f.out.lanes[i].stored.Load()
 			s.Refused += f.out.lanes[i].refused.Load()
 		}
+		s.Lost = min(f.out.lost, s.Stored)
+		s.Stored -= s.Lost
 		list = append(list, s)
 	}
 	return list

@@ -133,8 +133,8 @@ func (d *device) checkBooks() {
 		} else if sum := all[1-i].TX - a.DuplicatedByFI + a.Drop + a.NoIf + a.Err + a.DroppedByFI + a.Held; a.RX != sum {
 			d.t.Errorf("interface %d: rx %d but the rest is %d: %+v, other side's tx %d", i, a.RX, sum, a, all[1-i].TX)
 		}
-		if a.TapQualified != a.TapStored+a.TapRefused {
-			d.t.Errorf("interface %d: qualified %d, stored %d + refused %d", i, a.TapQualified, a.TapStored, a.TapRefused)
+		if a.TapQualified != a.TapStored+a.TapLost+a.TapRefused {
+			d.t.Errorf("interface %d: qualified %d, stored %d + lost %d + refused %d", i, a.TapQualified, a.TapStored, a.TapLost, a.TapRefused)
 		}
 	}
 	d.checkFrames()

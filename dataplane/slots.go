@@ -10,7 +10,7 @@ func (e *Engine) warnSlots(q *shm.Queue, p *port) {
 		return
 	}
 	size := shm.SlotFor(longest)
-	if q == e.config.Queue {
+	if tap := e.config.Queue; tap != nil && q.Name() == tap.Name() {
 		e.config.Logf("queue %s: a slot holds %d bytes of a frame, and port %s has MTU %d: longer frames are cut; to record them whole, delete the queue (rpclsh -q %s -e tap.queue.delete) and start with --queue-slot-size %d",
 			q.Name(), q.Room(), p.name, p.mtu, q.Name(), size)
 		return
@@ -21,7 +21,7 @@ func (e *Engine) warnSlots(q *shm.Queue, p *port) {
 
 // warnAllSlots does it for all queues and one interface.
 func (e *Engine) warnAllSlots(p *port) {
-	e.warnSlots(e.config.Queue, p)
+	e.warnSlots(e.queue.Load(), p)
 	for _, f := range e.Policy().Feeds {
 		e.warnSlots(f.out.queue, p)
 	}

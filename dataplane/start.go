@@ -31,6 +31,7 @@ func (e *Engine) Start() error {
 	}
 	e.quit, e.said = make(chan struct{}), ""
 	go e.watch(e.quit, home)
+	go e.watchQueues(e.quit)
 	return nil
 }
 
@@ -51,6 +52,7 @@ func (e *Engine) start() error {
 	if err := e.inspect(tool, e.fast.bypass.inherited != nil, e.config.Logf); err != nil {
 		return err
 	}
+	e.renewQueues()
 	frame := e.frameSize()
 	e.long = false
 	for _, p := range e.ports {
@@ -230,13 +232,14 @@ func (e *Engine) open(frame int) error {
 
 // launch starts the threads and waits until each is where it should be.
 func (e *Engine) launch() error {
-	if e.config.Queue != nil {
-		if err := e.announce(e.config.Queue, (*Policy).stated); err != nil {
+	queue := e.queue.Load()
+	if queue != nil {
+		if err := e.announce(queue, nil); err != nil {
 			return fmt.Errorf("tap queue: interfaces: %w", err)
 		}
 	}
 	for _, f := range e.Policy().Feeds {
-		if err := e.prepare(&f); err != nil {
+		if err := e.prepare(f.out); err != nil {
 			return err
 		}
 	}
@@ -247,11 +250,12 @@ func (e *Engine) launch() error {
 		}
 		e.undo.push(func() error { return unix.Close(fd) })
 		w.wakeFD = fd
-		if e.config.Queue != nil {
-			if w.tapper, err = e.config.Queue.NewProducer(fmt.Sprintf("queue %d", w.queue)); err != nil {
+		if queue != nil {
+			if w.tapper, err = queue.NewProducer(producerName(w.queue)); err != nil {
 				return fmt.Errorf("tap queue: %w", err)
 			}
-			e.undo.push(w.tapper.Close)
+			e.tappers = append(e.tappers, w.tapper)
+			e.undo.push(func() error { return w.tapper.Close() }) // it may be another by then
 		}
 		ready := make(chan error, 1)
 		go w.run(ready)
@@ -345,6 +349,7 @@ func (e *Engine) Stop() error {
 	b.stays = b.pinned
 	err := e.rollback(0)
 	b.left, b.stays, b.pinned = b.stays, false, false
+	e.settleFormer(true)
 	return err
 }
 

@@ -111,8 +111,9 @@ type PortStats struct {
 	ReorderedByFI  uint64 // spared the delay
 	HeldByFI       uint64 // now; part of Held
 
-	TapQualified uint64 // frames, each direction by itself; TapStored + TapRefused
+	TapQualified uint64 // frames, each direction by itself; TapStored + TapLost + TapRefused
 	TapStored    uint64 // in the TAP queue
+	TapLost      uint64 // were in the TAP queue when its file was removed or damaged, and nobody had taken them
 	TapRefused   uint64 // the TAP queue was full, or there is none
 
 	ErrReasons Counts // why frames could not be sent
@@ -133,7 +134,7 @@ func (e *Engine) AllStats() []PortStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var sums [2]tally
-	var lost [2]uint64
+	var lost, tapLost [2]uint64
 	fast := e.fastTally()
 	for q := range e.counts {
 		now := e.count(q, fast)
@@ -141,11 +142,12 @@ func (e *Engine) AllStats() []PortStats {
 			t := now[p].since(&e.base[q][p])
 			sums[p].add(&t)
 			lost[p] += lostIn(e.kernelSince(p, q))
+			tapLost[p] += e.tapLost[q][p] - e.tapLostBase[q][p]
 		}
 	}
 	list := make([]PortStats, len(e.ports))
 	for p := range list {
-		list[p] = sums[p].stats(lost[p])
+		list[p] = sums[p].stats(lost[p], tapLost[p])
 	}
 	return list
 }
@@ -170,7 +172,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	}
 	k := e.kernelSince(port, queue)
 	t := e.count(queue, e.fastTally())[port].since(&e.base[queue][port])
-	return QueueStats{t.stats(lostIn(k)), named(k)}, nil
+	return QueueStats{t.stats(lostIn(k), e.tapLost[queue][port]-e.tapLostBase[queue][port]), named(k)}, nil
 }
 
 // socket returns the open socket of a queue, or nil. The caller holds mu.
@@ -194,6 +196,7 @@ func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	fast := e.fastTally()
+	e.tapLostBase = e.tapLost
 	for q := range e.counts {
 		e.base[q] = e.count(q, fast)
 		for p := range e.ports {
@@ -202,13 +205,17 @@ func (e *Engine) ResetStats() {
 	}
 }
 
-func (t *tally) stats(lost uint64) PortStats {
+// stats are the counters with their names. What was lost with a queue that was filled before
+// a reset is of before it.
+func (t *tally) stats(lost, tapLost uint64) PortStats {
 	s := PortStats{Lost: lost}
 	for i := range Counters {
 		if c := &Counters[i]; c.at != derived {
 			*c.field(&s) = t[c.at]
 		}
 	}
+	s.TapLost = min(tapLost, s.TapStored)
+	s.TapStored -= s.TapLost
 	for r := range Reason(Reasons) {
 		if n := t[countErr+int(r)]; n > 0 {
 			s.Err += n

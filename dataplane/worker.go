@@ -45,14 +45,15 @@ type worker struct {
 	poll    *atomic.Uint32 // a PollMode; anybody may change it
 	cpu     int            // -1: not pinned
 	policy  *atomic.Pointer[Policy]
-	counts  *counters     // written here, read by anybody
-	stop    atomic.Bool   // set by Engine.Stop
-	ask     atomic.Bool   // set by Engine.Frames, cleared here when answered
-	answer  chan Frames   // the answer; capacity 1
-	done    chan Frames   // the last one, when the thread ends; capacity 1
-	wakeFD  int           // eventfd that ends a sleep
-	vanish  func(int)     // says that an interface has disappeared
-	tapper  *shm.Producer // nil: nowhere to tap to
+	counts  *counters              // written here, read by anybody
+	stop    atomic.Bool            // set by Engine.Stop
+	ask     atomic.Bool            // set by Engine.ask, cleared here when answered
+	errand  atomic.Pointer[func()] // to be run before the next answer, between two batches
+	answer  chan Frames            // the answer; capacity 1
+	done    chan Frames            // the last one, when the thread ends; capacity 1
+	wakeFD  int                    // eventfd that ends a sleep
+	vanish  func(int)              // says that an interface has disappeared
+	tapper  *shm.Producer          // nil: nowhere to tap to
 	umem    *xsk.UMEM
 	long    bool // frames may have several chunks
 	lanes   []lane
@@ -186,6 +187,9 @@ func (w *worker) run(ready chan<- error) {
 		work := w.round()
 		if w.ask.Load() {
 			w.ask.Store(false)
+			if do := w.errand.Swap(nil); do != nil {
+				(*do)()
+			}
 			w.answer <- w.frames()
 		}
 		if work > 0 {

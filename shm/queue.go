@@ -138,6 +138,9 @@ func (q *Queue) Delete() error {
 // Name is the name that Open was given.
 func (q *Queue) Name() string { return q.name }
 
+// Slots is how many packets the queue holds.
+func (q *Queue) Slots() int { return int(q.m.slots) }
+
 // Room is how many bytes of a packet a slot holds.
 func (q *Queue) Room() int { return int(q.m.stride) - slotHeader }
 

@@ -112,5 +112,8 @@ func (q *Queue) Backlog() (n uint64, err error) {
 	return n, err
 }
 
-// Wrote says whether a record is one that this producer has put in.
-func (p *Producer) Wrote(r *Record) bool { return r.Producer == p.id && r.Seq > p.first }
+// Wrote says whether a record is one that this producer has put in. It may be asked after
+// Close, and not while Put runs.
+func (p *Producer) Wrote(r *Record) bool {
+	return r.Producer == p.id && r.Seq > p.first && r.Seq <= p.offered
+}

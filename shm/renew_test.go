@@ -160,9 +160,15 @@ func TestWrote(t *testing.T) {
 	second, other := producer(t, q), producer(t, q)
 	second.Put(make([]Record, 3))
 	other.Put(make([]Record, 1))
+	second.Close()
+	third := producer(t, q)
+	third.Put(make([]Record, 2))
+	if third.id != second.id {
+		t.Fatal("the third has not the second's id")
+	}
 	var mine []bool
 	c.Drain(10, func(r *Record) error { mine = append(mine, second.Wrote(r)); return nil })
-	if fmt.Sprint(mine) != "[false false true true true false]" {
+	if fmt.Sprint(mine) != "[false false true true true false false false]" {
 		t.Errorf("it wrote %v", mine)
 	}
 }

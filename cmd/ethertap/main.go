@@ -143,7 +143,7 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 	}
 	defer p.engine.Close()
 	from := report.Source{Instance: p.name}
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return failed, err
 	}
 	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, &p.errors)

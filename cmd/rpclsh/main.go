@@ -65,12 +65,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	var q *shm.Queue
 	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
-		if q != nil {
-			q.Close() // the words asked to delete it
-		}
 		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
+		if err != nil {
+			return nil, err
+		}
+		if q != nil {
+			q.Close() // deleted, by a word or by others
+		}
 		q = opened
-		return opened, err
+		return q, nil
 	}, report.Source{Instance: "rpclsh"}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)

@@ -118,7 +118,7 @@ func showStats(s *interp.Session, v interfaces) {
 func rows(s *interp.Session, st dataplane.PortStats, indent string, parts ...dataplane.Rows) {
 	for _, part := range parts {
 		for i := range dataplane.Counters {
-			if c := &dataplane.Counters[i]; c.Rows == part {
+			if c := &dataplane.Counters[i]; c.Rows == part && (!c.Rare || c.Of(&st) > 0) {
 				row(s, indent+c.Name, c.Of(&st))
 			}
 		}

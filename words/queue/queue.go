@@ -5,6 +5,7 @@
 package queue
 
 import (
+	"errors"
 	"slices"
 	"sync"
 
@@ -15,7 +16,7 @@ import (
 
 // Words returns the words that work on the queue that open gives, and on others by
 // name. open is called when a word first needs the queue, until it succeeds, and again
-// after the queue was deleted. All sessions share one consumer, which is made when a
+// after the queue was deleted, by a word or by others; it may give the same one then. All sessions share one consumer, which is made when a
 // packet is first asked for.
 func Words(open func() (*shm.Queue, error), from report.Source) interp.Set {
 	w := &tap{open: open}
@@ -73,14 +74,17 @@ type tap struct {
 
 // get leaves the next packet, or data of length 0 when none waits. It never blocks.
 func (w *tap) get(s *interp.Session) error {
-	q, err := w.opened()
-	if err != nil {
+	if _, err := w.opened(); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var err error
+	if w.queue == nil { // deleted by another session in this moment
+		return s.Push(interp.NewData(nil))
+	}
 	if w.consumer == nil {
-		if w.consumer, err = q.NewConsumer("tap.queue.get"); err != nil {
+		if w.consumer, err = w.queue.NewConsumer("tap.queue.get"); err != nil {
 			return err
 		}
 	}
@@ -88,18 +92,44 @@ func (w *tap) get(s *interp.Session) error {
 	return err
 }
 
-// opened returns the queue.
+// opened returns the queue. One that others do not find any more is used up first.
 func (w *tap) opened() (*shm.Queue, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.queue == nil {
-		q, err := w.open()
-		if err != nil {
-			return nil, err
-		}
-		w.queue = q
+	if w.queue != nil && !usedUp(w.queue) {
+		return w.queue, nil
 	}
-	return w.queue, nil
+	q, err := w.open()
+	switch {
+	case err != nil && w.queue == nil:
+		return nil, err
+	case err != nil || q == w.queue: // there is no other yet
+		return w.queue, nil
+	}
+	w.queue = q
+	return q, w.leave()
+}
+
+// usedUp says that a queue has lost its file, and nothing is in it.
+func usedUp(q *shm.Queue) bool {
+	if q.Intact() == nil {
+		return false
+	}
+	st, err := q.Status()
+	return err != nil || st.Waiting == 0
+}
+
+// leave closes the consumer of the queue before.
+func (w *tap) leave() error {
+	c := w.consumer
+	w.consumer = nil
+	if c == nil {
+		return nil
+	}
+	if err := c.Close(); err != nil && !errors.Is(err, shm.ErrCorrupt) {
+		return err
+	}
+	return nil
 }
 
 // use runs f on the TAP queue.
@@ -123,9 +153,5 @@ func (w *tap) delete(*interp.Session) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = nil
-	if c := w.consumer; c != nil {
-		w.consumer = nil
-		return c.Close()
-	}
-	return nil
+	return w.leave()
 }

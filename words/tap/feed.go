@@ -87,6 +87,7 @@ type feed struct {
 	Name       string            `json:"name"`
 	Tapped     uint64            `json:"tapped"` // frames put in
 	Full       uint64            `json:"full"`   // frames refused
+	Lost       uint64            `json:"lost"`   // frames that were put in and lost with the queue's file
 	Interfaces []feedPort        `json:"interfaces"`
 	Hash       []machash.Address `json:"hash"`
 }
@@ -102,7 +103,7 @@ type feedPort struct {
 func (w words) feeds(*interp.Session) (feeds, error) {
 	v, ports := feeds{Queues: []feed{}}, w.engine.Ports()
 	for _, st := range w.engine.FeedStats() {
-		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Hash: machash.Described(st.Hash)}
+		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Lost: st.Lost, Hash: machash.Described(st.Hash)}
 		for i, p := range ports {
 			f.Interfaces = append(f.Interfaces, feedPort{p.Index, p.Name, st.TapRX[i], st.TapTX[i]})
 		}
@@ -116,6 +117,9 @@ func showFeeds(s *interp.Session, v feeds) {
 	for _, f := range v.Queues {
 		s.Printf("packet queue %s\n", f.Name)
 		s.Printf("  tapped    %d\n  full      %d\n", f.Tapped, f.Full)
+		if f.Lost > 0 {
+			s.Printf("  lost      %d\n", f.Lost)
+		}
 		for _, p := range f.Interfaces {
 			if p.RX {
 				s.Printf("  %-9s %d %s\n", "RX tap", p.Index, p.Name)

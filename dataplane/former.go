@@ -1,0 +1,142 @@
+package dataplane
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"ethertap/shm"
+)
+
+// former is a queue that was fed. Its producers are closed, and what is in it is for those
+// who have it open.
+type former struct {
+	fed
+	mine   []*shm.Producer
+	recent [MaxQueues][2]uint64 // put in between the last look and the end, as in fed.stored
+	left   int                  // packets in it, when it was looked at last
+	since  time.Time            // when that became less
+}
+
+// takeTime is how long those who have a former queue open may take nothing out of it before
+// the rest is given up.
+const takeTime = 2 * time.Second
+
+// settleFormer counts what was lost with former queues, as soon as nobody takes anything
+// out of them. last says that there is no later look: who has one open then goes on with it.
+// The caller holds mu.
+func (e *Engine) settleFormer(last bool) {
+	e.former = slices.DeleteFunc(e.former, func(f *former) bool {
+		st, err := f.queue.Status()
+		if err == nil && st.Waiting > 0 && isTakenFrom(f.queue) {
+			if st.Waiting < f.left {
+				f.left, f.since = st.Waiting, time.Now()
+			}
+			if last {
+				f.queue.Close()
+				return true
+			}
+			if time.Since(f.since) < takeTime {
+				return false
+			}
+		}
+		e.countLost(f)
+		f.queue.Close() // of a damaged one it fails, and nothing hangs on it
+		return true
+	})
+}
+
+// isTakenFrom says whether another process takes packets out of a queue.
+func isTakenFrom(q *shm.Queue) bool {
+	list, err := q.Participants()
+	return err == nil && slices.ContainsFunc(list, func(p shm.Participant) bool {
+		return p.Consumer && p.Alive && p.PID != os.Getpid()
+	})
+}
+
+// countLost empties a former queue and counts what we have put in. Of one that is damaged
+// it takes what can be had, and counts as many as may have been in it.
+func (e *Engine) countLost(f *former) {
+	var lost [MaxQueues][2]uint64
+	n, err := f.empty(func(r *shm.Record) {
+		switch q, p := int(r.Queue), int(r.Interface); {
+		case q >= MaxQueues || p >= 2: // somebody lies
+		case f.out != nil:
+			lost[q][0]++
+		default:
+			lost[q][p]++
+		}
+	})
+	atMost := ""
+	if most := min(f.waited+total(&f.recent), uint64(f.queue.Slots())); err != nil && most > n {
+		atMost = "at most "
+		weights := &f.recent
+		if total(weights) == 0 {
+			weights = &f.stored
+		}
+		share(&lost, most-n, weights)
+	}
+	if n := total(&lost); n > 0 {
+		e.config.Logf("queue %s: %s%d packets that nobody had taken are lost with its old file", f.queue.Name(), atMost, n)
+	}
+	for q := range lost {
+		for p, n := range lost[q] {
+			if f.out != nil {
+				f.out.lost += n
+			} else {
+				e.tapLost[q][p] += n
+			}
+		}
+	}
+}
+
+// empty takes everything out of a former queue and gives fn what we have put in. n is how
+// many packets there were.
+func (f *former) empty(fn func(*shm.Record)) (n uint64, err error) {
+	c, err := f.queue.NewConsumer("lost")
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	for n < 2*uint64(f.queue.Slots()) { // others may put in still
+		k, err := c.Drain(batchSize, func(r *shm.Record) error {
+			if slices.ContainsFunc(f.mine, func(p *shm.Producer) bool { return p.Wrote(r) }) {
+				fn(r)
+			}
+			return nil
+		})
+		if n += uint64(k); err != nil || k == 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// share adds n to the sums in the proportion of their weights; what is left over by
+// rounding goes to the largest.
+func share(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uint64) {
+	all, left := total(weights), n
+	if all == 0 {
+		return
+	}
+	var largest *uint64
+	most := uint64(0)
+	for q := range weights {
+		for p, w := range weights[q] {
+			part := min(uint64(float64(n)*(float64(w)/float64(all))), left)
+			sums[q][p] += part
+			left -= part
+			if w > most {
+				most, largest = w, &sums[q][p]
+			}
+		}
+	}
+	*largest += left
+}
+
+func total(sums *[MaxQueues][2]uint64) (n uint64) {
+	for q := range sums {
+		n += sums[q][0] + sums[q][1]
+	}
+	return n
+}
