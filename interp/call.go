@@ -158,9 +158,9 @@ func (s *Session) trace(err error) error {
 	return e
 }
 
-// isZero tells whether a value counts as false: the integer 0 alone does, and what
+// IsZero tells whether a value counts as false: the integer 0 alone does, and what
 // reads as it.
-func (v Value) isZero() bool {
+func (v Value) IsZero() bool {
 	if v.ref == nil {
 		return v.n == 0
 	}
@@ -173,7 +173,7 @@ func (v Value) isZero() bool {
 
 // jumpZero continues at n if the flag that was just taken from the stack is 0.
 func (s *Session) jumpZero(n int32) {
-	if s.stack[s.sp].isZero() {
+	if s.stack[s.sp].IsZero() {
 		s.calls[len(s.calls)-1].ip = n
 	}
 }

@@ -1,7 +1,6 @@
 package interp
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,12 +33,22 @@ type position struct{ line, col int32 }
 // compiler turns tokens into code, from the opening of a definition or structure
 // until everything that is open has been closed.
 type compiler struct {
-	code    *code
-	open    []opening
-	colon   bool            // a `:` definition: done at `;`
-	source  strings.Builder // of a `:` definition, for those who want to see it
-	comment string
-	at      position // of the token being compiled
+	code   *code
+	open   []opening
+	at     position // of the token being compiled
+	locals []string
+	list   *localList // while it is read
+	self   *Entry     // of this very definition, if recurse calls it
+	before *Entry     // of what its name meant before, if it uses that
+
+	// Of a `:` definition, which is done at `;`.
+	colon   bool
+	head    bool            // nothing but comments yet: its stack comment may come
+	stack   bool            // inside its stack comment
+	lone    bool            // which has a line of its own so far: no line of the source
+	comment string          // that
+	source  strings.Builder // the rest as it was typed, for those who want to see it
+	from    int             // where it goes on in the line at work
 }
 
 // opening is a control structure that waits for its end.
@@ -64,7 +73,7 @@ func (s *Session) newCompiler(name string) *compiler {
 
 // finish ends the code of a compiler and returns it.
 func (s *Session) finish(c *compiler) (*code, error) {
-	if err := c.emit(instr{op: opReturn}); err != nil {
+	if err := c.leaveCode(); err != nil {
 		return nil, err
 	}
 	room := code{ins: c.code.ins, pos: c.code.pos}
@@ -91,8 +100,15 @@ func (c *compiler) literal(v Value) error {
 	if v.ref == nil {
 		return c.emit(instr{op: opInt, k: v.n})
 	}
+	return c.pushed(v, nil)
+}
+
+// pushName pushes the name of an entry, which the code refers to.
+func (c *compiler) pushName(e *Entry) error { return c.pushed(e.self, e) }
+
+func (c *compiler) pushed(v Value, e *Entry) error {
 	c.code.lits = append(c.code.lits, v)
-	return c.emit(instr{op: opLit, n: int32(len(c.code.lits) - 1)})
+	return c.emit(instr{op: opLit, n: int32(len(c.code.lits) - 1), entry: e})
 }
 
 // here is the index of the next instruction.
@@ -124,21 +140,20 @@ func (c *compiler) pop(openers ...string) (opening, error) {
 func (s *Session) compileToken(tok token) error {
 	c := s.comp
 	c.at = position{int32(s.line), int32(tok.col)}
-	if c.colon {
-		if c.source.Len() > MaxValue {
-			return errSource
-		}
-		if c.source.Len() > 0 {
-			c.source.WriteByte(' ')
-		}
-		if tok.quoted {
-			c.source.WriteString(Quote(tok.text))
-		} else {
-			c.source.WriteString(tok.text)
-		}
+	if c.list != nil {
+		return s.listToken(tok)
+	}
+	if c.head && (tok.quoted || tok.text != "(") {
+		c.head = false
 	}
 	if tok.quoted {
 		return c.literal(NewString(tok.text))
+	}
+	if n := c.local(tok.text); n > 0 {
+		return c.emit(instr{op: opLocal, n: int32(n), word: localWord})
+	}
+	if e := s.earlier(tok.text); e != nil {
+		return c.emit(instr{op: opCall, entry: e})
 	}
 	if e := s.dict.find(tok.text); e != nil {
 		if def := e.def.Load(); def != nil {
@@ -147,6 +162,12 @@ func (s *Session) compileToken(tok token) error {
 				return s.compileCall(tok.text)
 			case def.word.compile != nil:
 				return def.word.compile(s, tok)
+			case def.word.takes != takesNothing:
+				w, err := s.bind(def.word)
+				if err != nil {
+					return err
+				}
+				return c.emit(instr{op: opWord, word: w})
 			}
 			return c.emit(instr{op: def.word.Inline, word: def.word})
 		}
@@ -160,7 +181,7 @@ func (s *Session) compileToken(tok token) error {
 	if err := s.dict.unknown(tok.text); err != nil {
 		return err
 	}
-	if checkName(tok.text) != nil { // can never become a word
+	if checkName(tok.text, `"\\`) != nil { // can never become a word
 		return c.literal(NewString(tok.text))
 	}
 	if err := s.compileCall(tok.text); err != nil {
@@ -177,49 +198,4 @@ func (s *Session) compileCall(name string) error {
 		return err
 	}
 	return s.comp.emit(instr{op: opCall, entry: e})
-}
-
-// compileLine compiles a line that defines name, as `!!` has it.
-func (s *Session) compileLine(name, line string) (*definition, error) {
-	outer, outerScan, outerComment := s.comp, s.scan, s.comment
-	defer func() { s.comp, s.scan, s.comment = outer, outerScan, outerComment }()
-	c := s.newCompiler(name)
-	c.code.source = "" // places in the line are none in the source
-	s.comp, s.comment = c, false
-	for _, l := range strings.Split(line, "\n") {
-		s.scan = scanner{line: l}
-		for {
-			tok, ok, err := s.nextToken()
-			if err == nil && ok {
-				err = s.compileToken(tok)
-			}
-			if l, ok := err.(*lookalike); ok {
-				tok.text, l.shown = "", true
-			}
-			if err != nil {
-				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, "", err))
-			}
-			if !ok {
-				break
-			}
-		}
-	}
-	if open := s.Open(); open != "" {
-		return nil, fmt.Errorf("in the definition of %s: %s is still open at its end", name, open)
-	}
-	code, err := s.finish(c)
-	return &definition{code: code, source: line}, err
-}
-
-// Define defines a compound word, as `!!` does: line is its source.
-func (s *Session) Define(name, line string) error {
-	def, err := s.compileLine(name, line)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) { // the place is in the line, not in the source that holds it
-			err = errors.New(err.Error())
-		}
-		return err
-	}
-	return s.dict.define(name, def, Value{})
 }

@@ -1,69 +1,65 @@
 package interp
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // controlWords returns the words that the compiler itself knows. They work at the
 // prompt too: a structure there is compiled until it is closed, then run once.
 func controlWords() Set {
 	return Set{
-		Name: "control",
-		Help: "control structures, definitions, comments",
-		Words: []Word{
-			{Name: "(", Stack: "( - )", Help: "begins a comment that ends with )", compile: compileComment,
-				Example: "( not evaluated ) 1 ."},
-			{Name: ":", Stack: "( - )", Help: "begins the definition of a compound word, up to ;", compile: compileColon,
-				Example: ": double ( n - n ) 2 * ;\n4 double ."},
-			{Name: ";", Stack: "( - )", Help: "ends a definition begun with :", compile: compileSemicolon,
-				Example: ": seven 7 ;\nseven ."},
-			{Name: "recurse", Stack: "( - )", Help: "calls the word that is being defined", compile: compileRecurse,
-				Example: ": fac ( n - n ) dup 2 < if drop 1 else dup 1 - recurse * then ;\n5 fac ."},
-			{Name: "exit", Stack: "( - )", Help: "leaves the definition it stands in, or the program when it stands in none", compile: compileExit,
-				Example: ": small ( n - ) dup 9 > if drop exit then . ;\n12 small 3 small"},
+		Name:  "control",
+		Help:  "control structures, definitions, comments",
+		Words: slices.Concat(definitionWords(), structureWords(), localWords(), conditionWords()),
+	}
+}
 
-			{Name: "if", Stack: "( flag - )", Help: "runs what follows, up to else or then, if the flag is not 0", compile: compileIf,
-				Example: "1 if \"yes\" . then"},
-			{Name: "else", Stack: "( - )", Help: "begins what runs when the flag of if is 0", compile: compileElse,
-				Example: "0 if \"yes\" else \"no\" then ."},
-			{Name: "then", Stack: "( - )", Help: "ends if", compile: compileThen,
-				Example: "1 if \"yes\" . then"},
+func structureWords() []Word {
+	return []Word{
+		{Name: "if", Stack: "( flag - )", Help: "runs what follows, up to else or then, if the flag is not 0", compile: compileIf,
+			Example: "1 if \"yes\" . then"},
+		{Name: "else", Stack: "( - )", Help: "begins what runs when the flag of if is 0", compile: compileElse,
+			Example: "0 if \"yes\" else \"no\" then ."},
+		{Name: "then", Stack: "( - )", Help: "ends if", compile: compileThen,
+			Example: "1 if \"yes\" . then"},
 
-			{Name: "case", Stack: "( - )", Help: "begins a choice by the value on top, up to endcase", compile: compileCase,
-				Example: ": name ( n - ) case 1 of \"one\" . endof 2 of \"two\" . endof \"many:\" . dup . endcase ;\n2 name 7 name"},
-			{Name: "of", Stack: "( a b - a | )", Help: "runs what follows, up to endof, if the two values are equal, and drops both; else drops b alone", compile: compileOf,
-				Example: "2 case 2 of \"two\" . endof endcase"},
-			{Name: "endof", Stack: "( - )", Help: "ends what of runs and goes on behind endcase", compile: compileEndof,
-				Example: "2 case 2 of \"two\" . endof endcase"},
-			{Name: "endcase", Stack: "( a - )", Help: "ends case and drops the value, if no of has", compile: compileEndcase,
-				Example: "3 case 2 of \"two\" . endof endcase"},
+		{Name: "case", Stack: "( - )", Help: "begins a choice by the value on top, up to endcase", compile: compileCase,
+			Example: ": name ( n - ) case 1 of \"one\" . endof 2 of \"two\" . endof \"many:\" . dup . endcase ;\n2 name 7 name"},
+		{Name: "of", Stack: "( a b - a | )", Help: "runs what follows, up to endof, if the two values are equal, and drops both; else drops b alone", compile: compileOf,
+			Example: "2 case 2 of \"two\" . endof endcase"},
+		{Name: "endof", Stack: "( - )", Help: "ends what of runs and goes on behind endcase", compile: compileEndof,
+			Example: "2 case 2 of \"two\" . endof endcase"},
+		{Name: "endcase", Stack: "( a - )", Help: "ends case and drops the value, if no of has", compile: compileEndcase,
+			Example: "3 case 2 of \"two\" . endof endcase"},
 
-			{Name: "begin", Stack: "( - )", Help: "begins a loop, up to until, repeat or again", compile: compileBegin,
-				Example: "3 begin dup . 1 - dup 0= until drop"},
-			{Name: "until", Stack: "( flag - )", Help: "goes back to begin if the flag is 0", compile: compileUntil,
-				Example: "3 begin dup . 1 - dup 0= until drop"},
-			{Name: "while", Stack: "( flag - )", Help: "leaves the loop, behind its repeat, if the flag is 0", compile: compileWhile,
-				Example: "3 begin dup while dup . 1 - repeat drop"},
-			{Name: "repeat", Stack: "( - )", Help: "goes back to begin", compile: compileRepeat,
-				Example: "3 begin dup while dup . 1 - repeat drop"},
-			{Name: "again", Stack: "( - )", Help: "goes back to begin, for ever", compile: compileAgain,
-				Example: ": count ( - ) 1 begin dup . dup 3 = if drop exit then 1 + again ;\ncount"},
+		{Name: "begin", Stack: "( - )", Help: "begins a loop, up to until, repeat or again", compile: compileBegin,
+			Example: "3 begin dup . 1 - dup 0= until drop"},
+		{Name: "until", Stack: "( flag - )", Help: "goes back to begin if the flag is 0", compile: compileUntil,
+			Example: "3 begin dup . 1 - dup 0= until drop"},
+		{Name: "while", Stack: "( flag - )", Help: "leaves the loop, behind its repeat, if the flag is 0", compile: compileWhile,
+			Example: "3 begin dup while dup . 1 - repeat drop"},
+		{Name: "repeat", Stack: "( - )", Help: "goes back to begin", compile: compileRepeat,
+			Example: "3 begin dup while dup . 1 - repeat drop"},
+		{Name: "again", Stack: "( - )", Help: "goes back to begin, for ever", compile: compileAgain,
+			Example: ": count ( - ) 1 begin dup . dup 3 = if drop exit then 1 + again ;\ncount"},
 
-			{Name: "do", Stack: "( limit index - )", Help: "begins a loop that counts from index up to limit, limit excluded; it runs at least once", compile: compileDo,
-				Example: "4 1 do i . loop"},
-			{Name: "?do", Stack: "( limit index - )", Help: "is do, but skips the loop if the two are equal", compile: compileDo,
-				Example: "0 0 ?do i . loop"},
-			{Name: "loop", Stack: "( - )", Help: "ends do: goes on with the next index, or leaves at the limit", compile: compileLoop,
-				Example: "4 1 do i . loop"},
-			{Name: "+loop", Stack: "( step - )", Help: "ends do: adds step to the index and leaves when it crosses the limit", compile: compileLoop,
-				Example: "10 0 do i . 5 +loop"},
-			{Name: "i", Stack: "( - n )", Help: "index of the innermost do loop", compile: compileIndex,
-				Example: "3 0 do i . loop"},
-			{Name: "j", Stack: "( - n )", Help: "index of the do loop around the innermost one", compile: compileIndex,
-				Example: "2 0 do 2 0 do j . loop loop"},
-			{Name: "leave", Stack: "( - )", Help: "leaves the innermost do loop at once", compile: compileLeave,
-				Example: "9 0 do i . i 2 = if leave then loop"},
-			{Name: "unloop", Stack: "( - )", Help: "forgets the innermost do loop, for Forth's sake: exit does so by itself", compile: compileUnloop,
-				Example: ": first ( - n ) 9 3 do i unloop exit loop ;\nfirst ."},
-		},
+		{Name: "do", Stack: "( limit index - )", Help: "begins a loop that counts from index up to limit, limit excluded; it runs at least once", compile: compileDo,
+			Example: "4 1 do i . loop"},
+		{Name: "?do", Stack: "( limit index - )", Help: "is do, but skips the loop if the two are equal", compile: compileDo,
+			Example: "0 0 ?do i . loop"},
+		{Name: "loop", Stack: "( - )", Help: "ends do: goes on with the next index, or leaves at the limit", compile: compileLoop,
+			Example: "4 1 do i . loop"},
+		{Name: "+loop", Stack: "( step - )", Help: "ends do: adds step to the index and leaves when it crosses the limit", compile: compileLoop,
+			Example: "10 0 do i . 5 +loop"},
+		{Name: "i", Stack: "( - n )", Help: "index of the innermost do loop", compile: compileIndex,
+			Example: "3 0 do i . loop"},
+		{Name: "j", Stack: "( - n )", Help: "index of the do loop around the innermost one", compile: compileIndex,
+			Example: "2 0 do 2 0 do j . loop loop"},
+		{Name: "leave", Stack: "( - )", Help: "leaves the innermost do loop at once", compile: compileLeave,
+			Example: "9 0 do i . i 2 = if leave then loop"},
+		{Name: "unloop", Stack: "( - )", Help: "forgets the innermost do loop, for Forth's sake: exit does so by itself", compile: compileUnloop,
+			Example: ": first ( - n ) 9 3 do i unloop exit loop ;\nfirst ."},
 	}
 }
 
@@ -82,72 +78,6 @@ func (s *Session) record(tok token) *Word {
 	return w
 }
 
-func compileComment(s *Session, tok token) error {
-	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
-	return nil
-}
-
-func compileColon(s *Session, tok token) error {
-	if s.comp != nil {
-		return errors.New("definitions do not nest")
-	}
-	name, ok, err := s.scan.next()
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return errors.New("the name of the word is missing")
-	}
-	if err := CheckName(name.text); err != nil {
-		return err
-	}
-	if _, builtin := s.dict.Word(name.text); builtin {
-		return builtinError(name.text)
-	}
-	c := s.block(tok)
-	c.colon = true
-	c.code.name = name.text
-	c.push(":", 0)
-	c.comment = s.scan.stackComment()
-	return nil
-}
-
-func compileSemicolon(s *Session, _ token) error {
-	if _, err := s.comp.pop(":"); err != nil {
-		return err
-	}
-	c := s.comp
-	s.comp = nil
-	code, err := s.finish(c)
-	if err != nil {
-		return err
-	}
-	code.inputs = parseInputs(c.comment)
-	source := c.source.String()
-	source = source[:max(0, len(source)-len(" ;"))]
-	return s.dict.define(code.name, &definition{code: code, source: source, comment: c.comment}, Value{})
-}
-
-func compileRecurse(s *Session, _ token) error {
-	if s.comp == nil || s.comp.code.name == "" {
-		return errors.New("outside a definition")
-	}
-	return s.compileCall(s.comp.code.name)
-}
-
-func compileExit(s *Session, _ token) error {
-	if s.comp == nil {
-		return errLeave
-	}
-	if s.comp.code.name == "" { // in a structure at the prompt
-		return s.comp.emit(instr{op: opWord, word: leaveWord})
-	}
-	return s.comp.emit(instr{op: opReturn})
-}
-
-// leaveWord is what exit becomes outside definitions.
-var leaveWord = &Word{Name: "exit", Stack: "( - )", Func: func(*Session) error { return errLeave }}
-
 func compileIf(s *Session, tok token) error {
 	c := s.block(tok)
 	c.push("if", c.here())
@@ -156,7 +86,7 @@ func compileIf(s *Session, tok token) error {
 
 func compileElse(s *Session, _ token) error {
 	c := s.comp
-	o, err := c.pop("if")
+	o, err := c.pop("if", "while")
 	if err != nil {
 		return err
 	}
@@ -240,8 +170,8 @@ func compileUntil(s *Session, tok token) error {
 	return s.comp.emit(instr{op: opJumpZero, n: int32(o.at), word: s.record(tok)})
 }
 
-// compileWhile leaves the begin on top and its own jump, which repeat or a further
-// then lands, below: so several whiles may stand in one loop, as in Forth.
+// compileWhile leaves the begin on top and its own jump below, which repeat lands, or
+// then and else behind the loop: so several whiles may stand in one loop, as in Forth.
 func compileWhile(s *Session, tok token) error {
 	c := s.comp
 	begin, err := c.pop("begin")
@@ -253,11 +183,13 @@ func compileWhile(s *Session, tok token) error {
 	return c.emit(instr{op: opJumpZero, word: s.record(tok)})
 }
 
+// compileRepeat closes what lies below begin too, which is while, or an if that was
+// opened before the loop.
 func compileRepeat(s *Session, tok token) error {
 	if err := compileAgain(s, tok); err != nil {
 		return err
 	}
-	o, err := s.comp.pop("while")
+	o, err := s.comp.pop("while", "if", "else")
 	if err == nil {
 		s.comp.land(o.at)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -18,9 +19,10 @@ import (
 // entries instead of names: redefinition reaches callers, and a name that is not
 // yet defined binds when it appears.
 type Dict struct {
-	table    atomic.Pointer[table]    // of all entries
-	prefixes atomic.Pointer[[]prefix] // reserved, from the registered sets
-	buffers  atomic.Int64             // bytes of all buffers
+	table    atomic.Pointer[table]             // of all entries
+	prefixes atomic.Pointer[[]prefix]          // reserved, from the registered sets
+	absent   atomic.Pointer[map[string]string] // words that are not there, and what is instead
+	buffers  atomic.Int64                      // bytes of all buffers
 
 	mu   sync.Mutex // of writers
 	sets []Set
@@ -51,6 +53,9 @@ type definition struct {
 	comment  string // compound: stack comment and help, "" if none was given
 	variable bool
 	buffer   *buffer
+	value    *cell // constant or value: what the name pushes
+	constant bool
+	action   *cell // deferred word: what its code executes
 }
 
 // isVariable is the one definition of all variables.
@@ -61,6 +66,7 @@ func NewDict(sets ...Set) (*Dict, error) {
 	d := new(Dict)
 	d.table.Store(newTable(smallTable, maphash.MakeSeed()))
 	d.prefixes.Store(new([]prefix))
+	d.absent.Store(new(map[string]string))
 	for _, s := range append([]Set{controlWords()}, sets...) {
 		if err := d.Register(s); err != nil {
 			return nil, err
@@ -76,10 +82,9 @@ func (d *Dict) Register(set Set) error {
 	words := slices.Clone(set.Words)
 	for i := range words {
 		w := &words[i]
-		if err := checkName(w.Name); err != nil {
+		if err := checkName(w.Name, ""); err != nil {
 			return fmt.Errorf("word set %s: %w", set.Name, err)
 		}
-		w.min, w.max, w.inputs = 0, 0, nil
 		if err := w.parseStack(); err != nil {
 			return fmt.Errorf("word set %s: %w", set.Name, err)
 		}
@@ -113,6 +118,16 @@ func (d *Dict) Register(set Set) error {
 		prefixes = append(prefixes, prefix{p, true})
 	}
 	d.prefixes.Store(&prefixes)
+	absent := maps.Clone(*d.absent.Load())
+	for _, a := range set.Absent {
+		for name := range strings.FieldsSeq(a.Names) {
+			if absent == nil {
+				absent = make(map[string]string)
+			}
+			absent[name] = a.Here
+		}
+	}
+	d.absent.Store(&absent)
 	return nil
 }
 
@@ -301,10 +316,22 @@ func (d *Dict) beginsWord(s string) bool {
 	return false
 }
 
+// Absent returns the error of a name that is a word elsewhere and has no meaning here,
+// or nil.
+func (d *Dict) Absent(name string) error {
+	if here, ok := (*d.absent.Load())[name]; ok {
+		return fmt.Errorf("not in RPCL; here: %s", here)
+	}
+	return nil
+}
+
 // unknown decides what a bare token that is neither word nor literal becomes:
-// itself as a string, or an error when it begins with a reserved prefix. A part
+// itself as a string, or an error when it is a word elsewhere or begins with a reserved prefix. A part
 // of a name that ends at a dot (`tap.hash.`) is a string, as `.i` wants it.
 func (d *Dict) unknown(tok string) error {
+	if err := d.Absent(tok); err != nil {
+		return err
+	}
 	p := d.reserved(tok)
 	if p.text == "" || tok == p.text || strings.HasSuffix(tok, ".") && d.beginsWord(tok) {
 		return nil
@@ -321,11 +348,11 @@ func (d *Dict) unknown(tok string) error {
 	return fmt.Errorf("no such word; %s .i lists those there are", p.text)
 }
 
-// Compound returns the source of a compound word and its stack comment, which is
-// "" when none was given.
+// Compound returns the source of a compound word as it was typed, which begins with a
+// line end if it does so below its name, and its stack comment, "" when none was given.
 func (d *Dict) Compound(name string) (source, comment string, ok bool) {
 	if e := d.find(name); e != nil {
-		if def := e.def.Load(); def != nil && def.code != nil {
+		if def := e.def.Load(); def != nil && def.code != nil && def.action == nil {
 			return def.source, def.comment, true
 		}
 	}

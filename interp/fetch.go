@@ -4,6 +4,9 @@ package interp
 // buffer; or it pushes the name, for the word that comes next.
 func (s *Session) accessCall(in *instr, def *definition) error {
 	if !s.access(in.op-opCallFetch+OpFetch, in.entry, def) {
+		if def.value != nil {
+			return s.Push(def.value.load())
+		}
 		return s.Push(in.entry.self)
 	}
 	s.calls[len(s.calls)-1].ip++

@@ -46,6 +46,8 @@ func TestLinesLeave(t *testing.T) {
 	for _, c := range []struct{ line, stack string }{
 		{`1 2 three "four five" #six`, `1 2 "three" "four five"`},
 		{`a#b 0x10 -0x1 0b11 -7 0xffffffffffffffff`, `"a#b" 16 -1 3 -7 -1`},
+		{`$ff $-FF -$10 %101 %-11 'a' 'é' ''' $ffffffffffffffff`, `255 -255 -16 5 -3 97 233 39 -1`},
+		{`$ % '' 'ab' $g %2 $5.0 "$5" ' dup`, `"$" "%" "''" "'ab'" "$g" "%2" "$5.0" "$5" "dup"`},
 		{`00:23:7D:86:71:ff 10.1.1.1 ::1 ::ffff:10.1.1.1`, `00:23:7d:86:71:ff 10.1.1.1 ::1 ::ffff:10.1.1.1`},
 		{`10.0.0.1-10.0.0.9 00:00:00:00:00:00-00:00:00:ff:ff:ff`, `10.0.0.1-10.0.0.9 00:00:00:00:00:00-00:00:00:ff:ff:ff`},
 		{`1.2.3 12:34 0x 0xg dead fe80::1%eth0`, `"1.2.3" "12:34" "0x" "0xg" "dead" "fe80::1%eth0"`},
@@ -53,6 +55,7 @@ func TestLinesLeave(t *testing.T) {
 		{`1 if .exec-sp then : d .exec-sp ; d`, `1 2`},
 		{`"\"\\\n\t\r\x41"`, `"\"\\\n\t\rA"`},
 		{`( 1 2 ) 3 ( 4 )`, `3`},
+		{`( a -- b) 3 ( see f(x) here ) 4 ( ) 5`, `3 4 5`},
 		{`-7 2 / -7 2 mod 7 -2 / 7 -2 mod`, `-4 1 -4 -1`},
 		{`"5" 3 +`, `8`},
 		{`1 2 { 3 } { } depth`, `1 2 3 3`},

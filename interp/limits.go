@@ -14,6 +14,7 @@ const (
 	MaxName    = 32       // bytes of a name
 	MaxWords   = 1 << 16  // entries of a dictionary
 	MaxCode    = 1 << 20  // instructions of one definition
+	MaxLocals  = 64       // locals of one definition
 	MaxBuffer  = 64 << 20 // bytes of a buffer
 	MaxBuffers = 1 << 30  // bytes of all buffers of a dictionary
 )
@@ -30,4 +31,5 @@ var (
 	errFrames  = fmt.Errorf("more than %d open stack frames", MaxFrames)
 	errWords   = fmt.Errorf("dictionary full (%d names)", MaxWords)
 	errCode    = fmt.Errorf("definition longer than %d instructions", MaxCode)
+	errLocals  = fmt.Errorf("more than %d locals", MaxLocals)
 )

@@ -5,15 +5,19 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// ParseLiteral reads a bare token as a literal: integer, MAC, MAC range, IP or
+// ParseLiteral reads a bare token as a literal: integer, character, MAC, MAC range, IP or
 // IP range. ok is false when the token has none of their forms; an error means
 // that it has one but no value of that type (a number out of range, a range that
 // ends before it begins).
 func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if tok == "" || !literalStart(tok[0]) {
 		return Value{}, false, nil
+	}
+	if n, ok, err := parseForth(tok); ok {
+		return NewInt(n), true, err
 	}
 	if n, ok, err := parseInt(tok); ok {
 		return NewInt(n), true, err
@@ -53,7 +57,48 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 
 // literalStart keeps the parsers away from tokens that cannot be literals.
 func literalStart(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' || c == '-' || c == ':'
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' ||
+		c == '-' || c == ':' || c == '$' || c == '%' || c == '\''
+}
+
+// parseForth reads the numbers that Forth has prefixes for: $ff, %101, each with an
+// optional minus sign on either side of it, and 'a', the number of a character. They are
+// literals of source alone; a string such as "$5" is no number.
+func parseForth(s string) (n int64, ok bool, err error) {
+	if r, size := utf8.DecodeRuneInString(strings.TrimPrefix(s, "'")); len(s) == size+2 && s[0] == '\'' && s[size+1] == '\'' {
+		return int64(r), true, nil
+	}
+	digits, minus := strings.CutPrefix(s, "-")
+	base := 0
+	switch {
+	case len(digits) < 2:
+		return 0, false, nil
+	case digits[0] == '$':
+		base = 16
+	case digits[0] == '%':
+		base = 2
+	default:
+		return 0, false, nil
+	}
+	digits = digits[1:]
+	if !minus {
+		digits, minus = strings.CutPrefix(digits, "-")
+	}
+	return parseBits(digits, base, minus)
+}
+
+// parseBits reads digits that may use all 64 bits, and wrap then with a minus sign.
+func parseBits(digits string, base int, minus bool) (n int64, ok bool, err error) {
+	u, err := strconv.ParseUint(digits, base, 64)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		return 0, false, nil
+	case err != nil:
+		return 0, true, errRange
+	case minus:
+		u = -u
+	}
+	return int64(u), true, nil
 }
 
 // parseInt reads decimal, 0x and 0b numbers, with an optional minus sign. Hexadecimal
@@ -72,17 +117,7 @@ func parseInt(s string) (n int64, ok bool, err error) {
 			base = 2
 		}
 		if base != 0 {
-			u, err := strconv.ParseUint(digits[2:], base, 64)
-			if errors.Is(err, strconv.ErrSyntax) {
-				return 0, false, nil
-			}
-			if err != nil {
-				return 0, true, errRange
-			}
-			if minus {
-				u = -u
-			}
-			return int64(u), true, nil
+			return parseBits(digits[2:], base, minus)
 		}
 	}
 	n, err = strconv.ParseInt(s, 10, 64)

@@ -10,22 +10,26 @@ type Op uint16
 const (
 	opWord Op = iota // call the built-in word
 
-	opInt      // push the integer k
-	opLit      // push lits[n]
-	opCall     // do what the entry stands for at that moment
-	opJump     // continue at n
-	opJumpZero // pop a flag, continue at n if it is 0
-	opReturn   // end of the definition, or exit
-	opEndBlock // end of a block at the prompt
-	opDo       // pop limit and index, begin a loop
-	opAskDo    // the same, but continue at n if they are equal
-	opLoop     // next round, continue at n, or end the loop
-	opPlusLoop // the same by a step from the stack
-	opLeave    // end the loop, continue at n
-	opUnloop   // forget the loop
-	opI        // push the index of the loop
-	opJ        // push that of the loop around it
-	opOf       // pop a value; if it equals the one below drop that too, else continue at n
+	opInt        // push the integer k
+	opLit        // push lits[n]
+	opCall       // do what the entry stands for at that moment
+	opJump       // continue at n
+	opJumpZero   // pop a flag, continue at n if it is 0
+	opReturn     // end of the definition, or exit
+	opEndBlock   // end of a block at the prompt
+	opDo         // pop limit and index, begin a loop
+	opAskDo      // the same, but continue at n if they are equal
+	opLoop       // next round, continue at n, or end the loop
+	opPlusLoop   // the same by a step from the stack
+	opLeave      // end the loop, continue at n
+	opUnloop     // forget the loop
+	opI          // push the index of the loop
+	opJ          // push that of the loop around it
+	opLocals     // n values on top become locals, further ones up to k are 0
+	opLocal      // push the local that lies n below the mark
+	opToLocal    // pop a value into it
+	opDropLocals // n locals end; the return comes next
+	opOf         // pop a value; if it equals the one below drop that too, else continue at n
 
 	OpDup
 	OpDrop

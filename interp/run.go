@@ -124,8 +124,38 @@ resume:
 				if sp == MaxStack {
 					return s.halt(fr, ip, sp, in, errStack)
 				}
+				if def != nil && def.value != nil {
+					fr.ip, s.sp = int32(ip), sp
+					s.pushHeld(def)
+					continue resume
+				}
 				put(&st[sp], in.entry.self)
 				sp++
+				continue
+
+			case opLocal:
+				if sp == MaxStack {
+					return s.halt(fr, ip, sp, in, errStack)
+				}
+				put(&st[sp], s.rstack[fr.rp-in.n])
+				sp++
+				continue
+			case opToLocal:
+				if sp == base {
+					return s.halt(fr, ip, sp, in, ErrUnderflow)
+				}
+				sp--
+				put(&s.rstack[fr.rp-in.n], st[sp])
+				continue
+			case opLocals:
+				fr.ip, s.sp = int32(ip), sp
+				if err := s.enterLocals(in); err != nil {
+					return s.stop(err)
+				}
+				continue resume
+
+			case opDropLocals:
+				fr.rp -= in.n
 				continue
 
 			case opEndBlock: // what it leaves on the return stack is the line's

@@ -21,30 +21,60 @@ type scanner struct {
 
 func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// next returns the next token. ok is false at the end of the line or at a comment.
-// An error leaves the scanner at the end of the line.
-func (sc *scanner) next() (tok token, ok bool, err error) {
+// blanks moves to the next character that is none; false if the line has no more.
+func (sc *scanner) blanks() bool {
 	for sc.pos < len(sc.line) && isBlank(sc.line[sc.pos]) {
 		sc.pos++
 	}
-	if sc.pos == len(sc.line) || sc.line[sc.pos] == '#' {
+	return sc.pos < len(sc.line)
+}
+
+// comment tells whether a comment to the end of the line begins here: # or \ alone.
+func (sc *scanner) comment() bool {
+	switch sc.line[sc.pos] {
+	case '#':
+		return true
+	case '\\':
+		return sc.pos+1 == len(sc.line) || isBlank(sc.line[sc.pos+1])
+	}
+	return false
+}
+
+// next returns the next token. ok is false at the end of the line or at a comment.
+// An error leaves the scanner at the end of the line.
+func (sc *scanner) next() (tok token, ok bool, err error) {
+	if !sc.blanks() || sc.comment() {
 		sc.pos = len(sc.line)
 		return token{}, false, nil
 	}
-	tok.col = sc.pos + 1
 	if sc.line[sc.pos] == '"' {
-		tok.quoted = true
+		tok.col, tok.quoted = sc.pos+1, true
 		tok.text, err = sc.quoted()
 		if err != nil {
 			sc.pos = len(sc.line)
 		}
 		return tok, true, err
 	}
+	return sc.bare()
+}
+
+// run moves behind the characters up to the next blank, whatever they are, and returns
+// them; "" at the end of the line.
+func (sc *scanner) run() string {
+	sc.blanks()
 	start := sc.pos
 	for sc.pos < len(sc.line) && !isBlank(sc.line[sc.pos]) {
 		sc.pos++
 	}
-	tok.text = sc.line[start:sc.pos]
+	return sc.line[start:sc.pos]
+}
+
+// bare returns what run does as a token.
+func (sc *scanner) bare() (tok token, ok bool, err error) {
+	if tok.text = sc.run(); tok.text == "" {
+		return token{}, false, nil
+	}
+	tok.col = sc.pos - len(tok.text) + 1
 	switch {
 	case len(tok.text) > MaxValue:
 		err = errTooLong
@@ -129,4 +159,18 @@ func (sc *scanner) closed(s string) error {
 		return errors.New("string is not UTF-8; build other bytes as data")
 	}
 	return nil
+}
+
+// skipComment moves behind the ) that ends a comment; false if it is not on this line. It
+// stands alone or ends a word that has no bracket of its own: `( n - n)` is closed, and
+// `( see f(x) )` at its second ) alone.
+func (sc *scanner) skipComment() bool {
+	for {
+		switch text := sc.run(); {
+		case text == "":
+			return false
+		case strings.HasSuffix(text, ")") && !strings.Contains(text, "("):
+			return true
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 )
 
@@ -39,13 +40,8 @@ type Session struct {
 	saved  []Value // stacks kept by the words try that are running
 	caught error   // by the last try
 
-	scan      scanner   // the line at work
-	comp      *compiler // while a definition or structure is open
-	room      code      // empty: memory for the next compiler
-	comment   bool      // inside a ( comment
-	commentAt position  // where it begins
-	source    string    // name of the file at work; "" at the prompt
-	line      int       // in source, from 1; 0 at the prompt
+	place      // in the source at work
+	room  code // empty: memory for the next compiler
 
 	interrupt atomic.Bool   // set by Interrupt, cleared by Interpret
 	wake      chan struct{} // holds one: Interrupt was called, for words that wait
@@ -133,13 +129,6 @@ func (s *Session) SetLocal(key, value any) {
 		s.locals = make(map[any]any)
 	}
 	s.locals[key] = value
-}
-
-// NextToken takes the next token of the line, for the few words that read their
-// argument there instead of from the stack. ok is false at the end of the line.
-func (s *Session) NextToken() (text string, ok bool, err error) {
-	tok, ok, err := s.nextToken()
-	return tok.text, ok, err
 }
 
 // Depth returns the number of values in the current stack frame.
@@ -332,8 +321,10 @@ func (s *Session) Fetch(name Value) (Value, error) {
 			return Value{}, fmt.Errorf("%s is a buffer; b@ and cell@ fetch from it", e.name)
 		case def.word != nil:
 			return NewString(def.word.Usage()), nil
+		case def.value != nil:
+			return Value{}, fmt.Errorf("%s is a value; its name alone fetches it", e.name)
 		default:
-			return NewString(def.source), nil
+			return NewString(strings.TrimPrefix(def.source, "\n")), nil
 		}
 	}
 	if err := s.dict.unknown(text); err != nil {

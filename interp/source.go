@@ -29,7 +29,7 @@ const OptionLines = "-e"
 // RunLine evaluates one line as a source of its own: an error or a structure left open at
 // its end ends it. number is which option -e it came from, from 1, or 0.
 func (s *Session) RunLine(line string, number int) error {
-	outer := *s.save()
+	source, at := s.source, s.line
 	if number > 0 {
 		s.source, s.line = OptionLines, number
 	}
@@ -38,7 +38,7 @@ func (s *Session) RunLine(line string, number int) error {
 		err = s.unclosed("the line ends while %s is open")
 		s.Abandon()
 	}
-	s.source, s.line = outer.source, outer.line
+	s.source, s.line = source, at
 	return notLeaving(err)
 }
 
@@ -72,24 +72,32 @@ func (s *Session) interpret(line string) error {
 	return err
 }
 
-// tokens evaluates the tokens of a line one by one.
-func (s *Session) tokens(line string) error {
-	if len(line) > MaxLine {
+// tokens evaluates the tokens of a text one by one, by the line.
+func (s *Session) tokens(text string) error {
+	if len(text) > MaxLine {
 		return s.locate(token{col: 1}, errLine)
 	}
-	s.scan = scanner{line: s.skipMark(line)}
-	for {
-		tok, ok, err := s.nextToken()
-		if err == nil && ok {
-			err = s.evaluate(tok)
+	for line := range strings.SplitSeq(text, "\n") {
+		s.scan = scanner{line: s.skipMark(line)}
+		for {
+			tok, ok, err := s.nextToken()
+			if err == nil && ok {
+				err = s.evaluate(tok)
+			}
+			if err != nil {
+				return s.locate(tok, err)
+			}
+			if !ok {
+				break
+			}
 		}
-		if err != nil {
-			return s.locate(tok, err)
-		}
-		if !ok {
-			return nil
+		if s.comp != nil && s.comp.colon {
+			if err := s.comp.endLine(s.scan.line); err != nil {
+				return s.locate(token{col: len(s.scan.line)}, err)
+			}
 		}
 	}
+	return nil
 }
 
 // locate makes err an Error with the position of the token.
@@ -111,13 +119,19 @@ func (s *Session) locate(tok token, err error) error {
 	return err
 }
 
-// nextToken returns the next token that is not in a comment.
+// nextToken returns the next token that is neither in a comment nor skipped by [if].
 func (s *Session) nextToken() (token, bool, error) {
 	if s.comment {
 		if !s.scan.skipComment() {
 			return token{}, false, nil
 		}
 		s.comment = false
+		if s.comp != nil && s.comp.stack {
+			s.comp.endStack(s.scan.line, s.scan.pos)
+		}
+	}
+	if s.skip > 0 && !s.skipAhead() {
+		return token{}, false, nil
 	}
 	return s.scan.next()
 }
@@ -153,6 +167,8 @@ func (s *Session) interpretToken(tok token) error {
 			switch {
 			case def.variable, def.buffer != nil:
 				return s.Push(e.self)
+			case def.value != nil:
+				return s.Push(def.value.load())
 			case def.code != nil:
 				if s.interrupt.Load() {
 					return ErrInterrupted
@@ -160,6 +176,12 @@ func (s *Session) interpretToken(tok token) error {
 				return s.execute(def.code)
 			case def.word.compile != nil:
 				return def.word.compile(s, tok)
+			case def.word.takes != takesNothing:
+				text, err := s.scan.take(def.word)
+				if err != nil {
+					return err
+				}
+				return s.callWord(def.word.with(text))
 			}
 			return s.callWord(def.word)
 		}
@@ -182,28 +204,38 @@ func (s *Session) interpretToken(tok token) error {
 // Open returns what is still open at the end of a line, the innermost first: the
 // name of a definition or structure, or "(" for a comment. "" means nothing is.
 func (s *Session) Open() string {
-	switch {
-	case s.comment:
-		return "("
-	case s.comp != nil && len(s.comp.open) > 0:
-		return s.comp.open[len(s.comp.open)-1].word
-	}
-	return ""
+	word, _ := s.opened()
+	return word
 }
 
 // unclosed is the error of what is open where it may not be, with the place where it begins.
 func (s *Session) unclosed(format string) error {
-	at := s.commentAt
-	if !s.comment {
-		at = s.comp.open[len(s.comp.open)-1].pos
-	}
-	e := &Error{Err: fmt.Errorf(format, s.Open())}
+	open, at := s.opened()
+	e := &Error{Err: fmt.Errorf(format, open)}
 	e.at(Place{s.source, int(at.line), int(at.col)})
 	return e
 }
 
-// Abandon forgets the definition, structure or comment that is open.
-func (s *Session) Abandon() { s.comp, s.comment = nil, false }
+// opened is Open with the place where it was opened.
+func (s *Session) opened() (word string, at position) {
+	switch c := s.comp; {
+	case s.comment:
+		return "(", s.commentAt
+	case s.skip == 0 && c != nil && c.list != nil:
+		return "{:", c.list.pos
+	case s.skip == 0 && c != nil && len(c.open) > 0:
+		o := c.open[len(c.open)-1]
+		return o.word, o.pos
+	case len(s.conditions) > 0:
+		return "[if]", s.conditions[len(s.conditions)-1]
+	}
+	return "", position{}
+}
+
+// Abandon forgets the definition, structure, comment or [if] that is open.
+func (s *Session) Abandon() {
+	s.comp, s.comment, s.conditions, s.skip = nil, false, nil, 0
+}
 
 // Run evaluates a source to its end: a file, standard input, a program's default.
 // name stands in error messages. The first error ends it; so does `bye`, and then
@@ -232,8 +264,8 @@ func (s *Session) load(name string, next func() (string, error)) error {
 		return err
 	}
 	floor := len(s.calls) - 1
-	outer := *s.save()
-	s.comp, s.comment, s.source, s.line = nil, false, name, 0
+	outer := s.begin(name)
+	s.line = 0
 	left := s.beginUnknowns()
 	err := s.lines(next)
 	if err == nil && s.Open() != "" {
@@ -244,7 +276,7 @@ func (s *Session) load(name string, next func() (string, error)) error {
 		e.Calls = append(e.Calls, Call{}) // of the word that loads
 	}
 	s.unwind(floor)
-	s.restore(&outer)
+	s.restore(outer)
 	return err
 }
 
@@ -253,20 +285,26 @@ var sourceCode = &code{}
 
 // place is where a session stands in its source.
 type place struct {
-	scan    scanner
-	comp    *compiler
-	comment bool
-	source  string
-	line    int
+	scan       scanner
+	comp       *compiler  // while a definition or structure is open
+	comment    bool       // inside a ( comment
+	commentAt  position   // where it begins
+	conditions []position // [if]s that are open
+	skip       int        // how many [if]s deep the source is being skipped, 0 if it is not
+	skipElse   bool       // and it is [else] that began it
+	source     string     // name of the file at work; "" at the prompt
+	line       int        // in source, from 1; 0 at the prompt
 }
 
-func (s *Session) save() *place {
-	return &place{s.scan, s.comp, s.comment, s.source, s.line}
+// begin makes the session ready for other source than that at work, to which restore
+// returns.
+func (s *Session) begin(source string) place {
+	outer := s.place
+	s.place = place{source: source, line: s.line}
+	return outer
 }
 
-func (s *Session) restore(p *place) {
-	s.scan, s.comp, s.comment, s.source, s.line = p.scan, p.comp, p.comment, p.source, p.line
-}
+func (s *Session) restore(outer place) { s.place = outer }
 
 // lines interprets the lines of a source.
 func (s *Session) lines(next func() (string, error)) error {
@@ -291,30 +329,4 @@ func (s *Session) lines(next func() (string, error)) error {
 			return nil
 		}
 	}
-}
-
-// skipComment moves behind the ) that ends a comment; false if it is not on this line.
-func (sc *scanner) skipComment() bool {
-	for i := sc.pos; i < len(sc.line); i++ {
-		if sc.line[i] == ')' && (i == 0 || isBlank(sc.line[i-1])) && (i+1 == len(sc.line) || isBlank(sc.line[i+1])) {
-			sc.pos = i + 1
-			return true
-		}
-	}
-	sc.pos = len(sc.line)
-	return false
-}
-
-// stackComment takes the comment `( … )` if it comes next on the line, and returns it.
-func (sc *scanner) stackComment() string {
-	ahead := *sc
-	if tok, ok, err := ahead.next(); err != nil || !ok || tok.quoted || tok.text != "(" {
-		return ""
-	}
-	start := ahead.pos - 1
-	if !ahead.skipComment() {
-		return ""
-	}
-	*sc = ahead
-	return ahead.line[start:ahead.pos]
 }

@@ -12,11 +12,18 @@ func (s *Session) Execute(line Value) error {
 		return err
 	}
 	if e != nil {
-		if def := e.def.Load(); def != nil && def.code != nil {
+		switch def := e.def.Load(); {
+		case def == nil:
+		case def.code != nil:
 			return s.call(def.code)
+		case def.word != nil && def.word.compile == nil && def.word.takes == takesNothing:
+			if s.interrupt.Load() {
+				return ErrInterrupted
+			}
+			return s.callWord(def.word)
 		}
 	}
-	return s.evaluateLine(text)
+	return s.Evaluate(text)
 }
 
 // call runs code as a word that a built-in word calls.
@@ -27,15 +34,14 @@ func (s *Session) call(c *code) error {
 	return s.execute(c)
 }
 
-// evaluateLine interprets a line in the middle of a word.
-func (s *Session) evaluateLine(line string) error {
+// Evaluate interprets source, of one line or more, in the middle of a word.
+func (s *Session) Evaluate(source string) error {
 	if err := s.enter(sourceCode); err != nil {
 		return err
 	}
 	floor := len(s.calls) - 1
-	outer := s.save()
-	s.comp, s.comment, s.source = nil, false, "" // the place is that of the word that runs the line
-	err := s.tokens(line)
+	outer := s.begin("") // the place is that of the word that runs the line
+	err := s.tokens(source)
 	if err == nil && s.Open() != "" {
 		err = fmt.Errorf("the line ends while %s is open", s.Open())
 	}

@@ -20,7 +20,8 @@ func TestVimSyntax(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	source := "# note\n: square ( n - n ) dup * ;\n3 square . \"a dup \\n\" type\n1 if 00:23:7d:86:71:ff tap.hash.insert then\n0x88cc fe80::1 dup. -rot str->mac_t\n"
+	source := "# note\n: square ( n - n ) dup * ;\n3 square . \"a dup \\n\" type\n1 if 00:23:7d:86:71:ff tap.hash.insert then\n0x88cc fe80::1 dup. -rot str->mac_t\n" +
+		": f ( a -- b) 1+ ; \\ note\n5 value five $ff %101 'a' $g\n.\" two dup\" s\" C:\\dup\" dup .( dup ) dup\n"
 	script := fmt.Sprintf(`set nocompatible
 set rtp^=%s
 syntax on
@@ -81,6 +82,33 @@ fe80::1 rpclAddress
 dup. 
 -rot rpclWord
 str->mac_t rpclWord
+: rpclDefinition
+f rpclDefinition
+( rpclComment
+a rpclComment
+-- rpclComment
+b) rpclComment
+1+ rpclWord
+; rpclControl
+\ rpclComment
+note rpclComment
+5 rpclNumber
+value rpclDefinition
+five rpclDefinition
+$ff rpclNumber
+%101 rpclNumber
+'a' rpclNumber
+$g 
+." rpclString
+two rpclString
+dup" rpclString
+s" rpclString
+C:\dup" rpclString
+dup rpclWord
+.( rpclString
+dup rpclString
+) rpclString
+dup rpclWord
 `
 	if string(out) != want {
 		t.Errorf("Vim: %s", firstDifference(string(out), want))

@@ -112,6 +112,12 @@ func markdown(d *interp.Dict) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(w.Name), code(w.Stack), strings.ReplaceAll(w.Help, "|", `\|`), code(w.Example))
 		}
 	}
+	b.WriteString("\n## Words of Forth that are not here\n\nTheir names are an error unless you have defined them.\n\n| word | here |\n|---|---|\n")
+	for _, set := range d.Sets() {
+		for _, a := range set.Absent {
+			fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(each(strings.Fields(a.Names), code), " "), code(a.Here))
+		}
+	}
 	b.WriteString("\n## Predefined compound words\n\nDefined in `lib/prelude.rpcl`; they may be redefined.\n\n| word | stack | source |\n|---|---|---|\n")
 	for _, c := range compounds(d) {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(c.name), code(c.stack), code(c.source))
@@ -119,12 +125,19 @@ func markdown(d *interp.Dict) string {
 	return b.String()
 }
 
+func each(texts []string, f func(string) string) (all []string) {
+	for _, t := range texts {
+		all = append(all, f(t))
+	}
+	return all
+}
+
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
 // roff escapes text for a man page.
 func roff(s string) string {
 	return strings.NewReplacer(`\`, `\e`, `-`, `\-`, `"`, `\(dq`, `'`, `\(aq`, "`", `\(ga`, "~", `\(ti`, "^", `\(ha`, "…", `...`,
-		"( ", `\&( `, " )", ` \&)`, " | ", ` \&| `).Replace(s)
+		"( ", `\&( `, " )", ` \&)`, " ]", ` \&]`, " | ", ` \&| `).Replace(s)
 }
 
 func manual(d *interp.Dict) string {
@@ -139,7 +152,13 @@ func manual(d *interp.Dict) string {
 		}
 		b.WriteString(".El\n")
 	}
-	b.WriteString(".Ss Predefined compound words\n.Bl -tag -width Ds\n")
+	b.WriteString(".Ss Words of Forth that are not here\nTheir names are an error unless you have defined them; it says what is here instead.\n.Bl -tag -width Ds\n")
+	for _, set := range d.Sets() {
+		for _, a := range set.Absent {
+			item(a.Names, "", a.Here)
+		}
+	}
+	b.WriteString(".El\n.Ss Predefined compound words\n.Bl -tag -width Ds\n")
 	for _, c := range compounds(d) {
 		item(c.name, c.stack, c.source)
 	}
@@ -152,7 +171,7 @@ func groups(d *interp.Dict) (control, builtin []string) {
 	for _, set := range d.Sets() {
 		for _, w := range set.Words {
 			switch {
-			case w.Name == "(":
+			case w.Name == "(", w.Name == `\`:
 			case set.Name == "control":
 				control = append(control, w.Name)
 			default:

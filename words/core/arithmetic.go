@@ -16,6 +16,7 @@ var arithmeticWords = []interp.Word{
 	{Name: "mod", Stack: "( n1 n2 - remainder )", Help: "what n1 divided by n2 leaves, with the sign of n2", Example: "-7 2 mod .", Inline: interp.OpMod, Func: mod},
 	{Name: "/mod", Stack: "( n1 n2 - remainder quotient )", Help: "what mod and / give", Example: "-7 2 /mod .s", Func: divMod},
 	{Name: "*/", Stack: "( n1 n2 n3 - n )", Help: "n1 times n2 divided by n3, rounded down, with a product of 128 bits", Example: "1000000000000 1000000000000 1000000000001 */ .", Func: mulDiv},
+	{Name: "*/mod", Stack: "( n1 n2 n3 - remainder n )", Help: "what n1 times n2 divided by n3 leaves, and */ of them", Example: "7 3 2 */mod .s", Func: mulDivMod},
 	{Name: "negate", Stack: "( n - n )", Help: "n with the other sign", Example: "5 negate .", Inline: interp.OpNegate, Func: negate},
 	{Name: "abs", Stack: "( n - n )", Help: "n without its sign", Example: "-5 abs .", Func: abs},
 	{Name: "1+", Stack: "( n - n )", Help: "adds 1", Example: "5 1+ .", Inline: interp.OpOnePlus, Func: onePlus},
@@ -122,32 +123,56 @@ func divMod(s *interp.Session) error {
 	return replace(s, 0, interp.NewInt(m), interp.NewInt(q))
 }
 
-func mulDiv(s *interp.Session) error {
+func mulDiv(s *interp.Session) error { return scale(s, false) }
+
+func mulDivMod(s *interp.Session) error { return scale(s, true) }
+
+// scale takes n1, n2 and n3 and leaves n1 times n2 divided by n3, rounded down, and
+// below it, if asked for, what that leaves.
+func scale(s *interp.Session, remainder bool) error {
 	c, err := s.PopInt()
 	if err != nil {
 		return err
 	}
-	return calculate(s, 0, func(a, b int64) (int64, error) {
-		if c == 0 {
-			return 0, errDivision
-		}
-		negative := (a < 0) != (b < 0) != (c < 0)
-		high, low := bits.Mul64(magnitude(a), magnitude(b))
-		d := magnitude(c)
-		if high >= d {
-			return 0, errProduct
-		}
-		q, m := bits.Div64(high, low, d)
-		switch {
-		case !negative && q > math.MaxInt64, negative && q > 1<<63:
-			return 0, errProduct
-		case !negative:
-			return int64(q), nil
-		case m != 0:
-			q++ // down, not towards 0
-		}
-		return -int64(q), nil
-	})
+	b, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	a, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	q, err := scaled(a, b, c)
+	if err != nil {
+		return err
+	}
+	if remainder {
+		return replace(s, 0, interp.NewInt(a*b-q*c), interp.NewInt(q)) // the bits that wrap are those it has not
+	}
+	return s.Push(interp.NewInt(q))
+}
+
+// scaled is a times b divided by c, rounded down, with a product of 128 bits.
+func scaled(a, b, c int64) (int64, error) {
+	if c == 0 {
+		return 0, errDivision
+	}
+	negative := (a < 0) != (b < 0) != (c < 0)
+	high, low := bits.Mul64(magnitude(a), magnitude(b))
+	d := magnitude(c)
+	if high >= d {
+		return 0, errProduct
+	}
+	q, m := bits.Div64(high, low, d)
+	switch {
+	case !negative && q > math.MaxInt64, negative && (q > 1<<63 || q == 1<<63 && m != 0):
+		return 0, errProduct
+	case !negative:
+		return int64(q), nil
+	case m != 0:
+		q++ // down, not towards 0
+	}
+	return -int64(q), nil
 }
 
 var errProduct = interp.Coded(-11, "the quotient does not fit in 64 bits")

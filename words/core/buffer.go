@@ -15,6 +15,8 @@ var bufferWords = []interp.Word{
 	{Name: "cell!", Stack: "( n index buffer - )", Help: "stores a cell", Example: "16 table buffer\n-5 1 table cell!\n1 table cell@ .", Inline: interp.OpCellStore, Func: cellStore},
 	{Name: "buffer.size", Stack: "( buffer - n )", Help: "size of a buffer in bytes", Example: "16 table buffer\ntable buffer.size .", Func: bufferSize},
 	{Name: "buffer.fill", Stack: "( byte buffer - )", Help: "stores a byte in every place", Example: "16 table buffer\n1 table buffer.fill", Func: bufferFill},
+	{Name: "fill", Stack: "( buffer n byte - )", Help: "stores a byte in the first n places", Example: "16 table buffer\ntable 4 255 fill\n0 16 table buffer.get .", Func: fill},
+	{Name: "move", Stack: "( from to n - )", Help: "copies the first n bytes of a buffer to another", Example: "16 here-it-is buffer 16 there buffer\nhere-it-is 8 1 fill\nhere-it-is there 4 move\n0 16 there buffer.get .", Func: moveBytes},
 	{Name: "buffer.get", Stack: "( index length buffer - data )", Help: "copies bytes out of a buffer", Example: "16 table buffer\n0 4 table buffer.get .", Func: bufferGet},
 	{Name: "buffer.put", Stack: "( data index buffer - )", Help: "copies data into a buffer, from index on", Example: "16 table buffer\n\"abc\" 2 table buffer.put\n0 16 table buffer.get .", Func: bufferPut},
 	{Name: "buffers", Stack: "( - )", Help: "lists the buffers and their sizes", Example: "16 table buffer\nbuffers", Func: listBuffers},
@@ -114,6 +116,54 @@ func bufferFill(s *interp.Session) error {
 		b[i] = byte(n)
 	}
 	return nil
+}
+
+func fill(s *interp.Session) error {
+	b, err := s.PopRange("byte", 0, 0xff)
+	if err != nil {
+		return err
+	}
+	n, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	first, err := start(s, n)
+	if err != nil {
+		return err
+	}
+	for i := range first {
+		first[i] = byte(b)
+	}
+	return nil
+}
+
+func moveBytes(s *interp.Session) error {
+	n, err := s.PopInt()
+	if err != nil {
+		return err
+	}
+	to, err := start(s, n)
+	if err != nil {
+		return err
+	}
+	from, err := start(s, n)
+	if err != nil {
+		return err
+	}
+	copy(to, from)
+	return nil
+}
+
+// start takes a buffer and returns its first n bytes.
+func start(s *interp.Session, n int64) ([]byte, error) {
+	b, err := s.PopBuffer()
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > int64(len(b)) {
+		return nil, fmt.Errorf("%d bytes are not inside the buffer of %d", n, len(b))
+	}
+	return b[:n], nil
 }
 
 func bufferGet(s *interp.Session) error {

@@ -12,7 +12,7 @@ import (
 func Set() interp.Set {
 	var words []interp.Word
 	for _, table := range [][]interp.Word{
-		stackWords, arithmeticWords, variableWords, bufferWords, errorWords, stringWords, convertWords, dataWords, rangeWords,
+		stackWords, arithmeticWords, variableWords, defineWords, bufferWords, errorWords, stringWords, convertWords, dataWords, rangeWords,
 		printWords, timeWords, watchWords, sourceWords, scriptWords, helpWords,
 	} {
 		words = append(words, table...)
@@ -21,6 +21,7 @@ func Set() interp.Set {
 		Name:     "core",
 		Help:     "the language: stack, numbers, variables, strings, data, addresses, printing, time, files, help",
 		Prefixes: []string{"str.", "data.", "range.", "buffer."},
+		Absent:   absent,
 		Words:    words,
 	}
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,8 +12,8 @@ import (
 var helpWords = []interp.Word{
 	{Name: ".i", Stack: "( [substring] - )", Help: "lists built-in words with their help, those whose name contains the substring", Example: "timer .i", Func: listBuiltins},
 	{Name: "words", Stack: "( - )", Help: "lists the names of all words, by word set", Example: "words", Func: listWords},
-	{Name: "help", Stack: "( - )", Help: "shows the help of the word, word set or prefix that follows on the line, or an overview", Example: "help dup", Func: help},
-	{Name: "see", Stack: "( - )", Help: "shows the source of the word that follows on the line, or the record of a built-in one", Example: "see true", Func: see},
+	{Name: "help", Stack: `( ["name"] - )`, Help: "shows the help of the word, word set or prefix that follows on the line, or an overview", Example: "help dup", Func: help},
+	{Name: "see", Stack: `( "name" - )`, Help: "shows the source of the word that follows on the line, or the record of a built-in one", Example: "see true", Func: see},
 }
 
 func listBuiltins(s *interp.Session) error {
@@ -80,11 +79,11 @@ const overview = `RPCL: values are put on a stack, words take them from there an
 `
 
 func help(s *interp.Session) error {
-	name, ok, err := s.NextToken()
+	name, err := s.PopString()
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if name == "" {
 		s.Print(overview)
 		paragraph(s, "word sets", setNames(s.Dict()))
 		return nil
@@ -96,7 +95,7 @@ func help(s *interp.Session) error {
 	}
 	if source, stack, ok := d.Compound(name); ok {
 		heading(s, name, stack)
-		s.Printf("  a compound word:\n%s", definition(name, stack, source))
+		s.Printf("  a compound word:\n%s", definition(d, name, stack, source))
 		return nil
 	}
 	found := false
@@ -126,6 +125,9 @@ func help(s *interp.Session) error {
 
 // noWord says that there is no word of a name, and which may have been meant.
 func noWord(d *interp.Dict, name string) error {
+	if err := d.Absent(name); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	if near := d.Nearest(name); near != "" {
 		return fmt.Errorf("%s is no word; did you mean %s?", shown(name), near)
 	}
@@ -157,9 +159,20 @@ func record(s *interp.Session, w *interp.Word) {
 	}
 }
 
-// other shows a variable or buffer as one would make it.
+// other shows what is no compound word as one would make it.
 func other(s *interp.Session, name string) (text string, ok bool) {
-	switch d := s.Dict(); {
+	d := s.Dict()
+	if v, constant, ok := d.Held(name); ok {
+		return fmt.Sprintf("%s %s %s\n", v.Source(), map[bool]string{true: "constant", false: "value"}[constant], name), true
+	}
+	if v, ok := d.Action(name); ok {
+		text = "defer " + name
+		if v.Kind() == interp.KindString {
+			text += fmt.Sprintf("  %s is %s", v.Source(), name)
+		}
+		return text + "\n", true
+	}
+	switch {
 	case slices.Contains(d.Variables(), name):
 		v, err := s.Fetch(interp.NewString(name))
 		if err != nil {
@@ -174,16 +187,13 @@ func other(s *interp.Session, name string) (text string, ok bool) {
 }
 
 func see(s *interp.Session) error {
-	name, ok, err := s.NextToken()
+	name, err := s.PopString()
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return errors.New("the name of a word has to follow on the line")
-	}
 	d := s.Dict()
 	if source, stack, ok := d.Compound(name); ok {
-		s.Print(definition(name, stack, source))
+		s.Print(definition(d, name, stack, source))
 		return nil
 	}
 	if w, ok := d.Word(name); ok {
@@ -202,15 +212,31 @@ func see(s *interp.Session) error {
 	return noWord(d, name)
 }
 
-// definition is the source of a compound word, in a form that defines it again.
-func definition(name, stack, source string) string {
-	if strings.ContainsAny(source, "#\n") { // a comment or several lines: as they were given
-		return fmt.Sprintf("%s %s !!\n", interp.Quote(source), name)
+// definition is the source of a compound word, as it was typed, in a form that defines
+// it again. A single line that is too long is broken.
+func definition(d *interp.Dict, name, stack, source string) string {
+	head := strings.TrimSpace(": " + name + " " + stack)
+	tokens, comment := d.Tokens(source[strings.LastIndexByte(source, '\n')+1:])
+	switch {
+	case comment: // it would swallow the end
+		source += "\n;"
+	case strings.Contains(source, "\n"):
+		source += " ;"
+	default:
+		return fold(append([]string{":", name, stack}, append(tokens, ";")...))
 	}
+	if !strings.HasPrefix(source, "\n") {
+		head += " "
+	}
+	return head + source + "\n"
+}
+
+// fold puts tokens into lines of at most 78 columns, if they are not longer themselves.
+func fold(tokens []string) string {
+	const indent, width = 2, 78
 	var b strings.Builder
 	col := 0
-	for _, token := range append([]string{":", name, stack}, append(tokens(source), ";")...) {
-		const indent, width = 2, 78
+	for _, token := range tokens {
 		switch n := utf8.RuneCountInString(token); {
 		case token == "":
 			continue
@@ -226,29 +252,4 @@ func definition(name, stack, source string) string {
 		b.WriteString(token)
 	}
 	return b.String() + "\n"
-}
-
-// tokens splits source at blanks, strings kept whole.
-func tokens(source string) []string {
-	var all []string
-	start, quoted := -1, false
-	for i := 0; i < len(source); i++ {
-		switch c := source[i]; {
-		case quoted && c == '\\':
-			i++
-		case quoted:
-			quoted = c != '"'
-		case c == ' ' || c == '\t' || c == '\r':
-			if start >= 0 {
-				all = append(all, source[start:i])
-			}
-			start = -1
-		case start < 0:
-			start, quoted = i, c == '"'
-		}
-	}
-	if start >= 0 {
-		all = append(all, source[start:])
-	}
-	return all
 }

@@ -14,6 +14,7 @@ var printWords = []interp.Word{
 	{Name: ".x", Stack: "( item - )", Help: "prints any item as a hexdump", Example: "\"abc\" .x", Func: printHex},
 	{Name: ".s", Stack: "( - )", Help: "shows the stack, top first", Example: "1 \"two\" 00:23:7d:86:71:ff .s", Func: printStack},
 	{Name: "type", Stack: "( item - )", Help: "prints an item without ending the line", Example: "\"a\" type \"b\" type cr", Func: typeItem},
+	{Name: `."`, Stack: `( "text" - )`, Help: "prints the text up to the quote, without ending the line", Example: ".\" two words\" cr", Func: typeItem},
 	{Name: "cr", Stack: "( - )", Help: "ends the line", Example: "\"a\" type cr", Func: cr},
 	{Name: "space", Stack: "( - )", Help: "prints a blank", Example: "1 type space 2 type cr", Func: space},
 	{Name: "spaces", Stack: "( n - )", Help: "prints n blanks, none if n is negative", Example: "4 spaces \"indented\" .", Func: spaces},

@@ -21,6 +21,9 @@ var stackWords = []interp.Word{
 	{Name: ">r", Stack: "( a - )", Help: "moves a value to the return stack; what a word leaves there goes when it ends", Example: "1 2 >r 5 + r> .s", Inline: interp.OpToR, Func: toR},
 	{Name: "r>", Stack: "( - a )", Help: "takes the value back that >r has put away in the same word", Example: "1 2 >r 5 + r> .s", Inline: interp.OpFromR, Func: fromR},
 	{Name: "r@", Stack: "( - a )", Help: "copies the value that >r has put away in the same word", Example: "7 >r r@ r> .s", Inline: interp.OpRFetch, Func: rFetch},
+	{Name: "2>r", Stack: "( a b - )", Help: "moves two values to the return stack", Example: "1 2 2>r 5 2r> .s", Func: twoToR},
+	{Name: "2r>", Stack: "( - a b )", Help: "takes the two values back that 2>r has put away in the same word", Example: "1 2 2>r 5 2r> .s", Func: twoFromR},
+	{Name: "2r@", Stack: "( - a b )", Help: "copies the two values that 2>r has put away in the same word", Example: "1 2 2>r 2r@ 2r> .s", Func: twoRFetch},
 	{Name: "depth", Stack: "( - n )", Help: "number of values in the stack frame", Example: "5 5 depth .", Func: depth},
 	{Name: ".cs", Stack: "( - )", Help: "clears the stack", Example: "1 2 .cs depth .", Func: clearStack},
 	{Name: "{", Stack: "( - )", Help: "opens a stack frame: words see only the values put in it", Example: "5 { 2 + } .s", Func: openFrame},
@@ -121,6 +124,44 @@ func rFetch(s *interp.Session) error {
 		return err
 	}
 	return s.Push(v)
+}
+
+func twoToR(s *interp.Session) error {
+	if err := s.RPush(s.Peek(1)); err != nil {
+		return err
+	}
+	if err := s.RPush(s.Peek(0)); err != nil {
+		_, _ = s.RPop()
+		return err
+	}
+	return replace(s, 2)
+}
+
+func twoFromR(s *interp.Session) error {
+	if err := twoRFetch(s); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := s.RPop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func twoRFetch(s *interp.Session) error {
+	b, err := s.RPop()
+	if err != nil {
+		return err
+	}
+	a, err := s.RPeek()
+	if pushErr := s.RPush(b); err == nil {
+		err = pushErr
+	}
+	if err != nil {
+		return err
+	}
+	return replace(s, 0, a, b)
 }
 
 // replace takes n values and puts others in their place.

@@ -12,6 +12,7 @@ import (
 
 // Strings are counted in characters, not bytes, so that no word can cut one in two.
 var stringWords = []interp.Word{
+	{Name: `s"`, Stack: `( "text" - string )`, Help: "the text up to the quote, in which a backslash is one", Example: "s\" C:\\temp\" .", Func: textTaken},
 	{Name: "str.len", Stack: "( string - n )", Help: "number of characters", Example: "\"grüezi\" str.len .", Func: strLen},
 	{Name: "str.cat", Stack: "( a b - string )", Help: "a with b behind it; numbers and addresses become text", Example: "\"eth\" 0 str.cat .", Func: strCat},
 	{Name: "str.slice", Stack: "( string start count - string )", Help: "at most count characters from start on, counted from 0, or from the end if it is negative", Example: "\"tap.queue\" 4 3 str.slice .\n\"tap.queue\" -5 5 str.slice .", Func: strSlice},
@@ -255,3 +256,6 @@ func strCode(s *interp.Session) error {
 	r, _ := utf8.DecodeRuneInString(text[byteIndex(text, int(i)):])
 	return s.Push(interp.NewInt(int64(r)))
 }
+
+// textTaken leaves the text that s" takes where it is.
+func textTaken(*interp.Session) error { return nil }

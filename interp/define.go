@@ -1,0 +1,265 @@
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// definitionWords make compound words, and are what only definitions and comments have.
+func definitionWords() []Word {
+	return []Word{
+		{Name: "(", Stack: "( - )", Help: "begins a comment that ends with ), lines later too", compile: compileComment,
+			Example: "( not evaluated ) 1 ."},
+		{Name: `\`, Stack: "( - )", Help: "begins a comment to the end of the line, as # does", compile: compileLineComment,
+			Example: `1 . \ not evaluated`},
+		{Name: ".(", Stack: `( "text" - )`, Help: "prints what follows up to ), at once in a definition too", compile: compileSay,
+			Example: ".( loading)"},
+		{Name: ":", Stack: `( "name" - )`, Help: "begins the definition of a compound word, up to ;", compile: compileColon,
+			Example: ": double ( n - n ) 2 * ;\n4 double ."},
+		{Name: ":noname", Stack: "( - word )", Help: "begins a definition without a name, up to ;, and leaves what execute takes", compile: compileColon,
+			Example: ":noname ( n - n ) 2 * ; double-it !\n4 double-it @ execute ."},
+		{Name: ";", Stack: "( - )", Help: "ends a definition begun with :", compile: compileSemicolon,
+			Example: ": seven 7 ;\nseven ."},
+		{Name: "recurse", Stack: "( - )", Help: "calls the word that is being defined", compile: compileRecurse,
+			Example: ": fac ( n - n ) dup 2 < if drop 1 else dup 1 - recurse * then ;\n5 fac ."},
+		{Name: "exit", Stack: "( - )", Help: "leaves the definition it stands in, or the program when it stands in none", compile: compileExit,
+			Example: ": small ( n - ) dup 9 > if drop exit then . ;\n12 small 3 small"},
+		{Name: "[']", Stack: `( "name" - word )`, Help: "' in a definition: the name of a word that exists, for execute", compile: compileTick,
+			Example: ": twice ( word - ) dup >r execute r> execute ;\n: quadruple ( n - n ) ['] 2* twice ;\n3 quadruple ."},
+	}
+}
+
+func compileComment(s *Session, tok token) error {
+	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
+	if c := s.comp; c != nil && c.head { // the stack comment
+		c.keep(s.scan.line[:tok.col-1])
+		c.from, c.stack = tok.col-1, true
+		c.lone = strings.HasSuffix(c.source.String(), "\n")
+	}
+	return nil
+}
+
+// compileLineComment is for the table: the scanner takes \ for a comment.
+func compileLineComment(s *Session, _ token) error {
+	s.scan.pos = len(s.scan.line)
+	return nil
+}
+
+func compileSay(s *Session, tok token) error {
+	text, err := s.scan.take(s.record(tok))
+	if err == nil {
+		s.Print(text)
+	}
+	return err
+}
+
+func compileColon(s *Session, tok token) error {
+	if s.comp != nil {
+		return errors.New("definitions do not nest")
+	}
+	name := noName
+	if tok.text == ":" {
+		var err error
+		if name, err = s.scan.take(s.record(tok)); err != nil {
+			return err
+		}
+		if err := CheckName(name); err != nil {
+			return err
+		}
+		if _, builtin := s.dict.Word(name); builtin {
+			return builtinError(name)
+		}
+	}
+	c := s.newCompiler(strings.Clone(name))
+	c.at = position{int32(s.line), int32(tok.col)}
+	c.colon, c.head, c.from = true, true, s.scan.pos
+	c.push(tok.text, 0)
+	s.comp = c
+	return nil
+}
+
+// noName is the name that the code of a definition without one has in errors.
+const noName = ":noname"
+
+// keep adds what a line has of the source of a definition.
+func (c *compiler) keep(line string) {
+	c.source.WriteString(strings.TrimRight(line[c.from:], blankBytes))
+	c.from = len(line)
+}
+
+const blankBytes = " \t\v\f\r"
+
+// endLine keeps the rest of a line in the source of the definition that is open.
+func (c *compiler) endLine(line string) error {
+	if c.stack { // it goes on in the next line
+		c.comment += strings.Trim(line[c.from:], blankBytes) + " "
+	} else {
+		c.keep(line)
+		if !c.lone || !strings.HasSuffix(c.source.String(), "\n") {
+			c.source.WriteByte('\n')
+		}
+		c.lone = false
+	}
+	c.from = 0
+	if c.source.Len()+len(c.comment) > MaxValue {
+		return errSource
+	}
+	return nil
+}
+
+// endStack takes the stack comment, which ends at pos.
+func (c *compiler) endStack(line string, pos int) {
+	c.comment += strings.TrimLeft(line[c.from:pos], blankBytes)
+	c.from, c.stack, c.head = pos, false, false
+}
+
+func compileSemicolon(s *Session, tok token) error {
+	if _, err := s.comp.pop(":", noName); err != nil {
+		return err
+	}
+	c := s.comp
+	s.comp = nil
+	c.keep(s.scan.line[:tok.col-1])
+	// A body that begins on a line of its own keeps that.
+	source := strings.TrimLeft(strings.TrimRight(c.source.String(), blankBytes+"\n"), blankBytes)
+	if len(source) > MaxValue {
+		return errSource
+	}
+	code, err := s.finish(c)
+	if err != nil {
+		return err
+	}
+	code.inputs = parseInputs(c.comment)
+	def := &definition{code: code, source: source, comment: c.comment}
+	if c.self != nil {
+		c.self.def.Store(def)
+	}
+	if code.name == noName {
+		return s.Push(hidden(strings.TrimPrefix(source, "\n"), def).self)
+	}
+	return s.dict.define(code.name, def, Value{})
+}
+
+// hidden returns an entry that no name finds: code and values that have it are all that
+// refer to it.
+func hidden(name string, def *definition) *Entry {
+	e := &Entry{name: name}
+	o := &object{kind: KindString, bytes: name}
+	o.entry.Store(e)
+	e.self = Value{ref: o}
+	e.def.Store(def)
+	return e
+}
+
+// earlier returns an entry for what the name that is being defined has meant up to now,
+// nil if that is nothing. The new definition uses it where it has the name.
+func (s *Session) earlier(name string) *Entry {
+	c := s.comp
+	if name != c.code.name || name == noName {
+		return nil
+	}
+	if c.before == nil {
+		e := s.dict.find(name)
+		if e == nil || e.def.Load() == nil || e.word() != nil {
+			return nil
+		}
+		c.before = hidden(name, e.def.Load())
+		c.before.cell.store(e.cell.load())
+	}
+	return c.before
+}
+
+// compileRecurse calls the very definition it stands in, whatever its name means when it
+// runs.
+func compileRecurse(s *Session, _ token) error {
+	c := s.comp
+	if c == nil || c.code.name == "" {
+		return errors.New("outside a definition")
+	}
+	if c.self == nil {
+		c.self = hidden(c.code.name, nil)
+	}
+	return c.emit(instr{op: opCall, entry: c.self})
+}
+
+func compileExit(s *Session, _ token) error {
+	if s.comp == nil {
+		return errLeave
+	}
+	if s.comp.code.name == "" { // in a structure at the prompt
+		return s.comp.emit(instr{op: opWord, word: leaveWord})
+	}
+	return s.comp.leaveCode()
+}
+
+// leaveWord is what exit becomes outside definitions.
+var leaveWord = &Word{Name: "exit", Stack: "( - )", Func: func(*Session) error { return errLeave }}
+
+func compileTick(s *Session, tok token) error {
+	name, err := s.scan.take(s.record(tok))
+	if err != nil {
+		return err
+	}
+	v, err := s.dict.Tick(name)
+	if err != nil {
+		return err
+	}
+	if s.comp == nil {
+		return s.Push(v)
+	}
+	e, err := s.dict.refer(name)
+	if err != nil {
+		return err
+	}
+	return s.comp.pushName(e)
+}
+
+// compileLine compiles a line that defines name, as `!!` has it.
+func (s *Session) compileLine(name, line string) (*definition, error) {
+	outer := s.begin(s.source)
+	defer s.restore(outer)
+	c := s.newCompiler(name)
+	c.code.source = "" // places in the line are none in the source
+	s.comp = c
+	for l := range strings.SplitSeq(line, "\n") {
+		s.scan = scanner{line: l}
+		for {
+			tok, ok, err := s.nextToken()
+			if err == nil && ok {
+				err = s.compileToken(tok)
+			}
+			if l, ok := err.(*lookalike); ok {
+				tok.text, l.shown = "", true
+			}
+			if err != nil {
+				return nil, fmt.Errorf("in the definition of %s: %w", name, fail(tok.text, "", err))
+			}
+			if !ok {
+				break
+			}
+		}
+	}
+	if open := s.Open(); open != "" {
+		return nil, fmt.Errorf("in the definition of %s: %s is still open at its end", name, open)
+	}
+	code, err := s.finish(c)
+	def := &definition{code: code, source: line}
+	if c.self != nil {
+		c.self.def.Store(def)
+	}
+	return def, err
+}
+
+// Define defines a compound word, as `!!` does: line is its source.
+func (s *Session) Define(name, line string) error {
+	def, err := s.compileLine(name, line)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) { // the place is in the line, not in the source that holds it
+			err = errors.New(err.Error())
+		}
+		return err
+	}
+	return s.dict.define(name, def, Value{})
+}

@@ -1,0 +1,126 @@
+package interp
+
+import "fmt"
+
+// What holds a value beside variables: constants and values, whose names push it, and
+// deferred words, which execute it. The cell belongs to the definition, not to the
+// entry, so that a new definition of the name leaves the old one whole for code that
+// still has it.
+
+// DefineHeld makes name a word that pushes v. `to` changes it unless it is constant.
+// What the name was before, a built-in word excepted, is replaced.
+func (s *Session) DefineHeld(name string, v Value, constant bool) error {
+	def := &definition{value: new(cell), constant: constant}
+	def.value.store(v)
+	return s.dict.define(name, def, Value{})
+}
+
+// pushHeld pushes what a constant or value holds; there is room.
+func (s *Session) pushHeld(def *definition) {
+	put(&s.stack[s.sp], def.value.load())
+	s.sp++
+}
+
+// Held returns the value that a name pushes, and whether it is constant. ok is false if
+// the name is neither a constant nor a value.
+func (d *Dict) Held(name string) (v Value, constant, ok bool) {
+	if e := d.find(name); e != nil {
+		if def := e.def.Load(); def != nil && def.value != nil {
+			return def.value.load(), def.constant, true
+		}
+	}
+	return Value{}, false, false
+}
+
+// assignable says why `to` cannot change what an entry pushes.
+func (e *Entry) assignable() error {
+	switch def := e.def.Load(); {
+	case def == nil:
+	case def.value != nil && !def.constant:
+		return nil
+	case def.constant:
+		return fmt.Errorf("%s is a constant", e.name)
+	case def.variable:
+		return fmt.Errorf("%s is a variable; here: item %s !", e.name, e.name)
+	}
+	return noValue(e.name)
+}
+
+func noValue(name string) error {
+	return fmt.Errorf("%s is no value; 0 value %[1]s makes it one", abbreviate(Printable(name)))
+}
+
+// assign changes what an entry pushes.
+func (e *Entry) assign(v Value) error {
+	if err := e.assignable(); err != nil {
+		return err
+	}
+	if def := e.def.Load(); def != nil && def.value != nil { // else redefined just now
+		def.value.store(v)
+	}
+	return nil
+}
+
+// DefineDeferred makes name a word that executes what SetAction gives it.
+func (s *Session) DefineDeferred(name string) error {
+	action := new(cell)
+	run := &Word{Name: name, Stack: "( - )", Func: func(s *Session) error {
+		v := action.load()
+		if v.ref == nil {
+			return fmt.Errorf("the deferred word has no action yet; ' NAME is %s gives it one", name)
+		}
+		return s.Execute(v)
+	}}
+	c := s.newCompiler(name)
+	if err := c.emit(instr{op: opWord, word: run}); err != nil {
+		return err
+	}
+	code, err := s.finish(c)
+	if err != nil {
+		return err
+	}
+	return s.dict.define(name, &definition{code: code, action: action}, Value{})
+}
+
+// Action returns what a deferred word executes; it is the integer 0 at first. ok is
+// false if the name is no deferred word.
+func (d *Dict) Action(name string) (v Value, ok bool) {
+	if def := d.deferred(name); def != nil {
+		return def.action.load(), true
+	}
+	return Value{}, false
+}
+
+// SetAction says what a deferred word executes: the name of a word, or source.
+func (d *Dict) SetAction(name string, v Value) error {
+	def := d.deferred(name)
+	if def == nil {
+		return fmt.Errorf("%s is no deferred word; defer %[1]s makes it one", abbreviate(Printable(name)))
+	}
+	if v.Kind() != KindString {
+		return fmt.Errorf("%s is no word", v.Source())
+	}
+	def.action.store(v)
+	return nil
+}
+
+func (d *Dict) deferred(name string) *definition {
+	if e := d.find(name); e != nil {
+		if def := e.def.Load(); def != nil && def.action != nil {
+			return def
+		}
+	}
+	return nil
+}
+
+// Tick returns the name of a word, variable or buffer as a value, which is an error if
+// nothing has the name.
+func (d *Dict) Tick(name string) (Value, error) {
+	if e := d.find(name); e != nil && e.def.Load() != nil {
+		return e.self, nil
+	}
+	if err := d.unknown(name); err != nil {
+		return Value{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return Value{}, Coded(-13, "no word "+abbreviate(Quote(name)))
+}
