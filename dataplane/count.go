@@ -53,11 +53,13 @@ const (
 	ReasonEAGAIN
 	ReasonEBUSY
 	ReasonEINVAL
-	ReasonOther // any other errno
-	Reasons     = iota
+	ReasonEMSGSIZE   // longer than the output interface, or the other end of its veth, takes
+	ReasonEOPNOTSUPP // redirected to an interface that takes none, or none of several buffers
+	ReasonOther      // any other errno
+	Reasons          = iota
 )
 
-var reasonNames = [Reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "other"}
+var reasonNames = [Reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "EMSGSIZE", "EOPNOTSUPP", "other"}
 
 func (r Reason) String() string { return reasonNames[r] }
 
@@ -75,6 +77,10 @@ func reasonOf(errno unix.Errno) Reason {
 		return ReasonEBUSY
 	case unix.EINVAL:
 		return ReasonEINVAL
+	case unix.EMSGSIZE:
+		return ReasonEMSGSIZE
+	case unix.EOPNOTSUPP:
+		return ReasonEOPNOTSUPP
 	}
 	return ReasonOther
 }

@@ -6,12 +6,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
-	"ethertap/dataplane/genl"
 	"ethertap/dataplane/xsk"
 )
 
@@ -28,6 +25,7 @@ type fast struct {
 	path   *fastpath.Path           // on the interfaces; nil = all frames go through the threads
 	why    string                   // why there is no path though it is wanted
 	denied [2]string                // by port of reception: why frames are diverted though there is a path
+	takes  [2]taken                 // likewise: what the other port takes of frames that are redirected to it
 	lacked [2]bool                  // likewise: it was that the other port lacked what it takes
 	last   [MaxQueues][2]tally      // what was read last
 	missed [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
@@ -157,6 +155,14 @@ func (e *Engine) install(path *fastpath.Path) error {
 	e.examine()
 	rules := e.rules(e.policy.Load())
 	old := e.fast.bypass.inherited
+	if old != nil && old.Path == path {
+		// Without a thread, what a port does not take was redirected to it all the same.
+		for i := range e.ports {
+			if err := path.Accept(i); err != nil {
+				return err
+			}
+		}
+	}
 	if old == nil || old.Path == path {
 		if err := path.Apply(&rules); err != nil || old != nil {
 			return err
@@ -300,6 +306,8 @@ func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
 			Forward: bridge,
 			Divert:  !e.fast.wanted || e.fast.denied[i] != "",
 			Fault:   bridge && p.Port[i].Fault.Enabled,
+			Longest: int(e.fast.takes[i].longest),
+			Whole:   e.fast.takes[i].whole,
 		}
 		r.Taps[0].RX[i], r.Taps[0].TX[i] = p.Port[i].TapRX, p.Port[i].TapTX
 	}
@@ -316,106 +324,6 @@ func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
 	r.Copy = bridge
 	r.Bypass = e.fast.bypass.after
 	return r
-}
-
-// examine finds out by which ports frames cannot leave, so that those for them are
-// diverted, if possible before one is lost. The caller holds mu and update.
-func (e *Engine) examine() {
-	if len(e.ports) != 2 {
-		return
-	}
-	for i := range e.ports {
-		out := e.ports[1-i]
-		if e.ports[i].mode == zeroCopy {
-			e.deny(i, fmt.Sprintf("port %s: with zero-copy a thread copies nothing, and a redirect in the kernel would", e.ports[i].name))
-			continue
-		}
-		takes, known := takesRedirected(out.index)
-		if known && !takes {
-			e.fast.lacked[i] = true
-			e.deny(i, fmt.Sprintf("port %s takes no redirected frames%s", out.name, out.mend()))
-			continue
-		}
-		var errno unix.Errno
-		if e.fast.path != nil {
-			errno, _ = e.fast.path.Refused(i)
-		}
-		// What was refused because it lacked something that it has now is taken again.
-		if errno != 0 && (!known || !e.fast.lacked[i] || e.fast.path.Accept(i) != nil) {
-			e.deny(i, fmt.Sprintf("port %s refused redirected frames (%s)%s; then fastpath.enable", out.name, unix.ErrnoName(errno), out.mend()))
-			continue
-		}
-		e.fast.lacked[i] = false
-		e.deny(i, "")
-	}
-}
-
-// deny notes why frames received on a port are diverted, or that they need not be.
-func (e *Engine) deny(port int, why string) {
-	if before := e.fast.denied[port]; why != before {
-		e.fast.denied[port] = why
-		if why == "" {
-			why = "in use again"
-		}
-		e.config.Logf("port %s: fast path: %s", e.ports[port].name, why)
-	}
-}
-
-// watchFast follows what interfaces take. The caller holds mu.
-func (e *Engine) watchFast() {
-	if e.fast.path == nil {
-		return
-	}
-	e.update.Lock()
-	before := e.fast.denied
-	e.examine()
-	var err error
-	if e.fast.denied != before {
-		err = e.apply(false)
-	}
-	e.update.Unlock()
-	if err != nil {
-		e.fast.why = err.Error()
-		if e.fast.bypass.after > 0 {
-			e.fast.bypass.why = err.Error()
-		}
-		e.config.Logf("fast path: switched off: %v", errors.Join(err, e.disengage()))
-	}
-}
-
-// mend returns the command that makes a port take redirected frames, if there is one.
-func (p *port) mend() string {
-	l, err := netlink.LinkByIndex(p.index)
-	if err != nil || l.Type() != "veth" {
-		return ""
-	}
-	// It is looked up once: this is asked every second, as long as it lasts.
-	if a := l.Attrs(); p.other.index != a.ParentIndex || p.other.nsid != a.NetNsID || p.other.name == "" {
-		p.other, _ = peerOf(l)
-	}
-	return ": " + p.other.ethtool("gro on")
-}
-
-// Of the kernel's netdev protocol (6.3 and later).
-const (
-	netdevCommandGet  = 1
-	netdevIndex       = 1
-	netdevXDPFeatures = 3
-	netdevFlagXmit    = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
-)
-
-// takesRedirected says whether a driver takes frames that are redirected to its
-// interface; a veth does so when its other end has NAPI on. Older kernels do not know.
-func takesRedirected(index int) (takes, known bool) {
-	family, err := genl.Family("netdev")
-	if err != nil {
-		return false, false
-	}
-	attrs, err := ask(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
-	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
-		return nl.NativeEndian().Uint64(v)&netdevFlagXmit != 0, true
-	}
-	return false, false
 }
 
 // fastTally returns what the fast path counted of all queues and interfaces since it

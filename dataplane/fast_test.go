@@ -330,7 +330,7 @@ func TestFastPathFallsBack(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{FastPath: true})
 	lab.Snk.SetFeature(netlab.K1, "rx-gro", false)
 	d.mustStart()
-	if _, why := d.FastPath(); why[0] == "" || why[1] != "" || d.said("ethtool -K <interface with index") == 0 {
+	if _, why := d.FastPath(); why[0] == "" || why[1] != "" || d.said("ethtool -K k1 gro on") == 0 {
 		t.Errorf("fast path without NAPI: %q", why)
 	}
 	if p := d.Ports(); p[0].FastPath != "fastpath:refused" || p[1].FastPath != "fastpath" {

@@ -22,23 +22,31 @@ type peer struct {
 	enter string
 }
 
+// hasPeer says whether a link is a veth with another end.
+func hasPeer(l netlink.Link) bool { return l.Type() == "veth" && l.Attrs().ParentIndex != 0 }
+
 // peerOf returns the other end of a veth.
 func peerOf(l netlink.Link) (p peer, ok bool) {
-	a := l.Attrs()
-	if l.Type() != "veth" || a.ParentIndex == 0 {
+	if !hasPeer(l) {
 		return peer{}, false
 	}
+	a := l.Attrs()
 	p = peer{index: a.ParentIndex, nsid: a.NetNsID}
-	if p.nsid < 0 {
-		if other, err := netlink.LinkByIndex(p.index); err == nil {
-			p.name = other.Attrs().Name
+	if other, err := peerLink(l); err == nil {
+		if p.name = other.Attrs().Name; p.nsid >= 0 {
+			p.enter = entering(p.nsid)
 		}
-		return p, true
-	}
-	if other, err := linkElsewhere(p.nsid, p.index); err == nil {
-		p.name, p.enter = other.Attrs().Name, entering(p.nsid)
 	}
 	return p, true
+}
+
+// peerLink looks the other end of a veth up, wherever it is. It asks the kernel once.
+func peerLink(l netlink.Link) (netlink.Link, error) {
+	a := l.Attrs()
+	if a.NetNsID < 0 {
+		return netlink.LinkByIndex(a.ParentIndex)
+	}
+	return linkElsewhere(a.NetNsID, a.ParentIndex)
 }
 
 // where says which interface of another namespace it is.

@@ -28,6 +28,7 @@ type port struct {
 	identity
 	driver   string
 	mtu      int
+	limits   limits // followed while it runs
 	rxQueues int
 	txQueues int
 	combined bool // queues are for both directions
@@ -76,6 +77,7 @@ func (p *port) inspect(c *Config, others []*port, ours bool, tool *ethtool) erro
 	}
 	p.become(a)
 	p.mtu = a.MTU
+	p.limits = limitsOf(l)
 	p.driver = driver(p.device)
 	p.countQueues(tool)
 	return nil

@@ -75,6 +75,7 @@ func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) er
 			l.limit.Store(uint32(14 + min(p.mtu, ports[1-i].mtu)))
 			l.held.heap = make([]held, 0, c.Hold)
 		}
+		l.longest.Store(p.limits.send)
 		if err := w.openSocket(i, p, c); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}

@@ -121,7 +121,7 @@ func (w *worker) kick(out int) {
 
 // account counts what the kernel has taken from a TX ring since the last time
 // and returns how many entries that are. When a copying socket's call gives EBUSY, the device
-// has dropped the last frame taken.
+// has dropped the last frame taken: it does not say why, but what is too long cannot be sent.
 func (w *worker) account(out int, errno unix.Errno) uint32 {
 	l := &w.lanes[out]
 	taken := l.sock.TX.Taken()
@@ -139,8 +139,13 @@ func (w *worker) account(out int, errno unix.Errno) uint32 {
 	t[countTXBytes] += bytes
 	if errno == unix.EBUSY && frames > 0 && !l.sock.ZeroCopy() {
 		t[countTX]--
-		t[countTXBytes] -= l.sock.TX.Last(taken)
-		w.tally[l.output][countErr+int(ReasonEBUSY)]++
+		length := l.sock.TX.Last(taken)
+		t[countTXBytes] -= length
+		reason := ReasonEBUSY
+		if length > uint64(l.longest.Load()) {
+			reason = ReasonEMSGSIZE
+		}
+		w.tally[l.output][countErr+int(reason)]++
 	}
 	return n
 }

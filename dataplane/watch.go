@@ -152,6 +152,10 @@ func (e *Engine) observe(p *port) (again bool) {
 	if a.MasterIndex != p.master {
 		p.warnMaster(a, e.config.Logf)
 	}
+	p.limits = limitsOf(l) // the other end's MTU, too
+	for _, w := range e.workers {
+		w.lanes[p.number].longest.Store(p.limits.send)
+	}
 	if a.MTU == p.mtu {
 		return false
 	}

@@ -92,6 +92,7 @@ type lane struct {
 	sock    *xsk.Socket
 	output  int           // index of the lane that frames go to; mirror: none
 	limit   atomic.Uint32 // bytes that a frame may be made longer to; the engine follows the MTU
+	longest atomic.Uint32 // limits.send; likewise
 	gone    bool          // the interface has disappeared
 	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 = they are not
 	put     uint32        // entries put in the TX ring, modulo 2³²

@@ -28,6 +28,7 @@
 #define COPY 0x20      /* those that are only tapped are copied to a ring; else diverted */
 #define BYPASS 0x40    /* those that cannot be diverted are forwarded */
 #define ALONE 0x80     /* none can: user space is about to go */
+#define WHOLE 0x100    /* those of several buffers are diverted: the other port takes none */
 
 /* What an address is in. */
 #define IN_DROP 0x01
@@ -43,6 +44,7 @@ struct policy {
 	__u32 choosy;    /* the taps that take only frames whose source or destination is in the set */
 	__u32 kept;      /* bytes of a frame that are copied, at most */
 	__u32 set;	 /* which of `sets` */
+	__u32 longest[PORTS]; /* bytes; longer frames are diverted, as a redirect would refuse them */
 	__u32 unused;
 };
 const struct policy *described; /* so that the type is in the object's BTF */
@@ -289,6 +291,9 @@ struct {
 #define LEVEL_AT 16
 #define MAC_KEY(x) ((x) | 1ULL << 48)
 
+#define ENXIO 6
+#define EOPNOTSUPP 95
+
 #define HEADER 14
 #define MAX_TAGS 4
 #define MAX_LENGTH 1500
@@ -491,6 +496,33 @@ full:
 	return 0;
 }
 
+/* Whether a frame begins at an odd address. The veth driver of the kernels to 6.18, which
+ * lays received frames one behind the other, puts them there after one of several buffers
+ * of odd length. Such a frame must not be redirected: veths and TAP devices mark redirected
+ * frames in the lowest bit of their address, and would take it for another (page fault in
+ * page_frag_free). Copying it is harmless. */
+inlined int odd(void *data)
+{
+	__u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)(long)data)); /* of a pointer the verifier allows no more */
+	return low & 1;
+}
+
+inlined __u32 below(__u64 a, __u64 b)
+{
+	return (a - b) >> 63; /* lengths are far from 2^63 */
+}
+
+/* Counts a frame of a queue that was to be forwarded and was not sent. */
+inlined void fail(__u32 place, __u32 number)
+{
+	place = place * ERRNOS + number;
+	__u64 *count = bpf_map_lookup_elem(&errors, &place);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
 inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 {
 	__u32 zero = 0, me = port, queue = ctx->rx_queue_index;
@@ -542,6 +574,12 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		level = i + 1;
 	}
 
+	/* Without branches, each of which is two ways for the verifier. */
+	__u32 unfit = odd(data);
+	__u64 linear = end - data;
+	asm volatile("" : "+r"(linear)); /* else the compiler computes with pointers */
+	w.divert |= unfit | below(policy->longest[port], s.bytes) | (flags / WHOLE & below(linear, s.bytes));
+
 	int bypassed = 0;
 	if (w.divert || *no) {
 		if (!(flags & ALONE) && lives_on(policy, queue)) {
@@ -573,6 +611,9 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 			c->dropped++;
 		else
 			c->noif++;
+	} else if (unfit) { /* bypassed */
+		c->forwarded++;
+		fail(place, EOPNOTSUPP);
 	} else {
 		*now = queue;
 		action = bpf_redirect_map(&outputs, port, XDP_DROP);
@@ -611,9 +652,6 @@ int port1(struct xdp_md *ctx)
 {
 	return chain(ctx, 1, &sockets1);
 }
-
-#define ENXIO 6
-#define EOPNOTSUPP 95
 
 /* Frames that came in by one of the ports and left, or could not: those of a bulk, or
  * one that did not get into it. */

@@ -141,6 +141,8 @@ func TestChain(t *testing.T) {
 	divert := func(r *Rules) { r.Port[0].Divert = true }
 	divertOther := func(r *Rules) { r.Port[1].Divert = true }
 	copying := func(r *Rules) { r.Copy = true }
+	longest := func(n int) func(*Rules) { return func(r *Rules) { r.Port[0].Longest = n } } // the frame has 64 bytes
+	whole := func(r *Rules) { r.Port[0].Whole = true }
 	bypass := func(r *Rules) { r.Bypass = time.Minute } // nobody has ever been alive, and there is no socket
 	alone := func(r *Rules) { r.Alone = true }
 	type taps struct{ rx, tx uint16 }
@@ -177,6 +179,13 @@ func TestChain(t *testing.T) {
 		{"TX tap of what is dropped", with(tapTX, drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
 		{"TX tap of a mirror", with(mirror, tapTX), false, dropped, Counts{Mirrored: 1}, taps{}},
 		{"TX tap of the port of reception", with(func(r *Rules) { r.Taps[0].TX[0] = true }), false, forwarded, Counts{Forwarded: 1}, taps{}},
+
+		{"as long as may be", with(longest(64)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"too long", with(longest(63)), false, diverted, Counts{}, taps{}},
+		{"too long, tapped", with(longest(63), copying, tapRX, tapTX), false, diverted, Counts{}, taps{}},
+		{"too long, in a mirror", with(longest(63), mirror), false, dropped, Counts{Mirrored: 1}, taps{}},
+		{"too long, bypass", with(longest(63), bypass), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
+		{"in one buffer, where several are not taken", with(whole), false, forwarded, Counts{Forwarded: 1}, taps{}},
 
 		{"drop", with(drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
 		{"drop when the other side is gone", with(drop(macA)), true, dropped, Counts{NoIf: 1}, taps{}},
@@ -614,6 +623,11 @@ func TestFramesOfSeveralBuffers(t *testing.T) {
 			t.Errorf("%d bytes in the first buffer: action %d, want %d", linear, action, want)
 		}
 	}
+	whole := PortRules{Forward: true, Whole: true}
+	apply(t, p, Rules{Port: [2]PortRules{whole, whole}})
+	if action := run(t, p, 0, frame); action != diverted {
+		t.Errorf("where the other port takes none: action %d", action)
+	}
 }
 
 func BenchmarkChain(b *testing.B) {
@@ -641,6 +655,7 @@ func BenchmarkChain(b *testing.B) {
 			if err := p.Apply(&bench.rules); err != nil {
 				b.Fatal(err)
 			}
+			b.ResetTimer() // the programs are loaded
 			if _, err := p.Program(0).Run(&ebpf.RunOptions{Data: netlab.UDP(64, 1), Repeat: uint32(b.N)}); err != nil {
 				b.Fatal(fmt.Errorf("run: %w", err))
 			}

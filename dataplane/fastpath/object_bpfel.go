@@ -73,6 +73,7 @@ type objectPolicy struct {
 	Choosy   uint32
 	Kept     uint32
 	Set      uint32
+	Longest  [2]uint32
 	Unused   uint32
 }
 

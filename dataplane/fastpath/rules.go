@@ -3,6 +3,7 @@ package fastpath
 import (
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -38,6 +39,8 @@ type PortRules struct {
 	Forward bool // they leave by the other port; otherwise they are only counted
 	Divert  bool // all are diverted
 	Fault   bool // those that may suffer faults are diverted, if they leave by the other port
+	Longest int  // bytes; longer frames are diverted, if they leave by the other port; 0 = none
+	Whole   bool // frames of several buffers are diverted, likewise
 }
 
 // Tap is somebody who wants frames.
@@ -58,6 +61,7 @@ const (
 	flagCopy
 	flagBypass
 	flagAlone
+	flagWhole
 )
 
 // Bits of an address in a set.
@@ -77,6 +81,7 @@ func (r *Rules) flags(port int) (flags uint32) {
 		{len(r.Drop) > 0, flagDropSet},
 		{p.Fault, flagFault}, {len(r.Fault) > 0 && p.Fault, flagFaultSet},
 		{r.Copy, flagCopy}, {r.Bypass > 0 && p.Forward, flagBypass}, {r.Alone && p.Forward, flagAlone},
+		{p.Whole && p.Forward, flagWhole},
 	} {
 		if f.on {
 			flags |= f.flag
@@ -90,6 +95,10 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 	p := objectPolicy{Set: set, Kept: uint32(r.Kept), Patience: uint64(r.Bypass)}
 	for port := range n {
 		p.Flags[port] = r.flags(port)
+		p.Longest[port] = math.MaxUint32
+		if l := r.Port[port].Longest; l > 0 && r.Port[port].Forward {
+			p.Longest[port] = uint32(l)
+		}
 		for i, t := range r.Taps {
 			if t.RX[port] {
 				p.Rx[port] |= 1 << i

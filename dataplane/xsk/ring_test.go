@@ -110,6 +110,22 @@ func TestRingsAcrossIndexWrap(t *testing.T) {
 	}
 }
 
+// A frame is as long as its entries together, wherever the ring ends.
+func TestLengthOfASentFrame(t *testing.T) {
+	_, s, _ := simulated(t, 16, small)
+	for i := range uint32(2 * s.TX.Size()) {
+		first := s.TX.next
+		s.TX.Put([]Desc{{Len: 2000, Options: Continued}, {Len: 1000 + i}, {Len: 60}})
+		s.TX.theirs.Store(s.TX.next)
+		if got := s.TX.Last(first + 2); got != 3000+uint64(i) {
+			t.Fatalf("frame %d of two entries: %d bytes", i, got)
+		}
+		if got := s.TX.Last(first + 3); got != 60 {
+			t.Fatalf("frame %d of one entry: %d bytes", i, got)
+		}
+	}
+}
+
 func TestKernelSideCountsWhatItCannotDeliver(t *testing.T) {
 	_, s, k := simulated(t, 16, Options{Fill: 8, Completion: 8, RX: 4, TX: 4})
 	if k.Receive([]byte("x")) || k.Starved != 1 {
