@@ -99,6 +99,8 @@ type Config struct {
 	// Owner says who has put an XDP program on an interface, and the command that ends that, as
 	// far as either is known: "" if not. nil: nobody is known.
 	Owner func(program uint32) (who, end string)
+	// Rehearsal is an engine that settings are tried out on: Start attaches nothing.
+	Rehearsal bool
 	// Logf gets one line per event: warnings, what was changed and restored. It
 	// is called from several goroutines and must not call the engine; nil = silence.
 	Logf func(format string, args ...any)

@@ -22,6 +22,9 @@ func (e *Engine) Start() error {
 	if e.quit != nil {
 		return errors.New("the engine runs already")
 	}
+	if e.config.Rehearsal {
+		return nil
+	}
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return fmt.Errorf("network namespace: %w", err)

@@ -49,6 +49,7 @@ type Session struct {
 	status    int
 	unknowns  unknowns
 	locals    map[any]any // what word sets keep by session
+	mistake   func(error) // of Survey
 }
 
 // call is a compound word, block or source that is being executed.

@@ -321,7 +321,7 @@ func (s *Session) lines(next func() (string, error)) error {
 			if s.interrupt.Load() {
 				return &Error{Place: Place{s.source, s.line, 1}, Err: ErrInterrupted}
 			}
-			if err := s.interpret(strings.TrimSuffix(line, "\n")); err != nil {
+			if err := s.interpretLine(strings.TrimSuffix(line, "\n"), next); err != nil {
 				return err
 			}
 		}

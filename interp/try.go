@@ -57,7 +57,10 @@ func (s *Session) Try(line Value) (code int64, err error) {
 	at, sp, base, frames := len(s.saved), s.sp, s.base, len(s.frames)
 	rp, lp := s.rp, s.lp
 	s.saved = append(s.saved, s.stack[base:sp]...)
+	surveyed := s.mistake
+	s.mistake = nil
 	err = s.Execute(line)
+	s.mistake = surveyed
 	kept := s.saved[at:]
 	s.saved = s.saved[:at]
 	defer clear(kept)

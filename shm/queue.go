@@ -73,7 +73,10 @@ type Queue struct {
 func Open(name string, o Options) (*Queue, error) {
 	dir := o.dir
 	if dir == "" {
-		dir = defaultDir
+		dir = where()
+	}
+	if dir != defaultDir && o.dir == "" && o.NoCreate && exists(defaultDir, name) && !exists(dir, name) {
+		o.NoCreate = false // its stand-in
 	}
 	fd, m, err := open(dir, name, o)
 	if err != nil {
@@ -90,7 +93,27 @@ func Open(name string, o Options) (*Queue, error) {
 
 // Delete takes the name away from a queue; those who use it go on with what they
 // have. A file that is not a queue is refused with ErrForeign.
-func Delete(name string) error { return remove(defaultDir, name) }
+func Delete(name string) error { return remove(where(), name) }
+
+// directory is where queues are; nil is /dev/shm.
+var directory atomic.Pointer[string]
+
+func where() string {
+	if dir := directory.Load(); dir != nil {
+		return *dir
+	}
+	return defaultDir
+}
+
+// Rehearse has all queues that are opened by name from now on be others, in a directory
+// of the caller's, so that nothing done to them is done to the real ones. One that is
+// there in /dev/shm is there too, empty. It is for a process that only tries things out.
+func Rehearse(dir string) { directory.Store(&dir) }
+
+func exists(dir, name string) bool {
+	_, err := os.Lstat(dir + "/" + name)
+	return err == nil
+}
 
 func remove(dir, name string) error {
 	if err := checkName(name); err != nil {

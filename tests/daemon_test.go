@@ -3,8 +3,10 @@ package tests
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,11 +83,165 @@ func TestReloadAndRestart(t *testing.T) {
 	if out := r.rpcl("answer @ ."); out != "6\n" {
 		t.Errorf("after the restart: %q", out)
 	}
-	writeFile(t, config, "tap.nosuch\n")
-	if _, errs, status := r.run(r.control, "ethertap", "restart"); status != 1 || !strings.Contains(errs, "tap.nosuch: no such word") || !strings.Contains(errs, "was stopped and does not start again") {
-		t.Errorf("a restart that fails: status %d, %q", status, errs)
+	// A mistake is found before anything is stopped.
+	before = r.daemonPID()
+	writeFile(t, config, "7 answer !\ntap.nosuch\n9 tap.rx.enable\n")
+	out, errs, status := r.run(r.control, "ethertap", "restart")
+	if status != 1 || out != "" || !strings.HasPrefix(errs, "error: "+config+":2:1: tap.nosuch: no such word") || !strings.Contains(errs, "\nerror: "+config+":3:3: tap.rx.enable: ") ||
+		!strings.HasSuffix(errs, "\ncontrol: ethertap PID "+before+" would not start again and was left running: exit status 1\n") || strings.Count(errs, "\n") != 3 {
+		t.Errorf("a restart that would fail: status %d, %q, %q", status, out, errs)
 	}
+	if out := r.rpcl("answer @ ."); out != "6\n" || r.daemonPID() != before {
+		t.Errorf("after a mistake: %q, PID %s and not %s", out, r.daemonPID(), before)
+	}
+	r.must(r.control, "ethertap", "stop")
 	r.untouched()
+}
+
+// What control does for a daemon it does where the daemon lives, wherever it is called
+// itself: in its network and mount namespace, its directory, with its limits and its
+// mask of modes. That goes for collect too.
+func TestRestartWhereItLives(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	// A configuration that only the daemon's mount namespace has, by a relative name, and
+	// whose meaning depends on the network namespace.
+	dir := filepath.Join(r.dir, "home")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inside := `mount -t tmpfs none "$0" && cd "$0" && umask 027 && ulimit -c 1000 && echo "5 answer ! 0 tap.rx.enable" >config.rpcl && "$@"`
+	start := func(program string, args ...string) {
+		t.Helper()
+		r.must("/bin/sh", append([]string{"-c", inside, dir, program}, args...)...)
+	}
+	start(r.ethertap, "--daemon", "--tap-queue", r.queue, "--config", filepath.Join(dir, "config.rpcl"), "--log", "log", netlab.D0, netlab.D1)
+	start(r.collect, "--daemon", "-q", r.queue, "--name", "there", "--log", "log", filepath.Join(dir, "x.pcap"))
+	lives := func(program string) (pid, home string) {
+		t.Helper()
+		pid = regexp.MustCompile(`PID (\d+)`).FindStringSubmatch(r.must(r.control, program, "status"))[1]
+		for _, name := range []string{"ns/net", "ns/mnt", "fd/2"} {
+			to, err := os.Readlink("/proc/" + pid + "/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			home += to + "\n"
+		}
+		for file, what := range map[string]string{"status": `Umask:.*`, "limits": `Max core file size.*`} {
+			b, err := os.ReadFile("/proc/" + pid + "/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			home += regexp.MustCompile(what).FindString(string(b)) + "\n"
+		}
+		return pid, home
+	}
+	for _, program := range []string{"ethertap", "collect"} {
+		pid, home := lives(program)
+		// From the namespaces of the test, and another directory.
+		cmd := exec.Command(r.control, program, "restart")
+		cmd.Env, cmd.Dir = r.command("true").Env, "/"
+		if out, errs, status := netlab.Run(t, cmd); status != 0 || errs != "" {
+			t.Fatalf("restart of %s: status %d, %s%s", program, status, out, errs)
+		}
+		after, there := lives(program)
+		lines, same := strings.Split(home, "\n"), strings.Split(there, "\n")
+		slices.Sort(lines)
+		slices.Sort(same)
+		if after == pid || !slices.Equal(lines, same) {
+			t.Errorf("%s, PID %s and then %s, lived in\n%sand lives in\n%s", program, pid, after, home, there)
+		}
+	}
+	cmd := exec.Command(r.control, "ethertap", "reload")
+	cmd.Env = r.command("true").Env
+	if out, errs, status := netlab.Run(t, cmd); status != 0 {
+		t.Errorf("reload: status %d, %s%s", status, out, errs)
+	}
+	if out := r.rpcl("answer @ ."); out != "5\n" || r.stat(0, "RX tap") != "enabled" || r.Dut.Link(netlab.D0).XDPProgram == 0 {
+		t.Errorf("after the restart: %q, RX tap %s, %+v", out, r.stat(0, "RX tap"), r.Dut.Link(netlab.D0))
+	}
+}
+
+// --check finds every mistake of configuration, lines, options and interfaces, with its
+// place, and touches nothing, also while the instance runs.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	config := filepath.Join(r.dir, "config.rpcl")
+	check := func(config string, args ...string) (errs string, status int) {
+		t.Helper()
+		args = append([]string{"--check", "--tap-queue", r.queue, "--config", config}, args...)
+		out, errs, status := r.run(r.ethertap, args...)
+		if out != "" {
+			t.Errorf("%v prints %q", args, out)
+		}
+		return errs, status
+	}
+	made := r.queue + ".made"
+	writeFile(t, config, `0 tap.rx.enable
+: broken ( - )
+  1 if
+    tap.nosuch
+  then ;
+1 0 /
+"said" .
+0 0 "`+made+`" pqueue.create
+"`+made+`" pqueue.add 0 "`+made+`" pqueue.rx.enable
+if.start tap.queue.delete
+begin
+  "nosuch.rpcl" load
+  0 until
+{ 1 }
+: open ( - )
+`)
+	errs, status := check(config, "-e", "1 .", "-e", "2 tap.nosuch", "--daemon", "--log", filepath.Join(r.dir, "no", "log"), netlab.D0, "nosuch0")
+	want := []string{
+		"ethertap: port nosuch0: no such interface",
+		"ethertap: log " + filepath.Join(r.dir, "no", "log") + ": no such file or directory",
+		"error: " + config + ":4:5: tap.nosuch: no such word",
+		"error: " + config + ":6:5: /: division by zero",
+		"error: " + config + ":12:17: load: ",
+		"error: " + config + ":15:1: : is not closed at the end of the source",
+		"error: -e:2:3: tap.nosuch: no such word",
+	}
+	lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
+	if status != 1 || len(lines) != len(want) {
+		t.Errorf("status %d, %d lines: %s", status, len(lines), errs)
+	} else {
+		for i, line := range lines {
+			if !strings.HasPrefix(line, want[i]) {
+				t.Errorf("%q and not %q", line, want[i])
+			}
+		}
+	}
+	if errs, status := check(config+".absent", netlab.D0); status != 1 || errs != "ethertap: --config "+config+".absent: no such file\n" {
+		t.Errorf("no configuration: status %d, %q", status, errs)
+	}
+	if errs, status := check(config, netlab.D0, netlab.D0); status != 2 || strings.Count(errs, "\n") != 1 {
+		t.Errorf("wrong usage: status %d, %q", status, errs)
+	}
+	writeFile(t, config, "0 tap.rx.enable 1 tap.tx.enable\n: twice ( n - n ) 2 * ;\n4 twice .\n")
+	for range 2 { // the second time while it runs
+		if errs, status := check(config, "-e", "1 0 fault.drop.probability", netlab.D0, netlab.D1); status != 0 || errs != "" {
+			t.Errorf("all is well: status %d, %q", status, errs)
+		}
+		if len(r.runDirectory()) == 0 {
+			r.untouched()
+			r.daemon()
+		}
+	}
+	if names, _ := filepath.Glob("/dev/shm/*" + r.queue + "*"); len(names) != 1 {
+		t.Errorf("left: %v", names)
+	}
+	if out, errs, status := r.run(r.collect, "--check", "-q", r.queue, filepath.Join(r.dir, "no", "x.pcap")); status != 1 || out != "" || strings.Count(errs, "\n") != 1 {
+		t.Errorf("collect: status %d, %q, %q", status, out, errs)
+	}
+	if out, errs, status := r.run(r.collect, "--check", "-q", r.queue, "--rotate", "size=1M", filepath.Join(r.dir, "x.pcap")); status != 0 || out+errs != "" {
+		t.Errorf("collect: status %d, %q, %q", status, out, errs)
+	}
+	if names, _ := filepath.Glob(filepath.Join(r.dir, "x*")); len(names) != 0 {
+		t.Errorf("recorded: %v", names)
+	}
 }
 
 // The service manager is told when frames are forwarded, when the configuration is

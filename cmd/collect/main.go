@@ -51,6 +51,9 @@ func run(args []string, _, stdout, stderr *os.File) int {
 		}
 		return ok
 	}
+	if o.check {
+		return checked(o, stderr)
+	}
 	child := detach.Inherit()
 	if o.daemon && child == nil {
 		return background(o, args, stdout, stderr)

@@ -34,6 +34,7 @@ const usage = `usage: collect [options] output.pcap
           --rotate <when> next file: size=1G,packets=n,seconds=n,interval=1h
           --ring <n>      keep the last n files
           --floor <n>     bytes to be left free on the disk
+          --check         say what is wrong, record nothing
           --name <name>   name for control(1) (default the PID)
           --log <file>    log of a daemon, or journal
        -h|--help          show usage
@@ -51,6 +52,7 @@ type options struct {
 	output                  string // "-" is standard output
 	name, log               string
 	noReset, silent, daemon bool
+	check                   bool
 	info                    *about.Info // what was asked about the program itself
 	extcap                  extcap
 }
@@ -81,6 +83,7 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.StringSliceVar(&p.rotate, "rotate", nil, "")
 	f.IntVar(&p.streams.Ring, "ring", 0, "")
 	f.Var((*amount)(&p.streams.Floor), "floor", "")
+	f.BoolVar(&p.check, "check", false, "")
 	f.StringVar(&p.name, "name", "", "")
 	f.StringVar(&p.log, "log", "", "")
 	p.info = about.Flags(f)

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
 )
 
@@ -107,58 +104,27 @@ func rotated(in rundir.Info) (string, error) {
 	return fmt.Sprintf("%s begins the next file\n", title(in)), rundir.Signal(in, unix.SIGHUP)
 }
 
-// restarted stops a daemon and starts it again as it was started: same program,
-// arguments, environment and directory. What it says then is passed on.
-func (o options) restarted(in rundir.Info, stdout, stderr io.Writer) (string, error) {
-	cmd, err := startedAs(in)
+// restarted checks whether a daemon would start again as it was started, stops it and
+// starts it. What the new one says is passed on. A mistake leaves the old one alone.
+func (o options) restarted(in rundir.Info, caught *signalled, stdout, stderr io.Writer) (string, error) {
+	s, err := successorOf(in)
 	if err != nil {
 		return "", err
 	}
-	said, err := o.stopped(in)
-	if err != nil {
-		return "", err
+	defer s.close()
+	if err := caught.run(s, s.command(io.Discard, stderr, "--check")); err != nil {
+		return "", fmt.Errorf("%s would not start again and was left running: %w", title(in), err)
 	}
-	fmt.Fprint(stdout, said)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s was stopped and does not start again: %w", title(in), err)
-	}
-	return "", nil
-}
-
-// startedAs is the command by which a daemon was started.
-func startedAs(in rundir.Info) (*exec.Cmd, error) {
-	proc := fmt.Sprintf("/proc/%d/", in.PID)
-	line, err := os.ReadFile(proc + "cmdline")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(in), err)
-	}
-	environ, err := os.ReadFile(proc + "environ")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(in), err)
-	}
-	exe, err := os.Readlink(proc + "exe")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(in), err)
-	}
-	fields := func(b []byte) []string { return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") }
-	args := fields(line)
-	cmd := &exec.Cmd{Path: strings.TrimSuffix(exe, " (deleted)"), Args: args} // after an upgrade the new one
-	if _, err := os.Stat(cmd.Path); err != nil {                              // moved, or seen from another mount namespace
-		if cmd.Path, err = exec.LookPath(args[0]); err != nil {
-			return nil, fmt.Errorf("%s: its program %s is gone: %w", title(in), exe, err)
+	// From here on the daemon is not there until the new one is, whatever signal comes.
+	caught.Hold(func() {
+		var said string
+		if said, err = o.stopped(in); err != nil {
+			return
 		}
-	}
-	detached := false
-	for _, e := range fields(environ) {
-		if value, ok := strings.CutPrefix(e, detach.Env+"="); ok {
-			_, cmd.Dir, detached = strings.Cut(value, ":")
-			continue
+		fmt.Fprint(stdout, said)
+		if err = caught.run(s, s.command(stdout, stderr)); err != nil {
+			err = fmt.Errorf("%s was stopped and does not start again: %w", title(in), err)
 		}
-		cmd.Env = append(cmd.Env, e)
-	}
-	if !detached {
-		return nil, fmt.Errorf("%s runs in the foreground; whoever started it has to restart it (systemctl restart, if systemd did)", title(in))
-	}
-	return cmd, nil
+	})
+	return "", err
 }

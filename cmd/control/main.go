@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +70,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case o.action == rotate:
 		return each(found, stdout, stderr, rotated)
 	case o.action == restart:
-		return each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, stdout, stderr) })
+		return each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, caught, stdout, stderr) })
 	case o.action == reload:
 		o.lines = []string{"ethertap.reload"}
 	}
@@ -123,6 +124,23 @@ type signalled struct {
 	client *console.Client // nil: not connected
 	con    *console.Console
 	stdin  *watchedReader
+	child  *os.Process // nil: none runs
+}
+
+// run runs a command where a daemon lives; when control leaves it is told to end.
+func (s *signalled) run(where *successor, cmd *exec.Cmd) error {
+	if err := where.start(cmd); err != nil {
+		return err
+	}
+	s.starts(cmd.Process)
+	defer s.starts(nil)
+	return cmd.Wait()
+}
+
+func (s *signalled) starts(child *os.Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.child = child
 }
 
 func catchSignals() (s *signalled, end func()) {
@@ -138,6 +156,9 @@ func catchSignals() (s *signalled, end func()) {
 		if s.client != nil {
 			s.con.Close()
 			s.client.Close()
+		}
+		if s.child != nil {
+			s.child.Signal(unix.SIGTERM)
 		}
 	}
 	return s, signals.CatchShell(&s.Shell)

@@ -58,6 +58,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 			return failed
 		}
 		return ok
+	case o.check:
+		p := &program{options: o, stdout: stdout, stderr: stderr, console: console.New(stdin, stdout, stderr)}
+		return p.check(probe, signals.Catch(false))
 	case o.daemon && child == nil:
 		if o.log == "" {
 			o.log = detach.DefaultLog()
@@ -110,6 +113,7 @@ type program struct {
 	dict    *interp.Dict
 	session *interp.Session // of the configuration, the -e lines and the prompt
 	errors  errorOutput     // of the session
+	mistake func(error)     // is told of every error of configuration and lines; nil: the first one ends
 
 	reloading atomic.Pointer[interp.Session] // runs the configuration on SIGHUP; nil: none does
 }
@@ -130,24 +134,15 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 		return failed, err
 	}
 	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
-	if errors.Is(err, shm.ErrSizes) {
-		err = fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)
-	}
 	if err != nil {
-		return failed, err
+		return failed, p.queueError(err)
 	}
 	defer q.Close()
 	p.plane.Queue, p.plane.Logf, p.plane.RunDir = q, p.logf, instance.Dir()
-	if p.engine, err = dataplane.New(p.plane); err != nil {
+	if err := p.prepare(p.console.Input(), p.stdout); err != nil {
 		return failed, err
 	}
 	defer p.engine.Close()
-	from := report.Source{Instance: p.name}
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
-		return failed, err
-	}
-	p.session = interp.NewSession(p.dict, p.console.Input(), p.stdout, &p.errors)
-	p.errors.w = p.stderr
 	if left, err := p.configureUnder(caught.Stop); err != nil || left {
 		return ok, err
 	}
@@ -177,6 +172,28 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 	return status, p.engine.Stop()
 }
 
+// prepare makes the engine and the session that configures it.
+func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
+	if p.engine, err = dataplane.New(p.plane); err != nil {
+		return err
+	}
+	from := report.Source{Instance: p.name}
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
+		return err
+	}
+	p.errors.w = p.stderr
+	p.session = interp.NewSession(p.dict, stdin, stdout, &p.errors)
+	return nil
+}
+
+// queueError is an error of opening the TAP queue with what can be done about it.
+func (p *program) queueError(err error) error {
+	if errors.Is(err, shm.ErrSizes) {
+		return fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)
+	}
+	return err
+}
+
 // configureUnder runs configure and stops it when a signal comes; left says that
 // the program is to end, because of one or because a line said so.
 func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error) {
@@ -199,7 +216,8 @@ func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error
 	}
 }
 
-// configure runs what comes before the first frame: prelude, configuration, -e lines.
+// configure runs what comes before the first frame: prelude, configuration, -e lines. The
+// first error ends it, unless somebody is told of mistakes.
 func (p *program) configure() (err error) {
 	s := p.session
 	if err := core.Prelude(s); err != nil {
@@ -209,13 +227,20 @@ func (p *program) configure() (err error) {
 		return err
 	}
 	load, err := p.loading()
-	if err != nil {
+	if err != nil && p.mistake == nil {
 		return err
+	} else if err != nil {
+		p.mistake(err)
+		load = ""
 	}
 	defer func() { s.WarnUnknown(err) }()
 	for i, line := range append([]string{load}, p.lines...) {
-		if err = s.RunLine(line, i); err != nil {
+		err = s.RunLine(line, i)
+		if err != nil && (p.mistake == nil || errors.Is(err, interp.ErrInterrupted)) {
 			return err
+		}
+		if err != nil {
+			p.mistake(err)
 		}
 		if s.Left() {
 			break

@@ -38,6 +38,8 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --poll <mode>       when idle: spin, adaptive (default) or sleep
           --fastpath=false    take every frame to user space; see fastpath.status
           --bpffs <dir>       BPF file system for bypass.enable (default /sys/fs/bpf)
+          --check             say what is wrong with configuration, options and
+                              interfaces, and attach nothing
           --clear             end the bypass that an instance left which is gone
           --hold <n>          frames that a delay or a limited rate may hold, of
                               each queue of an interface (default 2048)
@@ -67,6 +69,7 @@ type options struct {
 	slots    int // 0: as usual
 	slotSize int // likewise
 	bpffs    string
+	check    bool
 	clear    bool
 }
 
@@ -92,6 +95,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&poll, "poll", "adaptive", "")
 	f.BoolVar(&o.plane.FastPath, "fastpath", true, "")
 	f.StringVar(&o.bpffs, "bpffs", defaultBPFFS, "")
+	f.BoolVar(&o.check, "check", false, "")
 	f.BoolVar(&o.clear, "clear", false, "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
 	f.IntVar(&o.plane.Rings, "rings", dataplane.DefaultRings, "")

@@ -80,6 +80,21 @@ func DefaultLog() string {
 	return Journal
 }
 
+// CheckLog says why a daemon could not write its log.
+func CheckLog(name string) error {
+	if name == "" || name == Journal {
+		return nil
+	}
+	err := unix.Access(name, unix.W_OK)
+	if err == unix.ENOENT {
+		err = unix.Access(filepath.Dir(name), unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("log %s: %w", name, err)
+	}
+	return nil
+}
+
 // openLog opens a log to be appended to.
 func openLog(name, program string) (*os.File, error) {
 	if name == Journal {

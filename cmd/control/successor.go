@@ -1,0 +1,262 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/cmd/internal/detach"
+	"ethertap/cmd/internal/rundir"
+)
+
+// successor is a daemon that takes the place of another: the same program, arguments and
+// environment, in the same directory, namespaces and root, with the same user, limits,
+// CPUs, priority and mask of modes. All is read while the other runs. control is its
+// parent, and not the daemon itself, since a daemon that hangs is to be restarted too.
+type successor struct {
+	title      string
+	exe        string
+	args, env  []string
+	dir        string
+	root       string // "" is that of the namespace
+	namespaces []namespace
+	credential *syscall.Credential // nil: as we are
+	ambient    []uintptr
+	limits     map[int]unix.Rlimit
+	cpus       unix.CPUSet
+	nice       int
+	umask      int
+}
+
+// namespace is one of the daemon's that is not ours, held open.
+type namespace struct {
+	name string
+	kind int
+	file *os.File
+}
+
+// kinds are the namespaces that a child can be started in. Those of users, processes and
+// time cannot be entered here; a daemon in others than ours is refused or not found.
+var kinds = []struct {
+	name string
+	kind int
+}{{"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"ipc", unix.CLONE_NEWIPC}, {"cgroup", unix.CLONE_NEWCGROUP}, {"mnt", unix.CLONE_NEWNS}}
+
+// limited are the limits that are handed on. That of open files is left out, which every
+// Go program raises for itself.
+var limited = []int{unix.RLIMIT_MEMLOCK, unix.RLIMIT_CORE, unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_RTPRIO, unix.RLIMIT_NICE}
+
+// successorOf reads how a daemon was started and where it lives.
+func successorOf(in rundir.Info) (_ *successor, err error) {
+	s := &successor{title: title(in), limits: make(map[int]unix.Rlimit)}
+	defer func() {
+		if err != nil {
+			s.close()
+			err = fmt.Errorf("%s: %w", s.title, err)
+		}
+	}()
+	proc := fmt.Sprintf("/proc/%d/", in.PID)
+	line, err := os.ReadFile(proc + "cmdline")
+	if err != nil {
+		return nil, err
+	}
+	environ, err := os.ReadFile(proc + "environ")
+	if err != nil {
+		return nil, err
+	}
+	if s.exe, err = os.Readlink(proc + "exe"); err != nil {
+		return nil, err
+	}
+	s.exe = strings.TrimSuffix(s.exe, " (deleted)") // after an upgrade the new one
+	fields := func(b []byte) []string { return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") }
+	s.args = fields(line)
+	detached := false
+	for _, e := range fields(environ) {
+		if value, ok := strings.CutPrefix(e, detach.Env+"="); ok {
+			_, s.dir, detached = strings.Cut(value, ":")
+			continue
+		}
+		s.env = append(s.env, e)
+	}
+	if !detached {
+		return nil, errors.New("runs in the foreground; whoever started it has to restart it (systemctl restart, if systemd did)")
+	}
+	if s.root, err = os.Readlink(proc + "root"); err != nil {
+		return nil, err
+	}
+	if s.root == "/" {
+		s.root = ""
+	}
+	if err := s.holdNamespaces(proc); err != nil {
+		return nil, err
+	}
+	if err := s.readStatus(proc); err != nil {
+		return nil, err
+	}
+	for _, resource := range limited {
+		var l unix.Rlimit
+		if err := unix.Prlimit(in.PID, resource, nil, &l); err != nil {
+			return nil, err
+		}
+		s.limits[resource] = l
+	}
+	if err := unix.SchedGetaffinity(in.PID, &s.cpus); err != nil {
+		return nil, err
+	}
+	nice, err := unix.Getpriority(unix.PRIO_PROCESS, in.PID)
+	s.nice = 20 - nice // as the system call has it
+	return s, err
+}
+
+// holdNamespaces opens those that are not ours: they stay when the daemon has ended.
+func (s *successor) holdNamespaces(proc string) error {
+	same := func(name string) (bool, error) {
+		theirs, err := os.Stat(proc + "ns/" + name)
+		if err != nil {
+			return false, err
+		}
+		ours, err := os.Stat("/proc/thread-self/ns/" + name)
+		return err == nil && os.SameFile(theirs, ours), err
+	}
+	if ok, err := same("user"); err != nil || !ok {
+		return errors.Join(err, errors.New("it runs in a user namespace of its own; it has to be restarted there"))
+	}
+	for _, k := range kinds {
+		if ok, err := same(k.name); err != nil || ok {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		f, err := os.Open(proc + "ns/" + k.name)
+		if err != nil {
+			return err
+		}
+		s.namespaces = append(s.namespaces, namespace{k.name, k.kind, f})
+	}
+	return nil
+}
+
+// readStatus reads user, groups, capabilities and mask of modes.
+func (s *successor) readStatus(proc string) error {
+	b, err := os.ReadFile(proc + "status")
+	if err != nil {
+		return err
+	}
+	numbers := func(name string, base int) (list []uint64) {
+		_, rest, _ := strings.Cut(string(b), "\n"+name+":")
+		line, _, _ := strings.Cut(rest, "\n")
+		for _, field := range strings.Fields(line) {
+			if n, err := strconv.ParseUint(field, base, 64); err == nil {
+				list = append(list, n)
+			}
+		}
+		return list
+	}
+	uid, gid, groups, mask, ambient := numbers("Uid", 10), numbers("Gid", 10), numbers("Groups", 10), numbers("Umask", 8), numbers("CapAmb", 16)
+	if len(uid) < 2 || len(gid) < 2 || len(mask) != 1 {
+		return fmt.Errorf("%sstatus does not say who it is", proc)
+	}
+	s.umask = int(mask[0])
+	ours, err := unix.Getgroups()
+	if err != nil {
+		return err
+	}
+	var theirs []int
+	var all []uint32
+	for _, g := range groups {
+		theirs, all = append(theirs, int(g)), append(all, uint32(g))
+	}
+	slices.Sort(ours)
+	slices.Sort(theirs)
+	if int(uid[1]) != unix.Geteuid() || int(gid[1]) != unix.Getegid() || !slices.Equal(slices.Compact(ours), slices.Compact(theirs)) {
+		s.credential = &syscall.Credential{Uid: uint32(uid[1]), Gid: uint32(gid[1]), Groups: all}
+	}
+	for _, bits := range ambient {
+		for c := range 64 {
+			if bits>>c&1 == 1 {
+				s.ambient = append(s.ambient, uintptr(c))
+			}
+		}
+	}
+	return nil
+}
+
+func (s *successor) close() {
+	for _, n := range s.namespaces {
+		n.file.Close()
+	}
+}
+
+// command is the program with its arguments and more before them.
+func (s *successor) command(stdout, stderr io.Writer, more ...string) *exec.Cmd {
+	args := append([]string{s.args[0]}, more...)
+	return &exec.Cmd{
+		Path: s.exe, Args: append(args, s.args[1:]...), Env: s.env, Dir: s.dir, Stdout: stdout, Stderr: stderr,
+		SysProcAttr: &syscall.SysProcAttr{Chroot: s.root, Credential: s.credential, AmbientCaps: s.ambient},
+	}
+}
+
+// start starts a command where the daemon lives.
+func (s *successor) start(cmd *exec.Cmd) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this function, and so does what it entered
+		err := s.enter()
+		if err == nil {
+			if _, gone := os.Stat(cmd.Path); gone != nil && s.root == "" {
+				if path, err := exec.LookPath(s.args[0]); err == nil {
+					cmd.Path = path
+				}
+			}
+			err = cmd.Start()
+		}
+		started <- err
+	}()
+	return <-started
+}
+
+// enter makes the calling thread, and so what it starts, one that lives where the daemon
+// does.
+func (s *successor) enter() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // directory and mask of modes are the thread's own
+		return fmt.Errorf("unshare: %w", err)
+	}
+	unix.Umask(s.umask)
+	for _, n := range s.namespaces {
+		if err := unix.Setns(int(n.file.Fd()), n.kind); err != nil {
+			hint := ""
+			if err == unix.EPERM {
+				hint = "; run as root"
+			}
+			return fmt.Errorf("its namespace (%s): %w%s", n.name, err, hint)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &s.cpus); err != nil {
+		return fmt.Errorf("its CPUs: %w", err)
+	}
+	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || 20-nice != s.nice {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, s.nice); err != nil {
+			return fmt.Errorf("its priority: %w", err)
+		}
+	}
+	for resource, l := range s.limits {
+		var ours unix.Rlimit
+		if err := unix.Prlimit(0, resource, nil, &ours); err == nil && ours == l {
+			continue
+		}
+		if err := unix.Prlimit(0, resource, &l, nil); err != nil {
+			return fmt.Errorf("its limits: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"ethertap/cmd/internal/detach"
+	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/signals"
+	"ethertap/dataplane"
+	"ethertap/interp"
+	"ethertap/shm"
+)
+
+// check looks for whatever would keep ethertap from starting: interfaces, queue, log and
+// run directory, configuration and -e lines. It attaches to nothing and changes nothing:
+// the configuration runs on an engine that only rehearses and on queues that are only for
+// it. Each mistake is a line with its place.
+func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status int) {
+	status = ok
+	mistake := func(err error) {
+		status = failed
+		of := "ethertap"
+		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
+			of = "error"
+		}
+		fmt.Fprintf(p.stderr, "%s: %v\n", of, err)
+	}
+	running, err := p.named(caught)
+	if err != nil {
+		mistake(err)
+	}
+	for _, err := range append(probe.Mistakes(running), p.surroundings()...) {
+		mistake(err)
+	}
+	if err := p.rehearse(caught, mistake); err != nil {
+		mistake(err)
+	}
+	if s := signals.By(caught.Context()); s != nil {
+		return signals.Status(s)
+	}
+	return status
+}
+
+// named tells whether an instance of the name runs, which is no mistake: it is to be
+// replaced.
+func (p *program) named(caught *signals.Caught) (running bool, err error) {
+	all, err := rundir.List(caught.Context(), "ethertap")
+	for _, in := range all {
+		running = running || in.Name == p.name
+	}
+	return running, err
+}
+
+// surroundings says what is wrong with queue and log.
+func (p *program) surroundings() (all []error) {
+	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
+	switch {
+	case err == nil:
+		q.Close()
+	case errors.Is(err, shm.ErrVersion), errors.Is(err, shm.ErrCorrupt), errors.Is(err, fs.ErrNotExist): // made anew
+	default:
+		all = append(all, p.queueError(err))
+	}
+	if err := detach.CheckLog(p.log); err != nil {
+		all = append(all, err)
+	}
+	return all
+}
+
+// rehearse runs the configuration and the -e lines to their end, whatever is wrong with
+// them.
+func (p *program) rehearse(caught *signals.Caught, mistake func(error)) error {
+	dir, err := os.MkdirTemp("/dev/shm", "ethertap-check-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	shm.Rehearse(dir)
+	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleOther, Name: "check", Slots: p.slots, SlotSize: p.slotSize})
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	p.plane.Queue, p.plane.Rehearsal = q, true
+	if err := p.prepare(strings.NewReader(""), io.Discard); err != nil {
+		return err
+	}
+	defer p.engine.Close()
+	p.mistake = mistake
+	p.session.Survey(mistake)
+	_, err = p.configureUnder(caught.Stop)
+	if errors.Is(err, interp.ErrInterrupted) {
+		return nil // by a signal
+	}
+	return err
+}

@@ -1,0 +1,102 @@
+package interp
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Survey has sources go on after an error from now on, and gives each to mistake: for a
+// look at a whole configuration. An error in a definition or structure that goes over
+// several lines ends with it: what follows up to its end is skipped. What `try` runs stops
+// at its first error, as ever.
+func (s *Session) Survey(mistake func(error)) { s.mistake = mistake }
+
+// interpretLine is interpret; where sources are surveyed it goes on behind an error.
+func (s *Session) interpretLine(line string, next func() (string, error)) error {
+	if s.mistake == nil {
+		return s.interpret(line)
+	}
+	open, conditions := s.openNames(), slices.Clone(s.conditions)
+	err := s.interpret(line)
+	if err == nil || !s.survives(err) {
+		return err
+	}
+	s.mistake(err)
+	s.conditions = conditions // one that this line has begun is passed over
+	if err := s.passOver(after(open, line), next); err != nil && err != io.EOF {
+		return &Error{Place: Place{s.source, s.line, 1}, Err: err}
+	}
+	return nil
+}
+
+// survives tells whether a source that is surveyed goes on after an error.
+func (s *Session) survives(err error) bool {
+	return s.mistake != nil && err != errLeave && !errors.Is(err, ErrInterrupted) && s.out.err == nil
+}
+
+// ends are the words that close what others open. A block is closed by any of its ends.
+var ends = map[string]string{
+	";": ":", "then": "if", "until": "begin", "repeat": "begin", "again": "begin",
+	"loop": "do", "+loop": "do", "endof": "of", "endcase": "case", "[then]": "[if]",
+}
+
+var begins = map[string]string{":": ":", "if": "if", "begin": "begin", "do": "do", "?do": "do", "of": "of", "case": "case", "[if]": "[if]"}
+
+// openNames are the structures that are open, the outermost first.
+func (s *Session) openNames() (names []string) {
+	if s.comp == nil {
+		return nil
+	}
+	for _, o := range s.comp.open {
+		if name, ok := begins[o.word]; ok {
+			names = append(names, name)
+		} else if o.word == "else" {
+			names = append(names, "if")
+		}
+	}
+	return names
+}
+
+// after is what is open behind a line if open was before it, by its words alone.
+func after(open []string, line string) []string {
+	sc := scanner{line: line}
+	for {
+		tok, ok, err := sc.next()
+		if err != nil || !ok {
+			return open
+		}
+		if tok.quoted {
+			continue
+		}
+		if tok.text == "(" {
+			sc.skipComment()
+			continue
+		}
+		if name, ok := begins[tok.text]; ok {
+			open = append(open, name)
+			continue
+		}
+		name, ok := ends[tok.text]
+		for i := len(open) - 1; ok && i >= 0; i-- {
+			if open[i] == name {
+				open = open[:i]
+				break
+			}
+		}
+	}
+}
+
+// passOver reads the lines of a structure in which an error was found.
+func (s *Session) passOver(open []string, next func() (string, error)) error {
+	for len(open) > 0 {
+		line, err := next()
+		s.line++
+		if err != nil {
+			return err
+		}
+		open = after(open, strings.TrimSuffix(line, "\n"))
+	}
+	return nil
+}
