@@ -18,15 +18,25 @@ func (s *Session) interpretLine(line string, next func() (string, error)) error 
 	if s.mistake == nil {
 		return s.interpret(line)
 	}
-	open, conditions := s.openNames(), slices.Clone(s.conditions)
+	conditions, open := slices.Clone(s.conditions), s.openNames()
 	err := s.interpret(line)
 	if err == nil || !s.survives(err) {
 		return err
 	}
 	s.mistake(err)
-	s.conditions = conditions // one that this line has begun is passed over
-	if err := s.passOver(after(open, line), next); err != nil && err != io.EOF {
-		return &Error{Place: Place{s.source, s.line, 1}, Err: err}
+	open, low := after(open, line)
+	s.conditions = conditions[:min(low, len(conditions))] // one that this line has begun is passed over
+	for len(open) > len(s.conditions) {
+		line, err := next()
+		s.line++
+		if err != nil && err != io.EOF {
+			return &Error{Place: Place{s.source, s.line, 1}, Err: err}
+		}
+		open, low = after(open, strings.TrimSuffix(line, "\n"))
+		s.conditions = s.conditions[:min(low, len(s.conditions))]
+		if err == io.EOF {
+			break
+		}
 	}
 	return nil
 }
@@ -44,10 +54,11 @@ var ends = map[string]string{
 
 var begins = map[string]string{":": ":", "if": "if", "begin": "begin", "do": "do", "?do": "do", "of": "of", "case": "case", "[if]": "[if]"}
 
-// openNames are the structures that are open, the outermost first.
-func (s *Session) openNames() (names []string) {
+// openNames are the structures that are open, the outermost first, after the conditions.
+func (s *Session) openNames() []string {
+	names := slices.Repeat([]string{"[if]"}, len(s.conditions))
 	if s.comp == nil {
-		return nil
+		return names
 	}
 	for _, o := range s.comp.open {
 		if name, ok := begins[o.word]; ok {
@@ -59,44 +70,29 @@ func (s *Session) openNames() (names []string) {
 	return names
 }
 
-// after is what is open behind a line if open was before it, by its words alone.
-func after(open []string, line string) []string {
+// after is what is open behind a line if open was before it, by its words alone; low is
+// how few were open within it.
+func after(open []string, line string) (behind []string, low int) {
+	low = len(open)
 	sc := scanner{line: line}
 	for {
 		tok, ok, err := sc.next()
-		if err != nil || !ok {
-			return open
-		}
-		if tok.quoted {
-			continue
-		}
-		if tok.text == "(" {
+		switch {
+		case err != nil || !ok:
+			return open, low
+		case tok.quoted:
+		case tok.text == "(":
 			sc.skipComment()
-			continue
-		}
-		if name, ok := begins[tok.text]; ok {
-			open = append(open, name)
-			continue
-		}
-		name, ok := ends[tok.text]
-		for i := len(open) - 1; ok && i >= 0; i-- {
-			if open[i] == name {
-				open = open[:i]
-				break
+		case begins[tok.text] != "":
+			open = append(open, begins[tok.text])
+		case ends[tok.text] != "":
+			for i := len(open) - 1; i >= 0; i-- {
+				if open[i] == ends[tok.text] {
+					open = open[:i]
+					low = min(low, i)
+					break
+				}
 			}
 		}
 	}
-}
-
-// passOver reads the lines of a structure in which an error was found.
-func (s *Session) passOver(open []string, next func() (string, error)) error {
-	for len(open) > 0 {
-		line, err := next()
-		s.line++
-		if err != nil {
-			return err
-		}
-		open = after(open, strings.TrimSuffix(line, "\n"))
-	}
-	return nil
 }

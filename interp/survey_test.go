@@ -28,7 +28,7 @@ func TestSurvey(t *testing.T) {
 		{": a ( - ) 1 if t.no else\n 2 then ; t.no\nt.fail\n", []string{"x:1:16", "x:3:1"}},
 		{"1 if\n1 if t.no else\nthen \"then\" ( then ) # then\nt.no\nthen\nt.no\n", []string{"x:2:6", "x:6:1"}},
 		{"begin 0 while\n t.no begin 1 until\n t.no\nrepeat t.no\nt.no", []string{"x:2:2", "x:5:1"}},
-		{"1 [if]\nt.no\n[then]\n0 [if] t.no\n[then] 1 [if] t.no\n t.no [then]\nt.no", []string{"x:2:1", "x:5:13", "x:7:1"}},
+		{"1 [if]\nt.no\n[then]\n0 [if] t.no\n[then] 1 [if] t.no\n t.no [then]\nt.no", []string{"x:2:1", "x:5:15", "x:7:1"}},
 		{"t.load\nt.fail\n", []string{"inner:2:1", "inner:3:1", "x:2:1"}},
 		{"t.no\n: a ( - )\n", []string{"x:1:1", "x:2:1"}},
 	} {
