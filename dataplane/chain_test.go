@@ -40,7 +40,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Error(err)
 		}
 	})
-	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables(), epoch: time.Now()}
+	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
 	w.free = make([]uint64, 0, u.Frames())
 	for i := range uint64(benchFrames) {
 		w.free = append(w.free, i*2048)

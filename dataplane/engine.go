@@ -21,6 +21,7 @@ type Engine struct {
 	update sync.Mutex                // one Update at a time
 	counts []*counters               // by queue, as all that follows; they outlive Stop
 	tables []portTables              // likewise; nil before the first Start
+	paces  [2]pace                   // of the frames received on each interface; written by the threads
 	poll   atomic.Uint32             // the PollMode
 	fast   fast                      // see there
 	queue  atomic.Pointer[shm.Queue] // the TAP queue; nil: none. Written under mu and update

@@ -85,17 +85,20 @@ func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) i
 		return out + 1
 	}
 	l, t := &w.lanes[in], &w.tally[in]
-	due, start, size := w.clock, max(w.clock, l.busy), w.chunks(d)
+	due, size, pace := w.clock, w.chunks(d), &w.paces[in]
 	switch {
-	case f.Rate.Kbits > 0 && start-due > int64(f.Rate.Queue):
+	case f.Rate.Kbits > 0 && pace.late(w.clock, &f.Rate):
 		w.lose(in, countFIRate, d)
 		return out
-	case l.held.full(size):
+	case l.held.full(size): // before it takes a turn
 		w.lose(in, countFIHold, d)
 		return out
 	case f.Rate.Kbits > 0:
-		l.busy = start + int64(w.length(d))*8*int64(time.Millisecond)/int64(f.Rate.Kbits)
-		due = l.busy
+		var ok bool
+		if due, ok = pace.take(w.clock, w.length(d), &f.Rate, &l.rest); !ok { // another thread was faster
+			w.lose(in, countFIRate, d)
+			return out
+		}
 	}
 	switch {
 	case f.Delay == 0 && f.Jitter == 0:

@@ -1,6 +1,8 @@
 package dataplane_test
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,28 +107,46 @@ func TestOutageEndsByItself(t *testing.T) {
 	d.checkBooks()
 }
 
-// A limited rate spaces frames: these take 60 ms at least.
+// A limited rate spaces frames, however many queues they come in by: these take 60 ms at least.
 func TestRateOnTheWire(t *testing.T) {
 	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
-	d := newDevice(t, lab, dataplane.Config{})
-	d.mustStart()
-	d.policy(func(p *dataplane.Policy) {
-		p.Port[0].Fault = dataplane.FaultPolicy{Enabled: true, Rate: dataplane.Rate{Kbits: 8000, Queue: 10 * time.Second}}
-	})
-	r := lab.Snk.NewReceiver(netlab.K1)
-	var frames [][]byte
-	for i := range uint64(60) {
-		frames = append(frames, netlab.UDP(1000, i)) // a millisecond each
+	for _, queues := range []int{1, 2} {
+		lab := netlab.NewBridgeWith(t, netlab.Options{Queues: queues})
+		d := newDevice(t, lab, dataplane.Config{})
+		d.mustStart()
+		d.policy(func(p *dataplane.Policy) {
+			p.Port[0].Fault = dataplane.FaultPolicy{Enabled: true, Rate: dataplane.Rate{Kbits: 8000, Queue: 10 * time.Second}}
+		})
+		r := lab.Snk.NewReceiver(netlab.K1)
+		var frames [][]byte
+		for i := range uint64(60) {
+			f := netlab.UDP(1000, i) // a millisecond each
+			if queues > 1 {
+				f[34], f[35] = byte(i>>8), byte(i) // source ports: flows are spread over the queues
+			}
+			frames = append(frames, f)
+		}
+		sent := time.Now()
+		if err := lab.Src.NewSender(netlab.S0, queues == 1).Send(frames...); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Collect(len(frames), 20*time.Second)
+		if took := time.Since(sent); err != nil || took < 60*time.Millisecond {
+			t.Errorf("%d queues: took %v, %v", queues, took, err)
+		}
+		for q := range queues {
+			if s, err := d.QueueStats(0, q); err != nil || s.RX == 0 {
+				t.Errorf("queue %d carried %d, %v", q, s.RX, err)
+			}
+		}
+		if queues > 1 { // each keeps its order
+			slices.SortFunc(got, func(a, b []byte) int {
+				m, _ := netlab.Seq(a)
+				n, _ := netlab.Seq(b)
+				return cmp.Compare(m, n)
+			})
+		}
+		compare(t, got, frames)
+		d.checkBooks()
 	}
-	sent := time.Now()
-	if err := lab.Src.NewSender(netlab.S0, true).Send(frames...); err != nil {
-		t.Fatal(err)
-	}
-	got, err := r.Collect(len(frames), 20*time.Second)
-	if took := time.Since(sent); err != nil || took < 60*time.Millisecond {
-		t.Errorf("took %v, %v", took, err)
-	}
-	compare(t, got, frames)
-	d.checkBooks()
 }

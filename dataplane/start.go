@@ -202,7 +202,7 @@ func (e *Engine) open(frame int) error {
 		w := &worker{
 			queue: q, poll: &e.poll, cpu: -1, policy: &e.policy, counts: e.counts[q],
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
-			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], epoch: e.epoch, long: e.long,
+			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, long: e.long,
 		}
 		for i := range e.ports {
 			if e.tables[q][i].Load() == nil {

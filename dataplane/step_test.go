@@ -67,7 +67,7 @@ func (s step) run(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer u.Close()
-	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, s.ports), tables: newPortTables(), epoch: time.Now()}
+	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, s.ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
 	for i := range uint64(stepFrames) {
 		w.free = append(w.free, i*2048)
 	}

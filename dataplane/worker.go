@@ -57,6 +57,7 @@ type worker struct {
 	umem    *xsk.UMEM
 	long    bool // frames may have several chunks
 	lanes   []lane
+	paces   *[2]pace    // by interface; shared with the other threads
 	tables  *portTables // who sends what; the engine may put others in their place
 	tally   [2]tally
 	free    []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
@@ -105,9 +106,9 @@ type lane struct {
 	parts   int           // entries received of a long frame whose end has not come
 	first   xsk.Desc      // of these
 	last    xsk.Desc
-	held    queue // frames received here that wait for their time
-	busy    int64 // until when the link of Rate is busy
-	latest  int64 // when the last frame of KeepOrder is due
+	held    queue  // frames received here that wait for their time
+	rest    uint64 // see pace.take
+	latest  int64  // when the last frame of KeepOrder is due
 }
 
 const mirror = -1
