@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/ownfile"
 )
 
 // survey looks for files of the set from earlier runs: numbers go on behind theirs,
@@ -34,9 +36,14 @@ func (s *Files) survey() error {
 }
 
 // adopt gives a file its name unless somebody writes it. One in which there is nothing,
-// not even a header, is removed.
+// not even a header, is removed. What somebody else has put there is none of ours; it may be
+// a FIFO, which would keep who opens it waiting.
 func adopt(path, done string) bool {
-	f, err := os.Open(path)
+	found, err := ownfile.Look(path)
+	if err != nil || !found.Regular() || found.Stranger() {
+		return false
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}

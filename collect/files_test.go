@@ -298,6 +298,35 @@ func TestRing(t *testing.T) {
 	}
 }
 
+// What a stranger has put among the files of a set, under the name of one that a killed run has
+// left, is neither waited for nor taken.
+func TestStrangersAmongTheSet(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	fifo, file := filepath.Join(dir, "x_00001_20260101000000.pcap.part"), filepath.Join(dir, "x_00002_20260101000000.pcap.part")
+	if err := errors.Join(unix.Mkfifo(fifo, 0o666), os.WriteFile(file, []byte("theirs"), 0o666), os.Chown(file, 65533, 65533)); err != nil {
+		t.Fatal(err)
+	}
+	var log notes
+	s := create(t, filepath.Join(dir, "x.pcap"), Options{Rotate: Rotation{Packets: 1}, Ring: 3, Logf: log.logf})
+	if err := errors.Join(s.Append(time.Now(), 1, record(1, 60)), s.Close(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fifo, file} {
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if list := names(t, dir); len(list) != 3 || !strings.HasPrefix(list[2], "x_00003_") || log.text() != "" {
+		t.Errorf("%v, said %q", list, log.text())
+	}
+}
+
 // Below the floor the files of a ring make room; without any the run ends, and says so.
 func TestFloor(t *testing.T) {
 	dir := smallDisk(t) // 64 KiB

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/ownfile"
 )
 
 // open begins the next file.
@@ -99,7 +101,9 @@ func (e *BusyError) Error() string {
 // emptied only when it is known to be ours.
 func (s *Files) openPlain() (*os.File, error) {
 	// O_NOCTTY: a daemon is not to acquire a terminal.
-	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|unix.O_NOCTTY, 0o600)
+	f, err := ownfile.Open(s.path, os.O_WRONLY|os.O_CREATE|unix.O_NOCTTY, 0o600, func(what string) {
+		s.o.Logf("%s is made anew, in the place of %s", s.path, what)
+	})
 	if err != nil {
 		return nil, noDirectory(filepath.Dir(s.path), err)
 	}

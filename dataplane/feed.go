@@ -92,7 +92,7 @@ func (e *Engine) AddQueue(name string) error {
 	case len(feeds) >= MaxFeeds:
 		return fmt.Errorf("%d further queues are fed already", MaxFeeds)
 	}
-	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "pqueue", Repair: true, NoCreate: !strings.HasPrefix(name, shm.Prefix)})
+	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "pqueue", Repair: true, NoCreate: !strings.HasPrefix(name, shm.Prefix), Logf: e.config.Logf})
 	if err != nil {
 		return err
 	}

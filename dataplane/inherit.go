@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/ownfile"
 )
 
 // What an earlier process has left for a bypass: found, taken over, ended.
@@ -23,7 +26,13 @@ func (e *Engine) inherit(tool *ethtool) error {
 		p.switchedOff, p.promisc = nil, false
 	}
 	dir := e.config.BypassDir
-	if dir == "" || !exists(dir) {
+	if dir == "" {
+		return nil
+	}
+	if err := e.strangersDir(dir); err != nil {
+		return err
+	}
+	if !exists(dir) {
 		return nil
 	}
 	var indexes []int
@@ -86,6 +95,28 @@ func (e *Engine) inherit(tool *ethtool) error {
 	})
 	e.config.Logf("bypass: taking over from an earlier process; %d frames went past it", old.Old)
 	return nil
+}
+
+// strangersDir takes the name away from what a stranger has put where we pin things: on a BPF
+// file system everybody may make directories, unless it is mounted otherwise.
+func (e *Engine) strangersDir(dir string) error {
+	found, err := ownfile.Look(dir)
+	if err != nil || !found.Stranger() {
+		return nil // what is wrong with it shows when it is used
+	}
+	own := filepath.Join(filepath.Dir(dir), fmt.Sprintf("aside-%016x", rand.Uint64())) // no dots in names there
+	if err := os.Mkdir(own, 0o700); err != nil {
+		return fmt.Errorf("bypass: %w", err)
+	}
+	left, err := found.GiveWay(own)
+	if err != nil {
+		return errors.Join(fmt.Errorf("bypass: %w", err), os.Remove(own))
+	}
+	if left != "" {
+		left = " and is called " + left + " now"
+	}
+	e.config.Logf("bypass: what had the name %s, %v, has given way%s", dir, &found, left)
+	return os.Remove(dir) // pinning makes it
 }
 
 // Pinned says what is pinned in dir: the ids of the XDP programs, and in one clause, on which

@@ -102,7 +102,7 @@ const mostSchedules = 2_000_000
 
 func explore(t *testing.T, s scenario) {
 	name := testName(t)
-	fd, m, err := create("/dev/shm/"+name, s.slots, 128, false)
+	fd, m, err := create("/dev/shm/"+name, s.slots, 128, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/ownfile"
 )
 
 // Where somebody branches on it:
@@ -51,6 +54,7 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 		return -1, nil, err
 	}
 	path := dir + "/" + name
+	var stranger *strangerError
 	deadline := time.Now().Add(patience)
 	for {
 		fd, m, err = attach(path, o.Repair)
@@ -63,8 +67,24 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 				return -1, nil, err
 			}
 			return fd, m, nil
+		case errors.As(err, &stranger) && !o.NoCreate:
+			left := ""
+			fd, m, err = create(path, slots, slotSize, func(own string) error {
+				left, err = stranger.found.GiveWay(own)
+				return err
+			})
+			switch {
+			case err == nil:
+				if left != "" {
+					left = ", which is called " + left + " now"
+				}
+				o.Logf("queue %s is made anew, in the place of %v%s", name, &stranger.found, left)
+				return fd, m, nil
+			case !errors.Is(err, ownfile.ErrChanged):
+				return -1, nil, fmt.Errorf("%w: %w", ErrForeign, err)
+			}
 		case errors.Is(err, fs.ErrNotExist) && !o.NoCreate:
-			fd, m, err = create(path, slots, slotSize, false)
+			fd, m, err = create(path, slots, slotSize, nil)
 			if err == nil {
 				return fd, m, nil
 			}
@@ -75,7 +95,7 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 		case o.Repair && replaceable(err):
 			// attach holds the use lock exclusively for us: nobody is in there.
 			old := fd
-			fd, m, err = create(path, slots, slotSize, true)
+			fd, m, err = create(path, slots, slotSize, func(own string) error { return unix.Rename(own, path) })
 			unix.Close(old)
 			return fd, m, err
 		default:
@@ -123,10 +143,7 @@ func geometry(o Options) (slots, slotSize int, err error) {
 // repair, an error that is replaceable comes with a descriptor that holds the use
 // lock exclusively.
 func attach(path string, repair bool) (fd int, m *memory, err error) {
-	fd, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err == unix.ELOOP || err == unix.EISDIR {
-		return -1, nil, fmt.Errorf("%w: not a plain file", ErrForeign)
-	}
+	found, fd, err := look(path)
 	if err != nil {
 		return -1, nil, err
 	}
@@ -137,7 +154,9 @@ func attach(path string, repair bool) (fd int, m *memory, err error) {
 			fd = -1
 		}
 	}()
-	if err := ours(fd); err != nil {
+	if err := ours(fd); errors.Is(err, ErrForeign) && found.Linked() {
+		return fd, nil, &strangerError{found}
+	} else if err != nil {
 		return fd, nil, err
 	}
 	ok, err := tryLock(fd, unix.F_RDLCK, useByte)
@@ -170,6 +189,41 @@ func attach(path string, repair bool) (fd int, m *memory, err error) {
 	}
 	keep = true
 	return fd, nil, err
+}
+
+// strangerError says that what has the queue's name belongs to somebody else, who could put
+// it into the directory as anybody can.
+type strangerError struct{ found ownfile.Found }
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("%v: %v has its name", ErrForeign, &e.found)
+}
+
+func (e *strangerError) Is(target error) bool { return target == ErrForeign }
+
+// look opens a plain file that may be ours. Before that it is not touched, but by a descriptor
+// that can do no more than name it: what a stranger has made may be anything, and be
+// exchanged at any moment.
+func look(path string) (found ownfile.Found, fd int, err error) {
+	named, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return found, -1, err
+	}
+	defer unix.Close(named)
+	found, err = ownfile.At(named, path)
+	switch {
+	case err != nil:
+		return found, -1, err
+	case found.Stranger():
+		return found, -1, &strangerError{found}
+	case !found.Regular():
+		return found, -1, fmt.Errorf("%w: not a plain file", ErrForeign)
+	}
+	fd, err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", named), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT { // /proc, not the file, is not there
+		err = errors.New("open through /proc: it is not mounted")
+	}
+	return found, fd, err
 }
 
 // ours says whether the file is a queue at all, of any version, that we may trust to
@@ -241,13 +295,10 @@ func check(fd int) (slots, slotSize int, err error) {
 
 // create makes a new file without a name, fills it and gives it the name: by link,
 // which fails with fs.ErrExist when somebody else was first, or, to replace one, by
-// rename. A kill in between leaves nothing behind (or, while replacing, one hidden file
-// for the length of one system call).
-func create(path string, slots, slotSize int, replace bool) (fd int, m *memory, err error) {
-	dir, name, _ := strings.Cut(path[1:], "\x00")
-	if i := strings.LastIndexByte(dir, '/'); i >= 0 {
-		dir, name = "/"+dir[:i], dir[i+1:]
-	}
+// replace, which gets a hidden name of the new file. A kill in between leaves nothing
+// behind (or, while replacing, one hidden file for the length of one system call).
+func create(path string, slots, slotSize int, replace func(own string) error) (fd int, m *memory, err error) {
+	dir := filepath.Dir(path)
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return -1, nil, fmt.Errorf("create in %s: %w", dir, err)
@@ -271,7 +322,11 @@ func create(path string, slots, slotSize int, replace bool) (fd int, m *memory, 
 	if err != nil {
 		return fd, nil, fmt.Errorf("no room for %d bytes in %s: %w", size, dir, err)
 	}
-	if err = setLock(fd, unix.F_RDLCK, useByte); err != nil {
+	lock := int16(unix.F_RDLCK)
+	if replace != nil {
+		lock = unix.F_WRLCK // nobody joins before it is certain that the name stays ours
+	}
+	if err = setLock(fd, lock, useByte); err != nil {
 		return fd, nil, fmt.Errorf("lock: %w", err)
 	}
 	if m, err = mapFile(fd, slots, slotSize); err != nil {
@@ -279,17 +334,21 @@ func create(path string, slots, slotSize int, replace bool) (fd int, m *memory, 
 	}
 	m.format()
 	self := fmt.Sprintf("/proc/self/fd/%d", fd)
-	if !replace {
+	if replace == nil {
 		return fd, m, unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 	}
-	hidden := fmt.Sprintf("%s/.%s.%d.%d", dir, name, os.Getpid(), time.Now().UnixNano())
+	hidden := ownfile.Beside(path)
 	if err = unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, hidden, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return fd, m, err
 	}
-	if err = unix.Rename(hidden, path); err != nil {
+	if err = replace(hidden); err != nil {
 		unix.Unlink(hidden)
+		return fd, m, err
 	}
-	return fd, m, err
+	if err = setLock(fd, unix.F_RDLCK, useByte); err != nil {
+		return fd, m, fmt.Errorf("lock: %w", err)
+	}
+	return fd, m, nil
 }
 
 // format writes the header of a new file, which is all zeros.

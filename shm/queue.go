@@ -51,13 +51,17 @@ type Options struct {
 	NoCreate        bool   // fail with fs.ErrNotExist when there is none
 	Exact           bool   // fail with ErrSizes when it is there with other sizes than are asked for (0: any)
 
+	// Logf is told when the file is made in the place of one that a stranger has put there; nil = nobody.
+	Logf func(format string, args ...any)
+
 	dir string // for tests; "" is /dev/shm
 }
 
 // Queue is an open queue. Its methods may be called concurrently.
 type Queue struct {
 	name, path string
-	dir, label string // as in Options
+	dir, label string // as in Options, as is logf
+	logf       func(format string, args ...any)
 	m          *memory
 	fd         int // holds the use lock for as long as anything here is open
 
@@ -68,7 +72,8 @@ type Queue struct {
 }
 
 // Open attaches to the queue NAME in /dev/shm, or makes it: whoever comes first wins.
-// Errors: ErrForeign (untouched), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
+// What belongs to a stranger, in a directory where everybody may create files, gives way
+// to a new one, unless NoCreate. Errors: ErrForeign (untouched), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
 // ErrSizes (under Exact), fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
 func Open(name string, o Options) (*Queue, error) {
 	dir := o.dir
@@ -78,11 +83,14 @@ func Open(name string, o Options) (*Queue, error) {
 	if dir != defaultDir && o.dir == "" && o.NoCreate && exists(defaultDir, name) && !exists(dir, name) {
 		o.NoCreate = false // its stand-in
 	}
+	if o.Logf == nil {
+		o.Logf = func(string, ...any) {}
+	}
 	fd, m, err := open(dir, name, o)
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
-	q := &Queue{name: name, path: dir + "/" + name, dir: o.dir, label: o.Name, m: m, fd: fd, role: o.Role}
+	q := &Queue{name: name, path: dir + "/" + name, dir: o.dir, label: o.Name, logf: o.Logf, m: m, fd: fd, role: o.Role}
 	if q.self, err = q.join(o.Name, 0); err != nil {
 		m.unmap()
 		unix.Close(fd)

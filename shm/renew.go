@@ -64,7 +64,7 @@ func (q *Queue) Renew() (*Queue, error) {
 	}
 	again, err := Open(q.name, Options{
 		Slots: int(q.m.slots), SlotSize: int(q.m.stride),
-		Role: q.role, Name: q.label, Repair: true, dir: q.dir,
+		Role: q.role, Name: q.label, Repair: true, Logf: q.logf, dir: q.dir,
 	})
 	if err != nil || !overwrite {
 		return again, err

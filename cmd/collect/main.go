@@ -103,7 +103,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		fmt.Fprintf(stderr, "collect: "+format+"\n", args...)
 	}
 
-	queue, err := shm.Open(o.queue, shm.Options{Role: shm.RoleCollect, Name: "collect"})
+	queue, err := shm.Open(o.queue, shm.Options{Role: shm.RoleCollect, Name: "collect", Logf: logf})
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w; a queue is for its owner alone, usually root", err)
 	}

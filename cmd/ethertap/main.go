@@ -133,7 +133,7 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 	if err := probe.Check(); err != nil { // before queue and configuration
 		return failed, err
 	}
-	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
+	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleEthertap, Name: p.name, Repair: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true, Logf: p.logf})
 	if err != nil {
 		return failed, p.queueError(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"ethertap/cmd/internal/rundir"
 	"ethertap/dataplane"
+	"ethertap/ownfile"
 )
 
 // pinPrefix begins the name of each directory in which an instance pins things.
@@ -27,9 +28,13 @@ func pinDir(bpffs, instance string) string {
 func pinned(bpffs string) (instances []string) {
 	entries, _ := os.ReadDir(bpffs)
 	for _, e := range entries {
-		if name, ours := strings.CutPrefix(e.Name(), pinPrefix); ours && e.IsDir() {
-			instances = append(instances, strings.ReplaceAll(name, ":", "."))
+		name, ours := strings.CutPrefix(e.Name(), pinPrefix)
+		name = strings.ReplaceAll(name, ":", ".")
+		// Others may make directories there too; their names are not to stand in a command.
+		if found, err := ownfile.Look(filepath.Join(bpffs, e.Name())); !ours || err != nil || found.Stranger() || rundir.CheckName("ethertap", name) != nil {
+			continue
 		}
+		instances = append(instances, name)
 	}
 	return instances
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // historyLimit is how many lines the history file is cut back to, and
@@ -44,11 +45,16 @@ func openHistory(path string) *history {
 	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
 		return h // opening a pipe would wait for its other end
 	}
+	if fi, err := os.Lstat(path); err == nil && !own(fi) && !fi.Mode().IsRegular() {
+		return h // a link of the user whose home root has by sudo, to who knows what
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return h
 	}
-	f.Chmod(0o600)
+	if fi, err := f.Stat(); err == nil && own(fi) {
+		f.Chmod(0o600)
+	}
 	h.f = f
 	old, err := io.ReadAll(io.LimitReader(f, 64*historyMax))
 	if err != nil {
@@ -66,6 +72,12 @@ func openHistory(path string) *history {
 		h.shorten(path)
 	}
 	return h
+}
+
+// own says whether a file belongs to the user of this process.
+func own(fi os.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 // shorten replaces the file by one with the lines that are kept.

@@ -174,6 +174,22 @@ func TestHistoryFileHostile(t *testing.T) {
 		h.add("1 .")
 		h.close()
 	}
+	if os.Geteuid() == 0 { // the home of a user who became root by sudo, and would like more
+		precious, link := filepath.Join(dir, "precious"), filepath.Join(dir, "link")
+		os.WriteFile(precious, []byte("theirs\n"), 0o644)
+		os.Symlink(precious, link)
+		os.Lchown(link, 65533, 65533)
+		h := openHistory(link)
+		h.add("1 .")
+		h.close()
+		os.Lchown(link, 0, 0) // of root's own: it leads where he wants
+		h = openHistory(link)
+		h.add("2 .")
+		h.close()
+		if b, err := os.ReadFile(precious); err != nil || string(b) != "theirs\n2 .\n" {
+			t.Errorf("the target of a link: %q, %v", b, err)
+		}
+	}
 	h := openHistory(long)
 	defer h.close()
 	if len(h.lines) != historyLimit || h.lines[historyLimit-1] != "1 ." {

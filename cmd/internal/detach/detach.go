@@ -38,6 +38,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/systemd"
+	"ethertap/ownfile"
 )
 
 const (
@@ -100,7 +101,11 @@ func openLog(name, program string) (*os.File, error) {
 	if name == Journal {
 		return systemd.Journal(program)
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, logMode)
+	instead := ""
+	f, err := ownfile.Open(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, logMode, func(what string) { instead = what })
+	if err == nil && instead != "" {
+		_, err = fmt.Fprintf(f, "this log is made anew, in the place of %s\n", instead)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}

@@ -34,17 +34,17 @@ func List(ctx context.Context, program string) ([]Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
-	unlock, err := lockDir(ctx, dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if err = checkDir(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	var unlock func()
+	if err == nil { // a stranger could hold the lock of a directory of his own for ever
+		unlock, err = lockDir(ctx, dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
 	defer unlock()
-	if err := checkDir(dir); err != nil {
-		return nil, fmt.Errorf("run directory: %w", err)
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)

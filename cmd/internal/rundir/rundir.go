@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/ownfile"
 )
 
 const (
@@ -63,7 +65,7 @@ type Instance struct {
 // that name runs. The file and the socket of a dead one are removed. Waiting for others
 // who change the directory ends with ctx.
 func Register(ctx context.Context, program, name string) (*Instance, error) {
-	if err := checkName(program, name); err != nil {
+	if err := CheckName(program, name); err != nil {
 		return nil, err
 	}
 	dir, err := filepath.Abs(Path())
@@ -104,7 +106,7 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 
 // Free says whether Register would succeed now, and why not.
 func Free(ctx context.Context, program, name string) error {
-	if err := checkName(program, name); err != nil {
+	if err := CheckName(program, name); err != nil {
 		return err
 	}
 	dir, err := filepath.Abs(Path())
@@ -163,9 +165,10 @@ func (in *Instance) Close() error {
 	return failed
 }
 
-// checkName keeps names such that they are file names, that program and name
-// can be told apart in one, and that a socket address holds them.
-func checkName(program, name string) error {
+// CheckName says what is wrong with the name of an instance. It keeps names such that they are
+// file names, that program and name can be told apart in one, and that a socket address holds
+// them.
+func CheckName(program, name string) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("%s name %q: 1 to %d characters", program, name, maxName)
 	}
@@ -214,6 +217,9 @@ func makeDir(dir string) error {
 }
 
 func checkDir(dir string) error {
+	if found, err := ownfile.Look(dir); err == nil && found.Stranger() {
+		return fmt.Errorf("%s: is %v, not of root or us; set %s", dir, &found, Env)
+	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: dir, Err: err}
