@@ -86,7 +86,7 @@ func compileIf(s *Session, tok token) error {
 
 func compileElse(s *Session, _ token) error {
 	c := s.comp
-	o, err := c.pop("if", "while")
+	o, err := c.pop("if", "while", "else")
 	if err != nil {
 		return err
 	}
