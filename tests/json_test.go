@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,34 +49,50 @@ func TestJSONIsDocumented(t *testing.T) {
 			if !strings.HasSuffix(w.Name, ".json") {
 				continue
 			}
-			twins++
 			inputs := strings.NewReplacer("( ", "", "- )", "", "queue", "0", "interface", "0", "name", `"`+further+`"`).Replace(w.Stack)
 			var value map[string]any
 			r.ask(inputs+w.Name, &value)
-			printed := map[string]string{}
-			keysOf(value, "", printed, documented[w.Name])
-			for key, kind := range printed {
-				if want, ok := documented[w.Name][key]; !ok {
-					t.Errorf("%s prints %s, a %s, which the document lacks", w.Name, key, kind)
-				} else if want != kind {
-					t.Errorf("%s: %s is a %s, and a %s in the document", w.Name, key, kind, want)
-				}
-			}
-			for key := range documented[w.Name] {
-				if printed[key] == "" {
-					t.Errorf("%s does not print %s, which the document has", w.Name, key)
-				}
-			}
-			if value["schema"] != float64(report.Schema) || value["instance"] != "ethertap" {
-				t.Errorf("%s: schema %v, instance %v", w.Name, value["schema"], value["instance"])
-			}
-			if at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(value["time"])); err != nil || time.Since(at) > time.Hour {
-				t.Errorf("%s: time %v, %v", w.Name, value["time"], err)
-			}
+			twins++
+			holds(t, w.Name, value, documented[w.Name], "ethertap")
 		}
 	}
+	r.collecting("-ns", os.DevNull) // for it to have a consumer
+	var value map[string]any
+	if err := json.Unmarshal([]byte(r.must(r.collect, "--list", "--json", "-q", r.queue)), &value); err != nil {
+		t.Fatal(err)
+	}
+	twins++
+	holds(t, listJSON, value, documented[listJSON], "collect")
 	if twins != len(documented) {
-		t.Errorf("%d words print JSON, the document has %d: %v", twins, len(documented), slices.Sorted(maps.Keys(documented)))
+		t.Errorf("%d print JSON, the document has %d: %v", twins, len(documented), slices.Sorted(maps.Keys(documented)))
+	}
+}
+
+// listJSON is the title of what collect prints, as readKeys has it.
+const listJSON = "collect---list---json"
+
+// holds wants the keys that the document has, and no others.
+func holds(t *testing.T, name string, value map[string]any, documented map[string]string, instance string) {
+	t.Helper()
+	printed := map[string]string{}
+	keysOf(value, "", printed, documented)
+	for key, kind := range printed {
+		if want, ok := documented[key]; !ok {
+			t.Errorf("%s prints %s, a %s, which the document lacks", name, key, kind)
+		} else if want != kind {
+			t.Errorf("%s: %s is a %s, and a %s in the document", name, key, kind, want)
+		}
+	}
+	for key := range documented {
+		if printed[key] == "" {
+			t.Errorf("%s does not print %s, which the document has", name, key)
+		}
+	}
+	if value["schema"] != float64(report.Schema) || value["instance"] != instance {
+		t.Errorf("%s: schema %v, instance %v", name, value["schema"], value["instance"])
+	}
+	if at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(value["time"])); err != nil || time.Since(at) > time.Hour {
+		t.Errorf("%s: time %v, %v", name, value["time"], err)
 	}
 }
 
@@ -159,7 +176,7 @@ func readKeys(t *testing.T, file string) map[string]map[string]string {
 	}
 	words := map[string]map[string]string{}
 	for section := range sections {
-		if strings.HasSuffix(section, ".json") {
+		if strings.HasSuffix(section, ".json") || section == listJSON {
 			alike[section] = section
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -100,36 +98,23 @@ func (e *extcap) recording(p *parsing, f *pflag.FlagSet) error {
 // running is a queue that an ethertap fills.
 type running struct{ name, title string }
 
-// runningQueues looks for them where queues are. One that may not be read is none.
+// runningQueues looks for them. One that may not be read is none.
 func runningQueues() (all []running) {
-	paths, _ := filepath.Glob("/dev/shm/*")
-	for _, path := range paths {
-		if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
-			continue
+	for _, q := range queuesThere() {
+		if slices.ContainsFunc(q.Producers, func(p listedProcess) bool { return p.Program == shm.RoleEthertap.String() }) {
+			all = append(all, running{q.Name, title(q)})
 		}
-		name := filepath.Base(path)
-		q, err := shm.Open(name, shm.Options{Role: shm.RoleOther, Name: "extcap", NoCreate: true})
-		if err != nil {
-			continue
-		}
-		participants, err := q.Participants()
-		fills := func(p shm.Participant) bool { return p.Alive && p.Producer && p.Role == shm.RoleEthertap }
-		if err == nil && slices.ContainsFunc(participants, fills) {
-			all = append(all, running{name, title(q, name)})
-		}
-		q.Close()
 	}
 	return all
 }
 
 // title says which interfaces a queue has: ": eth1 <-> eth2".
-func title(q *shm.Queue, name string) string {
-	list, err := q.Interfaces()
-	if err != nil || len(list) == 0 {
-		return ": " + name
+func title(q listedQueue) string {
+	if len(q.Interfaces) == 0 {
+		return ": " + q.Name
 	}
 	var names []string
-	for _, i := range list {
+	for _, i := range q.Interfaces {
 		names = append(names, strings.NewReplacer("{", "(", "}", ")").Replace(i.Name))
 	}
 	return ": " + strings.Join(names, " <-> ")

@@ -54,6 +54,13 @@ func run(args []string, _, stdout, stderr *os.File) int {
 	if o.check {
 		return checked(o, stderr)
 	}
+	if o.list {
+		if err := list(o, stdout); err != nil {
+			fmt.Fprintf(stderr, "collect: %v\n", err)
+			return failed
+		}
+		return ok
+	}
 	child := detach.Inherit()
 	if o.daemon && child == nil {
 		return background(o, args, stdout, stderr)

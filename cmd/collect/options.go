@@ -37,6 +37,8 @@ const usage = `usage: collect [options] output.pcap
           --check         say what is wrong, record nothing
           --name <name>   name for control(1) (default the PID)
           --log <file>    log of a daemon, or journal
+          --list          list the queues, who fills them and what waits
+          --json          the list as one line of JSON
        -h|--help          show usage
        -v|--version       show version
        -c|--copyright     show copyright
@@ -52,6 +54,7 @@ type options struct {
 	output                  string // "-" is standard output
 	name, log               string
 	noReset, silent, daemon bool
+	list, json, oneQueue    bool // oneQueue: --queue names it
 	check                   bool
 	info                    *about.Info // what was asked about the program itself
 	extcap                  extcap
@@ -86,6 +89,8 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.BoolVar(&p.check, "check", false, "")
 	f.StringVar(&p.name, "name", "", "")
 	f.StringVar(&p.log, "log", "", "")
+	f.BoolVar(&p.list, "list", false, "")
+	f.BoolVar(&p.json, "json", false, "")
 	p.info = about.Flags(f)
 	p.extcap.flags(f)
 	return f
@@ -113,6 +118,13 @@ func parse(args []string) (options, error) {
 		}
 	}
 	switch n := f.NArg(); {
+	case p.json && !p.list:
+		return p.options, errors.New("--json is for --list")
+	case p.list && (n > 0 || p.extcap.capture):
+		return p.options, errors.New("--list does not record; name no file")
+	case p.list:
+		p.oneQueue = f.Changed("queue")
+		return p.options, nil
 	case p.extcap.capture && n == 0: // the fifo
 	case n == 1 && !p.extcap.capture:
 		p.output = f.Arg(0)

@@ -33,7 +33,7 @@ _ethertap_complete() {
 	esac
 	case $program:$word in
 	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
-	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --floor --check --name --log $common" ;;
+	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --floor --check --name --log --list --json $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;
 	ethertap:*) words=$(ls /sys/class/net) ;;

@@ -63,6 +63,8 @@ complete -c collect -l check -d 'say what is wrong; record nothing'
 complete -c collect -l floor -x -d 'bytes to be left free on the disk'
 complete -c collect -l name -x -d 'name for control'
 complete -c collect -l log -r -d 'log of a daemon'
+complete -c collect -l list -d 'list the queues'
+complete -c collect -l json -d 'the list as one line of JSON'
 
 complete -c control -f
 complete -c control -n 'not __fish_seen_subcommand_from ethertap collect' -a 'ethertap collect'
