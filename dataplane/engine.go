@@ -128,6 +128,11 @@ func (e *Engine) Update(fn func(*Policy) error) error {
 	if err := p.validate(); err != nil {
 		return err
 	}
+	if len(e.config.Interfaces) == 1 {
+		if err := p.mirrorable(); err != nil {
+			return err
+		}
+	}
 	before := e.policy.Swap(&p)
 	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
 		if err := e.apply(false); err != nil {
@@ -147,6 +152,9 @@ func (e *Engine) Outage(port int, d time.Duration) error {
 	return e.Update(func(p *Policy) error {
 		if port < 0 || port >= len(e.config.Interfaces) {
 			return fmt.Errorf("no interface %d", port)
+		}
+		if len(e.config.Interfaces) == 1 {
+			return errNoFault
 		}
 		if f := &p.Port[port].Fault; f.Enabled {
 			f.Outage = int64(time.Since(e.epoch) + d)

@@ -1,7 +1,9 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -94,6 +96,24 @@ type NamedChance struct {
 type FaultSeed struct {
 	Seed  uint64
 	Epoch uint64 // counted up to start afresh with the same seed
+}
+
+// These are the errors of what a mirrored interface cannot do.
+var (
+	errNoTXTap = errors.New("interface 0 is mirrored: nothing is sent that a TX tap could take; that takes two interfaces")
+	errNoFault = errors.New("interface 0 is mirrored: nothing is forwarded that a fault could be done to; that takes two interfaces")
+)
+
+// mirrorable refuses what can have no effect on an interface that is mirrored.
+func (p *Policy) mirrorable() error {
+	port := &p.Port[0]
+	switch {
+	case port.TapTX || slices.ContainsFunc(p.Feeds, func(f Feed) bool { return f.TapTX[0] }):
+		return errNoTXTap
+	case port.Fault != FaultPolicy{} || p.FaultHash.Len() > 0 || p.FaultSeed != FaultSeed{}:
+		return errNoFault
+	}
+	return nil
 }
 
 func (p *Policy) validate() error {

@@ -48,8 +48,9 @@ type Session struct {
 	left      bool
 	status    int
 	unknowns  unknowns
-	locals    map[any]any // what word sets keep by session
-	mistake   func(error) // of Survey
+	hints     []func() string // see Hint
+	locals    map[any]any     // what word sets keep by session
+	mistake   func(error)     // of Survey
 }
 
 // call is a compound word, block or source that is being executed.

@@ -19,7 +19,9 @@ var (
 func (s *Session) Interpret(line string) error {
 	s.interrupt.Store(false)
 	_, s.unknowns.before = s.unknownObjects()
-	return s.interpret(line)
+	err := s.interpret(line)
+	s.sayHints(err)
+	return err
 }
 
 // OptionLines is the name of the lines of -e as a source; their numbers are those of the
@@ -277,6 +279,9 @@ func (s *Session) load(name string, next func() (string, error)) error {
 	}
 	s.unwind(floor)
 	s.restore(outer)
+	if floor == 0 {
+		s.sayHints(err)
+	}
 	return err
 }
 

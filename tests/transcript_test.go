@@ -61,6 +61,11 @@ func TestTranscripts(t *testing.T) {
 // queue that goes with the test.
 func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 	t.Helper()
+	return dictionaryOf(t, "enp1s0f0", "enp1s0f1")
+}
+
+func dictionaryOf(t *testing.T, interfaces ...string) (*interp.Dict, *shm.Queue) {
+	t.Helper()
 	name := fmt.Sprintf("ixdp.pqueue.test.%d.%x", os.Getpid(), rand.Uint64())
 	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "transcript", Slots: 64})
 	if err != nil {
@@ -74,7 +79,7 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 			}
 		}
 	})
-	engine, err := dataplane.New(dataplane.Config{Interfaces: []string{"enp1s0f0", "enp1s0f1"}, Queue: q, BypassDir: filepath.Join(t.TempDir(), "bypass")})
+	engine, err := dataplane.New(dataplane.Config{Interfaces: interfaces, Queue: q, BypassDir: filepath.Join(t.TempDir(), "bypass")})
 	if err != nil {
 		t.Fatal(err)
 	}

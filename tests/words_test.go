@@ -35,6 +35,53 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// On a mirrored interface every word that asks for a fault or a TX tap is an error that says
+// so, and changes nothing; those that take one away or show what there is are none.
+func TestMirrorRefusesWhatHasNoEffect(t *testing.T) {
+	dict, q := dictionaryOf(t, "enp1s0f0")
+	asked := 0
+	for _, set := range dict.Sets() {
+		for _, w := range set.Words {
+			fault := strings.HasPrefix(w.Name, "fault.")
+			if !fault && !strings.HasPrefix(w.Name, "tap.tx.") && !strings.HasPrefix(w.Name, "pqueue.tx.") {
+				continue
+			}
+			want := ""
+			switch parts := strings.Split(w.Name, "."); {
+			case slices.ContainsFunc(parts, func(s string) bool {
+				return slices.Contains([]string{"disable", "reset", "show", "json", "delete"}, s)
+			}):
+			case fault:
+				want = "is mirrored: nothing is forwarded that a fault could be done to"
+			default:
+				want = "is mirrored: nothing is sent that a TX tap could take"
+			}
+			example := strings.TrimPrefix(private(q, w.Example), "0 fault.enable ")
+			s := interp.NewSession(dict, strings.NewReader(""), io.Discard, io.Discard)
+			err := s.Interpret(example)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), w.Name) || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %v, want %q", example, err, want)
+			}
+			if want != "" {
+				asked++
+			}
+		}
+	}
+	if asked < 20 {
+		t.Errorf("only %d words were asked", asked)
+	}
+	var out strings.Builder
+	s := interp.NewSession(dict, strings.NewReader(""), &out, io.Discard)
+	if err := s.Interpret("fault.show"); err != nil || !strings.Contains(out.String(), "fault injection disabled") {
+		t.Errorf("%v, %s", err, &out)
+	}
+	for _, line := range []string{"0 tap.rx.enable", "00:23:7d:86:71:ff drop.hash.insert", "0 0 fault.drop.probability"} {
+		if err := s.Interpret(line); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
 // samples are values of every type, extreme ones among them.
 func samples() []interp.Value {
 	mac, ip, ip6 := [6]byte{0, 0x23, 0x7d, 0x86, 0x71, 0xff}, netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("fe80::1")

@@ -21,10 +21,10 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.reset", Stack: "( interface - )", Help: "disable fault injection on interface and forget its settings", Example: "0 fault.reset",
 			Func: w.fault(func(_ *interp.Session, f *dataplane.FaultPolicy) error { *f = dataplane.FaultPolicy{}; return nil })},
 		{Name: "fault.seed", Stack: "( n - )", Help: "set the seed of all faults and begin anew: the same seed gives the same faults for the same traffic", Example: "42 fault.seed", Func: w.seed},
-		{Name: "fault.burst", Stack: "( enter leave bad good interface - )", Help: "lose frames in bursts: probabilities in 1/100000 of entering a burst with a frame, of leaving it, of loss in it and outside of it (Gilbert-Elliott)", Example: "100 10000 100000 0 0 fault.burst", Func: w.fault(burst)},
-		{Name: "fault.delay", Stack: "( delay jitter interface - )", Help: "delay frames by delay plus or minus up to jitter, in microseconds; frames may overtake each other by the jitter", Example: "10000 2000 0 fault.delay", Func: w.fault(delay)},
-		{Name: "fault.delay.ordered", Stack: "( flag interface - )", Help: "keep the order of delayed frames whatever the jitter, if flag is not 0", Example: "-1 0 fault.delay.ordered", Func: w.fault(ordered)},
-		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.fault(rate)},
+		{Name: "fault.burst", Stack: "( enter leave bad good interface - )", Help: "lose frames in bursts: probabilities in 1/100000 of entering a burst with a frame, of leaving it, of loss in it and outside of it (Gilbert-Elliott)", Example: "100 10000 100000 0 0 fault.burst", Func: w.setting(burst)},
+		{Name: "fault.delay", Stack: "( delay jitter interface - )", Help: "delay frames by delay plus or minus up to jitter, in microseconds; frames may overtake each other by the jitter", Example: "10000 2000 0 fault.delay", Func: w.setting(delay)},
+		{Name: "fault.delay.ordered", Stack: "( flag interface - )", Help: "keep the order of delayed frames whatever the jitter, if flag is not 0", Example: "-1 0 fault.delay.ordered", Func: w.setting(ordered)},
+		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.setting(rate)},
 		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
 	}
 	list = append(list, report.Pair[faults]{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Get: w.faults, Text: showFaults}.Words(w.from)...)
@@ -58,10 +58,41 @@ func (w words) fault(change func(*interp.Session, *dataplane.FaultPolicy) error)
 	}
 }
 
+// setting is fault for words that say what a fault does, which it begins to do with
+// fault.enable: there is a hint while that is missing.
+func (w words) setting(change func(*interp.Session, *dataplane.FaultPolicy) error) func(*interp.Session) error {
+	return func(s *interp.Session) error {
+		i, err := port.Pop(s, w.engine)
+		if err != nil {
+			return err
+		}
+		changed := false
+		err = w.engine.Update(func(p *dataplane.Policy) error {
+			before := p.Port[i].Fault
+			err := change(s, &p.Port[i].Fault)
+			changed = p.Port[i].Fault != before
+			return err
+		})
+		if err == nil && changed {
+			s.Hint(func() string { return w.idle(i) })
+		}
+		return err
+	}
+}
+
+// idle says that the faults of an interface do nothing though some are set.
+func (w words) idle(i int) string {
+	f := w.engine.Policy().Port[i].Fault
+	if f.Enabled || f == (dataplane.FaultPolicy{Outage: f.Outage}) {
+		return ""
+	}
+	return fmt.Sprintf("fault injection is disabled on interface %d, so this has no effect yet: %d fault.enable", i, i)
+}
+
 // chance makes the function of a word that sets the chance of a fault: the kind-th
 // of FaultPolicy.Chances.
 func (w words) chance(kind int, random bool) func(*interp.Session) error {
-	return w.fault(func(s *interp.Session, f *dataplane.FaultPolicy) error {
+	return w.setting(func(s *interp.Session, f *dataplane.FaultPolicy) error {
 		what, most := "probability", int64(dataplane.Certain)
 		if !random {
 			what, most = "n", math.MaxUint32
