@@ -222,7 +222,7 @@ begin
 	}
 	writeFile(t, config, "0 tap.rx.enable 1 tap.tx.enable\n: twice ( n - n ) 2 * ;\n4 twice .\n")
 	for range 2 { // the second time while it runs
-		if errs, status := check(config, "-e", "1 0 fault.drop.probability", netlab.D0, netlab.D1); status != 0 || errs != "" {
+		if errs, status := check(config, "-e", "1 0 fault.drop.probability 0 fault.enable", netlab.D0, netlab.D1); status != 0 || errs != "" {
 			t.Errorf("all is well: status %d, %q", status, errs)
 		}
 		if len(r.runDirectory()) == 0 {
