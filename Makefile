@@ -108,7 +108,7 @@ install: install-files
 
 # BINARIES names a directory with programs that are built already
 install-files:
-	install -d $(SBIN) $(BIN) $(MAN)/man1 $(MAN)/man7 $(MAN)/man8 $(DESTDIR)$(PREFIX)/include $(UNIT) $(BASH) $(FISH) $(ZSH) $(DESTDIR)/etc/default
+	install -d $(SBIN) $(BIN) $(MAN)/man1 $(MAN)/man7 $(MAN)/man8 $(DESTDIR)$(PREFIX)/include $(UNIT) $(BASH) $(FISH) $(ZSH) $(DESTDIR)/etc/default $(DESTDIR)/etc/logrotate.d
 ifdef BINARIES
 	install $(BINARIES)/ethertap $(SBIN)
 	install $(addprefix $(BINARIES)/,collect control rpclsh) $(BIN)
@@ -126,6 +126,7 @@ endif
 	install -m 644 cmd/dist/completion/_ethertap $(ZSH)
 	for u in ethertap ethertap-collect; do sed 's|@PREFIX@|$(PREFIX)|' cmd/dist/$$u.service >$(UNIT)/$$u.service && chmod 644 $(UNIT)/$$u.service; done
 	test -e $(DESTDIR)/etc/ethertap.rpcl || install -m 644 cmd/dist/ethertap.rpcl $(DESTDIR)/etc
+	test -e $(DESTDIR)/etc/logrotate.d/ethertap || install -m 644 cmd/dist/ethertap.logrotate $(DESTDIR)/etc/logrotate.d/ethertap
 	test -e $(DESTDIR)/etc/default/ethertap || install -m 644 cmd/dist/ethertap.default $(DESTDIR)/etc/default/ethertap
 
 # a configuration that was changed stays
@@ -134,6 +135,7 @@ uninstall:
 	rm -f $(addprefix $(MAN)/,man1/collect.1 man1/control.1 man1/rpclsh.1 man7/rpcl.7 man8/ethertap.8) $(DESTDIR)$(PREFIX)/include/ethertap_queue.h
 	rm -f $(addprefix $(BASH)/,$(PROGRAMS)) $(addprefix $(FISH)/,$(PROGRAMS:=.fish)) $(ZSH)/_ethertap $(UNIT)/ethertap.service $(UNIT)/ethertap-collect.service
 	! cmp -s cmd/dist/ethertap.rpcl $(DESTDIR)/etc/ethertap.rpcl || rm $(DESTDIR)/etc/ethertap.rpcl
+	! cmp -s cmd/dist/ethertap.logrotate $(DESTDIR)/etc/logrotate.d/ethertap || rm $(DESTDIR)/etc/logrotate.d/ethertap
 	! cmp -s cmd/dist/ethertap.default $(DESTDIR)/etc/default/ethertap || rm $(DESTDIR)/etc/default/ethertap
 
 deb:

@@ -70,9 +70,14 @@ func (p *Progress) Show(c Counts) {
 	}
 }
 
+// Totals is the line of End, without the blanks in front.
+func Totals(c Counts, note string) string {
+	return strings.TrimLeft(line(c, rate(c.Packets, c.Elapsed)), " ") + "  " + note
+}
+
 // End shows the last counts, with the rate of the whole run, and a note.
 func (p *Progress) End(c Counts, note string) {
-	line := line(c, rate(c.Packets, c.Elapsed)) + "  " + note
+	line := "  " + Totals(c, note)
 	if p.tty {
 		p.draw(line)
 		line = ""

@@ -71,6 +71,10 @@ func TestReloadAndRestart(t *testing.T) {
 	writeFile(t, config, "5 answer !\n")
 	hangup()
 	netlab.Await(t, "the configuration is loaded, the log is new", contains(t, log, "configuration loaded again"))
+	text, err := os.ReadFile(log)
+	if err != nil || !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d) configuration loaded again\n$`).Match(text) {
+		t.Errorf("the log: %q, %v", text, err)
+	}
 	if out := r.rpcl("answer @ ."); out != "5\n" {
 		t.Errorf("after SIGHUP: %q", out)
 	}
@@ -291,6 +295,9 @@ func TestServiceManager(t *testing.T) {
 		r.must(r.control, name, "stop")
 		told("STOPPING=1")
 		ended(t, p)
+		if said := p.Stderr(); name == "collect" && !strings.HasPrefix(said, "collect: 0 packets  24 B  ") { // what a service did is in its log
+			t.Errorf("the log: %q", said)
+		}
 	}
 }
 
@@ -322,7 +329,7 @@ func TestCollectDaemon(t *testing.T) {
 	dir := t.TempDir()
 	log := filepath.Join(r.dir, "collect.log")
 	r.must(r.collect, "-q", r.queue, "--daemon", "--name", "ring", "--log", log, "--rotate", "packets=1000", filepath.Join(dir, "x.pcap"))
-	if out := r.must(r.control, "collect", "status"); !strings.HasSuffix(out, " running (ring)\n") {
+	if out := r.must(r.control, "collect", "status"); !strings.HasSuffix(out, " running (ring)\n  log "+log+"\n") {
 		t.Errorf("status %q", out)
 	}
 	if out, errs, status := r.run(r.collect, "-q", r.queue, "--name", "ring", filepath.Join(dir, "y.pcap")); status != 1 || !strings.Contains(errs, `collect "ring" is already running`) {
@@ -337,7 +344,7 @@ func TestCollectDaemon(t *testing.T) {
 	r.must(r.control, "collect", "rotate", "--name", "ring")
 	netlab.Await(t, "a file is finished", func() bool { return finished() == 1 })
 	r.must(r.control, "collect", "restart", "--name", "ring")
-	if out := r.must(r.control, "collect", "status"); !strings.HasSuffix(out, " running (ring)\n") {
+	if out := r.must(r.control, "collect", "status"); !strings.HasSuffix(out, " running (ring)\n  log "+log+"\n") {
 		t.Errorf("status %q", out)
 	}
 	r.send(netlab.UDP(100, 2))

@@ -222,7 +222,7 @@ func TestPackage(t *testing.T) {
 	list, _, _ := netlab.Run(t, exec.Command(dpkg, "--contents", file))
 	for _, want := range []string{
 		"-rwxr-xr-x root/root ./usr/sbin/ethertap", "-rwxr-xr-x root/root ./usr/bin/collect", "-rwxr-xr-x root/root ./usr/bin/control", "-rwxr-xr-x root/root ./usr/bin/rpclsh",
-		"-rw-r--r-- root/root ./etc/ethertap.rpcl", "-rw-r--r-- root/root ./etc/default/ethertap",
+		"-rw-r--r-- root/root ./etc/ethertap.rpcl", "-rw-r--r-- root/root ./etc/default/ethertap", "-rw-r--r-- root/root ./etc/logrotate.d/ethertap",
 		"-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap.service", "-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap-collect.service",
 		"./usr/share/man/man8/ethertap.8.gz", "./usr/share/man/man1/collect.1.gz", "./usr/share/man/man1/control.1.gz", "./usr/share/man/man1/rpclsh.1.gz",
 		"./usr/share/bash-completion/completions/ethertap", "./usr/share/bash-completion/completions/collect -> ethertap", "./usr/share/zsh/vendor-completions/_ethertap",

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,8 +67,18 @@ func TestDaemon(t *testing.T) {
 	eventually(t, "the end of both", func() bool {
 		return errors.Is(unix.Kill(pids[0], 0), unix.ESRCH) && errors.Is(unix.Kill(pids[1], 0), unix.ESRCH)
 	})
-	if names, _ := filepath.Glob(filepath.Join(rundir.Path(), "*")); len(names) != 0 {
+	// What is left is their log, with the totals of both and the time of each line.
+	log := filepath.Join(rundir.Path(), "collect.log")
+	if names, _ := filepath.Glob(filepath.Join(rundir.Path(), "*")); !slices.Equal(names, []string{log}) {
 		t.Errorf("left: %v", names)
+	}
+	text, err := os.ReadFile(log)
+	stamp := `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d) collect: `
+	totals := func(packets, name string) string {
+		return stamp + packets + ` packets  \S+ \S+  \S+/s  lost 0  \d\d:\d\d:\d\d  ` + regexp.QuoteMeta(name) + "\n"
+	}
+	if err != nil || !regexp.MustCompile("^"+totals("0", path+"1")+totals("100", path+"0")+"$").Match(text) {
+		t.Errorf("the log: %q, %v", text, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -66,17 +67,18 @@ func run(args []string, _, stdout, stderr *os.File) int {
 		return background(o, args, stdout, stderr)
 	}
 	caught := signals.Catch(child != nil)
-	if err := record(o, caught, child, stdout, stderr); err != nil {
+	_, says := child.Output(stdout, stderr)
+	if err := record(o, caught, child, stdout, stderr, says); err != nil {
 		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
 			// It waited, and was told to end: that is no failure, but a daemon's parent has to know.
 			child.Fail(err)
-			if !o.silent {
-				fmt.Fprintf(stderr, "collect: %v\n", err)
+			if !o.silent || child != nil {
+				fmt.Fprintf(says, "collect: %v\n", err)
 			}
 			return ok
 		}
 		child.Fail(err)
-		fmt.Fprintf(stderr, "collect: %v\n", err)
+		fmt.Fprintf(says, "collect: %v\n", err)
 		if errors.Is(err, errUsage) {
 			return wrongUsage
 		}
@@ -88,7 +90,15 @@ func run(args []string, _, stdout, stderr *os.File) int {
 // background starts the daemon.
 func background(o options, args []string, stdout, stderr *os.File) int {
 	if o.log == "" {
-		o.log = detach.DefaultLog()
+		name := o.name
+		if name == "" {
+			name = "collect" // all that have no name have one log
+		}
+		var err error
+		if o.log, err = detach.DefaultLog("collect", name); err != nil {
+			fmt.Fprintf(stderr, "collect: %v\n", err)
+			return failed
+		}
 	}
 	fmt.Fprintln(stdout, "collect going to background ...")
 	caught := signals.Catch(false)
@@ -105,9 +115,9 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 // record collects as the options say, from start to end. No file is made or
 // truncated before all else is known to work, and the queue is not emptied before
 // there is a file.
-func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File) error {
+func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File, says io.Writer) error {
 	logf := func(format string, args ...any) {
-		fmt.Fprintf(stderr, "collect: "+format+"\n", args...)
+		fmt.Fprintf(says, "collect: "+format+"\n", args...)
 	}
 
 	queue, err := shm.Open(o.queue, shm.Options{Role: shm.RoleCollect, Name: "collect", Logf: logf})
@@ -168,11 +178,15 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	}
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
-	if o.silent {
-		return c.Collect(ctx)
+	run := recording{queue: queue, files: files, c: c, start: time.Now(), before: refused(queue)}
+	switch {
+	case !o.silent:
+		noticeIdle(queue, stderr)
+		return run.shown(ctx, stderr)
+	case child != nil || systemd.Managed(): // nobody looks on, so the log has it
+		return run.logged(ctx, logf)
 	}
-	noticeIdle(queue, stderr)
-	return runShown(ctx, queue, c, files, stderr)
+	return c.Collect(ctx)
 }
 
 // obey ends the run on a signal, or has it begin the next file. Standard output has no
@@ -286,39 +300,72 @@ func noticeIdle(queue *shm.Queue, stderr *os.File) {
 	fmt.Fprintf(stderr, "collect: nothing fills %s yet; waiting for ethertap\n", queue.Name())
 }
 
-// runShown runs the collector and shows on stderr how it comes along.
-func runShown(ctx context.Context, queue *shm.Queue, c *collect.Collector, files *collect.Files, stderr *os.File) error {
-	start, before := time.Now(), refused(queue)
-	counts := func() collect.Counts {
-		tally := c.Tally()
-		return collect.Counts{
-			Packets: tally.Packets,
-			Bytes:   tally.Bytes,
-			Lost:    max(refused(queue), before) - before,
-			Elapsed: time.Since(start),
+// recording is a collector at work.
+type recording struct {
+	queue  *shm.Queue
+	files  *collect.Files
+	c      *collect.Collector
+	start  time.Time
+	before uint64 // what the queue had refused then
+}
 
-			Truncated: tally.Truncated,
-		}
+func (r *recording) counts() collect.Counts {
+	tally := r.c.Tally()
+	return collect.Counts{
+		Packets: tally.Packets,
+		Bytes:   tally.Bytes,
+		Lost:    max(refused(r.queue), r.before) - r.before,
+		Elapsed: time.Since(r.start),
+
+		Truncated: tally.Truncated,
 	}
-	progress := collect.NewProgress(stderr, isTerminal(stderr))
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		progress.Run(done, counts)
-		close(ended)
-	}()
-	err := c.Collect(ctx)
-	close(done)
-	<-ended
-	tally, name := c.Tally(), files.Title()
+}
+
+// note is what stands behind the totals, and remark a line of its own, if there is one.
+func (r *recording) note(err error) (note, remark string) {
+	tally, note := r.c.Tally(), r.files.Title()
 	if tally.Unwritten > 0 && err == nil {
-		name += fmt.Sprintf(" (%d taken and not written: byte limit)", tally.Unwritten)
+		note += fmt.Sprintf(" (%d taken and not written: byte limit)", tally.Unwritten)
 	}
 	if tally.Filtered > 0 {
-		name += fmt.Sprintf(" (%d did not match the filter)", tally.Filtered)
+		note += fmt.Sprintf(" (%d did not match the filter)", tally.Filtered)
 	}
-	progress.End(counts(), name)
-	if remark := tally.Remark(); remark != "" {
-		fmt.Fprintf(stderr, "collect: %s\n", remark)
+	return note, tally.Remark()
+}
+
+// shown runs the collector and shows on stderr how it comes along.
+func (r *recording) shown(ctx context.Context, stderr *os.File) error {
+	progress := collect.NewProgress(stderr, isTerminal(stderr))
+	done, ended := make(chan struct{}), make(chan struct{})
+	var err error // of Collect; done orders it
+	go func() {
+		defer close(ended)
+		progress.Run(done, r.counts)
+		note, remark := r.note(err)
+		progress.End(r.counts(), note)
+		if remark != "" {
+			fmt.Fprintf(stderr, "collect: %s\n", remark)
+		}
+	}()
+	err = r.c.Collect(ctx)
+	close(done)
+	select {
+	case <-ended:
+	case <-time.After(patience): // a terminal stopped with Ctrl-S takes nothing
+	}
+	return err
+}
+
+// patience is how long a screen that takes nothing may hold up the end.
+const patience = 2 * time.Second
+
+// logged runs the collector and logs the totals at the end.
+func (r *recording) logged(ctx context.Context, logf func(string, ...any)) error {
+	err := r.c.Collect(ctx)
+	note, remark := r.note(err)
+	logf("%s", collect.Totals(r.counts(), note))
+	if remark != "" {
+		logf("%s", remark)
 	}
 	return err
 }

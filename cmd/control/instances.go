@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
 )
 
@@ -52,6 +54,20 @@ func known(in rundir.Info) string {
 		return ""
 	}
 	return " (" + in.Name + ")"
+}
+
+// logged is a line about the log of a daemon, if that can be known.
+func logged(in rundir.Info) string {
+	if log := detach.LogOf(in.PID); log != "" && detached(in.PID) {
+		return "  log " + log + "\n"
+	}
+	return ""
+}
+
+// detached tells whether a process is a daemon that was put into the background.
+func detached(pid int) bool {
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && strings.Contains("\x00"+string(environ), "\x00"+detach.Env+"=")
 }
 
 // several asks for one of many.

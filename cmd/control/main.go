@@ -59,7 +59,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
 	case o.action == status:
 		for _, in := range found {
-			fmt.Fprintf(stdout, "%s running%s\n", title(in), known(in))
+			fmt.Fprintf(stdout, "%s running%s\n%s", title(in), known(in), logged(in))
 		}
 		return ok
 	case len(found) > 1 && !o.all:

@@ -63,7 +63,10 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		return p.check(probe, signals.Catch(false))
 	case o.daemon && child == nil:
 		if o.log == "" {
-			o.log = detach.DefaultLog()
+			if o.log, err = detach.DefaultLog("ethertap", o.name); err != nil {
+				fmt.Fprintf(stderr, "ethertap: %v\n", err)
+				return failed
+			}
 		}
 		caught := signals.Catch(false)
 		pid, err := detach.Start(caught.Context(), detach.Options{Args: args, Log: o.log, Program: "ethertap"})
@@ -77,8 +80,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprintf(stdout, "ethertap going to background, PID %d\n", pid)
 		return ok
 	}
-	p := &program{options: o, child: child, stdout: stdout, stderr: stderr}
-	p.console = console.New(stdin, stdout, stderr)
+	p := &program{options: o, child: child}
+	p.stdout, p.stderr = child.Output(stdout, stderr)
+	p.console = console.New(stdin, p.stdout, p.stderr)
 	p.stay = p.stay || console.Unreadable(stdin) // nobody ends an input that nobody has
 	defer p.console.Close()
 	caught := signals.Catch(child != nil)
@@ -96,7 +100,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
 			program = "error"
 		}
-		fmt.Fprintf(stderr, "%s: %v\n", program, err)
+		fmt.Fprintf(p.stderr, "%s: %v\n", program, err)
 		return failed
 	}
 	return status
@@ -293,12 +297,8 @@ func (e *errorOutput) Write(b []byte) (int, error) {
 	return e.w.Write(b)
 }
 
-// logf writes a line of the dataplane's: above the prompt in the foreground, with
-// the time in a daemon's log.
+// logf writes a line of the dataplane's: above the prompt in the foreground, or into a
+// daemon's log.
 func (p *program) logf(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	if p.child != nil {
-		line = time.Now().Format("2006-01-02 15:04:05 ") + line
-	}
-	fmt.Fprintln(p.console.Log(), line)
+	fmt.Fprintf(p.console.Log(), format+"\n", args...)
 }

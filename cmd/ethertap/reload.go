@@ -45,12 +45,9 @@ func (p *program) reload(s *interp.Session) error {
 	return s.Load("reload", strings.NewReader(line))
 }
 
-// hangup is what SIGHUP asks for: the log begun anew, where it was moved away, and
-// the configuration loaded. Errors are logged; the program goes on as it is.
+// hangup is what SIGHUP asks for: the configuration loaded. Errors are logged; the program
+// goes on as it is. A log that was moved away is begun anew by itself.
 func (p *program) hangup() {
-	if err := p.child.ReopenLog(p.log); err != nil {
-		p.logf("%v", err)
-	}
 	if !p.reloading.CompareAndSwap(nil, interp.NewSession(p.dict, strings.NewReader(""), p.console.Log(), p.console.Log())) {
 		p.logf("reload: the configuration is being loaded already")
 		return

@@ -30,15 +30,11 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"ethertap/cmd/internal/systemd"
-	"ethertap/ownfile"
 )
 
 const (
@@ -47,8 +43,6 @@ const (
 	Env = "ETHERTAP_DETACHED"
 	// childFD is where os/exec puts the first extra file.
 	childFD = 3
-
-	logMode = 0o640
 
 	// What the child says on the pipe: one line, one of these.
 	sayReady = "ready"
@@ -60,56 +54,12 @@ type Options struct {
 	// Args are the child's arguments without the name of the program;
 	// nil means those of this process.
 	Args []string
-	// Log takes the child's standard output and error; it is created with
+	// Log takes the child's standard output and error (see Log); it is created with
 	// mode 0640 and appended to. A relative name counts from the directory
 	// of the parent. Journal is the system's; empty means /dev/null.
 	Log string
 	// Program names the child's lines in the journal.
 	Program string
-}
-
-// Journal is the name of the system's journal in the place of a log file.
-const Journal = "journal"
-
-// DefaultLog is where a daemon logs that was not told: the journal, if it is there.
-func DefaultLog() string {
-	f, err := systemd.Journal("")
-	if err != nil {
-		return ""
-	}
-	f.Close()
-	return Journal
-}
-
-// CheckLog says why a daemon could not write its log.
-func CheckLog(name string) error {
-	if name == "" || name == Journal {
-		return nil
-	}
-	err := unix.Access(name, unix.W_OK)
-	if err == unix.ENOENT {
-		err = unix.Access(filepath.Dir(name), unix.W_OK)
-	}
-	if err != nil {
-		return fmt.Errorf("log %s: %w", name, err)
-	}
-	return nil
-}
-
-// openLog opens a log to be appended to.
-func openLog(name, program string) (*os.File, error) {
-	if name == Journal {
-		return systemd.Journal(program)
-	}
-	instead := ""
-	f, err := ownfile.Open(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, logMode, func(what string) { instead = what })
-	if err == nil && instead != "" {
-		_, err = fmt.Fprintf(f, "this log is made anew, in the place of %s\n", instead)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
-	}
-	return f, nil
 }
 
 // Start starts this program again in the background and waits until it is
@@ -213,14 +163,14 @@ func executable() (string, error) {
 // on nil, so that a program calls them whether it is in the background or not.
 type Child struct {
 	pipe *os.File // nil once something was said
-	dir  string   // where the parent was
+	log  *Log
 }
 
 // Inherit returns the Child if this process was started by Start, and nil if
 // it runs in the foreground. It is called once, before anything is started:
 // neither environment nor pipe go on to children.
 func Inherit() *Child {
-	first, dir, _ := strings.Cut(os.Getenv(Env), ":")
+	first, _, _ := strings.Cut(os.Getenv(Env), ":")
 	fd, err := strconv.Atoi(first)
 	os.Unsetenv(Env)
 	if err != nil || fd != childFD {
@@ -231,29 +181,7 @@ func Inherit() *Child {
 		return nil
 	}
 	unix.CloseOnExec(fd)
-	return &Child{pipe: os.NewFile(uintptr(fd), "readiness pipe"), dir: dir}
-}
-
-// ReopenLog opens the log file that Start was given anew, as is done when it has been
-// moved away, and writes there from now on.
-func (c *Child) ReopenLog(name string) error {
-	if c == nil || name == "" || name == Journal {
-		return nil
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(c.dir, name)
-	}
-	f, err := openLog(name, "")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for _, fd := range []int{1, 2} {
-		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
-			return fmt.Errorf("log %s: %w", name, err)
-		}
-	}
-	return nil
+	return &Child{pipe: os.NewFile(uintptr(fd), "readiness pipe"), log: newLog()}
 }
 
 // Ready tells the parent that all is well; it exits with 0. An error means

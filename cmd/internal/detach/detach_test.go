@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,6 +64,19 @@ func TestMain(m *testing.M) {
 		r.PipeCloseOnExec = err == nil && flags&unix.FD_CLOEXEC != 0
 		r.Inherited = unix.Access("/proc/self/fd/"+os.Getenv(inheritedEnv), unix.F_OK) == nil
 		fmt.Println("to the log")
+		log, errs := child.Output(nil, nil)
+		if log != errs {
+			fmt.Println("two logs")
+		}
+		fmt.Fprint(log, "a line\nhalf ")
+		fmt.Fprint(log, "a line\n")
+		name, err := os.Readlink("/proc/self/fd/2")
+		if err == nil && name != os.DevNull {
+			os.Rename(name, name+".1")
+			fmt.Fprint(log, "of another file\n") // before anybody says that it was moved
+			os.Remove(name)
+			fmt.Fprint(log, "of a third\n")
+		}
 		text, _ := json.Marshal(r)
 		if err := os.WriteFile(os.Getenv(reportEnv), text, 0o600); err != nil {
 			child.Fail(err)
@@ -96,6 +110,30 @@ func parent() int {
 		return 1
 	}
 	return 0
+}
+
+// stamp is the time in front of a line, with its zone.
+const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)`
+
+// Where no journal is, a log has a place of its own: with the run directory if that was
+// moved, or in the state of the user.
+func TestDefaultLog(t *testing.T) {
+	if got, err := DefaultLog("prog", "x"); err == nil && got == Journal {
+		t.Skip("there is a journal")
+	}
+	dir := t.TempDir()
+	t.Setenv("ETHERTAP_RUNDIR", filepath.Join(dir, "run"))
+	for name, want := range map[string]string{"x": "run/prog.x.log", "prog": "run/prog.log"} {
+		if got, err := DefaultLog("prog", name); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if err := CheckLog(filepath.Join(dir, "run", "prog.log")); err != nil {
+		t.Error(err)
+	}
+	if err := CheckLog(filepath.Join(dir, "no", "prog.log")); err == nil {
+		t.Error("a log in no directory")
+	}
 }
 
 func TestReady(t *testing.T) {
@@ -143,8 +181,12 @@ func TestReady(t *testing.T) {
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "log"))
-	if err != nil || string(text) != "to the log\n" {
+	if err != nil || !regexp.MustCompile("^"+stamp+" of a third\n$").Match(text) {
 		t.Errorf("log %q, %v", text, err)
+	}
+	text, err = os.ReadFile(filepath.Join(dir, "log.1"))
+	if err != nil || !regexp.MustCompile("^to the log\n"+stamp+" a line\n"+stamp+" half a line\n$").Match(text) {
+		t.Errorf("the log that was moved away: %q, %v", text, err)
 	}
 }
 

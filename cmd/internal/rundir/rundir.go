@@ -52,6 +52,17 @@ func Path() string {
 	return Default
 }
 
+// Prepare makes the run directory if it is missing and returns its whole path.
+func Prepare() (dir string, err error) {
+	if dir, err = filepath.Abs(Path()); err == nil {
+		err = makeDir(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("run directory: %w", err)
+	}
+	return dir, nil
+}
+
 // Instance is this process in the run directory, from Register to Close.
 type Instance struct {
 	pid    *os.File // locked while the instance lives
@@ -68,12 +79,9 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 	if err := CheckName(program, name); err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(Path())
+	dir, err := Prepare()
 	if err != nil {
-		return nil, fmt.Errorf("run directory: %w", err)
-	}
-	if err := makeDir(dir); err != nil {
-		return nil, fmt.Errorf("run directory: %w", err)
+		return nil, err
 	}
 	unlock, err := lockDir(ctx, dir)
 	if err != nil {
@@ -81,7 +89,7 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 	}
 	defer unlock()
 
-	in := &Instance{dir: dir, base: baseName(program, name)}
+	in := &Instance{dir: dir, base: BaseName(program, name)}
 	in.socket = filepath.Join(dir, in.base+socketSuffix)
 	path := filepath.Join(dir, in.base+pidSuffix)
 	switch old, err := readPidFile(path); {
@@ -109,14 +117,11 @@ func Free(ctx context.Context, program, name string) error {
 	if err := CheckName(program, name); err != nil {
 		return err
 	}
-	dir, err := filepath.Abs(Path())
-	if err == nil {
-		err = makeDir(dir)
-	}
-	if err == nil {
-		err = unix.Access(dir, unix.W_OK)
-	}
+	dir, err := Prepare()
 	if err != nil {
+		return err
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	all, err := List(ctx, program)
@@ -183,17 +188,17 @@ const (
 	socketSuffix = ".sock"
 )
 
-// baseName gives the common part of the file names of an instance. The
+// BaseName gives the common part of the file names of an instance. The
 // instance named like its program is the usual one and has the short form
 // (ethertap.pid); any other is ethertap.NAME.pid.
-func baseName(program, name string) string {
+func BaseName(program, name string) string {
 	if name == program {
 		return program
 	}
 	return program + "." + name
 }
 
-// splitBase undoes baseName for the program; ok is false for another program's.
+// splitBase undoes BaseName for the program; ok is false for another program's.
 func splitBase(program, base string) (name string, ok bool) {
 	if base == program {
 		return program, true

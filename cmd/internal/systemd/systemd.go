@@ -26,6 +26,9 @@ func Reloading() string {
 	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/1000)
 }
 
+// Managed says whether a service manager has started this program.
+func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
 // Notify tells the service manager the state, if there is one that listens
 // (NOTIFY_SOCKET). It waits for nothing.
 func Notify(state string) error {
