@@ -95,7 +95,7 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 			name = "collect" // all that have no name have one log
 		}
 		var err error
-		if o.log, err = detach.DefaultLog("collect", name); err != nil {
+		if o.log, err = detach.DefaultLog(func() (string, error) { return rundir.LogPath("collect", name) }); err != nil {
 			fmt.Fprintf(stderr, "collect: %v\n", err)
 			return failed
 		}

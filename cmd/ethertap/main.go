@@ -63,7 +63,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		return p.check(probe, signals.Catch(false))
 	case o.daemon && child == nil:
 		if o.log == "" {
-			if o.log, err = detach.DefaultLog("ethertap", o.name); err != nil {
+			if o.log, err = detach.DefaultLog(func() (string, error) { return rundir.LogPath("ethertap", o.name) }); err != nil {
 				fmt.Fprintf(stderr, "ethertap: %v\n", err)
 				return failed
 			}

@@ -115,23 +115,14 @@ func parent() int {
 // stamp is the time in front of a line, with its zone.
 const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)`
 
-// Where no journal is, a log has a place of its own: with the run directory if that was
-// moved, or in the state of the user.
-func TestDefaultLog(t *testing.T) {
-	if got, err := DefaultLog("prog", "x"); err == nil && got == Journal {
-		t.Skip("there is a journal")
-	}
+func TestCheckLog(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("ETHERTAP_RUNDIR", filepath.Join(dir, "run"))
-	for name, want := range map[string]string{"x": "run/prog.x.log", "prog": "run/prog.log"} {
-		if got, err := DefaultLog("prog", name); err != nil || got != filepath.Join(dir, want) {
-			t.Errorf("%s: %q, %v", name, got, err)
+	for _, name := range []string{"", Journal, os.DevNull, filepath.Join(dir, "log")} {
+		if err := CheckLog(name); err != nil {
+			t.Error(err)
 		}
 	}
-	if err := CheckLog(filepath.Join(dir, "run", "prog.log")); err != nil {
-		t.Error(err)
-	}
-	if err := CheckLog(filepath.Join(dir, "no", "prog.log")); err == nil {
+	if err := CheckLog(filepath.Join(dir, "no", "log")); err == nil {
 		t.Error("a log in no directory")
 	}
 }

@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/systemd"
 	"ethertap/ownfile"
 )
@@ -26,36 +25,17 @@ const Journal = "journal"
 // stampLayout is the time in front of a line: RFC 3339, to the millisecond.
 const stampLayout = "2006-01-02T15:04:05.000Z07:00"
 
-const (
-	logMode    = 0o640
-	logDirMode = 0o700 // recordings may stand beside
-	// logDir is where logs are that nobody gave a place.
-	logDir = "/var/log/ethertap"
-)
+const logMode = 0o640
 
 // DefaultLog is where a daemon logs that was not told: the journal, if it is there, or
-// else a file named after the instance, in /var/log/ethertap, or in the run directory if
-// that was moved, or with the state of a user who is not root.
-func DefaultLog(program, name string) (string, error) {
-	if f, err := systemd.Journal(""); err == nil {
-		f.Close()
-		return Journal, nil
+// else the file that path gives.
+func DefaultLog(path func() (string, error)) (string, error) {
+	f, err := systemd.Journal("")
+	if err != nil {
+		return path()
 	}
-	dir := logDir
-	switch state, home := os.Getenv("XDG_STATE_HOME"), os.Getenv("HOME"); {
-	case os.Getenv(rundir.Env) != "":
-		dir, err := rundir.Prepare()
-		return filepath.Join(dir, rundir.BaseName(program, name)+".log"), err
-	case os.Geteuid() == 0:
-	case state != "":
-		dir = filepath.Join(state, "ethertap")
-	case home != "":
-		dir = filepath.Join(home, ".local", "state", "ethertap")
-	}
-	if err := os.MkdirAll(dir, logDirMode); err != nil {
-		return "", fmt.Errorf("log: %w; name another with --log", err)
-	}
-	return filepath.Join(dir, rundir.BaseName(program, name)+".log"), nil
+	f.Close()
+	return Journal, nil
 }
 
 // CheckLog says why a daemon could not write its log.

@@ -52,8 +52,8 @@ func Path() string {
 	return Default
 }
 
-// Prepare makes the run directory if it is missing and returns its whole path.
-func Prepare() (dir string, err error) {
+// prepare makes the run directory if it is missing and returns its whole path.
+func prepare() (dir string, err error) {
 	if dir, err = filepath.Abs(Path()); err == nil {
 		err = makeDir(dir)
 	}
@@ -79,7 +79,7 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 	if err := CheckName(program, name); err != nil {
 		return nil, err
 	}
-	dir, err := Prepare()
+	dir, err := prepare()
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 	}
 	defer unlock()
 
-	in := &Instance{dir: dir, base: BaseName(program, name)}
+	in := &Instance{dir: dir, base: baseName(program, name)}
 	in.socket = filepath.Join(dir, in.base+socketSuffix)
 	path := filepath.Join(dir, in.base+pidSuffix)
 	switch old, err := readPidFile(path); {
@@ -117,7 +117,7 @@ func Free(ctx context.Context, program, name string) error {
 	if err := CheckName(program, name); err != nil {
 		return err
 	}
-	dir, err := Prepare()
+	dir, err := prepare()
 	if err != nil {
 		return err
 	}
@@ -188,17 +188,17 @@ const (
 	socketSuffix = ".sock"
 )
 
-// BaseName gives the common part of the file names of an instance. The
+// baseName gives the common part of the file names of an instance. The
 // instance named like its program is the usual one and has the short form
 // (ethertap.pid); any other is ethertap.NAME.pid.
-func BaseName(program, name string) string {
+func baseName(program, name string) string {
 	if name == program {
 		return program
 	}
 	return program + "." + name
 }
 
-// splitBase undoes BaseName for the program; ok is false for another program's.
+// splitBase undoes baseName for the program; ok is false for another program's.
 func splitBase(program, base string) (name string, ok bool) {
 	if base == program {
 		return program, true

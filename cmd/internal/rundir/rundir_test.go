@@ -357,3 +357,18 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a symbolic link: %v", err)
 	}
 }
+
+// A log that was given no place goes with the run directory if that was moved, or with the
+// state of a user who is not root.
+func TestLogPath(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(Env, filepath.Join(dir, "run"))
+	for name, want := range map[string]string{"x": "run/prog.x.log", "prog": "run/prog.log"} {
+		if got, err := LogPath("prog", name); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(dir, "run")); err != nil || st.Mode().Perm() != dirMode {
+		t.Errorf("the directory: %v, %v", st, err)
+	}
+}

@@ -1,0 +1,35 @@
+package rundir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const (
+	// logDir is where logs are that nobody gave a place.
+	logDir     = "/var/log/ethertap"
+	logDirMode = 0o700 // recordings may stand beside
+)
+
+// LogPath is the log file of an instance that was given none: in /var/log/ethertap, or in
+// the run directory if Env moved that, or with the state of a user who is not root. The
+// directory is made if it is missing.
+func LogPath(program, name string) (string, error) {
+	file := baseName(program, name) + ".log"
+	dir := logDir
+	switch state, home := os.Getenv("XDG_STATE_HOME"), os.Getenv("HOME"); {
+	case os.Getenv(Env) != "":
+		dir, err := prepare()
+		return filepath.Join(dir, file), err
+	case os.Geteuid() == 0:
+	case state != "":
+		dir = filepath.Join(state, "ethertap")
+	case home != "":
+		dir = filepath.Join(home, ".local", "state", "ethertap")
+	}
+	if err := os.MkdirAll(dir, logDirMode); err != nil {
+		return "", fmt.Errorf("log: %w; name another with --log", err)
+	}
+	return filepath.Join(dir, file), nil
+}
