@@ -64,9 +64,8 @@ func (s *Session) skipAhead() bool {
 			return false
 		case tok.quoted:
 		case tok.text == "(":
-			if !s.scan.skipComment() {
-				s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
-				return false
+			if behind := s.scan; behind.skipComment() { // a comment of several lines is read like the rest
+				s.scan = behind
 			}
 		case tok.text == "[if]":
 			s.skip++
