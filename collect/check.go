@@ -34,6 +34,21 @@ func Check(path string, o Options) error {
 		return fmt.Errorf("%s: is a directory", path)
 	case unix.Access(path, unix.W_OK) != nil:
 		return fmt.Errorf("%s: %w", path, fs.ErrPermission)
+	case st.Mode().IsRegular():
+		return written(path)
+	}
+	return nil
+}
+
+// written says who writes a file now.
+func written(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // its lock cannot be asked for without the right to read
+	}
+	defer f.Close()
+	if errors.Is(flock(f, unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return busy(f, path)
 	}
 	return nil
 }

@@ -28,8 +28,19 @@ type Options struct {
 	// Accept looks at standard output or a single file that was opened, before anything
 	// of it is changed; its error is that of Stream or Create. nil takes all.
 	Accept func(f *os.File, name string) error
+	// Closed, if not nil, is told of each file that is complete, once and when it has its
+	// name; a stream that is no file is none. It must not wait.
+	Closed func(ClosedFile)
 	// Logf gets a line about what happens to files that nobody asked for.
 	Logf func(format string, args ...any)
+}
+
+// ClosedFile is a file that is complete.
+type ClosedFile struct {
+	Path    string // where it is: that of a single file may be another than when it was begun
+	Number  int    // which of the run, from 1
+	Packets uint64 // in it
+	Bytes   uint64 // its length
 }
 
 // Rotation says when a file is closed and the next one begun; 0 is never.
@@ -239,16 +250,17 @@ func (s *Files) roomForAnother(now time.Time) bool {
 // close ends the file and gives it its name.
 func (s *Files) close(now time.Time) error {
 	err := s.rescue()
+	closed := ClosedFile{Path: s.whereabouts(), Number: s.made}
 	if cerr := s.out.Close(now.UnixNano()); err == nil {
 		err = cerr
 	}
-	nothing := s.out.Bytes() == 0
-	s.packets += s.out.Packets()
-	s.bytes += s.out.Bytes()
+	closed.Packets, closed.Bytes = s.out.Packets(), s.out.Bytes()
+	s.packets += closed.Packets
+	s.bytes += closed.Bytes
 	s.out.written, s.out.packets, s.closed = 0, 0, true // counted
 	switch {
 	case s.set == nil:
-	case nothing: // not even a header found room
+	case closed.Bytes == 0: // not even a header found room
 		os.Remove(s.path)
 		s.set.removeDirs(s.path)
 		if s.made--; len(s.kept) > s.earlier {
@@ -257,12 +269,35 @@ func (s *Files) close(now time.Time) error {
 	default:
 		if rerr := rename(s.path, s.done); rerr == nil {
 			s.kept = append(s.kept, s.done)
-			s.path = s.done
+			s.path, closed.Path = s.done, s.done
 		} else if err == nil {
 			err = fmt.Errorf("%s: not renamed, its packets are safe there: %w", s.path, rerr)
 		}
 	}
+	if s.o.Closed != nil && s.file != nil && closed.Bytes > 0 {
+		s.o.Closed(closed)
+	}
 	return err
+}
+
+// whereabouts is the name that the file has now: a single one may have been moved away.
+func (s *Files) whereabouts() string {
+	if s.file == nil || s.set != nil {
+		return s.path
+	}
+	now, err := os.Readlink(descriptor(s.file))
+	if err != nil {
+		return s.path
+	}
+	there, err := os.Lstat(now)
+	ours, oerr := s.file.Stat()
+	if err != nil || oerr != nil || !os.SameFile(there, ours) {
+		return s.path // it has lost its name
+	}
+	if given, err := os.Stat(s.path); err == nil && os.SameFile(given, ours) {
+		return s.path // as the user calls it: it may be a link
+	}
+	return now
 }
 
 // Title names the last file, and says how many there were, for a summary at the end.

@@ -155,8 +155,7 @@ func (s *Files) claim(f *os.File, name string) error {
 	switch err := flock(f, unix.LOCK_NB); {
 	case err == nil:
 	case errors.Is(err, unix.EWOULDBLOCK):
-		pid := holder(f)
-		return &BusyError{Name: name, PID: pid, Comm: comm(pid)}
+		return busy(f, name)
 	default:
 		s.o.Logf("%s is not locked against other collectors: %v", name, err) // a file system without locks
 	}
@@ -177,6 +176,12 @@ func flock(f *os.File, how int) error {
 		}
 	})
 	return errors.Join(cerr, err)
+}
+
+// busy is the error of a file whose lock another process has.
+func busy(f *os.File, name string) error {
+	pid := holder(f)
+	return &BusyError{Name: name, PID: pid, Comm: comm(pid)}
 }
 
 // holder is the process that holds the lock of a file, 0 if it is not to be seen.

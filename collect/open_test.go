@@ -65,6 +65,9 @@ func TestOneWriter(t *testing.T) {
 			if !errors.As(err, &busy) || busy.Name != path || busy.PID != os.Getpid() || busy.Comm == "" {
 				t.Errorf("a second writer of %s: %v", path, err)
 			}
+			if err := Check(path, Options{}); c.name != "FIFO" && !errors.As(err, &busy) {
+				t.Errorf("checked: %v", err)
+			}
 			if after, err := os.Stat(s.path); err != nil || after.Size() != before.Size() {
 				t.Errorf("the first has %v, %v; had %v", after, err, before)
 			}

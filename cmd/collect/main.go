@@ -145,6 +145,11 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
 		return err
 	}
+	var after *commands
+	if o.exec != "" {
+		after = &commands{line: o.exec, queue: o.queue, stderr: stderr, logf: logf}
+		o.streams.Closed = after.closed
+	}
 	files, err := openOutput(caught.Context(), o, stdout, stderr, logf)
 	if err != nil {
 		return err
@@ -182,11 +187,13 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	switch {
 	case !o.silent:
 		noticeIdle(queue, stderr)
-		return run.shown(ctx, stderr)
+		err = run.shown(ctx, stderr)
 	case child != nil || systemd.Managed(): // nobody looks on, so the log has it
-		return run.logged(ctx, logf)
+		err = run.logged(ctx, logf)
+	default:
+		err = c.Collect(ctx)
 	}
-	return c.Collect(ctx)
+	return after.end(err)
 }
 
 // obey ends the run on a signal, or has it begin the next file. Standard output has no
@@ -220,7 +227,12 @@ func notify(state string, logf func(string, ...any)) {
 // owner alone (mode 0600), since it holds what others said; one that exists is overwritten
 // and keeps its mode. A FIFO waits for its reader, until ctx is done.
 func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, err error) {
-	o.streams.Accept = func(f *os.File, name string) error { return acceptable(f, name, stderr) }
+	o.streams.Accept = func(f *os.File, name string) error {
+		if st, err := f.Stat(); o.exec != "" && err == nil && !st.Mode().IsRegular() {
+			return fmt.Errorf("--exec: %s is no file that is closed; name one; %w", name, errUsage)
+		}
+		return acceptable(f, name, stderr)
+	}
 	switch {
 	case o.output == "-":
 		files, err = collect.Stream(stdout, "standard output", o.streams)

@@ -33,6 +33,7 @@ const usage = `usage: collect [options] output.pcap
           --zstd          compress
           --rotate <when> next file: size=1G,packets=n,seconds=n,interval=1h
           --ring <n>      keep the last n files
+          --exec <cmd>    run a command on each file that is closed
           --floor <n>     bytes to be left free on the disk
           --check         say what is wrong, record nothing
           --name <name>   name for control(1) (default the PID)
@@ -52,7 +53,7 @@ type options struct {
 	received                bool
 	queue                   string
 	output                  string // "-" is standard output
-	name, log               string
+	name, log, exec         string
 	noReset, silent, daemon bool
 	list, json, oneQueue    bool // oneQueue: --queue names it
 	check                   bool
@@ -89,6 +90,7 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.BoolVar(&p.check, "check", false, "")
 	f.StringVar(&p.name, "name", "", "")
 	f.StringVar(&p.log, "log", "", "")
+	f.StringVar(&p.exec, "exec", "", "")
 	f.BoolVar(&p.list, "list", false, "")
 	f.BoolVar(&p.json, "json", false, "")
 	p.info = about.Flags(f)
@@ -198,6 +200,8 @@ func (p *parsing) together(f *pflag.FlagSet) error {
 		return errors.New("--rotate: standard output is one stream; name a file")
 	case o.output == "-" && o.streams.Floor > 0:
 		return errors.New("--floor: standard output is no disk; name a file")
+	case o.output == "-" && f.Changed("exec"):
+		return errors.New("--exec: standard output is one stream, which others close; name a file")
 	case o.log != "" && !o.daemon:
 		return errors.New("--log is for --daemon; in the foreground everything goes to standard error")
 	case o.daemon && o.output == "-":
@@ -208,6 +212,8 @@ func (p *parsing) together(f *pflag.FlagSet) error {
 			err = fmt.Errorf("%w: %s", err, abs)
 		}
 		return err
+	case f.Changed("exec"):
+		return checkCommand(o.exec, o.daemon)
 	}
 	return nil
 }

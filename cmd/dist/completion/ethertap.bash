@@ -26,6 +26,7 @@ _ethertap_complete() {
 	*:--config | *:--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	control:--name) COMPREPLY=($(compgen -W "$(_ethertap_instances "${target:-ethertap}")" -- "$word")); return ;;
 	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep" -- "$word")); return ;;
+	collect:--exec) COMPREPLY=($(compgen -c -- "$word")); return ;;
 	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
 	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
@@ -33,7 +34,7 @@ _ethertap_complete() {
 	esac
 	case $program:$word in
 	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
-	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --floor --check --name --log --list --json $common" ;;
+	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --exec --floor --check --name --log --list --json $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;
 	ethertap:*) words=$(ls /sys/class/net) ;;

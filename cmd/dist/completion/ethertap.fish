@@ -60,6 +60,7 @@ complete -c collect -l zstd -d compress
 complete -c collect -l rotate -x -a 'size= packets= seconds= interval=' -d 'when to begin the next file'
 complete -c collect -l ring -x -d 'keep the last files'
 complete -c collect -l check -d 'say what is wrong; record nothing'
+complete -c collect -l exec -x -a '(__fish_complete_command)' -d 'run a command on each file that is closed'
 complete -c collect -l floor -x -d 'bytes to be left free on the disk'
 complete -c collect -l name -x -d 'name for control'
 complete -c collect -l log -r -d 'log of a daemon'

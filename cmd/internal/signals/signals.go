@@ -49,9 +49,10 @@ func (e stopped) Error() string { return "ended by signal: " + e.s.String() }
 
 // Catch begins. A SIGHUP that is ignored (nohup) stays so in the foreground, and
 // otherwise asks for the next file or the configuration anew, unless it comes because
-// the terminal is gone. SIGPIPE and SIGXFSZ are ignored: writing returns an error instead.
+// the terminal is gone. SIGPIPE and SIGXFSZ do nothing: writing returns an error instead.
 func Catch(daemon bool) *Caught {
-	signal.Ignore(unix.SIGPIPE, unix.SIGXFSZ)
+	// To ignore them would have every program ignore them that is started.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGXFSZ)
 	caught := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if daemon || !signal.Ignored(unix.SIGHUP) {
 		caught = append(caught, unix.SIGHUP)

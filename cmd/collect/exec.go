@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/collect"
+)
+
+const (
+	// mostCommands is how many commands of --exec run at a time; further files wait.
+	mostCommands = 4
+	// commandNice is added to their niceness: the recording has precedence.
+	commandNice = 10
+	// manyWaiting is how many waiting files are told of, and then twice as many.
+	manyWaiting = 100
+)
+
+// commands runs the command of --exec on files that are closed: one run a file, in the
+// order in which they were closed, without ever holding up who closes them.
+//
+// Each runs in a session of its own, so that what the user types at the terminal is for
+// collect alone, and with nothing to read. What it prints goes where messages go.
+type commands struct {
+	line   string // for the shell
+	queue  string
+	stderr *os.File
+	logf   func(format string, args ...any)
+
+	mu      sync.Mutex
+	waiting []collect.ClosedFile
+	told    int // the number of waiting files that was told of last
+	running int
+	ran     int
+	failed  int
+	idle    chan struct{} // closed when none runs and none waits; nil while nobody asks
+}
+
+// checkCommand says why a command cannot be run at all, so that it does not first show when
+// a file is closed.
+func checkCommand(line string, daemon bool) error {
+	if strings.TrimSpace(line) == "" {
+		return errors.New("--exec: the command is empty")
+	}
+	if out, err := exec.Command("/bin/sh", "-n", "-c", withFile(line)).CombinedOutput(); err != nil {
+		text, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		return fmt.Errorf("--exec: the shell does not understand %q: %s", line, text)
+	}
+	// The first word, where it is a plain one.
+	word := strings.Fields(line)[0]
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-") != "" {
+		return nil
+	}
+	if daemon && strings.Contains(word, "/") && !filepath.IsAbs(word) {
+		return fmt.Errorf("--exec: --daemon changes to /, so %s would not be found here; give the whole path", word)
+	}
+	if exec.Command("/bin/sh", "-c", `command -v -- "$1"`, "sh", word).Run() != nil {
+		return fmt.Errorf("--exec: there is no command %s", word)
+	}
+	return nil
+}
+
+// withFile is the line for the shell, which has the name of the file as $1. A line that does
+// not name it gets it as its last argument.
+func withFile(line string) string {
+	for _, name := range []string{"$1", "${1", "$@", "$*", "ETHERTAP_FILE"} {
+		if strings.Contains(line, name) {
+			return line
+		}
+	}
+	return line + ` "$1"`
+}
+
+// closed has the command run on a file.
+func (c *commands) closed(f collect.ClosedFile) {
+	if path, err := filepath.Abs(f.Path); err == nil {
+		f.Path = path
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = append(c.waiting, f)
+	if n := len(c.waiting); n >= max(manyWaiting, 2*c.told) {
+		c.told = n
+		c.logf("--exec: %d files wait for their command", n)
+	}
+	if c.running < mostCommands {
+		c.running++
+		go c.work()
+	}
+}
+
+// work runs commands as long as files wait. The thread is given up at the end, as it cannot
+// get its niceness back.
+func (c *commands) work() {
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, commandNice) // of this thread, and what it starts
+	for {
+		c.mu.Lock()
+		if len(c.waiting) == 0 {
+			if c.running--; c.running == 0 && c.idle != nil {
+				close(c.idle)
+				c.idle = nil
+			}
+			c.mu.Unlock()
+			return
+		}
+		f := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.mu.Unlock()
+		err := c.run(f)
+		if err != nil {
+			c.logf("--exec: %s: %v", f.Path, err)
+		}
+		c.mu.Lock()
+		c.ran++
+		if err != nil {
+			c.failed++
+		}
+		c.mu.Unlock()
+	}
+}
+
+// run runs the command on one file, to its end.
+func (c *commands) run(f collect.ClosedFile) error {
+	if _, err := os.Lstat(f.Path); errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it is not there any more, so its command was not run")
+	}
+	cmd := exec.Command("/bin/sh", "-c", withFile(c.line), "collect", f.Path)
+	cmd.Stdout, cmd.Stderr = c.stderr, c.stderr
+	cmd.Env = append(os.Environ(),
+		"ETHERTAP_FILE="+f.Path,
+		"ETHERTAP_QUEUE="+c.queue,
+		fmt.Sprint("ETHERTAP_NUMBER=", f.Number),
+		fmt.Sprint("ETHERTAP_PACKETS=", f.Packets),
+		fmt.Sprint("ETHERTAP_BYTES=", f.Bytes),
+	)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%q failed: %w", c.line, err)
+	}
+	return nil
+}
+
+// end waits for the commands that run and wait, and adds to the error of the recording how
+// many have failed.
+func (c *commands) end(err error) error {
+	if c == nil {
+		return err
+	}
+	c.mu.Lock()
+	left := c.running + len(c.waiting)
+	var idle chan struct{}
+	if c.running > 0 {
+		idle = make(chan struct{})
+		c.idle = idle
+	}
+	c.mu.Unlock()
+	if idle != nil {
+		select {
+		case <-idle:
+		case <-time.After(time.Second):
+			c.logf("--exec: waiting for %d commands to end; another signal leaves them to themselves", left)
+			<-idle
+		}
+	}
+	switch {
+	case c.failed == 0:
+		return err
+	case err == nil:
+		return fmt.Errorf("--exec: %d of %d commands failed; the recording is complete", c.failed, c.ran)
+	}
+	return fmt.Errorf("%w; --exec: %d of %d commands failed", err, c.failed, c.ran)
+}
