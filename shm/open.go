@@ -18,6 +18,7 @@ import (
 // Where somebody branches on it:
 var (
 	ErrForeign = errors.New("not a queue of EtherTAP")           // refused, untouched
+	ErrStrange = errors.New("made by somebody else")             // foreign, and root's Open puts a queue in its place
 	ErrVersion = errors.New("queue of another version")          // ours, replaced under Repair
 	ErrCorrupt = errors.New("queue is corrupt")                  // ours, replaced under Repair
 	ErrInUse   = errors.New("queue is used by another")          // so it cannot be replaced
@@ -199,7 +200,7 @@ func (e *strangerError) Error() string {
 	return fmt.Sprintf("%v: %v has its name", ErrForeign, &e.found)
 }
 
-func (e *strangerError) Is(target error) bool { return target == ErrForeign }
+func (e *strangerError) Is(target error) bool { return target == ErrForeign || target == ErrStrange }
 
 // look opens a plain file that may be ours. Before that it is not touched, but by a descriptor
 // that can do no more than name it: what a stranger has made may be anything, and be

@@ -56,6 +56,9 @@ func TestStrangersAreNoObstacle(t *testing.T) {
 			os.RemoveAll(name)
 		}
 	})
+	for _, args := range [][]string{{r.ethertap, "--check", "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1}, {r.collect, "--check", "-q", r.queue, pcap}} {
+		r.must(args[0], args[1:]...)
+	}
 	r.daemon("--bpffs", bpffs, "--log", log, "-e", "0 tap.rx.enable bypass.enable")
 	text, err := os.ReadFile(log)
 	if err != nil {

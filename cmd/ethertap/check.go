@@ -62,7 +62,8 @@ func (p *program) surroundings() (all []error) {
 	switch {
 	case err == nil:
 		q.Close()
-	case errors.Is(err, shm.ErrVersion), errors.Is(err, shm.ErrCorrupt), errors.Is(err, fs.ErrNotExist): // made anew
+	case errors.Is(err, shm.ErrVersion), errors.Is(err, shm.ErrCorrupt), errors.Is(err, fs.ErrNotExist),
+		errors.Is(err, shm.ErrStrange) && os.Geteuid() == 0: // made anew
 	default:
 		all = append(all, p.queueError(err))
 	}
