@@ -2,7 +2,6 @@ package packet
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -12,8 +11,9 @@ import (
 	"ethertap/interp"
 )
 
-// headers is a packet taken apart as far as its headers go: Ethernet, VLAN tags, then
-// ARP or IP, then TCP, UDP or SCTP. In tunnels it is the outermost IP that counts.
+// headers is a packet taken apart as far as its headers go, by the rules of dissect.go:
+// Ethernet, VLAN tags, then ARP or IP, then TCP, UDP or SCTP. In tunnels it is the outermost
+// IP that counts.
 type headers struct {
 	packet  []byte
 	vlans   []uint16 // ids of the tags, the outermost first
@@ -34,20 +34,6 @@ type headers struct {
 	flags      uint8
 	body       []byte
 	incomplete error // why it stopped early
-}
-
-const (
-	etherHeader = 14
-	tagSize     = 4
-	typeIPv4    = uint16(layers.EthernetTypeIPv4)
-	typeIPv6    = uint16(layers.EthernetTypeIPv6)
-	typeARP     = uint16(layers.EthernetTypeARP)
-)
-
-// isTag tells whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad and what
-// came before it.
-func isTag(etype uint16) bool {
-	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
 }
 
 // popHeaders takes a packet from the stack, and apart.
@@ -98,88 +84,66 @@ func (h *headers) dissect() (err error) {
 	case typeIPv6:
 		return h.ipv6()
 	}
-	return nil
+	return h.beyond()
+}
+
+// elsewhere says what stands between Ethernet and an IP packet that there may be.
+var elsewhere = map[uint16]string{0x8847: "MPLS labels", 0x8848: "MPLS labels", 0x8864: "a PPPoE header"}
+
+// beyond is the error for what the view decodes and the fields do not.
+func (h *headers) beyond() error {
+	what := elsewhere[h.etype]
+	if h.etype < 1536 && len(h.payload) > 1 && h.payload[0] == 0xaa && h.payload[1] == 0xaa {
+		what = "a SNAP header"
+	}
+	if what == "" {
+		return nil
+	}
+	return fmt.Errorf("what is behind %s has no fields here; packet.show shows it", what)
 }
 
 func (h *headers) ipv4() error {
-	var ip layers.IPv4
-	if err := ip.DecodeFromBytes(h.payload, gopacket.NilDecodeFeedback); err != nil {
+	ip, err := ipv4(h.payload)
+	if err != nil {
 		return err
 	}
 	h.src, _ = netip.AddrFromSlice(ip.SrcIP)
 	h.dst, _ = netip.AddrFromSlice(ip.DstIP)
 	h.proto, h.ttl, h.tos, h.carried = ip.Protocol, ip.TTL, ip.TOS, ip.Payload
-	h.fragment = ip.FragOffset != 0
-	return h.transport()
+	return h.follow(chain{later: ip.FragOffset != 0})
 }
 
-// ipv6 reads the header itself: gopacket's decoder forgets that a hop-by-hop header
-// counts into the length, and refuses packets that carry nothing.
 func (h *headers) ipv6() error {
-	const header = 40
-	b := h.payload
-	if len(b) < header {
-		return errors.New("the IPv6 header is cut short")
+	ip, err := ipv6(h.payload)
+	if err != nil {
+		return err
 	}
-	h.src, h.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-	h.proto, h.ttl, h.tos = layers.IPProtocol(b[6]), b[7], uint8(binary.BigEndian.Uint16(b)>>4)
-	h.carried = b[header:]
-	if n := int(binary.BigEndian.Uint16(b[4:])); n > 0 || h.proto != layers.IPProtocolIPv6HopByHop { // else a jumbogram
-		h.carried = h.carried[:min(n, len(h.carried))]
-	}
-	for {
-		size := 0
-		switch h.proto {
-		case layers.IPProtocolIPv6HopByHop, layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Destination:
-			if len(h.carried) >= 2 {
-				size = 8 * (1 + int(h.carried[1]))
-			}
-		case layers.IPProtocolIPv6Fragment:
-			size = 8
-			if len(h.carried) >= size && binary.BigEndian.Uint16(h.carried[2:])>>3 != 0 {
-				h.fragment = true
-			}
-		default:
-			return h.transport()
-		}
-		if size == 0 || len(h.carried) < size {
-			return errors.New("an IPv6 extension header is cut short")
-		}
-		h.proto, h.carried = layers.IPProtocol(h.carried[0]), h.carried[size:]
-		if h.fragment {
-			return nil
-		}
-	}
+	h.src, _ = netip.AddrFromSlice(ip.SrcIP)
+	h.dst, _ = netip.AddrFromSlice(ip.DstIP)
+	h.proto, h.ttl, h.tos, h.carried = ip.NextHeader, ip.HopLimit, ip.TrafficClass, ip.Payload
+	return h.follow(chain{six: true})
 }
 
-// transport reads the ports.
-func (h *headers) transport() error {
-	if h.fragment {
-		return nil
-	}
-	switch h.proto {
-	case layers.IPProtocolTCP:
-		tcp := new(layers.TCP)
-		if err := tcp.DecodeFromBytes(h.carried, gopacket.NilDecodeFeedback); err != nil {
+// follow goes through extension headers to the ports.
+func (h *headers) follow(c chain) error {
+	for !c.later && c.extends(h.proto) {
+		next, size, after, err := c.extension(h.proto, h.carried)
+		if err != nil {
 			return err
 		}
-		h.tcp, h.flags, h.body = tcp, h.carried[13], tcp.Payload
-	case layers.IPProtocolUDP:
-		var udp layers.UDP
-		if err := udp.DecodeFromBytes(h.carried, gopacket.NilDecodeFeedback); err != nil {
-			return err
-		}
-		h.body = udp.Payload
-	case layers.IPProtocolSCTP:
-		const header = 12
-		if len(h.carried) < header {
-			return errors.New("the SCTP header is cut short")
-		}
-		h.body = h.carried[header:]
-	default:
+		h.proto, h.carried, c = next, h.carried[size:], after
+	}
+	if h.fragment = c.later; h.fragment {
 		return nil
 	}
-	h.ports = true
+	l, err := transport(h.proto, h.carried)
+	if l == nil {
+		return err
+	}
+	if tcp, ok := l.(*layers.TCP); ok {
+		h.tcp, h.flags = tcp, h.carried[13]
+	}
+	h.ports, h.body = true, l.LayerPayload()
 	h.sport, h.dport = binary.BigEndian.Uint16(h.carried), binary.BigEndian.Uint16(h.carried[2:])
 	return nil
 }

@@ -158,8 +158,13 @@ func (c context) ip4(l *layers.IPv4) {
 		c.field("fragment at %d", 8*int(l.FragOffset))
 	}
 	c.checksum(l.Checksum, checksum(0, l.Contents))
+	options := 0
 	for _, o := range l.Options {
 		c.field("option %d %x", o.OptionType, o.OptionData)
+		options += int(o.OptionLength)
+	}
+	if options != len(l.Contents)-20-len(l.Padding) {
+		c.field("options broken")
 	}
 	c.spare(int(l.Length), len(l.Contents)+len(l.Payload))
 }

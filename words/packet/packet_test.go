@@ -27,14 +27,19 @@ func packets(t testing.TB) (all map[string][]byte, order []string) {
 		if !ok || name == "#" {
 			continue
 		}
-		b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		all[name] = b
+		all[name] = unhex(t, digits)
 		order = append(order, name)
 	}
 	return all, order
+}
+
+func unhex(t testing.TB, digits string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+	if err != nil {
+		t.Fatalf("%s: %v", digits, err)
+	}
+	return b
 }
 
 // The view of every sample, against testdata/views.txt.
@@ -117,6 +122,9 @@ func FuzzPacket(f *testing.F) {
 		}
 		s, _ := session(t)
 		callAll(t, s, b)
+		if err := agree(b); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

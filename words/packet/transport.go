@@ -50,10 +50,15 @@ func (c context) tcp(l *layers.TCP) {
 		c.field("urgent %d", l.Urgent)
 	}
 	c.carried(layers.IPProtocolTCP, l.Checksum, l)
+	options := 0
 	for _, o := range l.Options {
+		options += int(o.OptionLength)
 		if o.OptionType > layers.TCPOptionKindNop {
 			c.field("%s", tcpOption(o))
 		}
+	}
+	if options != len(l.Contents)-20-len(l.Padding) {
+		c.field("options broken")
 	}
 }
 

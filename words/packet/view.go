@@ -87,7 +87,7 @@ func (v *view) dump(b []byte) {
 // layer of what it could not decode; it leaves a layer of zeros before that too, which
 // is none.
 func decode(b []byte) []gopacket.Layer {
-	p := gopacket.NewPacket(b, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
+	p := gopacket.NewPacket(b, gopacket.DecodeFunc(decodeEthernet), gopacket.DecodeOptions{NoCopy: true})
 	all := p.Layers()
 	if n := len(all); n > 1 && p.ErrorLayer() != nil && len(all[n-2].LayerContents()) == 0 {
 		all = append(all[:n-2], all[n-1])

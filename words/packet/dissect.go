@@ -1,0 +1,267 @@
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+)
+
+// How headers follow each other from Ethernet to the ports, for the words of fields and for
+// the view alike: both go by the functions of this file, so they give one answer. What lies
+// beyond (payloads, tunnels, MPLS) only the view decodes.
+//
+// Options of IPv4 and TCP that are broken do not end it: the lengths of the headers say what follows.
+
+const (
+	etherHeader = 14
+	tagSize     = 4
+	typeIPv4    = uint16(layers.EthernetTypeIPv4)
+	typeIPv6    = uint16(layers.EthernetTypeIPv6)
+	typeARP     = uint16(layers.EthernetTypeARP)
+)
+
+// isTag tells whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad and what
+// came before it.
+func isTag(etype uint16) bool {
+	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
+}
+
+// ipv4 reads an IPv4 header.
+func ipv4(b []byte) (*layers.IPv4, error) {
+	ip := new(layers.IPv4)
+	if err := ip.DecodeFromBytes(b, gopacket.NilDecodeFeedback); ip.Payload == nil { // else it got as far as the options
+		return nil, err
+	}
+	return ip, nil
+}
+
+// ipv6 reads an IPv6 header without the extension headers. gopacket's decoder forgets that
+// a hop-by-hop header counts into the length, and refuses packets that carry nothing.
+func ipv6(b []byte) (*layers.IPv6, error) {
+	const header = 40
+	if len(b) < header {
+		return nil, errors.New("the IPv6 header is cut short")
+	}
+	be := binary.BigEndian
+	ip := &layers.IPv6{
+		BaseLayer: layers.BaseLayer{Contents: b[:header], Payload: b[header:]},
+		Version:   b[0] >> 4, TrafficClass: uint8(be.Uint16(b) >> 4), FlowLabel: be.Uint32(b) & 0xfffff,
+		Length: be.Uint16(b[4:]), NextHeader: layers.IPProtocol(b[6]), HopLimit: b[7],
+		SrcIP: b[8:24], DstIP: b[24:40],
+	}
+	if ip.Length > 0 || ip.NextHeader != layers.IPProtocolIPv6HopByHop { // else a jumbogram
+		ip.Payload = ip.Payload[:min(int(ip.Length), len(ip.Payload))]
+	}
+	return ip, nil
+}
+
+// chain is where one is among the headers of an IP packet.
+type chain struct {
+	six   bool
+	first bool // of several fragments: what follows is cut off somewhere
+	later bool // a fragment without what follows
+}
+
+// extends tells whether a protocol is a header with another one behind it.
+func (c chain) extends(p layers.IPProtocol) bool {
+	switch p {
+	case layers.IPProtocolAH:
+		return true
+	case layers.IPProtocolIPv6HopByHop, layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Destination, layers.IPProtocolIPv6Fragment:
+		return c.six
+	}
+	return false
+}
+
+// extension reads such a header: its size, the protocol behind it, and where that leaves us.
+func (c chain) extension(p layers.IPProtocol, b []byte) (next layers.IPProtocol, size int, after chain, err error) {
+	least := 8
+	if len(b) >= 2 {
+		switch size = 8 * (1 + int(b[1])); p {
+		case layers.IPProtocolIPv6Fragment:
+			size = 8
+		case layers.IPProtocolAH:
+			least, size = 12, 4*(2+int(b[1]))
+		}
+	}
+	if size < least || size > len(b) {
+		return 0, 0, c, errors.New("an IP extension header is cut short")
+	}
+	if p == layers.IPProtocolIPv6Fragment {
+		offset := binary.BigEndian.Uint16(b[2:])
+		c.later = offset>>3 != 0
+		c.first = offset&1 != 0 && !c.later
+	}
+	return layers.IPProtocol(b[0]), size, c, nil
+}
+
+// transport reads a header with ports: a *layers.TCP, *layers.UDP or *layers.SCTP; nil if the
+// protocol is another one.
+func transport(p layers.IPProtocol, b []byte) (gopacket.Layer, error) {
+	switch p {
+	case layers.IPProtocolTCP:
+		tcp := new(layers.TCP)
+		if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); tcp.Payload == nil { // as for IPv4
+			return nil, err
+		}
+		return tcp, nil
+	case layers.IPProtocolUDP:
+		udp := new(layers.UDP)
+		if err := udp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
+			return nil, err
+		}
+		return udp, nil
+	case layers.IPProtocolSCTP:
+		sctp := new(layers.SCTP)
+		if err := sctp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
+			return nil, errors.New("the SCTP header is cut short")
+		}
+		return sctp, nil
+	}
+	return nil, nil
+}
+
+// The same for the view, as decoders of gopacket, each of which hands over to the next.
+
+func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
+	eth := new(layers.Ethernet)
+	if err := eth.DecodeFromBytes(b, p); err != nil {
+		return err
+	}
+	p.AddLayer(eth)
+	p.SetLinkLayer(eth)
+	return p.NextDecoder(behind(eth.EthernetType))
+}
+
+// behind decodes what an Ethertype announces.
+func behind(t layers.EthernetType) gopacket.Decoder {
+	switch {
+	case isTag(uint16(t)):
+		return gopacket.DecodeFunc(decodeTag)
+	case uint16(t) == typeIPv4:
+		return gopacket.DecodeFunc(decodeIPv4)
+	case uint16(t) == typeIPv6:
+		return gopacket.DecodeFunc(decodeIPv6)
+	}
+	return t
+}
+
+func decodeTag(b []byte, p gopacket.PacketBuilder) error {
+	tag := new(layers.Dot1Q)
+	if err := tag.DecodeFromBytes(b, p); err != nil {
+		return err
+	}
+	p.AddLayer(tag)
+	return p.NextDecoder(behind(tag.Type))
+}
+
+func decodeIPv4(b []byte, p gopacket.PacketBuilder) error {
+	ip, err := ipv4(b)
+	if err != nil {
+		return err
+	}
+	p.AddLayer(ip)
+	p.SetNetworkLayer(ip)
+	c := chain{first: ip.Flags&layers.IPv4MoreFragments != 0, later: ip.FragOffset != 0}
+	return p.NextDecoder(c.carried(ip.Protocol))
+}
+
+func decodeIPv6(b []byte, p gopacket.PacketBuilder) error {
+	ip, err := ipv6(b)
+	if err != nil {
+		return err
+	}
+	c := chain{six: true}
+	if ip.NextHeader != layers.IPProtocolIPv6HopByHop {
+		p.AddLayer(ip)
+		p.SetNetworkLayer(ip)
+		return p.NextDecoder(c.carried(ip.NextHeader))
+	}
+	// For gopacket this one is a part of the IPv6 header, and so it is for the view.
+	next, size, _, err := c.extension(ip.NextHeader, ip.Payload)
+	if err == nil {
+		hop := new(layers.IPv6HopByHop)
+		hop.NextHeader, hop.HeaderLength, hop.ActualLength = next, ip.Payload[1], size
+		hop.Contents, hop.Payload = ip.Payload[:size], ip.Payload[size:]
+		ip.HopByHop, ip.Payload = hop, hop.Payload
+	}
+	p.AddLayer(ip)
+	p.SetNetworkLayer(ip)
+	if err != nil {
+		return err
+	}
+	p.AddLayer(ip.HopByHop)
+	return p.NextDecoder(c.carried(next))
+}
+
+// carried decodes what a protocol number of IP announces.
+func (c chain) carried(proto layers.IPProtocol) gopacket.Decoder {
+	switch {
+	case c.later:
+		return gopacket.DecodeFragment
+	case c.extends(proto):
+		return gopacket.DecodeFunc(func(b []byte, p gopacket.PacketBuilder) error { return c.decodeExtension(proto, b, p) })
+	case proto == layers.IPProtocolTCP, proto == layers.IPProtocolUDP, proto == layers.IPProtocolSCTP && c.first:
+		return gopacket.DecodeFunc(func(b []byte, p gopacket.PacketBuilder) error { return c.decodeTransport(proto, b, p) })
+	case c.first, (chain{six: true}).extends(proto): // a piece of something, or a header that IPv4 does not have
+		return gopacket.DecodeFragment
+	case proto == layers.IPProtocolIPv4:
+		return gopacket.DecodeFunc(decodeIPv4)
+	case proto == layers.IPProtocolIPv6:
+		return gopacket.DecodeFunc(decodeIPv6)
+	}
+	return proto
+}
+
+func (c chain) decodeExtension(proto layers.IPProtocol, b []byte, p gopacket.PacketBuilder) error {
+	next, size, c, err := c.extension(proto, b)
+	if err != nil {
+		return err
+	}
+	base := layers.BaseLayer{Contents: b[:size], Payload: b[size:]}
+	switch proto {
+	case layers.IPProtocolIPv6HopByHop:
+		l := new(layers.IPv6HopByHop)
+		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		p.AddLayer(l)
+	case layers.IPProtocolIPv6Routing:
+		l := new(layers.IPv6Routing)
+		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		p.AddLayer(l)
+	case layers.IPProtocolIPv6Destination:
+		l := new(layers.IPv6Destination)
+		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		p.AddLayer(l)
+	case layers.IPProtocolAH:
+		l := new(layers.IPSecAH)
+		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		p.AddLayer(l)
+	case layers.IPProtocolIPv6Fragment:
+		be := binary.BigEndian
+		p.AddLayer(&layers.IPv6Fragment{
+			BaseLayer: base, NextHeader: next, FragmentOffset: be.Uint16(b[2:]) >> 3,
+			MoreFragments: b[3]&1 != 0, Identification: be.Uint32(b[4:]),
+		})
+	default:
+		return fmt.Errorf("no extension header: %v", proto)
+	}
+	return p.NextDecoder(c.carried(next))
+}
+
+func (c chain) decodeTransport(proto layers.IPProtocol, b []byte, p gopacket.PacketBuilder) error {
+	l, err := transport(proto, b)
+	if err != nil {
+		return err
+	}
+	p.AddLayer(l)
+	if t, ok := l.(gopacket.TransportLayer); ok {
+		p.SetTransportLayer(t)
+	}
+	if udp, ok := l.(*layers.UDP); ok && !c.first {
+		return p.NextDecoder(udp.NextLayerType())
+	}
+	return p.NextDecoder(gopacket.LayerTypePayload)
+}
