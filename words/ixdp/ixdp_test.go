@@ -76,7 +76,8 @@ func TestRowsOfStats(t *testing.T) {
   lost                  109
   held                  110
   tapped                124
-  tap full              125
+  tap lost              125
+  tap full              126
 `
 	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != one+one {
 		t.Errorf("if.stats:\n%s", got)
@@ -98,7 +99,8 @@ func TestRowsOfStats(t *testing.T) {
   lost                  109
   held                  110
   tapped                124
-  tap full              125
+  tap lost              125
+  tap full              126
   err full              201
   err ENXIO             202
   call EAGAIN           203
@@ -130,7 +132,7 @@ func TestKeysOfStats(t *testing.T) {
 	if err := json.Unmarshal(b, &v); err != nil || len(v.Interfaces) != 1 {
 		t.Fatalf("%v: %s", err, b)
 	}
-	if p := v.Interfaces[0]; p.Name != "eth1" || p.RX != 100 || p.Held != 110 || p.HeldFI != 122 || p.Rate != 115 || p.Full != 125 || !p.RXTap || p.Errors["ENXIO"] != 202 {
+	if p := v.Interfaces[0]; p.Name != "eth1" || p.RX != 100 || p.Held != 110 || p.HeldFI != 122 || p.Rate != 115 || p.Full != 126 || !p.RXTap || p.Errors["ENXIO"] != 202 {
 		t.Errorf("%+v", p)
 	}
 }
