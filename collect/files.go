@@ -153,8 +153,8 @@ func (s *Files) enough() error {
 }
 
 // blank is a stream without packets that goes nowhere, with what the limit leaves.
-func (s *Files) blank(now time.Time) Output {
-	next := Output{enc: s.enc, z: s.z}
+func (s *Files) blank(now time.Time) *Output {
+	next := &Output{enc: s.enc, z: s.z}
 	if s.o.Limit > 0 {
 		next.limit = s.o.Limit - s.bytes
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -33,12 +34,14 @@ var ErrReaderGone = errors.New("reader gone")
 // buffer that Flush writes in one piece. What stands in a file is a readable stream
 // after any call, successful or not.
 type Output struct {
-	enc   *Encoder
-	z     *zstd.Encoder // nil: not compressed
-	f     *os.File
-	given *os.File // what NewOutput was given, when f was opened anew
-	name  string   // as in errors
-	limit uint64   // length that is not exceeded; 0 none
+	enc    *Encoder
+	z      *zstd.Encoder // nil: not compressed
+	f      *os.File
+	given  *os.File     // what NewOutput was given, when f was opened anew
+	socket bool         // see write
+	hurry  atomic.Int64 // when a socket's reader has had its time, ns since the epoch; 0 never
+	name   string       // as in errors
+	limit  uint64       // length that is not exceeded; 0 none
 
 	buf     []byte
 	frame   []byte // buf compressed
@@ -59,14 +62,15 @@ func NewOutput(f *os.File, name string, enc *Encoder, z *zstd.Encoder, limit uin
 	if again := interruptible(f); again != nil {
 		o.f, o.given = again, f
 	}
+	o.socket = isSocket(f)
 	o.buf = enc.AppendHeader(make([]byte, 0, o.fullSize()+64<<10), now)
 	return o
 }
 
 // interruptible opens a pipe anew, so that writing to it can be given a
 // deadline: that needs O_NONBLOCK, which would hit all others that share the
-// descriptor we were given. It returns nil where that is not needed or cannot
-// be had (a socket); then a reader that stops reading holds us up.
+// descriptor we were given. It returns nil where that is not needed, or cannot
+// be had (a socket, see write).
 func interruptible(f *os.File) *os.File {
 	st, err := f.Stat()
 	if err != nil || st.Mode()&os.ModeNamedPipe == 0 || f.SetWriteDeadline(time.Time{}) == nil {
@@ -155,7 +159,7 @@ func (o *Output) Flush() error {
 		o.frame = o.z.EncodeAll(o.buf, o.frame[:0])
 		out = o.frame
 	}
-	n, err := o.f.Write(out)
+	n, err := o.write(out)
 	if err != nil {
 		o.failed = o.salvage(n, err)
 		return o.failed
@@ -242,6 +246,7 @@ func (o *Output) ReaderGone() bool {
 // HurryUp says that the end has come: a reader of a pipe has two seconds to
 // take the rest. It may be called from any goroutine.
 func (o *Output) HurryUp() {
+	o.hurry.Store(time.Now().Add(patience).UnixNano())
 	// A regular file knows no deadline and needs none.
 	_ = o.f.SetWriteDeadline(time.Now().Add(patience))
 }

@@ -84,28 +84,40 @@ func TestOutputReaderGone(t *testing.T) {
 	}
 }
 
-// A reader that stopped reading does not keep us from ending. The pipe is a
-// blocking one, as a shell makes it.
+// A reader that stopped reading does not keep us from ending. Pipe and socket are
+// blocking ones, as a shell makes them.
 func TestOutputReaderAsleep(t *testing.T) {
 	t.Parallel()
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		t.Fatal(err)
+	for name, open := range map[string]func(fds *[2]int) error{
+		"pipe": func(fds *[2]int) error { return unix.Pipe2(fds[:], unix.O_CLOEXEC) },
+		"socket": func(fds *[2]int) (err error) {
+			*fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var fds [2]int
+			if err := open(&fds); err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fds[0])
+			o := NewOutput(os.NewFile(uintptr(fds[1]), name), name, NewEncoder(PCAP, "", ""), nil, 0, 0)
+			for i := range 10_000 {
+				add(t, o, 1, record(i, 60))
+			}
+			flushed := make(chan error)
+			go func() { flushed <- o.Flush() }()
+			o.HurryUp()
+			if err := <-flushed; err == nil || !strings.HasPrefix(err.Error(), name+": the reader does not read; ") {
+				t.Error("flush:", err)
+			}
+			if flags, _ := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
+				t.Error("its other users were made not to block")
+			}
+			o.Close(0)
+		})
 	}
-	defer unix.Close(fds[0])
-	o := NewOutput(os.NewFile(uintptr(fds[1]), "pipe"), "pipe", NewEncoder(PCAP, "", ""), nil, 0, 0)
-	for i := range 10_000 {
-		add(t, o, 1, record(i, 60))
-	}
-	o.HurryUp()
-	err := o.Flush()
-	if err == nil || !strings.HasPrefix(err.Error(), "pipe: the reader does not read; ") {
-		t.Error("flush:", err)
-	}
-	if flags, _ := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0); flags&unix.O_NONBLOCK != 0 {
-		t.Error("the pipe's other users were made not to block")
-	}
-	o.Close(0)
 }
 
 // smallDisk mounts a file system of 64 KiB.
