@@ -11,6 +11,8 @@ import (
 // that is built piece by piece costs what its pieces cost, not their square (400,000
 // pieces, 9 KB each time: 1700 ms with a copy for each piece, 60 so).
 type growing struct {
+	size int // bytes of b, for good
+
 	mu sync.Mutex // of sessions that append to one value, one uses the room and the others copy
 	b  strings.Builder
 }
@@ -20,7 +22,8 @@ type growing struct {
 const growFrom = 128
 
 // Append returns the string or generic data v with more behind it. v stays as it
-// is. The caller answers for a string's being UTF-8.
+// is. The caller answers for a string's being UTF-8. Room is never enlarged, since v and
+// others hold it whole: it is what Dict.held counts for them.
 func (v Value) Append(more []byte) Value {
 	o := v.ref
 	if len(o.bytes)+len(more) < growFrom || len(more) == 0 {
@@ -31,7 +34,7 @@ func (v Value) Append(more []byte) Value {
 		return Value{ref: &object{kind: o.kind, bytes: b.String()}}
 	}
 	if g := o.room; g != nil && g.mu.TryLock() {
-		if g.b.Len() == len(o.bytes) { // nobody has appended to v yet
+		if g.b.Len() == len(o.bytes) && g.size-g.b.Len() >= len(more) { // nobody has appended to v yet
 			g.b.Write(more)
 			w := Value{ref: &object{kind: o.kind, bytes: g.b.String(), room: g}}
 			g.mu.Unlock()
@@ -39,8 +42,8 @@ func (v Value) Append(more []byte) Value {
 		}
 		g.mu.Unlock()
 	}
-	g := new(growing)
-	g.b.Grow(2 * (len(o.bytes) + len(more)))
+	g := &growing{size: 2 * (len(o.bytes) + len(more))}
+	g.b.Grow(g.size)
 	g.b.WriteString(o.bytes)
 	g.b.Write(more)
 	return Value{ref: &object{kind: o.kind, bytes: g.b.String(), room: g}}

@@ -33,15 +33,17 @@ func (s *Session) DefineBuffer(name string, size int64) error {
 	if err := d.check(name); err != nil {
 		return err
 	}
-	if d.buffers.Add(size) > MaxBuffers {
-		d.buffers.Add(-size)
-		return errBuffers
-	}
-	if err := d.define(name, &definition{buffer: &buffer{make([]byte, size)}}, Value{}); err != nil {
-		d.buffers.Add(-size)
+	if err := d.hold(size); err != nil {
 		return err
 	}
-	return nil
+	err := d.memory.room(size)
+	if err == nil {
+		err = d.install(name, &definition{buffer: &buffer{make([]byte, size)}, size: size}, Value{})
+	}
+	if err != nil {
+		d.held.Add(-size)
+	}
+	return err
 }
 
 // Buffer returns the memory of a named buffer. It is shared by all sessions and

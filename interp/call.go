@@ -14,10 +14,16 @@ func (s *Session) execute(c *code) error {
 	return s.runInnermost()
 }
 
-// executeBlock runs a block at the prompt. What is on the return stack is the line's,
-// before the block and after it.
+// endBlock stands at the end of a block at the prompt: what the block leaves on the return
+// stack is the line's.
+var endBlock = &Word{Name: "end", Stack: "( - )", Func: func(s *Session) error {
+	s.calls[len(s.calls)-1].rp = int32(s.rp)
+	return nil
+}}
+
+// executeBlock runs a block at the prompt, which finds on the return stack what its line
+// has put there.
 func (s *Session) executeBlock(c *code) error {
-	c.ins[len(c.ins)-1].op = opEndBlock
 	rp := s.returnFloor()
 	if err := s.enter(c); err != nil {
 		return fail("", "", err)

@@ -27,13 +27,32 @@ func (c *cell) load() Value {
 	}
 }
 
-func (c *cell) store(v Value) {
+// swap stores a value and returns the one before it.
+func (c *cell) swap(v Value) Value {
 	c.lock()
+	old := Value{ref: c.ref.Load(), n: c.n.Load()}
 	c.n.Store(v.n)
-	if c.ref.Load() != v.ref {
+	if old.ref != v.ref {
 		c.ref.Store(v.ref)
 	}
 	c.version.Add(1)
+	return old
+}
+
+// swapPlain is swap where the value before holds no memory; else it does nothing and
+// returns false.
+func (c *cell) swapPlain(v Value) bool {
+	c.lock()
+	old := c.ref.Load()
+	plain := Value{ref: old}.held() == 0
+	if plain {
+		c.n.Store(v.n)
+		if old != v.ref {
+			c.ref.Store(v.ref)
+		}
+	}
+	c.version.Add(1)
+	return plain
 }
 
 // lock makes version odd.

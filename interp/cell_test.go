@@ -16,7 +16,7 @@ func BenchmarkCell(b *testing.B) {
 	b.Run("store", func(b *testing.B) {
 		var c cell
 		for b.Loop() {
-			c.store(Value{n: 1})
+			c.swap(Value{n: 1})
 		}
 	})
 	b.Run("mutex", func(b *testing.B) {
@@ -34,7 +34,7 @@ func BenchmarkCell(b *testing.B) {
 func TestCell(t *testing.T) {
 	var c cell
 	mac, n := NewMAC([6]byte{1, 2, 3, 4, 5, 6}), NewInt(7)
-	c.store(n)
+	c.swap(n)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Add(2)
@@ -42,9 +42,9 @@ func TestCell(t *testing.T) {
 			defer wg.Done()
 			for i := range 20000 {
 				if i%2 == 0 {
-					c.store(mac)
+					c.swap(mac)
 				} else {
-					c.store(n)
+					c.swap(n)
 				}
 			}
 		}()

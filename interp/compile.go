@@ -24,6 +24,8 @@ type code struct {
 	lits   []Value
 	pos    []position // of ins, one each
 
+	refs []*reference // of the entries in ins, which stay as long as the code does
+
 	inputs inputs // what is checked before a call
 }
 
@@ -33,6 +35,7 @@ type position struct{ line, col int32 }
 // compiler turns tokens into code, from the opening of a definition or structure
 // until everything that is open has been closed.
 type compiler struct {
+	memory *memory
 	code   *code
 	open   []opening
 	at     position // of the token being compiled
@@ -66,7 +69,7 @@ const keptRoom = 4096
 // the session keeps and is copied when it is finished: growing it anew for each
 // definition was a third of the time that loading a file takes.
 func (s *Session) newCompiler(name string) *compiler {
-	c := &compiler{code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
+	c := &compiler{memory: &s.dict.memory, code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
 	s.room = code{} // a compiler inside this one makes its own
 	return c
 }
@@ -88,8 +91,12 @@ func (s *Session) finish(c *compiler) (*code, error) {
 
 // emit appends an instruction.
 func (c *compiler) emit(in instr) error {
-	if len(c.code.ins) >= MaxCode {
+	if n := len(c.code.ins); n >= MaxCode {
 		return errCode
+	} else if n >= keptRoom && n == cap(c.code.ins) { // it is about to grow
+		if err := c.memory.room(2 * instrSize * int64(n)); err != nil {
+			return err
+		}
 	}
 	c.code.ins = append(c.code.ins, in)
 	c.code.pos = append(c.code.pos, c.at)
@@ -147,7 +154,7 @@ func (s *Session) compileToken(tok token) error {
 		c.head = false
 	}
 	if tok.quoted {
-		return c.literal(NewString(tok.text))
+		return c.literal(NewPart(tok.text, s.scan.line))
 	}
 	if n := c.local(tok.text); n > 0 {
 		return c.emit(instr{op: opLocal, n: int32(n), word: localWord})
@@ -182,7 +189,7 @@ func (s *Session) compileToken(tok token) error {
 		return err
 	}
 	if checkName(tok.text, `"\\`) != nil { // can never become a word
-		return c.literal(NewString(tok.text))
+		return c.literal(NewPart(tok.text, s.scan.line))
 	}
 	if err := s.compileCall(tok.text); err != nil {
 		return err
@@ -193,9 +200,19 @@ func (s *Session) compileToken(tok token) error {
 
 // compileCall compiles what the name stands for whenever it runs.
 func (s *Session) compileCall(name string) error {
-	e, err := s.dict.refer(name)
+	e, err := s.refer(name)
 	if err != nil {
 		return err
 	}
 	return s.comp.emit(instr{op: opCall, entry: e})
+}
+
+// refer returns the entry of a name for the code that is being compiled.
+func (s *Session) refer(name string) (*Entry, error) {
+	r, err := s.dict.refer(name)
+	if err != nil {
+		return nil, err
+	}
+	s.comp.code.refs = append(s.comp.code.refs, r)
+	return r.to, nil
 }

@@ -132,19 +132,32 @@ func compileSemicolon(s *Session, tok token) error {
 	}
 	code.inputs = parseInputs(c.comment)
 	def := &definition{code: code, source: source, comment: c.comment}
-	if c.self != nil {
-		c.self.def.Store(def)
-	}
+	c.complete(def)
 	if code.name == noName {
+		def.size += def.weigh()
 		return s.Push(hidden(strings.TrimPrefix(source, "\n"), def).self)
 	}
 	return s.dict.define(code.name, def, Value{})
 }
 
+// complete is told the definition that was compiled.
+func (c *compiler) complete(def *definition) {
+	if c.self != nil {
+		c.self.def.Store(def)
+	}
+	if c.before != nil { // it stays as long as def does
+		old := c.before.def.Load()
+		def.size += old.size
+		if c := old.content(c.before); c != nil {
+			def.size += c.load().held()
+		}
+	}
+}
+
 // hidden returns an entry that no name finds: code and values that have it are all that
 // refer to it.
 func hidden(name string, def *definition) *Entry {
-	e := &Entry{name: name}
+	e := &Entry{name: name, hidden: true}
 	o := &object{kind: KindString, bytes: name}
 	o.entry.Store(e)
 	e.self = Value{ref: o}
@@ -165,7 +178,7 @@ func (s *Session) earlier(name string) *Entry {
 			return nil
 		}
 		c.before = hidden(name, e.def.Load())
-		c.before.cell.store(e.cell.load())
+		c.before.cell.swap(e.cell.load())
 	}
 	return c.before
 }
@@ -208,7 +221,7 @@ func compileTick(s *Session, tok token) error {
 	if s.comp == nil {
 		return s.Push(v)
 	}
-	e, err := s.dict.refer(name)
+	e, err := s.refer(name)
 	if err != nil {
 		return err
 	}
@@ -245,9 +258,7 @@ func (s *Session) compileLine(name, line string) (*definition, error) {
 	}
 	code, err := s.finish(c)
 	def := &definition{code: code, source: line}
-	if c.self != nil {
-		c.self.def.Store(def)
-	}
+	c.complete(def)
 	return def, err
 }
 

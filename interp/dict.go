@@ -5,28 +5,36 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+	"weak"
 )
 
 // Dict is the dictionary: built-in words, compound words and variables by name.
 // Sessions share it; all methods may be called from several goroutines.
 //
-// An Entry is never removed once compiled code refers to it, so that compiled code holds
+// An Entry stays as long as compiled code refers to it, so that compiled code holds
 // entries instead of names: redefinition reaches callers, and a name that is not
-// yet defined binds when it appears.
+// yet defined binds when it appears. Code that sessions run while it is replaced or
+// deleted counts too, so the garbage collector says which code there is: code holds a
+// reference to each entry it refers to, the entry only knows whether that is still there.
 type Dict struct {
 	table    atomic.Pointer[table]             // of all entries
 	prefixes atomic.Pointer[[]prefix]          // reserved, from the registered sets
 	absent   atomic.Pointer[map[string]string] // words that are not there, and what is instead
-	buffers  atomic.Int64                      // bytes of all buffers
+	held     atomic.Int64                      // bytes of what the entries hold; limit at most
+	limit    int64
+	memory   memory
 
-	mu   sync.Mutex // of writers
-	sets []Set
-	live int // entries with a meaning, or with code that waits for one
+	mu        sync.Mutex // of writers
+	sets      []Set
+	live      int       // entries that are counted
+	collected time.Time // when names were last looked for that nobody refers to
 }
 
 // prefix is one that a set reserves.
@@ -42,8 +50,16 @@ type Entry struct {
 	self Value                      // the name as a value, with its way back to the entry
 	def  atomic.Pointer[definition] // written under Dict.mu; nil while undefined
 	cell cell                       // the value, while def is a variable
-	used bool                       // under Dict.mu: compiled code refers to the entry, which then stays
+
+	hidden bool // from the table: code and values alone have it, for good
+
+	// Under Dict.mu:
+	ref     weak.Pointer[reference] // what code holds that refers to the entry
+	counted bool                    // in Dict.live, since it has a meaning or code waits for one
 }
+
+// reference is what compiled code holds of an entry, so that it stays.
+type reference struct{ to *Entry }
 
 // definition is what a name stands for; immutable once published.
 type definition struct {
@@ -56,6 +72,7 @@ type definition struct {
 	value    *cell // constant or value: what the name pushes
 	constant bool
 	action   *cell // deferred word: what its code executes
+	size     int64 // bytes that Dict.held counts for it; the value of a variable comes on top
 }
 
 // isVariable is the one definition of all variables.
@@ -63,7 +80,8 @@ var isVariable = &definition{variable: true}
 
 // NewDict returns a dictionary that holds the control words and the given sets.
 func NewDict(sets ...Set) (*Dict, error) {
-	d := new(Dict)
+	d := &Dict{memory: memory{limit: memoryLimit()}}
+	d.limit = min(MaxDictionary, d.memory.limit/2)
 	d.table.Store(newTable(smallTable, maphash.MakeSeed()))
 	d.prefixes.Store(new([]prefix))
 	d.absent.Store(new(map[string]string))
@@ -143,49 +161,113 @@ func (d *Dict) enter(name string) (*Entry, error) {
 	if e := d.find(name); e != nil {
 		return e, nil
 	}
-	if d.live >= MaxWords {
+	if d.live >= MaxWords && !d.collect() {
 		return nil, errWords
 	}
-	e := &Entry{name: strings.Clone(name)}
+	e := &Entry{name: strings.Clone(name), hash: maphash.String(d.table.Load().seed, name)}
 	o := &object{kind: KindString, bytes: e.name}
 	o.entry.Store(e)
 	e.self = Value{ref: o}
-	d.table.Store(d.table.Load().add(e))
+	if t := d.table.Load(); t.full() {
+		d.rebuild()
+	}
+	d.table.Load().add(e)
 	return e, nil
 }
+
+// rebuild makes a table of the entries that live, with room for as many again. Dict.mu is
+// held.
+func (d *Dict) rebuild() {
+	old := d.table.Load()
+	var kept []*Entry
+	for _, e := range old.all {
+		if e.lives() {
+			kept = append(kept, e)
+		} else if e.counted {
+			e.counted = false
+			d.live--
+		}
+	}
+	size := smallTable
+	for size < 4*(len(kept)+1) {
+		size *= 2
+	}
+	t := newTable(size, old.seed)
+	for _, e := range kept {
+		t.add(e)
+	}
+	d.table.Store(t)
+}
+
+// collectPause is how long a dictionary that is full stays so before it looks again.
+const collectPause = 100 * time.Millisecond
+
+// collect lets go of the names that only code referred to that is gone, and tells whether
+// there is room now. Dict.mu is held.
+func (d *Dict) collect() bool {
+	if time.Since(d.collected) < collectPause {
+		return false
+	}
+	runtime.GC()
+	d.rebuild()
+	d.collected = time.Now()
+	return d.live < MaxWords
+}
+
+// count says that an entry has a meaning now, or code that waits for one. Dict.mu is held.
+func (d *Dict) count(e *Entry) {
+	if !e.counted {
+		e.counted = true
+		d.live++
+	}
+}
+
+// lives tells whether an entry has a meaning, or code that waits for one. Dict.mu is held.
+func (e *Entry) lives() bool { return e.def.Load() != nil || e.ref.Value() != nil }
 
 // find returns the entry of a name, or nil. It may be undefined.
 func (d *Dict) find(name string) *Entry { return d.table.Load().find(name) }
 
-// refer returns the entry of a name that compiled code is to refer to; it is made
-// if need be and stays.
-func (d *Dict) refer(name string) (*Entry, error) {
+// refer returns a reference to the entry of a name; it is made if need be, and stays as
+// long as the reference does.
+func (d *Dict) refer(name string) (*reference, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, err := d.enter(name)
 	if err != nil {
 		return nil, err
 	}
-	if !e.used {
-		if e.def.Load() == nil {
-			d.live++
-		}
-		e.used = true
+	r := e.ref.Value()
+	if r == nil {
+		r = &reference{e}
+		e.ref = weak.Make(r)
 	}
-	return e, nil
+	d.count(e)
+	return r, nil
 }
 
-// define gives a name a meaning. Built-in words cannot be redefined, and reserved
-// prefixes belong to their word sets.
+// define gives a name a meaning, of a variable with its value. Built-in words cannot be
+// redefined, and reserved prefixes belong to their word sets.
 func (d *Dict) define(name string, def *definition, value Value) error {
 	if err := d.check(name); err != nil {
 		return err
 	}
-	e := d.find(name)
-	if e != nil && def == isVariable && e.def.Load() == isVariable {
-		e.cell.store(value)
-		return nil
+	if def != isVariable {
+		def.size += def.weigh()
 	}
+	size := def.size + value.held()
+	if err := d.hold(size); err != nil {
+		return err
+	}
+	err := d.install(name, def, value)
+	if err != nil {
+		d.held.Add(-size)
+	}
+	return err
+}
+
+// install is define when it is checked, and the room for what is new is taken.
+func (d *Dict) install(name string, def *definition, value Value) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, err := d.enter(name)
@@ -195,11 +277,53 @@ func (d *Dict) define(name string, def *definition, value Value) error {
 	if e.word() != nil {
 		return builtinError(name)
 	}
-	if def == isVariable {
-		e.cell.store(value)
+	if def == isVariable && e.def.Load() == isVariable {
+		d.held.Add(-e.cell.swap(value).held())
+		return nil
+	}
+	if c := def.content(e); c != nil {
+		c.swap(value)
 	}
 	d.replace(e, def)
 	return nil
+}
+
+// store gives what an entry holds by its definition def another value: a variable, a
+// value, the action of a deferred word. false says that it has another definition now.
+func (d *Dict) store(e *Entry, def *definition, value Value) (bool, error) {
+	if err := d.hold(value.held()); err != nil {
+		return false, err
+	}
+	c := def.content(e)
+	if !def.variable {
+		return d.storeKept(e, def, value), nil
+	}
+	d.held.Add(-c.swap(value).held())
+	if e.def.Load() == def {
+		return true, nil
+	}
+	// Deleted meanwhile by another session, which may have emptied the cell before or
+	// after: each value that is swapped out is let go of once.
+	d.held.Add(-c.swap(Value{}).held())
+	return false, nil
+}
+
+// storeKept is store for a cell that belongs to the definition, and so is not emptied when
+// that is replaced. What it holds is let go of then, so it changes under Dict.mu, unless it
+// weighs nothing before and after.
+func (d *Dict) storeKept(e *Entry, def *definition, value Value) bool {
+	c := def.content(e)
+	if value.held() == 0 && c.swapPlain(value) {
+		return e.def.Load() == def
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.def.Load() != def {
+		d.held.Add(-value.held())
+		return false
+	}
+	d.held.Add(-c.swap(value).held())
+	return true
 }
 
 // check says why a name cannot be given a meaning.
@@ -219,19 +343,25 @@ func (d *Dict) check(name string) error {
 // replace gives an entry a definition, nil to take it away. Dict.mu is held.
 func (d *Dict) replace(e *Entry, def *definition) {
 	old := e.def.Swap(def)
-	if !e.used && (old == nil) != (def == nil) {
-		if d.live++; def == nil {
-			d.live -= 2
+	if old != nil {
+		d.held.Add(-old.size)
+		switch c := old.content(e); {
+		case c == nil || old == def:
+		case old.variable:
+			d.held.Add(-c.swap(Value{}).held())
+		default:
+			d.held.Add(-c.load().held())
 		}
 	}
-	if old == nil {
-		return
-	}
-	if old.buffer != nil {
-		d.buffers.Add(-int64(len(old.buffer.bytes)))
-	}
-	if old.variable && def != isVariable {
-		e.cell.store(Value{}) // lets go of what it held
+	switch {
+	case def != nil:
+		d.count(e)
+	case e.counted && !e.lives():
+		e.counted = false
+		d.live--
+		if t := d.table.Load(); len(t.slots) > smallTable && d.live < len(t.slots)/16 {
+			d.rebuild()
+		}
 	}
 }
 

@@ -42,7 +42,9 @@ func (s *Session) access(op Op, e *Entry, def *definition) bool {
 		if !def.variable || sp == base {
 			return false
 		}
-		e.cell.store(st[sp-1])
+		if v := st[sp-1]; v.held() > 0 || !e.cell.swapPlain(v) {
+			return false
+		}
 		s.sp = sp - 1
 		return true
 	case OpPlusStore:

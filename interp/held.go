@@ -1,6 +1,9 @@
 package interp
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // What holds a value beside variables: constants and values, whose names push it, and
 // deferred words, which execute it. The cell belongs to the definition, not to the
@@ -10,9 +13,7 @@ import "fmt"
 // DefineHeld makes name a word that pushes v. `to` changes it unless it is constant.
 // What the name was before, a built-in word excepted, is replaced.
 func (s *Session) DefineHeld(name string, v Value, constant bool) error {
-	def := &definition{value: new(cell), constant: constant}
-	def.value.store(v)
-	return s.dict.define(name, def, Value{})
+	return s.dict.define(name, &definition{value: new(cell), constant: constant}, v)
 }
 
 // pushHeld pushes what a constant or value holds; there is room.
@@ -51,18 +52,20 @@ func noValue(name string) error {
 }
 
 // assign changes what an entry pushes.
-func (e *Entry) assign(v Value) error {
+func (d *Dict) assign(e *Entry, v Value) error {
 	if err := e.assignable(); err != nil {
 		return err
 	}
 	if def := e.def.Load(); def != nil && def.value != nil { // else redefined just now
-		def.value.store(v)
+		_, err := d.store(e, def, v)
+		return err
 	}
 	return nil
 }
 
 // DefineDeferred makes name a word that executes what SetAction gives it.
 func (s *Session) DefineDeferred(name string) error {
+	name = strings.Clone(name)
 	action := new(cell)
 	run := &Word{Name: name, Stack: "( - )", Func: func(s *Session) error {
 		v := action.load()
@@ -82,10 +85,21 @@ func (s *Session) DefineDeferred(name string) error {
 	return s.dict.define(name, &definition{code: code, action: action}, Value{})
 }
 
+// content returns the cell of what an entry holds beside its definition, or nil.
+func (def *definition) content(e *Entry) *cell {
+	switch {
+	case def.variable:
+		return &e.cell
+	case def.value != nil:
+		return def.value
+	}
+	return def.action
+}
+
 // Action returns what a deferred word executes; it is the integer 0 at first. ok is
 // false if the name is no deferred word.
 func (d *Dict) Action(name string) (v Value, ok bool) {
-	if def := d.deferred(name); def != nil {
+	if _, def := d.deferred(name); def != nil {
 		return def.action.load(), true
 	}
 	return Value{}, false
@@ -93,24 +107,24 @@ func (d *Dict) Action(name string) (v Value, ok bool) {
 
 // SetAction says what a deferred word executes: the name of a word, or source.
 func (d *Dict) SetAction(name string, v Value) error {
-	def := d.deferred(name)
+	e, def := d.deferred(name)
 	if def == nil {
 		return fmt.Errorf("%s is no deferred word; defer %[1]s makes it one", abbreviate(Printable(name)))
 	}
 	if v.Kind() != KindString {
 		return fmt.Errorf("%s is no word", v.Source())
 	}
-	def.action.store(v)
-	return nil
+	_, err := d.store(e, def, v)
+	return err
 }
 
-func (d *Dict) deferred(name string) *definition {
+func (d *Dict) deferred(name string) (*Entry, *definition) {
 	if e := d.find(name); e != nil {
 		if def := e.def.Load(); def != nil && def.action != nil {
-			return def
+			return e, def
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // Tick returns the name of a word, variable or buffer as a value, which is an error if

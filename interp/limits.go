@@ -16,7 +16,10 @@ const (
 	MaxCode    = 1 << 20  // instructions of one definition
 	MaxLocals  = 64       // locals of one definition
 	MaxBuffer  = 64 << 20 // bytes of a buffer
-	MaxBuffers = 1 << 30  // bytes of all buffers of a dictionary
+
+	// MaxDictionary is how many bytes a dictionary holds: values of variables, definitions
+	// with their sources, buffers. Where less memory is to be had it is a part of that.
+	MaxDictionary = 1 << 30
 )
 
 var (
@@ -27,7 +30,6 @@ var (
 	errReturn  = Coded(-5, fmt.Sprintf("return stack overflow (%d values)", MaxReturn))
 	errLoops   = Coded(-7, fmt.Sprintf("more than %d open do loops", MaxLoops))
 	errNesting = Coded(-53, fmt.Sprintf("nested deeper than %d executions", MaxNesting))
-	errBuffers = Coded(-8, fmt.Sprintf("all buffers together would be longer than %d bytes", MaxBuffers))
 	errFrames  = fmt.Errorf("more than %d open stack frames", MaxFrames)
 	errWords   = fmt.Errorf("dictionary full (%d names)", MaxWords)
 	errCode    = fmt.Errorf("definition longer than %d instructions", MaxCode)

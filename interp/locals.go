@@ -155,9 +155,9 @@ func compileTo(s *Session, tok token) error {
 		if err != nil {
 			return fail(tok.text, w.Stack, err)
 		}
-		return e.assign(v)
+		return s.dict.assign(e, v)
 	}
-	if e, err = s.dict.refer(name); err != nil {
+	if e, err = s.refer(name); err != nil {
 		return err
 	}
 	return s.comp.emit(instr{op: opWord, entry: e, word: &Word{Name: "to", Stack: "( item - )", min: 1, max: 1, Func: func(s *Session) error {
@@ -165,6 +165,6 @@ func compileTo(s *Session, tok token) error {
 		if err != nil {
 			return err
 		}
-		return e.assign(v)
+		return s.dict.assign(e, v)
 	}}})
 }

@@ -16,7 +16,6 @@ const (
 	opJump       // continue at n
 	opJumpZero   // pop a flag, continue at n if it is 0
 	opReturn     // end of the definition, or exit
-	opEndBlock   // end of a block at the prompt
 	opDo         // pop limit and index, begin a loop
 	opAskDo      // the same, but continue at n if they are equal
 	opLoop       // next round, continue at n, or end the loop

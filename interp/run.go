@@ -158,9 +158,6 @@ resume:
 				fr.rp -= in.n
 				continue
 
-			case opEndBlock: // what it leaves on the return stack is the line's
-				fr.rp = int32(s.rp)
-				fallthrough
 			case opReturn:
 				if len(s.frames) > int(fr.frames) {
 					s.closeFrames(int(fr.frames))

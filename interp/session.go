@@ -161,8 +161,13 @@ func (s *Session) Push(v Value) error {
 	if err := s.Room(); err != nil {
 		return err
 	}
-	if v.ref != nil && len(v.ref.bytes) > MaxValue {
-		return errTooLong
+	if v.ref != nil && len(v.ref.bytes) >= largeValue {
+		if len(v.ref.bytes) > MaxValue {
+			return errTooLong
+		}
+		if err := s.dict.memory.room(int64(len(v.ref.bytes))); err != nil {
+			return err
+		}
 	}
 	s.stack[s.sp] = v
 	s.sp++
@@ -342,8 +347,9 @@ func (s *Session) Store(name, value Value) error {
 		return err
 	}
 	if e != nil && e.def.Load() == isVariable {
-		e.cell.store(value)
-		return nil
+		if done, err := s.dict.store(e, isVariable, value); done || err != nil {
+			return err
+		}
 	}
 	return s.dict.define(text, isVariable, value)
 }

@@ -21,6 +21,11 @@ func (s *Session) Interpret(line string) error {
 	_, s.unknowns.before = s.unknownObjects()
 	err := s.interpret(line)
 	s.sayHints(err)
+	// What has left the stacks is let go of, and so are the names that only code which
+	// has run refers to.
+	clear(s.calls[len(s.calls):cap(s.calls)])
+	clear(s.stack[s.sp:])
+	clear(s.rstack[s.rp:])
 	return err
 }
 
@@ -152,6 +157,9 @@ func (s *Session) evaluate(tok token) error {
 	}
 	c := s.comp // a block at the prompt that has just been closed
 	s.comp = nil
+	if err := c.emit(instr{op: opWord, word: endBlock}); err != nil {
+		return err
+	}
 	code, err := s.finish(c)
 	if err != nil {
 		return err
@@ -162,7 +170,7 @@ func (s *Session) evaluate(tok token) error {
 // interpretToken runs one token.
 func (s *Session) interpretToken(tok token) error {
 	if tok.quoted {
-		return s.Push(NewString(tok.text))
+		return s.Push(NewPart(tok.text, s.scan.line))
 	}
 	if e := s.dict.find(tok.text); e != nil {
 		if def := e.def.Load(); def != nil {

@@ -38,7 +38,7 @@ func TestNamesComeAndGo(t *testing.T) {
 	if err := d.SetVariable("waits", NewInt(1)); err != nil {
 		t.Fatal(err)
 	}
-	if waits.def.Load() != isVariable {
+	if waits.to.def.Load() != isVariable {
 		t.Error("the entry that code refers to is not the one defined")
 	}
 }

@@ -3,6 +3,7 @@ package interp
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 )
 
@@ -109,6 +110,15 @@ func NewFlag(b bool) Value {
 
 // NewString returns a string. The caller answers for its being UTF-8.
 func NewString(s string) Value { return Value{ref: &object{kind: KindString, bytes: s}} }
+
+// NewPart returns a string that is a part of a longer one, which goes when nobody else
+// needs it.
+func NewPart(part, whole string) Value {
+	if len(part) <= len(whole)/2 {
+		part = strings.Clone(part)
+	}
+	return NewString(part)
+}
 
 // NewData returns generic data holding a copy of b.
 func NewData(b []byte) Value {

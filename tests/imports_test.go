@@ -36,7 +36,7 @@ var arrows = map[string]struct {
 	"collect":              {ours: []string{"ownfile", "shm", "collect/filter"}, modules: []string{"golang.org/x/sys", "github.com/klauspost/compress/zstd"}},
 	"collect/filter":       {},
 	"cmd/internal/about":   {modules: []string{"github.com/spf13/pflag"}},
-	"cmd/internal/heap":    {},
+	"cmd/internal/heap":    {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/detach":  {ours: []string{"cmd/internal/systemd", "ownfile"}, modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/signals": {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/systemd": {modules: []string{"golang.org/x/sys"}},

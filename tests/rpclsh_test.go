@@ -3,6 +3,7 @@ package tests
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,32 @@ func TestInterruptedShell(t *testing.T) {
 		stdin.Close()
 		if cmd.ProcessState.ExitCode() != 130 || errs.String() != c.err {
 			t.Errorf("%s: %v, %q", c.line, err, &errs)
+		}
+	}
+}
+
+// What asks for more memory than ulimit grants ends in an error, as anything else does.
+func TestLimitedMemory(t *testing.T) {
+	rpclsh := netlab.Build(t, "./cmd/rpclsh")
+	shell := func(kilobytes int, line string) (status int, errs string) {
+		cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -v %d && exec "$0" -e "$1"`, kilobytes), rpclsh, line)
+		var b bytes.Buffer
+		cmd.Stderr = &b
+		cmd.Run()
+		return cmd.ProcessState.ExitCode(), b.String()
+	}
+	const name = `dup "n" swap str.cat`
+	for line, want := range map[string]string{
+		`: w 0 begin 1+ ` + name + ` "x" 65000 str.repeat swap ! again ; w`:                                                          "the dictionary would hold more than",
+		`: w 0 begin 1+ ` + name + ` 1000000 swap buffer again ; w`:                                                                  "the dictionary would hold more than",
+		`: w 0 begin 1+ ` + name + ` "dup drop " 6000 str.repeat swap !! again ; w`:                                                  "the dictionary would hold more than",
+		`: w 0 begin 1+ ":noname " "1 drop " 6000 str.repeat str.cat " ; \"n" str.cat over str.cat "\" !" str.cat execute again ; w`: "the dictionary would hold more than",
+		`: w 4000 0 do "y" 60000 str.repeat i str.cat loop ; : v 4000 0 do "z" 60000 str.repeat i str.cat >r loop w ; v`:             "out of memory",
+		`: w 4000 0 do "y" 60000 str.repeat drop loop ; 20 0 do w loop 1 0 /`:                                                        "division by zero", // nothing stays
+	} {
+		status, errs := shell(2000000, line)
+		if status != 1 || !strings.HasPrefix(errs, "error: -e:1:") || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: status %d, %.300s", line, status, errs)
 		}
 	}
 }

@@ -39,7 +39,10 @@ const (
 )
 
 func run(args []string, stdin, stdout, stderr *os.File) int {
-	heap.Relax()
+	if err := heap.Relax(); err != nil {
+		fmt.Fprintf(stderr, "ethertap: %v\n", err)
+		return failed
+	}
 	child := detach.Inherit()
 	o, err := parse(args)
 	var probe *dataplane.Engine
@@ -263,8 +266,7 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 	for {
 		select {
 		case status = <-done:
-			stays := p.stay && !p.console.Terminal() || p.console.Orphaned()
-			if !stays || status != ok || p.session.Left() {
+			if !p.stay || p.console.Terminal() || status != ok || p.session.Left() {
 				return status
 			}
 		case <-caught.Hangup:

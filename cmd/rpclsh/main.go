@@ -54,7 +54,10 @@ type options struct {
 }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	heap.Relax()
+	if err := heap.Relax(); err != nil {
+		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
+		return failed
+	}
 	o, shown, err := parse(args, stdout)
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v; rpclsh -h shows usage\n", err)

@@ -112,7 +112,7 @@ func strSlice(s *interp.Session) error {
 		return err
 	}
 	a := byteIndex(text, from)
-	return s.Push(interp.NewString(text[a : a+byteIndex(text[a:], to-from)]))
+	return s.Push(interp.NewPart(text[a:a+byteIndex(text[a:], to-from)], text))
 }
 
 // byteIndex is where the character number n begins.
@@ -156,7 +156,7 @@ func strMap(f func(string) string) func(*interp.Session) error {
 		if err != nil {
 			return err
 		}
-		return s.Push(interp.NewString(f(text)))
+		return s.Push(interp.NewPart(f(text), text))
 	}
 }
 
@@ -172,7 +172,7 @@ func strSplit(s *interp.Session) error {
 		parts = strings.SplitN(text, separator, interp.MaxStack+1)
 	}
 	for _, p := range parts {
-		if err := s.Push(interp.NewString(p)); err != nil {
+		if err := s.Push(interp.NewPart(p, text)); err != nil {
 			return err
 		}
 	}

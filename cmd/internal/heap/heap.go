@@ -1,9 +1,16 @@
-// Package heap says when the programs collect garbage.
+// Package heap says when the programs collect garbage, and how much memory they use.
 package heap
 
 import (
+	"fmt"
+	"math"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // growth is how much the heap may grow between two collections, in percent of what
@@ -11,9 +18,89 @@ import (
 // 4 MB: RPCL that builds strings ran half as fast.
 const growth = 400
 
-// Relax sets that, unless the environment's GOGC says otherwise.
-func Relax() {
+// Relax sets that, and half of the memory that is to be had as the limit that Go keeps
+// while it can and that package interp has to do with; the other half is for what Go does
+// not count: rings, queues, maps, other programs. GOGC and GOMEMLIMIT of the environment
+// have precedence. The error says that there is too little to begin with: Go ends the
+// process where it gets no memory, and that cannot be caught.
+func Relax() error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(growth)
 	}
+	n := available()
+	if n < least {
+		return fmt.Errorf("limits of memory (ulimit -v, ulimit -d, the control group) leave %d MiB, and at least %d are needed", max(0, n)>>20, least>>20)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" && n < math.MaxInt64 {
+		debug.SetMemoryLimit(n / 2)
+	}
+	return nil
+}
+
+// arena is what Go takes of the address space at once.
+const arena = 64 << 20
+
+// least is how much has to be there. Measured: with less Go finds no place for its second
+// arena, whatever is asked for.
+const least = 64 << 20
+
+// available returns how many bytes of memory the process may take: the least of what the
+// machine has, what its control group grants, and what ulimit -v and -d leave.
+func available() int64 {
+	n := int64(math.MaxInt64)
+	var machine unix.Sysinfo_t
+	if unix.Sysinfo(&machine) == nil {
+		n = min(n, int64(machine.Totalram)*int64(machine.Unit))
+	}
+	if granted, ok := group(); ok {
+		n = min(n, granted)
+	}
+	taken, data := sizes()
+	return min(n, left(unix.RLIMIT_AS, taken), left(unix.RLIMIT_DATA, data))
+}
+
+// left returns what a limit of the process leaves when so much is taken.
+func left(resource int, taken int64) int64 {
+	var r unix.Rlimit
+	if unix.Getrlimit(resource, &r) != nil || r.Cur > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(r.Cur) - taken - arena
+}
+
+// sizes returns how much address space and how much data the process has, in bytes.
+func sizes() (all, data int64) {
+	text, err := os.ReadFile("/proc/self/statm")
+	f := strings.Fields(string(text))
+	if err != nil || len(f) < 6 {
+		return 0, 0
+	}
+	pages := func(s string) int64 { n, _ := strconv.ParseInt(s, 10, 64); return n * int64(os.Getpagesize()) }
+	return pages(f[0]), pages(f[5])
+}
+
+// group returns the limit of memory of the control group, version 2, and of those around
+// it; ok is false if there is none.
+func group() (n int64, ok bool) {
+	const root = "/sys/fs/cgroup"
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return 0, false
+	}
+	_, path, found := strings.Cut(string(text), "0::")
+	if !found {
+		return 0, false
+	}
+	path, _, _ = strings.Cut(path, "\n")
+	n = math.MaxInt64
+	for dir := filepath.Join(root, path); strings.HasPrefix(dir, root); dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "memory.max"))
+		if err != nil {
+			continue
+		}
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			n, ok = min(n, limit), true
+		}
+	}
+	return n, ok
 }
