@@ -104,7 +104,10 @@ func (c *commands) closed(f collect.ClosedFile) {
 // get its niceness back.
 func (c *commands) work() {
 	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, commandNice) // of this thread, and what it starts
+	// Of this thread, and what it starts. The kernel tells niceness as 20 minus it.
+	if own, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-own+commandNice)
+	}
 	for {
 		c.mu.Lock()
 		if len(c.waiting) == 0 {
