@@ -14,6 +14,9 @@ import (
 // Check says why Create would not begin a stream, as far as that can be known without
 // making a file.
 func Check(path string, o Options) error {
+	if err := namesFile(path); err != nil {
+		return err
+	}
 	if o.Zstd && !strings.HasSuffix(path, ".zst") {
 		path += ".zst"
 	}

@@ -101,6 +101,9 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 // pattern) is the name of each file. Where there is neither conversion nor rotation, a
 // file that exists is overwritten.
 func Create(path string, o Options) (*Files, error) {
+	if err := namesFile(path); err != nil {
+		return nil, err
+	}
 	s, err := newFiles(o)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,16 @@ var conversions = map[byte]struct {
 // hasConversion says whether a file name, or that of a directory in it, is a pattern.
 func hasConversion(path string) bool { return strings.Contains(path, "%") }
 
+// namesFile refuses a name that can only be that of a directory: what is appended to it
+// would make it that of a file.
+func namesFile(path string) error {
+	switch path[strings.LastIndex(path, "/")+1:] {
+	case "", ".", "..":
+		return fmt.Errorf("%s is a directory; name a file in it", path)
+	}
+	return nil
+}
+
 // newPattern reads one. A plain base name of a set becomes name_NUMBER_TIME.pcap, which
 // Wireshark knows as a set of files.
 func newPattern(path string, set bool) (*pattern, error) {

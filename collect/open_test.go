@@ -128,6 +128,25 @@ func TestRefusedInTime(t *testing.T) {
 	}
 }
 
+// A directory does not become a file by what is appended to its name.
+func TestDirectoryIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, o := range []Options{{}, {Zstd: true}, {Rotate: Rotation{Packets: 1}}} {
+		for _, path := range []string{dir + "/", dir + "/.", dir + "/..", dir + "/no/", "."} {
+			_, err := Create(path, o)
+			if err == nil || err.Error() != path+" is a directory; name a file in it" {
+				t.Errorf("%s: %v", path, err)
+			}
+			if err := Check(path, o); err == nil {
+				t.Errorf("%s is found right", path)
+			}
+		}
+	}
+	if left := names(t, dir); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // The file of a set that has just been made and holds nothing yet is not taken for one
 // that a killed run has left.
 func TestSurveyBesideOthers(t *testing.T) {
