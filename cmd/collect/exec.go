@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,10 +41,11 @@ type commands struct {
 
 	mu      sync.Mutex
 	waiting []collect.ClosedFile
-	told    int // the number of waiting files that was told of last
-	running int
-	ran     int
-	failed  int
+	told    int           // the number of waiting files that was told of last
+	running int           // goroutines that run commands
+	given   int           // files
+	ran     int           // commands that have ended
+	failed  int           // of these
 	idle    chan struct{} // closed when none runs and none waits; nil while nobody asks
 }
 
@@ -89,6 +91,7 @@ func (c *commands) closed(f collect.ClosedFile) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.given++
 	c.waiting = append(c.waiting, f)
 	if n := len(c.waiting); n >= max(manyWaiting, 2*c.told) {
 		c.told = n
@@ -155,33 +158,59 @@ func (c *commands) run(f collect.ClosedFile) error {
 	return nil
 }
 
-// end waits for the commands that run and wait, and adds to the error of the recording how
-// many have failed.
-func (c *commands) end(err error) error {
+// end waits for the commands that run and wait, and adds to the error of the recording what
+// became of them. A signal that comes while it waits ends that; one that has ended the
+// recording has not, the next one then kills.
+func (c *commands) end(ctx context.Context, err error) error {
 	if c == nil {
 		return err
 	}
-	c.mu.Lock()
-	left := c.running + len(c.waiting)
 	var idle chan struct{}
+	c.mu.Lock()
 	if c.running > 0 {
 		idle = make(chan struct{})
 		c.idle = idle
 	}
 	c.mu.Unlock()
 	if idle != nil {
-		select {
-		case <-idle:
-		case <-time.After(time.Second):
-			c.logf("--exec: waiting for %d commands to end; another signal leaves them to themselves", left)
-			<-idle
+		gone := ctx.Done()
+		if ctx.Err() != nil {
+			gone = nil
+		}
+		tell := time.After(time.Second)
+		for waits := true; waits; {
+			select {
+			case <-idle:
+				waits = false
+			case <-gone:
+				waits = false
+			case <-tell:
+				c.logf("--exec: commands that still run or wait: %d; another signal leaves them to themselves", c.left())
+			}
 		}
 	}
+	left := c.left()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = nil // no further one begins
+	var what error
 	switch {
-	case c.failed == 0:
+	case left > 0:
+		what = fmt.Errorf("--exec: %d of %d commands are left to themselves or were not run, %d failed", left, c.given, c.failed)
+	case c.failed > 0:
+		what = fmt.Errorf("--exec: %d of %d commands failed", c.failed, c.ran)
+	default:
 		return err
-	case err == nil:
-		return fmt.Errorf("--exec: %d of %d commands failed; the recording is complete", c.failed, c.ran)
 	}
-	return fmt.Errorf("%w; --exec: %d of %d commands failed", err, c.failed, c.ran)
+	if err == nil {
+		return fmt.Errorf("%w; the recording is complete", what)
+	}
+	return fmt.Errorf("%w; %w", err, what)
+}
+
+// left is how many commands have not ended.
+func (c *commands) left() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given - c.ran
 }

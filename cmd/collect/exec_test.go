@@ -162,6 +162,45 @@ func TestExecIsSlow(t *testing.T) {
 	}
 }
 
+// A signal while commands are waited for leaves them to themselves, when the recording has
+// ended by itself before.
+func TestExecLeft(t *testing.T) {
+	queue := setup(t)
+	dir := t.TempDir()
+	begun, fifo := filepath.Join(dir, "begun"), filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, producer(t, queue), 0, 6)
+	cmd := command(t, "-nsp6", "-q", queue, "--rotate", "packets=1", "--exec", "echo $1 >>"+begun+"; read line <"+fifo+"; echo $1 >>"+begun, dir+"/%N.pcap")
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log // of a pipe the end would be waited for, and the commands hold it open
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the commands", func() bool {
+		return len(lines(begun)) == mostCommands && len(lines(log.Name())) > 0 // it says that it waits
+	})
+	cmd.Process.Signal(unix.SIGTERM)
+	cmd.Wait()
+	said := lines(log.Name())
+	want := "collect: --exec: 6 of 6 commands are left to themselves or were not run, 0 failed; the recording is complete"
+	if cmd.ProcessState.ExitCode() != 1 || !slices.Contains(said, want) {
+		t.Errorf("%v, %q", cmd.ProcessState, said)
+	}
+	hold, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	hold.WriteString("\n\n\n\n")
+	eventually(t, "they end by themselves", func() bool { return len(lines(begun)) == 2*mostCommands })
+}
+
 // A file that was moved away has its command run where it is now.
 func TestExecMoved(t *testing.T) {
 	queue := setup(t)

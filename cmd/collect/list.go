@@ -65,8 +65,11 @@ func list(o options, stdout io.Writer) error {
 	queues := queuesThere()
 	if o.oneQueue {
 		queues = slices.DeleteFunc(queues, func(q listedQueue) bool { return q.Name != o.queue })
-		if len(queues) == 0 {
+		switch {
+		case len(queues) == 0:
 			return fmt.Errorf("there is no queue %s", o.queue)
+		case queues[0].Error != "":
+			return fmt.Errorf("queue %s: %s", o.queue, queues[0].Error)
 		}
 	}
 	if o.json {

@@ -193,7 +193,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	default:
 		err = c.Collect(ctx)
 	}
-	return after.end(err)
+	return after.end(caught.Context(), err)
 }
 
 // obey ends the run on a signal, or has it begin the next file. Standard output has no
