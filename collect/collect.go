@@ -1,9 +1,9 @@
 // Package collect drains a packet queue into a capture stream: the loop, the
 // stream's format, where it goes, its limits, and the display of progress.
 //
-//	shm.Consumer → Collector.take → filter → Files → Output, Encoder → file, pipe
+//	Source → Collector.take → filter → Files → Output, Encoder → file, pipe
 //
-// A Collector is the loop, Files the streams of a run one after the other (rotation,
+// A Collector is the loop, Source the queue, which may come and go, Files the streams of a run one after the other (rotation,
 // names, ring, floor), an Output one stream, an Encoder its format.
 //
 // It knows no options, signals or pid files and creates no queue.
@@ -43,9 +43,8 @@ const (
 
 // Run says what is collected, and how much of it.
 type Run struct {
-	Queue    *shm.Queue
-	Consumer *shm.Consumer
-	Files    *Files
+	Source *Source
+	Files  *Files
 	// Filter chooses packets; nil takes all. Others are taken from the queue too, and
 	// thrown away.
 	Filter *filter.Filter
@@ -88,7 +87,7 @@ type Tally struct {
 	Unwritten uint64        // taken and not written since it passed the limit of bytes: 0 or 1
 }
 
-// New prepares a run; Collect uses queue, consumer and files alone.
+// New prepares a run; Collect uses source and files alone.
 func New(r Run) *Collector {
 	c := &Collector{r: r, now: time.Now(), stamps: stamper{received: r.Received}}
 	c.put = c.write
@@ -109,7 +108,7 @@ func (c *Collector) Tally() Tally {
 // It may be called from any goroutine.
 func (c *Collector) Reopen() {
 	c.reopen.Store(true)
-	c.r.Consumer.Wake()
+	c.r.Source.Wake()
 }
 
 // Collect runs until a limit is reached, the context is done, or the reader of
@@ -121,12 +120,12 @@ func (c *Collector) Collect(ctx context.Context) error {
 	first := c.r.Files.out // a given stream stays the only one
 	stop := context.AfterFunc(ctx, func() {
 		first.HurryUp()
-		c.r.Consumer.Wake()
+		c.r.Source.Wake()
 		close(woken)
 	})
 	defer func() {
 		if !stop() {
-			<-woken // the consumer may be closed afterwards
+			<-woken // the source may be closed afterwards
 		}
 	}()
 	err := c.loop(ctx)
@@ -184,7 +183,7 @@ func (c *Collector) loop(ctx context.Context) error {
 			time.Sleep(nap)
 			continue
 		}
-		more, err := c.r.Consumer.Wait(idleWait)
+		more, err := c.r.Source.Wait(idleWait)
 		c.looked = time.Time{} // what was refused before a packet that comes alone is told with it
 		if err != nil {
 			return err
@@ -215,7 +214,7 @@ func (c *Collector) take() (int, error) {
 	if c.r.Packets > 0 {
 		most = min(most, c.r.Packets-c.packets.Load())
 	}
-	n, err := c.r.Consumer.Drain(int(most), c.put)
+	n, err := c.r.Source.Drain(int(most), c.put)
 	c.publish()
 	if err == nil && c.r.Packets > 0 && c.packets.Load() >= c.r.Packets {
 		err = errLimit
@@ -229,9 +228,7 @@ func (c *Collector) describe() {
 		return
 	}
 	c.looked = c.now
-	if list, err := c.r.Queue.Interfaces(); err == nil { // what is wrong with the queue shows when it is read
-		c.r.Files.enc.SetInterfaces(list)
-	}
+	c.r.Files.enc.SetInterfaces(c.r.Source.Interfaces())
 }
 
 func (c *Collector) write(r *shm.Record) error {

@@ -66,16 +66,21 @@ func collector(t *testing.T, name string, f *os.File, l Limits) *Collector {
 	return collectorOf(t, name, Run{Files: files, Packets: l.Packets})
 }
 
-// collectorOf fills in queue and consumer.
+// collectorOf fills in the source.
 func collectorOf(t *testing.T, name string, r Run) *Collector {
 	t.Helper()
-	r.Queue = attach(t, name)
-	var err error
-	if r.Consumer, err = r.Queue.NewConsumer("test"); err != nil {
+	r.Source = sourceOf(t, name)
+	return New(r)
+}
+
+func sourceOf(t *testing.T, name string) *Source {
+	t.Helper()
+	s, err := OpenSource(name, t.Logf)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Consumer.Close() })
-	return New(r)
+	t.Cleanup(func() { s.Close() })
+	return s
 }
 
 // counts are packets and bytes in the streams, and packets that passed the limit.

@@ -166,11 +166,11 @@ func benchmarkRun(b *testing.B, format Format) {
 				b.Fatal(err)
 			}
 			defer p.Close()
-			consumer, err := q.NewConsumer("bench")
+			source, err := OpenSource(name, b.Logf)
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer consumer.Close()
+			defer source.Close()
 			f, err := os.CreateTemp("/dev/shm", "test.collect.*.pcap")
 			if err != nil {
 				b.Fatal(err)
@@ -184,7 +184,7 @@ func benchmarkRun(b *testing.B, format Format) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			c := New(Run{Queue: q, Consumer: consumer, Files: files, Packets: uint64(b.N)})
+			c := New(Run{Source: source, Files: files, Packets: uint64(b.N)})
 			b.ResetTimer()
 			var producing sync.WaitGroup
 			producing.Go(func() {

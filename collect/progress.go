@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -27,10 +28,13 @@ type Counts struct {
 
 // Progress shows the counts of a run on one line: redrawn in place twice a
 // second on a terminal, a new one every ten seconds elsewhere. Errors of its
-// writer are of no consequence to the run and ignored.
+// writer are of no consequence to the run and ignored. Its methods may be called from any
+// goroutine.
 type Progress struct {
-	w     io.Writer
-	tty   bool
+	w   io.Writer
+	tty bool
+
+	mu    sync.Mutex
 	last  Counts
 	width int // columns of the line that stands on the terminal
 }
@@ -61,6 +65,8 @@ func (p *Progress) Run(done <-chan struct{}, counts func() Counts) {
 
 // Show shows the counts now. The rate is that since the last time.
 func (p *Progress) Show(c Counts) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	line := line(c, rate(c.Packets-p.last.Packets, c.Elapsed-p.last.Elapsed))
 	p.last = c
 	if p.tty {
@@ -77,10 +83,23 @@ func Totals(c Counts, note string) string {
 
 // End shows the last counts, with the rate of the whole run, and a note.
 func (p *Progress) End(c Counts, note string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	line := "  " + Totals(c, note)
 	if p.tty {
 		p.draw(line)
-		line = ""
+		p.width, line = 0, ""
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+// Say shows a line of its own, above that of the counts.
+func (p *Progress) Say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.width > 0 {
+		p.draw(line)
+		p.width, line = 0, ""
 	}
 	fmt.Fprintln(p.w, line)
 }

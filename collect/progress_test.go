@@ -33,11 +33,14 @@ func TestProgressOnTerminal(t *testing.T) {
 	p := NewProgress(&b, true)
 	p.Show(Counts{Packets: 1000, Bytes: 2000, Elapsed: 500 * time.Millisecond})
 	p.Show(Counts{Packets: 1500, Bytes: 3000, Elapsed: time.Second})
+	p.Say("something")
+	p.Say("something else")
 	p.Show(Counts{Packets: 1500, Bytes: 3000, Elapsed: 2 * time.Second})
 	p.End(Counts{Packets: 1500, Bytes: 3000, Elapsed: 2 * time.Second}, "x.pcap")
 	want := "\r  1,000 packets  2.0 kB  2,000/s  lost 0  00:00:00" +
 		"\r  1,500 packets  3.0 kB  1,000/s  lost 0  00:00:01" +
-		"\r  1,500 packets  3.0 kB  0/s  lost 0  00:00:02    " +
+		"\rsomething                                         \nsomething else\n" +
+		"\r  1,500 packets  3.0 kB  0/s  lost 0  00:00:02" +
 		"\r  1,500 packets  3.0 kB  750/s  lost 0  00:00:02  x.pcap\n"
 	if b.String() != want {
 		t.Errorf("got  %q\nwant %q", b.String(), want)
@@ -48,10 +51,11 @@ func TestProgressElsewhere(t *testing.T) {
 	var b strings.Builder
 	p := NewProgress(&b, false)
 	p.Show(Counts{Packets: 10, Bytes: 2000, Elapsed: 10 * time.Second})
+	p.Say("something")
 	// Fewer than before: some could not be written in the end.
 	p.Show(Counts{Packets: 5, Bytes: 1000, Elapsed: 20 * time.Second})
 	p.End(Counts{Packets: 5, Bytes: 1000, Elapsed: 20 * time.Second}, "x.pcap")
-	want := "  10 packets  2.0 kB  1/s  lost 0  00:00:10\n" +
+	want := "  10 packets  2.0 kB  1/s  lost 0  00:00:10\nsomething\n" +
 		"  5 packets  1.0 kB  0/s  lost 0  00:00:20\n" +
 		"  5 packets  1.0 kB  0/s  lost 0  00:00:20  x.pcap\n"
 	if b.String() != want {

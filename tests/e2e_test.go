@@ -33,6 +33,7 @@ type rig struct {
 	t                          *testing.T
 	ethertap, collect, control string
 	queue, dir                 string
+	further                    []string // queues, deleted at the end
 }
 
 func newRig(t *testing.T) *rig {
@@ -56,8 +57,10 @@ func newRigOn(t *testing.T, lab *netlab.Bridge) *rig {
 		for _, p := range []string{"collect", "ethertap"} {
 			r.run(r.control, p, "stop", "--all")
 		}
-		if err := shm.Delete(r.queue); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("queue: %v", err)
+		for _, name := range append(r.further, r.queue) { // not before: a queue that is fed is made anew
+			if err := shm.Delete(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("queue: %v", err)
+			}
 		}
 	})
 	return r

@@ -2,9 +2,7 @@ package tests
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"regexp"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"ethertap/shm"
 	"ethertap/tests/netlab"
 	"ethertap/words/report"
 )
@@ -24,11 +21,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	further := r.queue + ".further"
-	t.Cleanup(func() {
-		if err := shm.Delete(further); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("queue: %v", err)
-		}
-	})
+	r.further = append(r.further, further)
 	r.daemon("-e", "0 tap.rx.enable 06:00:00:00:00:01 tap.hash.insert 06:00:00:00:00:02 drop.hash.insert 06:00:00:00:00:03 fault.hash.insert",
 		"-e", fmt.Sprintf(`"%[1]s" pqueue.add 06:00:00:00:00:04 "%[1]s" pqueue.hash.insert`, further))
 	frames := netlab.Mix(1, 200)

@@ -1,16 +1,13 @@
 package tests
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ethertap/dataplane"
-	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
 
@@ -21,13 +18,7 @@ func TestTwoCollectorsRecordDifferentHosts(t *testing.T) {
 	r := newRig(t)
 	hosts := []dataplane.MAC{{2, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
 	names := []string{r.queue + ".one", r.queue + ".two"}
-	for _, name := range names {
-		t.Cleanup(func() {
-			if err := shm.Delete(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("queue: %v", err)
-			}
-		})
-	}
+	r.further = append(r.further, names...)
 	// The first is there before the daemon; the second is made from its configuration.
 	r.daemon("-e", fmt.Sprintf(`1024 0 "%[1]s" pqueue.create "%[1]s" pqueue.add 0 "%[1]s" pqueue.rx.enable`, names[0]),
 		"-e", fmt.Sprintf(`%v "%s" pqueue.hash.insert`, hosts[0], names[0]))
@@ -129,5 +120,79 @@ func TestFramesThatAreCutAreSaid(t *testing.T) {
 		if out := r.rpcl(line); !strings.Contains(out, "truncated 2\n") {
 			t.Errorf("%s:\n%s", line, out)
 		}
+	}
+}
+
+// The file of the queue is removed under ethertap and a collector, and then damaged: both go
+// on with a new one, and say so; no packet that could be had is lost, and none is lost
+// without being counted.
+func TestQueueIsRemovedUnderThem(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.daemon("-e", "0 tap.rx.enable")
+	const each = 200
+	file := filepath.Join(r.dir, "x.pcap")
+	p := r.collecting("--plimit", fmt.Sprint(3*each), file)
+	var frames [][]byte
+	send := func() {
+		t.Helper()
+		first := uint64(len(frames))
+		for i := range uint64(each) {
+			frames = append(frames, netlab.UDP(100, first+i))
+		}
+		r.sendAll(frames[first:]...)
+		netlab.Await(t, "all are tapped", func() bool { return r.stat(0, "tapped") == fmt.Sprint(len(frames)) })
+	}
+	said := func(what string) func() bool {
+		return func() bool {
+			log, err := os.ReadFile(filepath.Join(r.dir, "log"))
+			return err == nil && strings.Contains(string(log), what)
+		}
+	}
+	send()
+	if err := os.Remove("/dev/shm/" + r.queue); err != nil {
+		t.Fatal(err)
+	}
+	send() // some of it while nobody has noticed yet
+	netlab.Await(t, "ethertap says so", said("file is gone: it was removed; frames are put into a new one"))
+	netlab.Await(t, "the collector goes over", func() bool { return strings.Contains(r.rpcl("tap.queue.who"), "collect") })
+	send()
+	ended(t, p)
+	if got := readPcap(t, file); len(got) != len(frames) {
+		t.Errorf("%d packets recorded of %d", len(got), len(frames))
+	}
+	if out := p.Output(); strings.Count(out, "waiting for another one\n") != 1 || strings.Count(out, "recording goes on from it\n") != 1 {
+		t.Errorf("collect said:\n%s", out)
+	}
+	if out := r.rpcl("if.check tap.queue.status"); strings.Contains(out, "tap lost") {
+		t.Errorf("the books:\n%s", out)
+	}
+
+	// Nobody has it open: what waits is lost, and counted.
+	send()
+	if err := os.Remove("/dev/shm/" + r.queue); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Await(t, "what is lost is counted", said("200 packets that nobody had taken are lost with its old file"))
+	if out := r.rpcl("if.check if.stats"); strings.Count(out, "tap lost") != 2 || r.stat(0, "tap lost") != "200" || r.stat(0, "tapped") != "600" {
+		t.Errorf("the books:\n%s", out)
+	}
+
+	// Damaged: what was in it may have been lost.
+	p = r.collecting("--plimit", fmt.Sprint(each), "-n", file)
+	if err := os.Truncate("/dev/shm/"+r.queue, 4096); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Await(t, "ethertap says so", said("queue is corrupt: 4096 bytes long"))
+	netlab.Await(t, "the collector goes over", func() bool { return strings.Contains(r.rpcl("tap.queue.who"), "collect") })
+	frames = frames[:0]
+	r.rpcl("if.stats.reset")
+	send()
+	ended(t, p)
+	if got := readPcap(t, file); len(got) != each {
+		t.Errorf("%d packets recorded of %d", len(got), each)
+	}
+	if out := r.rpcl("if.check"); strings.Contains(out, "tap lost") {
+		t.Errorf("the books:\n%s", out)
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"ethertap/cmd/internal/signals"
 	"ethertap/cmd/internal/systemd"
 	"ethertap/collect"
-	"ethertap/shm"
 )
 
 func main() {
@@ -116,23 +115,17 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 // truncated before all else is known to work, and the queue is not emptied before
 // there is a file.
 func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File, says io.Writer) error {
-	logf := func(format string, args ...any) {
-		fmt.Fprintf(says, "collect: "+format+"\n", args...)
-	}
+	progress := collect.NewProgress(says, !o.silent && isTerminal(stderr))
+	logf := func(format string, args ...any) { progress.Say("collect: " + fmt.Sprintf(format, args...)) }
 
-	queue, err := shm.Open(o.queue, shm.Options{Role: shm.RoleCollect, Name: "collect", Logf: logf})
+	source, err := collect.OpenSource(o.queue, logf)
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w; a queue is for its owner alone, usually root", err)
 	}
 	if err != nil {
 		return err
 	}
-	defer queue.Close()
-	consumer, err := queue.NewConsumer("collect")
-	if err != nil {
-		return err
-	}
-	defer consumer.Close()
+	defer source.Close()
 	name := o.name
 	if name == "" {
 		name = strconv.Itoa(os.Getpid())
@@ -142,9 +135,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		return err
 	}
 	o.streams.Logf = logf
-	if o.streams.Interfaces, err = queue.Interfaces(); err != nil {
-		return err
-	}
+	o.streams.Interfaces = source.Interfaces()
 	var after *commands
 	if o.exec != "" {
 		after = &commands{line: o.exec, queue: o.queue, stderr: stderr, logf: logf}
@@ -155,7 +146,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		return err
 	}
 	if !o.noReset {
-		if _, err := queue.Reset(); err != nil {
+		if err := source.Reset(); err != nil {
 			return errors.Join(err, files.Close(time.Now()))
 		}
 	}
@@ -174,7 +165,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	}
 	notify(systemd.Ready, logf)
 	c := collect.New(collect.Run{
-		Queue: queue, Consumer: consumer, Files: files,
+		Source: source, Files: files,
 		Filter: o.filter, Packets: o.plimit, Received: o.received,
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -183,12 +174,19 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	}
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
-	run := recording{queue: queue, files: files, c: c, start: time.Now(), before: refused(queue)}
+	run := recording{source: source, files: files, c: c, start: time.Now(), progress: progress}
+	logged := child != nil || systemd.Managed() // nobody looks on, so the log has it
+	if !o.silent || logged {
+		said := unfilled(source)
+		if said != "" {
+			logf("%s", said)
+		}
+		go sayWhyIdle(ctx, source, c, said, logf)
+	}
 	switch {
 	case !o.silent:
-		noticeIdle(queue, stderr)
-		err = run.shown(ctx, stderr)
-	case child != nil || systemd.Managed(): // nobody looks on, so the log has it
+		err = run.shown(ctx)
+	case logged:
 		err = run.logged(ctx, logf)
 	default:
 		err = c.Collect(ctx)
@@ -298,27 +296,13 @@ func isTerminal(f *os.File) bool {
 	return terminal
 }
 
-// noticeIdle says so if there is nobody to wait for.
-func noticeIdle(queue *shm.Queue, stderr *os.File) {
-	participants, err := queue.Participants()
-	if err != nil {
-		return // what is wrong with the queue shows when it is read
-	}
-	for _, p := range participants {
-		if p.Producer && p.Alive {
-			return
-		}
-	}
-	fmt.Fprintf(stderr, "collect: nothing fills %s yet; waiting for ethertap\n", queue.Name())
-}
-
 // recording is a collector at work.
 type recording struct {
-	queue  *shm.Queue
-	files  *collect.Files
-	c      *collect.Collector
-	start  time.Time
-	before uint64 // what the queue had refused then
+	source   *collect.Source
+	files    *collect.Files
+	c        *collect.Collector
+	start    time.Time
+	progress *collect.Progress
 }
 
 func (r *recording) counts() collect.Counts {
@@ -326,7 +310,7 @@ func (r *recording) counts() collect.Counts {
 	return collect.Counts{
 		Packets: tally.Packets,
 		Bytes:   tally.Bytes,
-		Lost:    max(refused(r.queue), r.before) - r.before,
+		Lost:    r.source.Refused(),
 		Elapsed: time.Since(r.start),
 
 		Truncated: tally.Truncated,
@@ -345,18 +329,17 @@ func (r *recording) note(err error) (note, remark string) {
 	return note, tally.Remark()
 }
 
-// shown runs the collector and shows on stderr how it comes along.
-func (r *recording) shown(ctx context.Context, stderr *os.File) error {
-	progress := collect.NewProgress(stderr, isTerminal(stderr))
+// shown runs the collector and shows how it comes along.
+func (r *recording) shown(ctx context.Context) error {
 	done, ended := make(chan struct{}), make(chan struct{})
 	var err error // of Collect; done orders it
 	go func() {
 		defer close(ended)
-		progress.Run(done, r.counts)
+		r.progress.Run(done, r.counts)
 		note, remark := r.note(err)
-		progress.End(r.counts(), note)
+		r.progress.End(r.counts(), note)
 		if remark != "" {
-			fmt.Fprintf(stderr, "collect: %s\n", remark)
+			r.progress.Say("collect: " + remark)
 		}
 	}()
 	err = r.c.Collect(ctx)
@@ -380,14 +363,4 @@ func (r *recording) logged(ctx context.Context, logf func(string, ...any)) error
 		logf("%s", remark)
 	}
 	return err
-}
-
-// refused counts the packets for which the queue had no room: refused, or
-// overwritten by newer ones.
-func refused(queue *shm.Queue) uint64 {
-	st, err := queue.Status()
-	if err != nil {
-		return 0 // the loop reads the same memory and says what is wrong
-	}
-	return st.Full + st.Overwritten
 }

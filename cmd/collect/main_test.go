@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -43,7 +45,7 @@ func setup(t *testing.T) (queue string) {
 	t.Setenv(mainEnv, "1")
 	queue = fmt.Sprintf("test.collect.%d.%x", os.Getpid(), rand.Uint64())
 	t.Cleanup(func() {
-		if err := shm.Delete(queue); err != nil {
+		if err := shm.Delete(queue); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 	})
@@ -239,8 +241,8 @@ func TestOptions(t *testing.T) {
 	checkFile(t, path, 20, 22)
 }
 
-// Signals end it well, whatever is under way. It makes the queue itself, and
-// says that nobody fills it; it is listed while it runs.
+// Signals end it well, whatever is under way. It waits for the queue, and says so; it is
+// listed while it runs.
 func TestSignals(t *testing.T) {
 	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -265,7 +267,7 @@ func TestSignals(t *testing.T) {
 			}
 			checkFile(t, path, 0, 5)
 			lines := strings.Split(errs.String(), "\n")
-			if len(lines) != 3 || lines[0] != "collect: nothing fills "+queue+" yet; waiting for ethertap" ||
+			if len(lines) != 3 || lines[0] != "collect: there is no queue "+queue+" yet; waiting for ethertap to make it" ||
 				!strings.HasPrefix(lines[1], "  5 packets  404 B  ") || !strings.HasSuffix(lines[1], "  "+path) || !strings.Contains(lines[1], "  lost 0  00:00:") {
 				t.Errorf("said %q", errs.String())
 			}
