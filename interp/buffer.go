@@ -36,14 +36,17 @@ func (s *Session) DefineBuffer(name string, size int64) error {
 	if err := d.hold(size); err != nil {
 		return err
 	}
+	before := s.meaning(name)
 	err := d.memory.room(size)
 	if err == nil {
 		err = d.install(name, &definition{buffer: &buffer{make([]byte, size)}, size: size}, Value{})
 	}
 	if err != nil {
 		d.held.Add(-size)
+		return err
 	}
-	return err
+	s.redefines(name, before)
+	return nil
 }
 
 // Buffer returns the memory of a named buffer. It is shared by all sessions and

@@ -137,7 +137,7 @@ func compileSemicolon(s *Session, tok token) error {
 		def.size += def.weigh()
 		return s.Push(hidden(strings.TrimPrefix(source, "\n"), def).self)
 	}
-	return s.dict.define(code.name, def, Value{})
+	return s.define(code.name, def, Value{})
 }
 
 // complete is told the definition that was compiled.
@@ -272,5 +272,5 @@ func (s *Session) Define(name, line string) error {
 		}
 		return err
 	}
-	return s.dict.define(name, def, Value{})
+	return s.define(name, def, Value{})
 }

@@ -13,7 +13,7 @@ import (
 // DefineHeld makes name a word that pushes v. `to` changes it unless it is constant.
 // What the name was before, a built-in word excepted, is replaced.
 func (s *Session) DefineHeld(name string, v Value, constant bool) error {
-	return s.dict.define(name, &definition{value: new(cell), constant: constant}, v)
+	return s.define(name, &definition{value: new(cell), constant: constant}, v)
 }
 
 // pushHeld pushes what a constant or value holds; there is room.
@@ -82,7 +82,7 @@ func (s *Session) DefineDeferred(name string) error {
 	if err != nil {
 		return err
 	}
-	return s.dict.define(name, &definition{code: code, action: action}, Value{})
+	return s.define(name, &definition{code: code, action: action}, Value{})
 }
 
 // content returns the cell of what an entry holds beside its definition, or nil.

@@ -84,6 +84,9 @@ func (c *compiler) declare(l *localList) error {
 		return nil
 	}
 	c.locals = append(c.locals, l.names...)
+	at := c.at
+	c.at = l.pos
+	defer func() { c.at = at }()
 	stack := "( " + strings.Join(append(slices.Clone(l.names[:l.args]), "-", ")"), " ")
 	return c.emit(instr{op: opLocals, n: int32(l.args), k: int64(len(l.names)), word: &Word{Name: "{:", Stack: stack}})
 }

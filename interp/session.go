@@ -48,6 +48,7 @@ type Session struct {
 	left      bool
 	status    int
 	unknowns  unknowns
+	redefined []string        // names that the line at the prompt has given another meaning
 	hints     []func() string // see Hint
 	locals    map[any]any     // what word sets keep by session
 	mistake   func(error)     // of Survey
@@ -351,7 +352,7 @@ func (s *Session) Store(name, value Value) error {
 			return err
 		}
 	}
-	return s.dict.define(text, isVariable, value)
+	return s.define(text, isVariable, value)
 }
 
 // entry returns the entry that a value was once looked up as, if it still has a

@@ -19,7 +19,9 @@ var (
 func (s *Session) Interpret(line string) error {
 	s.interrupt.Store(false)
 	_, s.unknowns.before = s.unknownObjects()
+	s.redefined = s.redefined[:0]
 	err := s.interpret(line)
+	s.sayRedefined()
 	s.sayHints(err)
 	// What has left the stacks is let go of, and so are the names that only code which
 	// has run refers to.

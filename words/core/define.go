@@ -29,7 +29,7 @@ func newVariable(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	return s.Dict().SetVariable(name, interp.Value{})
+	return s.DefineVariable(name)
 }
 
 func newHeld(constant bool) func(*interp.Session) error {
