@@ -95,6 +95,23 @@ func (p *port) taken(c *Config, program uint32) error {
 	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach or replace it first", p.name, who, program)
 }
 
+// holder names who is on the interface already, by the XDP program there.
+func (p *port) holder(c *Config) string {
+	who, end := "", ""
+	if l, err := netlink.LinkByIndex(p.index); err == nil {
+		if program := programOn(l.Attrs()); program != 0 {
+			who, end = c.Owner(uint32(program))
+		}
+	}
+	switch {
+	case who == "":
+		return "somebody else"
+	case end != "":
+		return fmt.Sprintf("%s; to end that: %s", who, end)
+	}
+	return who
+}
+
 // warn says what is unusual about the interface, though it can be served.
 func (p *port) warn(tool *ethtool, logf func(string, ...any)) {
 	l, err := netlink.LinkByIndex(p.index)

@@ -76,7 +76,9 @@ func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) er
 			l.held.heap = make([]held, 0, c.Hold)
 		}
 		l.longest.Store(p.limits.send)
-		if err := w.openSocket(i, p, c); err != nil {
+		if err := w.openSocket(i, p, c); errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("port %s: queue %d has a socket of %s: %w", p.name, w.queue, p.holder(c), err)
+		} else if err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
 		undo.push(l.sock.Close)

@@ -41,6 +41,12 @@ func TestWhoHasTheInterface(t *testing.T) {
 	}
 	r.daemon("--bpffs", bpffs)
 	refused(fmt.Sprintf("ethertap: port d0: ethertap \"ethertap\" (PID %s) is on it; to end that: control ethertap stop\n", pidOf("ethertap")))
+	// --replace is for programs: the sockets of a process that runs stay where they are.
+	if _, errs, status := r.run(r.ethertap, "--replace", "--name", "late", "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1); status != 1 ||
+		!strings.Contains(errs, fmt.Sprintf("ethertap: port d0: queue 0 has a socket of ethertap \"ethertap\" (PID %s); to end that: control ethertap stop: ", pidOf("ethertap"))) {
+		t.Errorf("--replace: status %d, %q", status, errs)
+	}
+	r.rpcl("if.check")
 	r.must(r.control, "ethertap", "stop")
 
 	r.instance("a.b", "--bpffs", bpffs, "-e", "bypass.enable", netlab.D0, netlab.D1)
