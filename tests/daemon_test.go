@@ -120,7 +120,7 @@ func TestRestartWhereItLives(t *testing.T) {
 		r.must("/bin/sh", append([]string{"-c", inside, dir, program}, args...)...)
 	}
 	start(r.ethertap, "--daemon", "--tap-queue", r.queue, "--config", filepath.Join(dir, "config.rpcl"), "--log", "log", netlab.D0, netlab.D1)
-	start(r.collect, "--daemon", "-q", r.queue, "--name", "there", "--log", "log", filepath.Join(dir, "x.pcap"))
+	start(r.collect, "--daemon", "-q", r.queue, "--log", "log", filepath.Join(dir, "x.pcap"))
 	lives := func(program string) (pid, home string) {
 		t.Helper()
 		pid = regexp.MustCompile(`PID (\d+)`).FindStringSubmatch(r.must(r.control, program, "status"))[1]

@@ -1,15 +1,28 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strconv"
 
 	"ethertap/cmd/internal/detach"
+	"ethertap/cmd/internal/rundir"
 	"ethertap/collect"
 	"ethertap/shm"
 )
+
+// replaced tells whether a process is the one whose place the recording would take.
+func replaced(o options, pid int) bool {
+	if os.Getenv(detach.Replaces) == strconv.Itoa(pid) {
+		return true
+	}
+	all, err := rundir.List(context.Background(), "collect")
+	return err == nil && slices.ContainsFunc(all, func(in rundir.Info) bool { return in.PID == pid && in.Name == o.name })
+}
 
 // checked says what would keep a recording from beginning, a line for each mistake, beside
 // those of the command line. It makes no file and takes no packet.
@@ -28,7 +41,11 @@ func checked(o options, stderr *os.File) (status int) {
 		mistake(err)
 	}
 	if o.output != "-" {
-		mistake(collect.Check(o.output, o.streams))
+		err := collect.Check(o.output, o.streams)
+		var busy *collect.BusyError
+		if !errors.As(err, &busy) || !replaced(o, busy.PID) {
+			mistake(err)
+		}
 	}
 	mistake(detach.CheckLog(o.log))
 	return status

@@ -128,7 +128,7 @@ func (o options) restarted(in rundir.Info, caught *signalled, stdout, stderr io.
 		return "", err
 	}
 	defer s.close()
-	if err := caught.run(s, s.command(io.Discard, stderr, "--check")); err != nil {
+	if err := caught.run(s, s.check(stderr)); err != nil {
 		return "", fmt.Errorf("%s would not start again and was left running: %w", title(in), err)
 	}
 	// From here on the daemon is not there until the new one is, whatever signal comes.

@@ -24,6 +24,7 @@ import (
 // parent, and not the daemon itself, since a daemon that hangs is to be restarted too.
 type successor struct {
 	title      string
+	pid        int
 	exe        string
 	args, env  []string
 	dir        string
@@ -57,7 +58,7 @@ var limited = []int{unix.RLIMIT_MEMLOCK, unix.RLIMIT_CORE, unix.RLIMIT_FSIZE, un
 
 // successorOf reads how a daemon was started and where it lives.
 func successorOf(in rundir.Info) (_ *successor, err error) {
-	s := &successor{title: title(in), limits: make(map[int]unix.Rlimit)}
+	s := &successor{title: title(in), pid: in.PID, limits: make(map[int]unix.Rlimit)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -204,6 +205,13 @@ func (s *successor) command(stdout, stderr io.Writer, more ...string) *exec.Cmd 
 		Path: s.exe, Args: append(args, s.args[1:]...), Env: s.env, Dir: s.dir, Stdout: stdout, Stderr: stderr,
 		SysProcAttr: &syscall.SysProcAttr{Chroot: s.root, Credential: s.credential, AmbientCaps: s.ambient},
 	}
+}
+
+// check is the program with its arguments, told to say what would keep it from starting.
+func (s *successor) check(stderr io.Writer) *exec.Cmd {
+	cmd := s.command(io.Discard, stderr, "--check")
+	cmd.Env = append(slices.Clone(cmd.Env), fmt.Sprintf("%s=%d", detach.Replaces, s.pid))
+	return cmd
 }
 
 // start starts a command where the daemon lives.

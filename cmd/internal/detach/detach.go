@@ -41,6 +41,9 @@ const (
 	// Env tells the child that it is one: which descriptor its pipe is, and where its
 	// parent was (3:/home/user). It stays to be read in /proc/PID/environ.
 	Env = "ETHERTAP_DETACHED"
+	// Replaces tells a program that checks itself (--check) the PID of the daemon whose
+	// place it is to take: what that one holds is no mistake.
+	Replaces = "ETHERTAP_REPLACES"
 	// childFD is where os/exec puts the first extra file.
 	childFD = 3
 
