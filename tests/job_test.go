@@ -82,7 +82,20 @@ func TestShellJob(t *testing.T) {
 	r.must(r.control, "ethertap", "stop")
 	s.press("wait $!; echo status $?\r")
 	s.expect("status 0")
-	s.press("exit\r")
+	// A shell that ends leaves its job as it is.
+	s.press("ethertap --config /dev/null --tap-queue " + r.queue + " d0 d1 &\r")
+	netlab.Await(t, "ethertap serves again", func() bool { out, _, _ := r.run(r.control, "ethertap", "-e", "1 2 + ."); return out == "3\n" })
+	s.press("disown; exit\r")
 	s.cmd.Wait()
+	netlab.Await(t, "the terminal is gone", func() bool {
+		out, err := os.ReadFile("/proc/" + r.daemonPID() + "/stat")
+		_, rest, _ := strings.Cut(string(out), ") ")
+		fields := strings.Fields(rest)
+		return err == nil && len(fields) > 4 && fields[4] == "0"
+	})
+	if out := r.rpcl("300 ms 1 2 + ."); out != "3\n" { // in which it finds out
+		t.Errorf("without the shell: %q", out)
+	}
+	r.must(r.control, "ethertap", "stop")
 	r.untouched()
 }

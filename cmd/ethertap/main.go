@@ -266,7 +266,8 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 	for {
 		select {
 		case status = <-done:
-			if !p.stay || p.console.Terminal() || status != ok || p.session.Left() {
+			stays := p.stay && !p.console.Terminal() || p.console.Orphaned()
+			if !stays || status != ok || p.session.Left() {
 				return status
 			}
 		case <-caught.Hangup:

@@ -15,24 +15,48 @@ import (
 // shell's fg tells a job that runs nothing.
 const foregroundCheck = 100 * time.Millisecond
 
-// background tells whether another process group has the terminal. One that is not the
-// process's controlling terminal has no such thing.
+// background tells whether another process group has the terminal. One that is not, or no
+// longer, the process's controlling terminal has no such thing.
 func (t *terminal) background() bool {
 	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
 	return err == nil && group != unix.Getpgrp()
 }
 
-// awaitForeground waits until the terminal may be taken; false says that it was closed.
-func (t *terminal) awaitForeground() bool {
-	for {
-		t.mu.Lock()
-		closed := t.closed
-		t.mu.Unlock()
-		if closed || !t.background() {
-			return !closed
+// awaitForeground waits until the terminal may be taken, is closed, or is gone.
+func (t *terminal) awaitForeground() {
+	for waited := false; ; waited = true {
+		if closed, _, _ := t.state(); closed {
+			return
+		}
+		if !t.background() {
+			if waited {
+				t.missing()
+			}
+			return
 		}
 		time.Sleep(foregroundCheck)
 	}
+}
+
+// missing notes, and says, that the terminal has gone while others had it: its shell has
+// ended, for instance, without a hangup for its jobs.
+func (t *terminal) missing() bool {
+	_, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.orphan = t.orphan || err != nil
+	return t.orphan
+}
+
+// Orphaned tells whether the terminal went away while the process was in the background:
+// then the end of its input is nobody's wish.
+func (c *Console) Orphaned() bool {
+	if c.tty == nil {
+		return false
+	}
+	c.tty.mu.Lock()
+	defer c.tty.mu.Unlock()
+	return c.tty.orphan
 }
 
 // present waits while the terminal is away.

@@ -32,6 +32,7 @@ type terminal struct {
 	closed  bool
 	away    bool         // it belongs to others; see job.go
 	stopped bool         // from suspend to resume
+	orphan  bool         // it is gone, and was away then
 	keys    []byte       // typed and not yet consumed
 	eof     bool         // no more will come
 	editing bool         // the editor may take keys; else programs may
@@ -81,7 +82,7 @@ func (t *terminal) start(tg target, history string) (lineReader, error) {
 	t.awaitForeground()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.started {
+	if t.closed || t.started || t.orphan {
 		return closedReader{}, nil
 	}
 	tio, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS)
@@ -179,9 +180,13 @@ func (t *terminal) pump() {
 			continue
 		}
 		if away {
-			if !stopped && !t.background() {
-				t.resume()
+			if stopped || t.background() {
+				continue
 			}
+			if t.missing() {
+				break
+			}
+			t.resume()
 			continue
 		}
 		if fds[0].Revents == 0 {
