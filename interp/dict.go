@@ -419,6 +419,27 @@ func (d *Dict) Complete(prefix string) []string {
 	return d.names(func(e *Entry, _ *definition) bool { return strings.HasPrefix(e.name, prefix) })
 }
 
+// Names returns what a string that begins with prefix may name, sorted: files, by the
+// sets whose words load them.
+func (d *Dict) Names(prefix string) []string {
+	var names []string
+	for _, s := range d.Sets() {
+		if s.Names != nil {
+			names = append(names, s.Names(d, prefix)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Value returns the value of a variable.
+func (d *Dict) Value(name string) (Value, bool) {
+	if e := d.find(name); e != nil && e.def.Load() == isVariable {
+		return e.cell.load(), true
+	}
+	return Value{}, false
+}
+
 // Builtins returns the sorted names of built-in words that contain substring.
 func (d *Dict) Builtins(substring string) []string {
 	return d.names(func(e *Entry, def *definition) bool {

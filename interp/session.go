@@ -137,6 +137,9 @@ func (s *Session) SetLocal(key, value any) {
 // Depth returns the number of values in the current stack frame.
 func (s *Session) Depth() int { return s.sp - s.base }
 
+// Frames returns the number of stack frames that are open.
+func (s *Session) Frames() int { return len(s.frames) }
+
 // Peek returns the value i places below the top. i must be below Depth.
 func (s *Session) Peek(i int) Value { return s.stack[s.base:s.sp:s.sp][s.Depth()-1-i] }
 

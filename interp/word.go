@@ -33,6 +33,10 @@ type Set struct {
 	Shared   []string // prefixes that are reserved, but names with them may be defined, as library files do
 	Absent   []Absent
 	Words    []Word
+
+	// Names returns what strings in source may name besides words, like files: those that
+	// begin with prefix. For completion; nil if there is nothing. Calls come from any goroutine.
+	Names func(d *Dict, prefix string) []string
 }
 
 // Absent are words that somebody who knows Forth may type and that are not there. The

@@ -16,7 +16,7 @@ var arrows = map[string]struct {
 	modules []string // nil: standard library only; "*": any
 }{
 	"interp":               {},
-	"interp/console":       {ours: []string{"interp"}, modules: []string{"github.com/chzyer/readline", "golang.org/x/sys"}},
+	"interp/console":       {ours: []string{"interp"}, modules: []string{"golang.org/x/text/width", "github.com/chzyer/readline", "golang.org/x/sys"}},
 	"lib":                  {},
 	"lib/oui":              {},
 	"words/core":           {ours: []string{"interp", "lib"}},

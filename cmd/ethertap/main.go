@@ -188,7 +188,7 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return err
 	}
-	p.errors.w = p.stderr
+	p.errors.w = p.console.Errors()
 	p.session = interp.NewSession(p.dict, stdin, stdout, &p.errors)
 	return nil
 }

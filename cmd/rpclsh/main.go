@@ -110,7 +110,7 @@ func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
 func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := console.New(stdin, stdout, stderr)
 	defer con.Close()
-	s := interp.NewSession(dict, con.Input(), stdout, stderr)
+	s := interp.NewSession(dict, con.Input(), stdout, con.Errors())
 	core.SetArguments(s, o.script)
 	opening, prompting, ended := new(atomic.Bool), new(atomic.Bool), make(chan struct{})
 	defer close(ended)

@@ -32,8 +32,8 @@ type Client struct {
 
 // How long a client waits for what a server does at once.
 const (
-	greetTime    = 5 * time.Second
-	completeTime = 2 * time.Second
+	greetTime = 5 * time.Second
+	askTime   = 30 * time.Second
 )
 
 // Dial connects to the server at path. The error says what a user can do about
@@ -107,25 +107,36 @@ func (c *Client) screen(columns, rows int) {
 	c.nc.Write(appendScreen(nil, columns, rows)) // a lost connection shows with the next request
 }
 
-// Complete returns the words that begin with prefix, sorted.
-func (c *Client) Complete(prefix string) ([]string, error) {
+// complete returns what may follow on a line of which before stands before the cursor.
+func (c *Client) complete(before string) (completion, error) {
+	rest, err := c.ask(kindComplete, kindWords, before)
+	return parseWords(rest), err
+}
+
+// about returns the stack comment of a word.
+func (c *Client) about(word string) (string, error) {
+	rest, err := c.ask(kindAbout, kindAbout, word)
+	return string(rest), err
+}
+
+// ask makes a request that is answered at once.
+func (c *Client) ask(kind, answer byte, text string) (rest []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id, err := c.start(kindComplete, prefix)
+	if len(text)+4 > MaxPayload {
+		return nil, nil
+	}
+	id, err := c.start(kind, text)
 	if err != nil {
 		return nil, err
 	}
-	c.nc.SetReadDeadline(time.Now().Add(completeTime))
+	c.nc.SetReadDeadline(time.Now().Add(askTime))
 	defer c.nc.SetReadDeadline(time.Time{})
-	var words []string
-	err = c.replies(id, func(f frame, rest []byte) (bool, error) {
-		if f.kind != kindWords {
-			return false, nil
-		}
-		words = parseWords(rest)
-		return true, nil
+	err = c.replies(id, func(f frame, p []byte) (bool, error) {
+		rest = p
+		return f.kind == answer, nil
 	}, io.Discard, io.Discard)
-	return words, err
+	return rest, err
 }
 
 // request sends a line or a source and follows it to its result.
@@ -268,10 +279,21 @@ func (r *remote) interrupt() { r.cl.Interrupt() }
 
 func (r *remote) abandon() { r.cl.Abandon() }
 
-func (r *remote) complete(prefix string) []string {
-	words, _ := r.cl.Complete(prefix) // a lost connection shows with the next line
-	return words
+// A lost connection shows with the next line.
+
+func (r *remote) complete(before string) completion {
+	c, _ := r.cl.complete(before)
+	return c
 }
+
+func (r *remote) stackOf(word string) string {
+	stack, _ := r.cl.about(word)
+	return stack
+}
+
+func (r *remote) here() bool { return false }
+
+func (r *remote) state() Result { return Result{} }
 
 func (r *remote) freshLine() {
 	if r.midst {

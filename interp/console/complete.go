@@ -1,19 +1,123 @@
 package console
 
 import (
+	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"ethertap/interp"
 )
 
-// tokenBefore is what stands between the last blank and the cursor. Words hold
-// no blanks, so this is what may become one.
-func tokenBefore(line []rune, pos int) string {
-	pos = min(max(pos, 0), len(line))
-	i := pos
-	for i > 0 && line[i-1] != ' ' && line[i-1] != '\t' {
-		i--
+// completion is what may follow on a line.
+type completion struct {
+	prefix string   // what stands before the cursor of it
+	words  []string // what it may become, sorted
+	end    string   // what follows a word when it is the only one
+}
+
+// completions are those of a line of which before stands before the cursor.
+func completions(d *interp.Dict, before string) completion {
+	c := scanLine(before)
+	switch {
+	case c.comment:
+		return completion{}
+	case c.quoted:
+		return completion{c.token, d.Names(c.token), "\" "}
+	case c.token == "" && c.before == "":
+		return completion{"", d.Complete(""), " "}
 	}
-	return string(line[i:pos])
+	words := completion{c.token, nil, " "}
+	if !strings.Contains(c.token, "/") {
+		words.words = d.Complete(c.token)
+	}
+	if strings.Contains(c.token, "/") || c.before == "load" || c.before == "load-if-present" {
+		words.words = append(words.words, d.Names(c.token)...)
+		slices.Sort(words.words)
+		words.words = slices.Compact(words.words)
+	}
+	return words
+}
+
+// stackOf is the stack comment of a word, "" if it has none or is no word.
+func stackOf(d *interp.Dict, word string) string {
+	if w, ok := d.Word(word); ok {
+		return w.Stack
+	}
+	_, comment, _ := d.Compound(word)
+	return comment
+}
+
+// lineState is what the end of a line stands in.
+type lineState struct {
+	token   string // that goes on, "" behind a blank; the text of a string that is open
+	before  string // the token before it
+	quoted  bool   // the end is in a string
+	comment bool   // or in a comment
+}
+
+// scanLine tells what a line ends in.
+func scanLine(line string) (s lineState) {
+	for {
+		s.before = s.token
+		s.token = ""
+		line = strings.TrimLeft(line, " \t")
+		if line == "" {
+			return s
+		}
+		token, rest, blank := cutBlank(line)
+		switch {
+		case token[0] == '#', token == "\\":
+			return lineState{comment: true}
+		case token == "(":
+			_, after, closed := strings.Cut(rest, " )")
+			if !closed {
+				return lineState{comment: blank}
+			}
+			line = after
+			s.token = s.before
+			continue
+		case token[0] == '"':
+			text, after, closed := cutQuote(line[1:])
+			if !closed {
+				return lineState{token: text, before: s.before, quoted: true}
+			}
+			line, s.token = after, ""
+			continue
+		case token == ".\"", token == "s\"", token == "abort\"":
+			text, after, closed := strings.Cut(rest, "\"")
+			if blank && !closed {
+				return lineState{token: text, before: s.before, quoted: true}
+			}
+			line, s.token = after, ""
+			continue
+		}
+		s.token = token
+		if !blank {
+			return s
+		}
+		line = rest
+	}
+}
+
+// cutBlank cuts a line at its first blank.
+func cutBlank(line string) (token, rest string, blank bool) {
+	i := strings.IndexAny(line, " \t")
+	if i < 0 {
+		return line, "", false
+	}
+	return line[:i], line[i+1:], true
+}
+
+// cutQuote cuts a line at the quote that ends a string.
+func cutQuote(line string) (text, rest string, closed bool) {
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case '\\':
+			i++
+		case '"':
+			return line[:i], line[i+1:], true
+		}
+	}
+	return line, "", false
 }
 
 // commonPrefix is what all words begin with.
@@ -24,14 +128,14 @@ func commonPrefix(words []string) string {
 			p = p[:len(p)-1]
 		}
 	}
-	return p
+	return strings.ToValidUTF8(p, "")
 }
 
-// columns sets words in columns, read downwards, no wider than width.
-func columns(words []string, width int) string {
+// inColumns sets words in columns, read downwards, no wider than width.
+func inColumns(words []string, width int) string {
 	widest := 0
 	for _, w := range words {
-		widest = max(widest, utf8.RuneCountInString(w))
+		widest = max(widest, textWidth(w))
 	}
 	cell := widest + 2
 	across := max(1, (width-1)/cell)
@@ -41,7 +145,7 @@ func columns(words []string, width int) string {
 		for i := r; i < len(words); i += rows {
 			b.WriteString(words[i])
 			if i+rows < len(words) {
-				b.WriteString(strings.Repeat(" ", cell-utf8.RuneCountInString(words[i])))
+				b.WriteString(strings.Repeat(" ", cell-textWidth(words[i])))
 			}
 		}
 		b.WriteByte('\n')

@@ -141,8 +141,12 @@ func (c *conn) handle(f frame) error {
 		c.stop(id)
 		return nil
 	case kindComplete:
-		words := c.srv.dict.Complete(string(rest))
+		words := completions(c.srv.dict, string(rest))
 		c.out.say(func(b []byte) []byte { return appendWords(b, id, words) })
+		return nil
+	case kindAbout:
+		stack := stackOf(c.srv.dict, string(rest))
+		c.out.say(func(b []byte) []byte { return appendFrame(b, kindAbout, idBytes(id), stack) })
 		return nil
 	}
 	return fmt.Errorf("protocol: unknown frame type %#02x", f.kind)

@@ -95,6 +95,13 @@ func (c *Console) Log() io.Writer {
 	return c.stderr
 }
 
+// Resized draws the line for a screen of another size: for mains, on SIGWINCH.
+func (c *Console) Resized() {
+	if c.tty != nil {
+		c.tty.resized()
+	}
+}
+
 // Close ends a Run or Attach under way, as if Ctrl-D had been typed, and gives
 // the terminal back. A word that runs is interrupted. It may be called from any
 // goroutine, more than once, and from a signal handler's.
@@ -134,7 +141,7 @@ func (c *Console) Attach(cl *Client, o Options) int {
 		}
 		return r.ExitStatus()
 	}
-	return c.prompt(&remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.stderr}, o)
+	return c.prompt(&remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.Errors()}, o)
 }
 
 // target is what a prompt talks to: a session of this process or of another.
@@ -142,10 +149,13 @@ type target interface {
 	// eval runs one line; what it prints, errors included, is out when it returns.
 	// err says that the target is gone.
 	eval(line string) (Result, error)
-	interrupt()                      // stops eval; from another goroutine
-	abandon()                        // forgets the open structure
-	complete(prefix string) []string // words that begin with it, sorted
-	freshLine()                      // ends the line that was being printed, if one was
+	interrupt()                        // stops eval; from another goroutine
+	abandon()                          // forgets the open structure
+	state() Result                     // before the first line
+	complete(before string) completion // of a line with this before the cursor
+	stackOf(word string) string        // its stack comment, "" if there is none
+	here() bool                        // stackOf takes no time
+	freshLine()                        // ends the line that was being printed, if one was
 }
 
 // errClear is what a lineReader returns when the line was given up (Ctrl-C).
@@ -153,7 +163,9 @@ var errClear = errors.New("line given up")
 
 // lineReader gives lines to a prompt: the editor, the plain terminal, a pipe.
 type lineReader interface {
-	line(prompt string) (string, error) // io.EOF ends, errClear asks again
+	// line asks for a line; side is said besides the prompt where there is room on a
+	// screen. io.EOF ends, errClear asks again.
+	line(prompt, side string) (string, error)
 }
 
 // prompt is the loop that all prompts share.
@@ -170,33 +182,56 @@ func (c *Console) prompt(t target, o Options) int {
 	} else {
 		in = &pipeReader{c.stdin, c.stdout}
 	}
-	open, status := "", 0
+	r := t.state()
 	for {
 		if c.tty != nil {
 			c.tty.present()
 		}
-		line, err := in.line(promptText(open))
+		line, err := in.line(promptText(r.Open), sideText(r))
 		switch {
 		case errors.Is(err, errClear):
 			t.abandon()
-			open = ""
+			r.Open = ""
+			if c.tty != nil {
+				c.tty.dropPaste()
+			}
 			continue
 		case errors.Is(err, io.EOF):
-			return status
+			c.warn(r)
+			return r.Status
 		case err != nil:
 			fmt.Fprintf(c.stderr, "error: %v\n", err)
 			return 1
 		}
-		r, err := c.eval(t, line)
+		r, err = c.eval(t, line)
 		t.freshLine()
 		if err != nil {
 			fmt.Fprintf(c.stderr, "error: %v\n", err)
 			return 1
 		}
 		if r.Left {
+			c.warn(r)
 			return r.Status
 		}
-		open, status = r.Open, r.Status
+		if c.tty == nil {
+			continue
+		}
+		if note := interp.Note(r.Unknown); note != "" {
+			c.tty.note(note)
+		}
+		if r.Failed {
+			c.tty.dropPaste()
+		}
+	}
+}
+
+// warn says which strings are left that were no words, where no note has.
+func (c *Console) warn(r Result) {
+	if c.tty != nil {
+		return
+	}
+	for _, u := range r.Unknown {
+		fmt.Fprintf(c.stderr, "warning: %s\n", u.Warning())
 	}
 }
 
@@ -220,4 +255,15 @@ func promptText(open string) string {
 		open = open[:longest]
 	}
 	return strings.ToValidUTF8(open, "") + "> "
+}
+
+// sideText says what the stack holds, and that a stack frame is open.
+func sideText(r Result) string {
+	switch {
+	case r.Frames > 0:
+		return fmt.Sprintf("{ %d on the stack", r.Depth)
+	case r.Depth > 0:
+		return fmt.Sprintf("%d on the stack", r.Depth)
+	}
+	return ""
 }

@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync/atomic"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/chzyer/readline"
 )
 
-// editor is chzyer/readline on a terminal of ours. Readline keeps the line and
-// draws it; everything with a side effect on the process is taken from it:
+// editor is chzyer/readline on a terminal of ours. Readline keeps the line: what each
+// key does to it, the history, the search in it. Everything with a side effect on the
+// process, and the screen, is taken from it:
 //
 //   - reading: it gets keys from the terminal's pump, one line at a time, so that
-//     nothing is read ahead while words run;
+//     nothing is read ahead while words run; see editorInput;
+//   - drawing: it is told that there is no screen, and draws nothing of the line; see view.
+//     What it writes all the same is the bell, and what it searches for;
 //   - modes and signals: it sets none (its Ctrl-Z would stop our parent as well);
 //   - history file: it would be created with mode 0666;
 //   - the list of completions: its selection divides by zero on narrow screens,
@@ -24,80 +28,87 @@ type editor struct {
 	t       *terminal
 	tg      target
 	rl      *readline.Instance
+	in      *editorInput
+	view    *view
 	history *history
-	resized func() // readline's own notion of the width catches up
-	width   atomic.Int32
-	length  atomic.Int32  // runes on the line, as last drawn
-	opening atomic.Int32  // how far a new prompt is: see screen
 	ended   chan struct{} // closed when readline's goroutine is about to end
-}
 
-// Stages of a new prompt. Until it has been drawn no key may reach readline: its
-// two goroutines would touch the line at once.
-const (
-	settled = iota
-	toPaint // Readline has been called
-	toWrite // the line is composed; when it is written, keys may come
-)
+	// Of the line being edited. Written by the caller of Readline before the first key,
+	// then by readline's goroutine.
+	prompt string
+	side   string
+	now    []rune
+	pos    int
+	search string // what readline says of its search
+	over   bool   // the key at work ends the line
+	hints  hints
+}
 
 // minWidth is the narrowest screen readline is let loose on, in columns.
 const minWidth = 20
 
-// deleteKey stands for the Delete key on its way through readline, which knows
-// it only as Ctrl-D: on an empty line it would leave.
-const deleteKey = '\U0010FFFD'
-
 func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
-	e := &editor{t: t, tg: tg, history: openHistory(historyFile), ended: make(chan struct{})}
-	e.width.Store(int32(max(t.width(), minWidth)))
+	e := &editor{
+		t: t, tg: tg, history: openHistory(historyFile), ended: make(chan struct{}),
+		in:   &editorInput{t: t},
+		view: &view{w: t.screen, size: func() (int, int) { return screenSize(t.screen) }, styled: t.styled},
+	}
+	e.hints.show = e.view.suggest
 	var err error
 	e.rl, err = readline.NewEx(&readline.Config{
-		Stdin:                  io.NopCloser(&editorInput{t: t}),
+		Stdin:                  io.NopCloser(e.in),
 		Stdout:                 screen{e},
 		Stderr:                 screen{e},
 		HistoryLimit:           historyLimit,
 		DisableAutoSaveHistory: true,
 		AutoComplete:           e,
-		Painter:                e,
-		InterruptPrompt:        "^C",
-		EOFPrompt:              "\n", // readline's way to say: nothing but a new line
+		Listener:               e,
 		FuncFilterInputRune:    e.filter,
-		FuncGetWidth:           func() int { return int(e.width.Load()) },
-		FuncIsTerminal:         func() bool { return true },
+		FuncGetWidth:           func() int { return minWidth }, // what it draws does not matter
+		FuncIsTerminal:         func() bool { return false },
 		FuncMakeRaw:            func() error { return nil },
 		FuncExitRaw:            func() error { return nil },
-		FuncOnWidthChanged:     func(f func()) { e.resized = f },
+		FuncOnWidthChanged:     func(func()) {},
 	})
 	if err != nil {
 		return nil, err
 	}
-	// Searching a history without entries dereferences nil in readline.
-	e.rl.SaveHistory("")
-	for _, l := range e.history.lines {
-		e.rl.SaveHistory(l)
-	}
+	e.remember()
 	return e, nil
 }
 
+// remember gives readline the history as it is. Adding a line to its own would take the
+// wrong one when an older line was looked for before, and cannot move one to the end.
+func (e *editor) remember() {
+	e.rl.ResetHistory()
+	if len(e.history.lines) == 0 {
+		e.rl.SaveHistory("") // searching a history without entries dereferences nil
+	}
+	for _, l := range e.history.lines {
+		e.rl.SaveHistory(l)
+	}
+}
+
 // line lets a line be edited.
-func (e *editor) line(prompt string) (string, error) {
-	e.measure()
-	e.rl.SetPrompt(prompt)
-	e.opening.Store(toPaint)
+func (e *editor) line(prompt, side string) (string, error) {
+	e.prompt, e.side = prompt, side
 	text, err := e.rl.Readline()
 	ended := e.t.edit(false)
 	switch {
 	case errors.Is(err, readline.ErrInterrupt):
+		e.view.accept(prompt, []rune(text), "^C")
 		return "", errClear
 	case ended:
 		// A line cut off by the end of the terminal is not a line that was entered.
-		fmt.Fprintln(e.t.screen)
+		e.view.accept(prompt, nil, "")
 		return "", io.EOF
 	case err != nil:
+		e.view.accept(prompt, []rune{}, "")
 		return "", io.EOF
 	}
+	e.view.accept(prompt, []rune(text), "")
 	if e.history.add(text) {
-		e.rl.SaveHistory(text)
+		e.remember()
 	}
 	return text, nil
 }
@@ -114,75 +125,114 @@ func (e *editor) close() {
 	e.history.close()
 }
 
-// log writes above the line being edited.
-func (e *editor) log(p []byte) (int, error) { return e.rl.Stderr().Write(p) }
-
-// measure asks for the width of the screen. It runs only where readline's own
-// goroutine stands still or is the caller, so its fields need no lock.
-func (e *editor) measure() {
-	w := int32(max(e.t.width(), minWidth))
-	if e.width.Swap(w) != w {
-		e.resized()
-	}
-}
-
 // filter sees every key before readline does. At the end of the input (0; no key
 // gives that) its goroutine ends here: by itself it would submit what is half
 // typed as if it had been entered, and draw on a terminal given back.
 func (e *editor) filter(r rune) (rune, bool) {
+	e.over = false
 	switch {
 	case r == 0:
 		e.rl.Operation.Close() // has Readline return io.EOF
 		close(e.ended)
 		runtime.Goexit()
+	case r == showKey:
+		e.show()
+		return r, false
 	case r == ctrlC && e.rl.Operation.IsSearchMode(), // ends the search
-		r == ctrlD && (e.length.Load() > 0 || !e.rl.Operation.IsNormalMode()): // deletes
+		r == ctrlD && (len(e.now) > 0 || !e.rl.Operation.IsNormalMode()): // deletes
 		e.t.edit(true)
-	case r == deleteKey && e.length.Load() == 0:
+	case r == ctrlC, r == ctrlD:
+		e.over = true
+	case r == deleteKey && len(e.now) == 0:
 		r = readline.CharBell
 	case r == deleteKey:
 		r = readline.CharDelete
+	case r == readline.CharCtrlL:
+		e.view.clear()
 	}
-	e.measure()
 	return r, true
 }
 
-// Paint implements readline.Painter: the line stays as it is, its length is noted.
-func (e *editor) Paint(line []rune, _ int) []rune {
-	e.length.Store(int32(len(line)))
-	e.opening.CompareAndSwap(toPaint, toWrite)
-	return line
+// OnChange implements readline.Listener: it follows the line, and puts text in the place
+// of the key that stands for it. Readline calls it before the first key, with key 0.
+func (e *editor) OnChange(line []rune, pos int, key rune) (newLine []rune, newPos int, ok bool) {
+	switch key {
+	case 0:
+		e.now, e.pos = nil, 0
+		e.hints.begin()
+		e.in.begin()
+		e.view.begin(e.prompt, e.side)
+		e.t.edit(true)
+		return nil, 0, false
+	case readline.CharEnter, readline.CharCtrlJ:
+		return nil, 0, false // the line is with the caller of Readline
+	case insertKey:
+		text := []rune(e.in.inserted())
+		if pos > 0 && line[pos-1] == insertKey {
+			line = slices.Concat(line[:pos-1], text, line[pos:])
+			pos += len(text) - 1
+			ok = true
+		}
+	}
+	if e.over {
+		return nil, 0, false
+	}
+	e.now, e.pos = line, pos
+	return line, pos, ok
+}
+
+// show has the screen show the line, and asks for the hint that belongs to it.
+func (e *editor) show() {
+	prompt, hint := e.prompt, ""
+	if e.rl.Operation.IsSearchMode() {
+		prompt = e.search
+	} else if e.t.styled {
+		hint = e.hints.at(e.tg, e.now, e.pos)
+	}
+	e.view.set(slices.Clone(e.now), e.pos)
+	e.view.show(prompt, hint)
 }
 
 // screen is the terminal as readline writes to it.
 type screen struct{ e *editor }
 
+// Write passes the bell on and takes note of a search: "\n…ESC[J" before "bck-i-search: "
+// and the text, ESC[4m behind it.
 func (s screen) Write(p []byte) (int, error) {
-	n, err := s.e.t.screen.Write(p)
-	if s.e.opening.CompareAndSwap(toWrite, settled) {
-		s.e.t.edit(true)
+	if string(p) == "\a" {
+		s.e.t.screen.Write(p)
 	}
-	return n, err
+	if how, text, ok := strings.Cut(string(p), "-i-search: "); ok {
+		text, _, _ = strings.Cut(text, "\x1b")
+		name := "search"
+		if strings.HasSuffix(how, "bck") {
+			name = "reverse search"
+		}
+		if strings.Contains(how, "failing ") {
+			name = "no line has"
+		}
+		s.e.search = fmt.Sprintf("(%s) %s: ", name, text)
+	}
+	return len(p), nil
 }
 
-// Do implements readline.AutoCompleter for the token under the cursor. One word,
-// or what all have in common, is inserted; otherwise the words are listed above
-// the line, as shells do.
+// Do implements readline.AutoCompleter for what stands before the cursor. What all that
+// may follow have in common is inserted; then they are listed above the line, as shells do.
 func (e *editor) Do(line []rune, pos int) ([][]rune, int) {
-	prefix := tokenBefore(line, pos)
-	words := e.tg.complete(prefix)
-	if len(words) == 0 {
+	c := e.tg.complete(string(line[:pos]))
+	if len(c.words) == 0 {
+		e.t.screen.WriteString("\a")
 		return nil, 0
 	}
-	n := len(prefix)
-	common := commonPrefix(words)
-	switch {
-	case len(words) == 1:
-		return [][]rune{[]rune(words[0][n:] + " ")}, len([]rune(prefix))
-	case len(common) > n:
-		return [][]rune{[]rune(common[n:])}, len([]rune(prefix))
+	common := commonPrefix(c.words)
+	if len(c.words) == 1 && !strings.HasSuffix(common, "/") {
+		common += c.end
 	}
-	fmt.Fprint(e.rl.Stdout(), columns(words, int(e.width.Load())))
+	if len(common) > len(c.prefix) {
+		return [][]rune{[]rune(common[len(c.prefix):])}, 0
+	}
+	columns, _ := screenSize(e.t.screen)
+	e.view.above([]byte(inColumns(c.words, columns)))
 	return nil, 0
 }
 
@@ -193,5 +243,5 @@ func (t *terminal) edit(on bool) (ended bool) {
 	defer t.mu.Unlock()
 	t.editing = on
 	t.cond.Broadcast()
-	return t.eof && len(t.keys) == 0 || t.closed
+	return t.eof && len(t.keys.b) == 0 || t.closed
 }

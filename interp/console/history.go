@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -29,10 +30,10 @@ func HistoryFile() string {
 }
 
 // history is the lines entered before, in this run and in earlier ones. Its file
-// is only appended to, so prompts side by side keep each other's lines. Nothing
-// that happens to the file is an error to anybody.
+// is only appended to, so prompts side by side keep each other's lines; no line is
+// there twice once it is read. Nothing that happens to the file is an error to anybody.
 type history struct {
-	lines []string // oldest first
+	lines []string // oldest first, all different
 	f     *os.File // nil when there is no file
 }
 
@@ -60,14 +61,15 @@ func openHistory(path string) *history {
 	if err != nil {
 		return h
 	}
-	for l := range bytes.Lines(old) {
-		if s := strings.TrimSpace(strings.ToValidUTF8(string(l), "")); s != "" {
+	lines := slices.Collect(bytes.Lines(old))
+	seen := make(map[string]bool)
+	for _, l := range slices.Backward(lines) { // of lines that are equal, the last counts
+		if s := clean(string(l)); s != "" && !seen[s] && len(h.lines) < historyLimit {
+			seen[s] = true
 			h.lines = append(h.lines, s)
 		}
 	}
-	if n := len(h.lines); n > historyLimit {
-		h.lines = h.lines[n-historyLimit:]
-	}
+	slices.Reverse(h.lines)
 	if len(old) > historyMax {
 		h.shorten(path)
 	}
@@ -99,11 +101,19 @@ func (h *history) shorten(path string) {
 	h.f = f
 }
 
-// add keeps a line unless it is blank or repeats the one before.
+// clean is a line as it is kept, and can be drawn.
+func clean(line string) string {
+	return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(line, "")))
+}
+
+// add keeps a line as the last one, and only there; false if it is so already, or blank.
 func (h *history) add(line string) bool {
-	line = strings.TrimSpace(line)
+	line = clean(line)
 	if line == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return false
+	}
+	if i := slices.Index(h.lines, line); i >= 0 {
+		h.lines = slices.Delete(h.lines, i, i+1)
 	}
 	h.lines = append(h.lines, line)
 	if len(h.lines) > historyLimit {

@@ -77,6 +77,7 @@ func (t *terminal) suspend() {
 		return
 	}
 	if !t.away && !t.background() {
+		t.bracket(false)
 		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
 	}
 	t.away, t.stopped = true, true
@@ -107,10 +108,11 @@ func (t *terminal) resume() {
 	t.away = false
 	t.cond.Broadcast()
 	t.rouse()
-	ed, editing := t.ed, t.editing
+	t.bracket(true)
+	ed := t.ed
 	t.mu.Unlock()
-	if ed != nil && editing {
-		ed.log(nil)
+	if ed != nil {
+		ed.view.again()
 	}
 }
 

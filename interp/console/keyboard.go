@@ -35,16 +35,16 @@ func (t *terminal) Key(wait time.Duration) (key byte, ok bool, err error) {
 		})
 		defer timer.Stop()
 	}
-	for (len(t.keys) == 0 || t.editing) && !t.broke && !t.eof && !over {
+	for (len(t.keys.b) == 0 || t.editing) && !t.broke && !t.eof && !over {
 		t.cond.Wait()
 	}
 	switch {
 	case t.broke:
 		t.broke = false
 		return 0, false, interp.ErrInterrupted
-	case len(t.keys) > 0 && !t.editing:
-		key = t.keys[0]
-		t.keys = t.keys[:copy(t.keys, t.keys[1:])]
+	case len(t.keys.b) > 0 && !t.editing:
+		key = t.keys.b[0]
+		t.keys.take(1)
 		return key, true, nil
 	case t.eof:
 		return 0, false, io.EOF
@@ -100,9 +100,11 @@ func typedLine(key func(time.Duration) (byte, bool, error), echo io.Writer) (str
 			return string(b), err
 		case k == backspace || k == del:
 			if len(b) > 0 {
-				_, n := utf8.DecodeLastRune(b)
+				r, n := utf8.DecodeLastRune(b)
 				b = b[:len(b)-n]
-				io.WriteString(echo, "\b \b")
+				for range runeWidth(r) {
+					io.WriteString(echo, "\b \b")
+				}
 			}
 		case k >= ' ' && len(b) < interp.MaxValue:
 			b = append(b, k)
@@ -116,10 +118,11 @@ func typedLine(key func(time.Duration) (byte, bool, error), echo io.Writer) (str
 func (t *terminal) forward(send func([]byte)) (stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.keys) > 0 {
-		send(t.keys)
+	if len(t.keys.b) > 0 {
+		send(t.keys.b)
+		t.keys.clear()
 	}
-	t.keys, t.onKeys = nil, send
+	t.onKeys = send
 	return func() {
 		t.mu.Lock()
 		t.onKeys = nil

@@ -3,42 +3,58 @@ package console
 import (
 	"bytes"
 	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// editorInput is the keyboard as readline reads it.
-type editorInput struct {
-	t *terminal
-	// escape follows what readline makes of what it was given, since it swallows
-	// whatever byte ends an escape sequence, the end of a line as well.
-	escape escapeState
-}
-
-type escapeState uint8
-
+// Runes that stand for something on their way through readline. They are no characters,
+// and what is typed does not become one.
 const (
-	noEscape escapeState = iota
-	escaped              // after ESC
-	sequence             // after ESC [ or ESC O, until a byte that is no parameter
+	// deleteKey is the Delete key, which readline knows only as Ctrl-D: on an empty line
+	// it would leave.
+	deleteKey = '\U0010FFFD'
+	// insertKey is text that is inserted at once; see editorInput.texts.
+	insertKey = '\U0010FFFC'
+	// showKey has the line drawn: there is nothing more to read.
+	showKey = '\U0010FFFB'
 )
 
-// after is the state when c has been read.
-func (s escapeState) after(c byte) escapeState {
-	switch {
-	case s == sequence && (c == ';' || c >= '0' && c <= '9'):
-		return sequence
-	case s == escaped && (c == '[' || c == 'O'):
-		return sequence
-	case s != sequence && c == 0x1b:
-		return escaped
-	}
-	return noEscape
+// editorInput is the keyboard as readline reads it: each key is one that it knows, and
+// text comes in pieces as large as they wait. Readline would copy the whole line for
+// each character, which for a pasted frame in hexadecimal digits takes seconds.
+type editorInput struct {
+	t         *terminal
+	texts     []string // for the insertKeys that readline has not yet seen; under t.mu
+	searching bool     // readline searches the history: text is what it looks for
+	unshown   bool     // readline has had keys since the line was drawn; under t.mu
 }
 
 // passed are the control characters that readline has a use for. Others would
 // stand in the line, and some do harm: Ctrl-Z stops our parent as well, Ctrl-T on
 // a line of one character ends in a panic.
-const passed = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 |
-	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<21 | 1<<23 | 1<<25 | 1<<27
+const passed = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 |
+	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<21 | 1<<23 | 1<<25
+
+// Keys by the names that readline's documentation has.
+const (
+	ctrlA, ctrlB, ctrlE, ctrlF, ctrlH, ctrlN, ctrlP = "\x01", "\x02", "\x05", "\x06", "\x08", "\x0e", "\x10"
+	ctrlR, ctrlS, tab, escape, backspace            = 0x12, 0x13, '\t', 0x1b, 0x7f
+	wordBack, wordForward, killWord, killWordBack   = "\x1bb", "\x1bf", "\x1bd", "\x1b\x7f"
+)
+
+// sequences are the keys that terminals send as escape sequences, and what readline
+// takes for them. Those that stand here as what they are it knows itself.
+var sequences = map[string]string{
+	"\x1b[A": ctrlP, "\x1bOA": ctrlP, "\x1b[B": ctrlN, "\x1bOB": ctrlN,
+	"\x1b[C": ctrlF, "\x1bOC": ctrlF, "\x1b[D": ctrlB, "\x1bOD": ctrlB,
+	"\x1b[H": ctrlA, "\x1bOH": ctrlA, "\x1b[1~": ctrlA, "\x1b[7~": ctrlA,
+	"\x1b[F": ctrlE, "\x1bOF": ctrlE, "\x1b[4~": ctrlE, "\x1b[8~": ctrlE,
+	"\x1b[3~":   string(deleteKey),
+	"\x1b[1;5C": wordForward, "\x1b[1;3C": wordForward, "\x1b[1;5D": wordBack, "\x1b[1;3D": wordBack,
+	"\x1b[3;5~": killWord, "\x1b\b": killWordBack,
+	wordBack: wordBack, wordForward: wordForward, killWord: killWord, killWordBack: killWordBack,
+}
 
 // Read gives keys up to one that may end the line, and closes the way behind it;
 // it opens again with the next prompt, or when the editor finds that the line goes
@@ -51,49 +67,198 @@ func (i *editorInput) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
-		for !t.closed && !(t.editing && (len(t.keys) > 0 || t.eof)) {
-			t.cond.Wait()
-		}
-		if t.closed || len(t.keys) == 0 {
+		if t.closed {
 			return 0, io.EOF
 		}
-		n, used := i.take(p)
-		t.keys = t.keys[:copy(t.keys, t.keys[used:])]
-		if n > 0 {
-			return n, nil
+		if t.editing {
+			if n := i.take(p); n > 0 {
+				return n, nil
+			}
+			if t.eof {
+				return 0, io.EOF
+			}
 		}
+		t.cond.Wait()
 	}
 }
 
-// take moves keys to p, up to the end of a line: n bytes from used keys. t.mu is held.
-func (i *editorInput) take(p []byte) (n, used int) {
-	const room = 4 // a key becomes at most so many bytes
+// take moves keys to p, up to one that may end the line, as those that readline knows,
+// and has the line drawn when no more wait. t.mu is held.
+func (i *editorInput) take(p []byte) (n int) {
+	const room = 2 * utf8.UTFMax // a key, and showKey
 	t := i.t
-	for used < len(t.keys) && n+room <= len(p) {
-		c := t.keys[used]
-		if bytes.HasPrefix(t.keys[used:], []byte("\x1b[3~")) {
-			n += copy(p[n:], string(deleteKey))
-			used += 4
-			i.escape = noEscape
-			continue
+	for n+room <= len(p) {
+		key, text, used := i.next()
+		if used == 0 {
+			if i.unshown {
+				n += utf8.EncodeRune(p[n:], showKey)
+				i.unshown = false
+			}
+			return n
 		}
-		used++
-		if c < ' ' && passed>>c&1 == 0 {
-			continue
-		}
-		end := c == '\n' || c == '\r' || c == ctrlC || c == ctrlD
-		if i.escape == sequence && (end || c >= 0x80) { // to readline ² is a parameter
-			p[n] = '~' // completes the sequence, to no effect
-			n++
-			i.escape = noEscape
-		}
-		p[n] = c
-		n++
-		i.escape = i.escape.after(c)
-		if end {
-			t.editing = false
-			break
+		t.keys.take(used)
+		i.unshown = true
+		switch {
+		case text != "" && i.searching:
+			n += copy(p[n:], text)
+		case text != "":
+			i.texts = append(i.texts, text)
+			n += utf8.EncodeRune(p[n:], insertKey)
+		case key != "":
+			n += copy(p[n:], key)
+			i.follow(key[0])
+			switch key[0] {
+			case '\n', '\r', ctrlC, ctrlD: // the last two do not always end it
+				t.editing = false
+				return n
+			}
 		}
 	}
-	return n, used
+	return n
+}
+
+// begin says that a line begins, which is drawn.
+func (i *editorInput) begin() {
+	i.t.mu.Lock()
+	defer i.t.mu.Unlock()
+	i.texts, i.searching, i.unshown = nil, false, false
+}
+
+// inserted is the text that the next insertKey stands for.
+func (i *editorInput) inserted() string {
+	i.t.mu.Lock()
+	defer i.t.mu.Unlock()
+	if len(i.texts) == 0 {
+		return ""
+	}
+	text := i.texts[0]
+	i.texts = i.texts[1:]
+	return text
+}
+
+// follow keeps up with whether readline searches, once it has a key that is no text.
+func (i *editorInput) follow(key byte) {
+	switch key {
+	case ctrlR, ctrlS:
+		i.searching = true
+	case backspace, ctrlH[0]:
+	default:
+		i.searching = false
+	}
+}
+
+// next is the next key as readline knows it, or text; both are empty for what is dropped.
+// used is how many bytes of t.keys it took, 0 if it is not whole yet. t.mu is held.
+func (i *editorInput) next() (key, text string, used int) {
+	t := i.t
+	b := t.keys.b
+	if len(b) == 0 {
+		return "", "", 0
+	}
+	switch c := b[0]; {
+	case c == escape && t.keys.pasted(0):
+		return "", "", 1
+	case c == escape:
+		n := sequenceLen(b)
+		if n == 0 && t.eof {
+			n = len(b)
+		}
+		return sequences[string(b[:n])], "", n
+	case c == tab && !i.blank(0):
+		return string(c), "", 1
+	case c == backspace && !t.keys.pasted(0):
+		return string(c), "", 1
+	case c < ' ' && c != tab:
+		if passed>>c&1 == 0 || t.keys.pasted(0) && c != '\n' && c != '\r' && c != ctrlC {
+			return "", "", 1
+		}
+		return string(c), "", 1
+	}
+	return i.text()
+}
+
+// blank tells whether the tab at byte at stands for a blank: in a paste, and where more
+// input follows so closely that nobody has typed it.
+func (i *editorInput) blank(at int) bool {
+	t := i.t
+	return t.keys.pasted(at) || at+1 < len(t.keys.b) || t.waits()
+}
+
+// text is the characters that come next, as far as they are whole; one in a search.
+func (i *editorInput) text() (key, text string, used int) {
+	t := i.t
+	b := t.keys.b
+	var s strings.Builder
+	for used < len(b) && !(i.searching && used > 0) {
+		c := b[used]
+		if c < utf8.RuneSelf {
+			switch {
+			case c == tab && i.blank(used):
+				c = ' '
+			case c < ' ' || c == backspace:
+				return "", s.String(), used
+			}
+			s.WriteByte(c)
+			used++
+			continue
+		}
+		if !utf8.FullRune(b[used:]) && !t.eof {
+			break
+		}
+		r, size := utf8.DecodeRune(b[used:])
+		s.WriteRune(printable(r))
+		used += size
+	}
+	return "", s.String(), used
+}
+
+// printable is r, or what stands for it where a terminal would obey it.
+func printable(r rune) rune {
+	switch {
+	case unicode.IsControl(r):
+		return ' '
+	case r >= showKey && r <= deleteKey, r&0xfffe == 0xfffe:
+		return utf8.RuneError
+	}
+	return r
+}
+
+// sequenceLen is the length of the escape sequence that b begins with, 0 if it is not
+// whole. What cannot be one is left out of it, so no end of a line is swallowed.
+func sequenceLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '[':
+		if bytes.HasPrefix(b, []byte("\x1b[[")) { // function keys of the Linux console
+			if len(b) < 4 {
+				return 0
+			}
+			return 4
+		}
+		for i := 2; i < len(b); i++ {
+			switch c := b[i]; {
+			case c >= 0x40 && c <= 0x7e:
+				return i + 1
+			case c < ' ' || c > 0x3f:
+				return i
+			}
+		}
+		return 0
+	case 'O':
+		if len(b) < 3 {
+			return 0
+		}
+		if b[2] < ' ' || b[2] >= backspace {
+			return 2
+		}
+		return 3
+	case escape, '\n', '\r', ctrlC, ctrlD:
+		return 1
+	}
+	if b[1] >= utf8.RuneSelf {
+		return 1
+	}
+	return 2
 }

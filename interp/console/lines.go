@@ -13,7 +13,7 @@ import (
 // screen too narrow for more.
 type plainReader struct{ t *terminal }
 
-func (r *plainReader) line(prompt string) (string, error) {
+func (r *plainReader) line(prompt, _ string) (string, error) {
 	t := r.t
 	out := t.stderr
 	if t.screen != nil {
@@ -29,9 +29,9 @@ func (r *plainReader) line(prompt string) (string, error) {
 			fmt.Fprintln(out)
 			return "", io.EOF
 		}
-		if i := bytes.IndexAny(t.keys, "\n\x03"); i >= 0 {
-			text, end := string(t.keys[:i]), t.keys[i]
-			t.keys = t.keys[:copy(t.keys, t.keys[i+1:])]
+		if i := bytes.IndexAny(t.keys.b, "\n\x03"); i >= 0 {
+			text, end := string(t.keys.b[:i]), t.keys.b[i]
+			t.keys.take(i + 1)
 			if end == ctrlC {
 				fmt.Fprintln(out)
 				return "", errClear
@@ -53,7 +53,7 @@ type pipeReader struct {
 	out io.Writer
 }
 
-func (r *pipeReader) line(prompt string) (string, error) {
+func (r *pipeReader) line(prompt, _ string) (string, error) {
 	fmt.Fprint(r.out, prompt)
 	var line []byte
 	for {
@@ -78,4 +78,4 @@ func (r *pipeReader) line(prompt string) (string, error) {
 // closedReader stands for a terminal that was closed before its first prompt.
 type closedReader struct{}
 
-func (closedReader) line(string) (string, error) { return "", io.EOF }
+func (closedReader) line(string, string) (string, error) { return "", io.EOF }

@@ -13,7 +13,13 @@ func (l local) interrupt() { l.s.Interrupt() }
 
 func (l local) abandon() { l.s.Abandon() }
 
-func (l local) complete(prefix string) []string { return l.s.Dict().Complete(prefix) }
+func (l local) complete(before string) completion { return completions(l.s.Dict(), before) }
+
+func (l local) stackOf(word string) string { return stackOf(l.s.Dict(), word) }
+
+func (l local) here() bool { return true }
+
+func (l local) state() Result { return state(l.s) }
 
 func (l local) freshLine() {
 	if !l.s.AtLineStart() {
@@ -30,11 +36,20 @@ func interpret(s *interp.Session, line string, beforeError func()) Result {
 
 // result reports err, unless it is how a session is left, and says how s stands.
 func result(s *interp.Session, err error, beforeError func()) Result {
-	r := Result{Left: s.Left(), Open: s.Open(), Status: s.Status()}
+	r := state(s)
 	if err != nil && !r.Left {
 		r.Failed = true
+		r.Unknown = interp.Unsaid(r.Unknown, err)
 		beforeError()
 		s.Report(err)
 	}
 	return r
+}
+
+// state says how a session stands.
+func state(s *interp.Session) Result {
+	return Result{
+		Left: s.Left(), Open: s.Open(), Status: s.Status(),
+		Depth: s.Depth(), Frames: s.Frames(), Unknown: s.Unknown(),
+	}
 }

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"ethertap/interp"
 )
 
-// The protocol between a server and its clients, version 2, over a Unix stream
+// The protocol between a server and its clients, version 3, over a Unix stream
 // socket. Everything is a frame:
 //
 //	type    1 byte
@@ -28,8 +29,13 @@ import (
 //	  M more       id: the source of request R wants its next piece
 //	  K keys       id: request R wants the keys that are typed from now on
 //	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
-//	               exit status u8, name of the innermost open structure ("" none)
-//	  W words      id, the completions, separated by new lines
+//	               exit status u8, depth of the stack u16, open stack frames u16, name of
+//	               the innermost open structure ("" none), and a line more for each unknown
+//	               token left on the stack: "new" or "old", source, line, column, the word
+//	               that may be meant, token, separated by tabs
+//	  W words      id, and lines: what is completed, what follows the only one, and the
+//	               completions
+//	  A about      id, stack comment of the word asked for ("" none)
 //	  B goodbye    why the server closes, in words
 //
 //	client → server
@@ -42,13 +48,14 @@ import (
 //	  K keys       id, bytes: what is typed while R wants keys
 //	  S screen     columns u16, rows u16 of a terminal that can give keys and obeys
 //	               cursor sequences; 0 and 0 if it cannot any more; has no answer
-//	  C complete   id, prefix; answered by W, also while a line runs
+//	  C complete   id, what stands before the cursor; answered by W, also while a line runs
+//	  A about      id, a word; answered by A, also while a line runs
 //	  Q bye        the client leaves; closing the connection says the same
 //
 // What a server does not understand it answers with B and closes.
 const (
 	// Version of the protocol; a client and a server of different versions part.
-	Version = 2
+	Version = 3
 	// MaxPayload bounds what a frame carries, in bytes: an id and the longest line.
 	MaxPayload = 4 + interp.MaxLine
 
@@ -71,6 +78,7 @@ const (
 	kindData      = 'D'
 	kindInterrupt = 'I'
 	kindComplete  = 'C'
+	kindAbout     = 'A' // both ways
 	kindBye       = 'Q'
 	kindKeys      = 'K' // both ways
 	kindScreen    = 'S'
@@ -183,6 +191,10 @@ type Result struct {
 	Left   bool   // a word left the session (bye)
 	Status int    // exit status it left with, 0 to 255
 	Open   string // innermost structure still open, "" none
+
+	Depth   int              // values on the stack, in the innermost frame
+	Frames  int              // open stack frames
+	Unknown []interp.Unknown // tokens on the stack that were no words
 }
 
 // ExitStatus is what a program that ran this ends with.
@@ -203,33 +215,76 @@ func (r Result) append(b []byte, id uint32) []byte {
 	if r.Left {
 		fixed[1] = flagLeft
 	}
-	return appendFrame(b, kindResult, idBytes(id), string(fixed), r.Open)
+	fixed = binary.BigEndian.AppendUint16(fixed, uint16(r.Depth))
+	fixed = binary.BigEndian.AppendUint16(fixed, uint16(r.Frames))
+	var text strings.Builder
+	text.WriteString(r.Open)
+	for i, u := range r.Unknown {
+		if i == maxUnknown {
+			break
+		}
+		when := unknownOld
+		if u.Fresh {
+			when = unknownNew
+		}
+		fmt.Fprintf(&text, "\n%s\t%s\t%d\t%d\t%s\t%s", when, shorten(u.Source), u.Line, u.Col, u.Near, shorten(u.Token))
+	}
+	return appendFrame(b, kindResult, idBytes(id), string(fixed), text.String())
+}
+
+const (
+	unknownNew, unknownOld = "new", "old"
+	maxUnknown             = 64 // tokens that a result names
+)
+
+// shorten makes a text fit for a line that somebody reads.
+func shorten(text string) string {
+	const most = 200
+	if len(text) > most {
+		text = text[:most]
+	}
+	return interp.Printable(strings.ToValidUTF8(text, ""))
 }
 
 func parseResult(p []byte) (Result, error) {
-	if len(p) < 3 {
+	const fixed = 3 + 2 + 2
+	if len(p) < fixed {
 		return Result{}, errShort
 	}
-	return Result{
+	r := Result{
 		Failed: p[0] != 0,
 		Left:   p[1]&flagLeft != 0,
 		Status: int(p[2]),
-		Open:   string(p[3:]),
-	}, nil
+		Depth:  int(binary.BigEndian.Uint16(p[3:])),
+		Frames: int(binary.BigEndian.Uint16(p[5:])),
+	}
+	lines := strings.Split(string(p[fixed:]), "\n")
+	r.Open = lines[0]
+	for _, l := range lines[1:] {
+		f := strings.Split(l, "\t")
+		if len(f) != 6 {
+			return Result{}, errShort
+		}
+		line, _ := strconv.Atoi(f[2])
+		col, _ := strconv.Atoi(f[3])
+		r.Unknown = append(r.Unknown, interp.Unknown{Fresh: f[0] == unknownNew, Source: shorten(f[1]), Line: line, Col: col, Near: shorten(f[4]), Token: shorten(f[5])})
+	}
+	return r, nil
 }
 
-// appendWords adds a list of completions, as many as fit.
-func appendWords(b []byte, id uint32, words []string) []byte {
-	text := strings.Join(words, "\n")
+// appendWords adds completions, as many as fit.
+func appendWords(b []byte, id uint32, c completion) []byte {
+	text := strings.Join(c.words, "\n")
 	if len(text) > maxWords {
 		text = text[:max(0, strings.LastIndexByte(text[:maxWords+1], '\n'))]
 	}
-	return appendFrame(b, kindWords, idBytes(id), text)
+	return appendFrame(b, kindWords, idBytes(id), c.prefix, "\n", c.end, "\n", text)
 }
 
-func parseWords(p []byte) []string {
-	if len(p) == 0 {
-		return nil
+func parseWords(p []byte) completion {
+	lines := strings.SplitN(string(p), "\n", 3)
+	if len(lines) < 3 || lines[2] == "" {
+		return completion{}
 	}
-	return strings.Split(string(p), "\n")
+	return completion{prefix: lines[0], end: lines[1], words: strings.Split(lines[2], "\n")}
 }

@@ -9,14 +9,19 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"ethertap/interp"
 )
 
 func TestFrames(t *testing.T) {
 	b := hello{Version, 7966, "lab"}.append(nil)
-	r := Result{Failed: true, Left: true, Status: 255, Open: "begin"}
+	r := Result{Failed: true, Left: true, Status: 255, Open: "begin", Depth: 4096, Frames: 2, Unknown: []interp.Unknown{
+		{Token: "dupp", Source: "a\tb.rpcl", Line: 3, Col: 1, Near: "dup", Fresh: true}, {Token: "x"},
+	}}
 	b = r.append(b, 1<<31)
-	b = appendWords(b, 5, []string{"a", "b"})
-	b = appendWords(b, 6, nil)
+	r.Unknown[0].Source = "a?b.rpcl" // as it is shown
+	b = appendWords(b, 5, completion{"x", []string{"a", "b"}, "\" "})
+	b = appendWords(b, 6, completion{"zzz", nil, " "})
 	in := bytes.NewReader(b)
 	next := func() frame {
 		f, err := readFrame(in)
@@ -29,10 +34,10 @@ func TestFrames(t *testing.T) {
 		t.Errorf("hello %+v, %v", h, err)
 	}
 	id, rest, err := next().withID()
-	if got, perr := parseResult(rest); err != nil || perr != nil || id != 1<<31 || got != r {
+	if got, perr := parseResult(rest); err != nil || perr != nil || id != 1<<31 || !reflect.DeepEqual(got, r) {
 		t.Errorf("result %d %+v, %v, %v", id, got, err, perr)
 	}
-	for _, want := range [][]string{{"a", "b"}, nil} {
+	for _, want := range []completion{{"x", []string{"a", "b"}, "\" "}, {}} {
 		_, rest, err := next().withID()
 		if got := parseWords(rest); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("words %q, %v", got, err)
@@ -45,11 +50,11 @@ func TestFrames(t *testing.T) {
 	for i := range many {
 		many[i] = strings.Repeat("x", 32)
 	}
-	f, err := readFrame(bytes.NewReader(appendWords(nil, 1, many)))
+	f, err := readFrame(bytes.NewReader(appendWords(nil, 1, completion{words: many})))
 	if err != nil || len(f.payload) > 4+maxWords {
 		t.Fatalf("%d bytes of words, %v", len(f.payload), err)
 	}
-	words := parseWords(f.payload[4:])
+	words := parseWords(f.payload[4:]).words
 	if len(words) < 1000 || words[len(words)-1] != many[0] {
 		t.Errorf("%d words, the last %q", len(words), words[len(words)-1])
 	}
@@ -85,7 +90,7 @@ func TestDialStrangers(t *testing.T) {
 func FuzzReadFrame(f *testing.F) {
 	f.Add(hello{Version, 1, "x"}.append(nil))
 	f.Add(Result{Open: "if"}.append(nil, 3))
-	f.Add(appendWords(nil, 1, []string{"dup", "drop"}))
+	f.Add(appendWords(nil, 1, completion{"d", []string{"dup", "drop"}, " "}))
 	f.Add(appendFrame(nil, kindLine, idBytes(1), "1 ."))
 	f.Add([]byte{kindLine, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -108,7 +113,7 @@ func FuzzReadFrame(f *testing.F) {
 			if id, rest, err := fr.withID(); err == nil {
 				if res, err := parseResult(rest); err == nil {
 					_, p, _ := frame{0, res.append(nil, id)[headerLen:]}.withID()
-					if again, err := parseResult(p); err != nil || again != res {
+					if again, err := parseResult(p); err != nil || !reflect.DeepEqual(again, res) {
 						t.Fatalf("result %+v became %+v, %v", res, again, err)
 					}
 				}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -27,6 +28,7 @@ type pty struct {
 	mu   sync.Mutex
 	cond *sync.Cond
 	out  []byte // what is on the screen since the last expect
+	vt   *vt    // the screen
 	end  bool
 }
 
@@ -49,6 +51,7 @@ func openPty(t *testing.T, cols uint16) *pty {
 	}
 	p := &pty{t: t, master: os.NewFile(uintptr(m), "ptmx"), slave: os.NewFile(uintptr(s), "pts")}
 	p.cond = sync.NewCond(&p.mu)
+	p.vt = newVT(cmp.Or(int(cols), 80), 24)
 	if err := unix.IoctlSetWinsize(s, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: cols}); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +65,7 @@ func openPty(t *testing.T, cols uint16) *pty {
 			p.mu.Lock()
 			if n > 0 {
 				p.out = append(p.out, buf[:n]...)
+				p.vt.write(buf[:n])
 			}
 			p.end = err != nil || n <= 0
 			ended := p.end
@@ -110,12 +114,18 @@ func (p *pty) expect(want string) string {
 	}
 }
 
-// plainText drops escape sequences and carriage returns; ends maps every byte
+// plainText drops escape sequences, carriage returns and dim text; ends maps every byte
 // kept to the place behind it.
 func plainText(b []byte) (string, []int) {
 	var text []byte
 	var ends []int
 	for i := 0; i < len(b); i++ {
+		if rest, ok := bytes.CutPrefix(b[i:], []byte(dimStyle)); ok {
+			if n := bytes.Index(rest, []byte(noStyle)); n >= 0 {
+				i += len(dimStyle) + n + len(noStyle) - 1
+				continue
+			}
+		}
 		if b[i] == 0x1b && i+1 < len(b) && b[i+1] == '[' {
 			j := i + 2
 			for j < len(b) && !(b[j] >= '@' && b[j] <= '~') {
@@ -140,6 +150,21 @@ func (p *pty) termios() unix.Termios {
 		p.t.Fatal(err)
 	}
 	return *tio
+}
+
+func (p *pty) setTermios(tio unix.Termios) {
+	p.t.Helper()
+	if err := unix.IoctlSetTermios(int(p.slave.Fd()), unix.TCSETS, &tio); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// shell writes to the screen what another program would.
+func (p *pty) shell(text string) {
+	p.t.Helper()
+	if _, err := p.slave.WriteString(text); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // testDict is a dictionary with a few words that put a console to the test. They

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func want(t *testing.T, cl *Client, line, stdout, stderr string, r Result) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	got, err := cl.Eval(line, &out, &errs)
-	if err != nil || out.String() != stdout || errs.String() != stderr || got != r {
+	if err != nil || out.String() != stdout || errs.String() != stderr || !reflect.DeepEqual(got, r) {
 		t.Errorf("%q: %q, %q, %+v, %v; want %q, %q, %+v", line, out.String(), errs.String(), got, err, stdout, stderr, r)
 	}
 }
@@ -96,7 +97,7 @@ func TestServerLines(t *testing.T) {
 	if a.PID() != os.Getpid() || a.Instance() != "lab" {
 		t.Errorf("greeting: PID %d, instance %q", a.PID(), a.Instance())
 	}
-	want(t, a, "1 2", "", "", Result{})
+	want(t, a, "1 2", "", "", Result{Depth: 2})
 	want(t, b, ".", "", "error: .: stack underflow ( item - )\n", Result{Failed: true})
 	want(t, a, ". . 3 .", "2\n1\n3\n", "", Result{})
 	want(t, a, `"no newline" type`, "no newline", "", Result{})
@@ -104,17 +105,19 @@ func TestServerLines(t *testing.T) {
 	want(t, a, "1 if", "", "", Result{Open: "if"})
 	want(t, a, "5 then ;", "", "", Result{})
 	want(t, b, "five .", "5\n", "", Result{}) // the dictionary is shared
-	want(t, a, "1 if", "", "", Result{Open: "if"})
+	want(t, a, "1 if", "", "", Result{Open: "if", Depth: 1})
 	a.Abandon()
-	want(t, a, "7 .", "7\n", "", Result{})
+	want(t, a, "7 . .", "7\n1\n", "", Result{})
+	want(t, a, "dupp", "", "", Result{Depth: 1, Unknown: []interp.Unknown{{Token: "dupp", Col: 1, Fresh: true}}})
+	want(t, a, ".", "\"dupp\"\n", "", Result{})
 	want(t, a, "bye", "", "", Result{Left: true})
 	want(t, a, "7 .", "", "", Result{Failed: true, Left: true, Status: 1})
 	want(t, b, "8 .", "8\n", "", Result{})
-	if words, err := b.Complete("tap.r"); err != nil || !slices.Equal(words, []string{"tap.rx.disable", "tap.rx.enable"}) {
-		t.Errorf("completion: %q, %v", words, err)
+	if c, err := b.complete("0 tap.r"); err != nil || !slices.Equal(c.words, []string{"tap.rx.disable", "tap.rx.enable"}) {
+		t.Errorf("completion: %q, %v", c.words, err)
 	}
-	if words, err := b.Complete("zzz"); err != nil || len(words) != 0 {
-		t.Errorf("completion of nothing: %q, %v", words, err)
+	if c, err := b.complete("zzz"); err != nil || len(c.words) != 0 {
+		t.Errorf("completion of nothing: %q, %v", c.words, err)
 	}
 	if _, err := b.Eval(strings.Repeat("x", MaxPayload), io.Discard, io.Discard); err == nil {
 		t.Error("a line that fits in no frame was taken")
@@ -129,7 +132,7 @@ func TestServerRun(t *testing.T) {
 		t.Helper()
 		var out, errs bytes.Buffer
 		got, err := cl.Run("stdin", strings.NewReader(text), &out, &errs)
-		if err != nil || out.String() != stdout || errs.String() != stderr || got != r {
+		if err != nil || out.String() != stdout || errs.String() != stderr || !reflect.DeepEqual(got, r) {
 			t.Errorf("%.40q: %.80q, %q, %+v, %v; want %.80q, %q, %+v", text, out.String(), errs.String(), got, err, stdout, stderr, r)
 		}
 	}
@@ -213,10 +216,10 @@ func TestServerInterrupt(t *testing.T) {
 	}
 	a.Interrupt()
 	a.Interrupt()
-	if r := <-result; r != (Result{Failed: true}) {
+	if r := <-result; !reflect.DeepEqual(r, Result{Failed: true, Depth: 1}) {
 		t.Errorf("interrupted: %+v", r)
 	}
-	want(t, a, "3 .", "3\n", "", Result{})
+	want(t, a, "3 . .", "3\n0\n", "", Result{})
 	// A stale interrupt, as when the line ended by itself a moment before.
 	a.write(kindInterrupt, idBytes(a.id))
 	want(t, a, "4 .", "4\n", "", Result{})

@@ -3,6 +3,7 @@ package console
 import (
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ type terminal struct {
 	stderr io.Writer
 	plain  bool // the kernel edits the line: TERM=dumb, too narrow, or no screen
 	draws  bool // what words print goes to the screen, and it obeys cursor sequences
+	styled bool // the screen shows dim text and colours
 
 	mu      sync.Mutex
 	cond    *sync.Cond // mu: bytes came, the state changed
@@ -33,7 +35,10 @@ type terminal struct {
 	away    bool         // it belongs to others; see job.go
 	stopped bool         // from suspend to resume
 	orphan  bool         // it is gone, and was away then
-	keys    []byte       // typed and not yet consumed
+	keys    keyQueue     // typed and not yet consumed
+	held    []byte       // typed, and maybe the beginning of the mark of a paste
+	drop    bool         // the rest of the paste that goes on is not wanted
+	told    bool         // that it is dropped
 	eof     bool         // no more will come
 	editing bool         // the editor may take keys; else programs may
 	broke   bool         // Ctrl-C came while words ran, not yet told to a reading word
@@ -70,6 +75,7 @@ func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
 	for _, w := range []io.Writer{stdout, stderr} {
 		if f, ok := w.(*os.File); ok && isTerminal(f) {
 			t.screen = f
+			t.styled = styled(f)
 			t.draws = w == stdout && !dumb()
 			break
 		}
@@ -104,6 +110,7 @@ func (t *terminal) start(tg target, history string) (lineReader, error) {
 	if t.plain {
 		return &plainReader{t}, nil
 	}
+	t.bracket(true)
 	t.ed, err = newEditor(t, tg, history)
 	if err != nil {
 		return nil, err
@@ -152,6 +159,7 @@ func (t *terminal) close() {
 	}
 	// TCSADRAIN would wait for a screen stopped with Ctrl-S; nothing needs it.
 	if !t.away && !t.background() {
+		t.bracket(false)
 		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
 	}
 }
@@ -222,24 +230,84 @@ func (t *terminal) pump() {
 func (t *terminal) typed(b []byte) (then func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	b = append(t.held, b...)
+	t.held = nil
 	var forwarded []byte
-	for _, c := range b {
+	dropped := false
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if c == escape && !t.plain {
+			mark, maybe := marker(b[i:])
+			// ESC alone is a key that words may wait for; to the editor it is none.
+			if maybe && (len(b)-i > 1 || t.editing || t.keys.pasting()) {
+				t.held = slices.Clone(b[i:])
+				break
+			}
+			switch mark {
+			case pasteStart:
+				t.keys.pasteBegins()
+			case pasteEnd:
+				t.keys.pasteEnds()
+				t.drop = false
+			}
+			if mark != "" {
+				i += len(mark) - 1
+				continue
+			}
+		}
+		if c == ctrlC { // nobody pastes it: the end of the paste may have been lost
+			t.keys.pasteEnds()
+			t.drop = false
+		}
 		switch {
 		case c == ctrlC && t.onBreak != nil:
-			t.keys, forwarded = t.keys[:0], nil
+			t.keys.clear()
+			forwarded = nil
 			t.broke = true
 			then = t.onBreak
+		case t.drop:
+			dropped = true
 		case t.onKeys != nil && then == nil:
 			forwarded = append(forwarded, c)
-		case len(t.keys) < maxKeys:
-			t.keys = append(t.keys, c)
+		case len(t.keys.b) < maxKeys:
+			t.keys.add(c)
 		}
 	}
 	t.cond.Broadcast()
 	if send := t.onKeys; forwarded != nil {
-		return func() { send(forwarded) }
+		then = func() { send(forwarded) }
+	}
+	if dropped && !t.told {
+		t.told = true
+		next := then
+		then = func() {
+			t.note(pasteDropped)
+			if next != nil {
+				next()
+			}
+		}
 	}
 	return then
+}
+
+// pasteDropped is what is said of lines that did not run.
+const pasteDropped = "the rest of the paste is not run"
+
+// dropPaste gives up the rest of the paste that the line read last is from, and says so.
+func (t *terminal) dropPaste() {
+	t.mu.Lock()
+	n, more := t.keys.dropPaste()
+	t.drop, t.told = more, n > 0
+	t.mu.Unlock()
+	if n > 0 {
+		t.note(pasteDropped)
+	}
+}
+
+// waits tells whether the kernel has keys that were not read yet.
+func (t *terminal) waits() bool {
+	n, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
+	return err == nil && n > 0
 }
 
 // running says that words run from now on and how Ctrl-C stops them; nil says
@@ -266,19 +334,47 @@ func (t *terminal) Read(p []byte) (int, error) {
 		return t.in.Read(p)
 	}
 	defer t.mu.Unlock()
-	for (len(t.keys) == 0 || t.editing) && !t.broke && !t.eof {
+	for (len(t.keys.b) == 0 || t.editing) && !t.broke && !t.eof {
 		t.cond.Wait()
 	}
 	switch {
 	case t.broke:
 		t.broke = false
 		return 0, interp.ErrInterrupted
-	case len(t.keys) == 0 || t.editing:
+	case len(t.keys.b) == 0 || t.editing:
 		return 0, io.EOF
 	}
-	n := copy(p, t.keys)
-	t.keys = t.keys[:copy(t.keys, t.keys[n:])]
+	n := copy(p, t.keys.b)
+	t.keys.take(n)
 	return n, nil
+}
+
+// resized draws the line anew where the screen has another width.
+func (t *terminal) resized() {
+	if ed := t.edited(); ed != nil {
+		ed.view.resized()
+	}
+}
+
+// edited is the editor that may draw, nil if none may.
+func (t *terminal) edited() *editor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.away {
+		return nil
+	}
+	return t.ed
+}
+
+// bracket asks the terminal to mark what is pasted, or not to.
+func (t *terminal) bracket(on bool) {
+	switch {
+	case t.plain:
+	case on:
+		t.screen.WriteString(bracketPaste)
+	default:
+		t.screen.WriteString(plainPaste)
+	}
 }
 
 // width of the screen in columns; 80 where it does not say.
@@ -290,15 +386,18 @@ func (t *terminal) width() int {
 	return columns
 }
 
+// above writes text above the line being edited; false if none is.
+func (t *terminal) above(p []byte) bool {
+	ed := t.edited()
+	return ed != nil && ed.view.above(p)
+}
+
 // logWriter puts what comes at any time above the line being edited.
 type logWriter struct{ t *terminal }
 
 func (w logWriter) Write(p []byte) (int, error) {
-	w.t.mu.Lock()
-	ed, editing := w.t.ed, w.t.editing && !w.t.away
-	w.t.mu.Unlock()
-	if ed != nil && editing {
-		return ed.log(p)
+	if w.t.above(p) {
+		return len(p), nil
 	}
 	return w.t.stderr.Write(p)
 }

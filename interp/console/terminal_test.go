@@ -3,6 +3,7 @@ package console
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand"
 	"os"
@@ -22,18 +23,25 @@ type prompt struct {
 	con     *Console
 	session *interp.Session
 	status  chan int
+	before  unix.Termios
 }
 
 func startPrompt(t *testing.T, cols uint16, term, history string) *prompt {
 	t.Helper()
 	t.Setenv("TERM", term)
 	p := &prompt{pty: openPty(t, cols), status: make(chan int, 1)}
-	before := p.termios()
+	p.before = p.termios()
+	before := p.before
 	p.con = New(p.slave, p.slave, p.slave)
 	p.session = interp.NewSession(testDict(t), p.con.Input(), p.slave, p.slave)
-	go func() { p.status <- p.con.Run(p.session, Options{History: history}) }()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		p.status <- p.con.Run(p.session, Options{History: history})
+	}()
 	t.Cleanup(func() {
 		p.con.Close()
+		<-over
 		if after := p.termios(); after != before {
 			t.Errorf("terminal not restored: %+v, was %+v", after, before)
 		}
@@ -111,16 +119,22 @@ func TestTerminalPaste(t *testing.T) {
 func TestTerminalCompletion(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
 	p.typed("0 ta\t")
-	p.expect("0 tap.")
+	p.ends("ok 0 tap.")
 	p.typed("\t")
-	p.expect("tap.rx.disable  tap.rx.enable   tap.tx.enable\n")
-	p.typed("r\te\t")
-	p.expect("0 tap.rx.enable ")
+	p.ends("tap.rx.disable  tap.rx.enable   tap.tx.enable\nok 0 tap.")
+	p.typed("r\t")
+	p.ends("ok 0 tap.rx.")
+	p.typed("e\t")
+	p.shows("tap.rx.disable  tap.rx.enable   tap.tx.enable\nok 0 tap.rx.enable   ( - )", 1, 19)
 	p.typed(".\r")
-	p.expect("\n0\nok ")
-	p.typed("rand\x01\x05\t5 .\r")
-	p.expect("random 5 .\n5\nok ")
-	p.typed("zzz\t\x15\x04")
+	p.ends("ok 0 tap.rx.enable .\n0\nok ")
+	p.typed("rand\x01\x05\t")
+	p.until("completed", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok random   ( - )") })
+	p.typed("5 .\r")
+	p.ends("random 5 .\n5\nok ")
+	p.typed("zzz\t")
+	p.until("belled", func(v *vt) bool { return v.bells == 1 })
+	p.typed("\x15\x04")
 	p.wantStatus(0)
 }
 
@@ -168,7 +182,11 @@ func TestHistoryFileHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := filepath.Join(dir, "long")
-	os.WriteFile(long, bytes.Repeat([]byte("0123456789 .\n\xff\n"), historyMax/8), 0o666)
+	var text strings.Builder
+	for i := range historyMax / 8 {
+		fmt.Fprintf(&text, "%d .\n\xff\n%d .\n\x1b[31m\n", i, i%7)
+	}
+	os.WriteFile(long, []byte(text.String()), 0o666)
 	for _, path := range []string{fifo, dir, "/proc/nonexistent/history", long} {
 		h := openHistory(path)
 		h.add("1 .")
@@ -195,6 +213,17 @@ func TestHistoryFileHostile(t *testing.T) {
 	if len(h.lines) != historyLimit || h.lines[historyLimit-1] != "1 ." {
 		t.Errorf("%d lines, last %q", len(h.lines), h.lines[len(h.lines)-1])
 	}
+	seen := make(map[string]bool)
+	for _, l := range h.lines {
+		if seen[l] || strings.ContainsRune(l, escape) {
+			t.Fatalf("%q is there twice, or is not printable", l)
+		}
+		seen[l] = true
+	}
+	h.add(h.lines[0])
+	if len(h.lines) != historyLimit || !seen[h.lines[historyLimit-1]] {
+		t.Errorf("a line that was there is not the last one now: %q", h.lines[historyLimit-1])
+	}
 	if fi, _ := os.Stat(long); fi.Size() > historyMax || fi.Mode() != 0o600 {
 		t.Errorf("file has %d bytes, mode %v", fi.Size(), fi.Mode())
 	}
@@ -209,10 +238,19 @@ func TestTerminalNarrow(t *testing.T) {
 		if cols == 0 || cols >= minWidth {
 			p.typed("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05")
 		}
-		p.typed("5 6 7\x15")
-		unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 2, Col: 3})
+		joined := func(v *vt) string { return strings.NewReplacer("\n", "", " ", "").Replace(v.text(0)) }
+		p.typed("5 6 7")
+		p.until("typed", func(v *vt) bool { return strings.Contains(joined(v), "567") })
+		const erased = 5 * len("\b \b") // what the kernel writes, at least as much as the editor does
+		drawn := 0
+		p.until("typed", func(v *vt) bool { drawn = v.bytes; return true })
+		p.typed("\x15")
+		p.until("killed", func(v *vt) bool {
+			return v.bytes >= drawn+erased || strings.HasSuffix(joined(v), "ok")
+		})
+		p.resize(3, 2)
 		p.typed("8 .\r")
-		p.expect("8 .\n8\nok ")
+		p.until("narrow", func(v *vt) bool { return strings.HasSuffix(joined(v), "8.8ok") })
 		p.typed("\x03\x04")
 		p.wantStatus(0)
 	}
@@ -339,8 +377,10 @@ func TestTerminalAttach(t *testing.T) {
 	p.expect("if> ")
 	p.typed("\x03")
 	p.expect("ok ")
-	p.typed("0 tap.rx.e\t.\r")
-	p.expect("0 tap.rx.enable .\n0\nok ")
+	p.typed("0 tap.rx.e\t")
+	p.until("completed", func(v *vt) bool { return strings.Contains(v.screen(), "0 tap.rx.enable   ( - )") })
+	p.typed(".\r")
+	p.ends("0 tap.rx.enable .\n0\nok ")
 	p.typed(`"no newline" type then` + "\r")
 	p.expect("no newline\nerror: then: ")
 	p.expect("ok ")

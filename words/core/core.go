@@ -23,6 +23,7 @@ func Set() interp.Set {
 		Prefixes: []string{"str.", "data.", "range.", "buffer."},
 		Absent:   absent,
 		Words:    words,
+		Names:    loadable,
 	}
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,6 +95,53 @@ func find(s *interp.Session, name string) (f fs.File, at string, err error) {
 		}
 	}
 	return nil, "", err
+}
+
+// loadable returns the files that a name may mean which begins with prefix: those of
+// its directory, and for a name without / those that load finds elsewhere.
+func loadable(d *interp.Dict, prefix string) []string {
+	const most = 1000 // that anybody reads
+	dir, base := filepath.Split(prefix)
+	var names []string
+	add := func(where, before, suffix string) {
+		f, err := os.OpenFile(where, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		entries, _ := f.ReadDir(most)
+		for _, e := range entries {
+			name := e.Name()
+			hidden := strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".")
+			if !strings.HasPrefix(name, base) || hidden || name != interp.Printable(name) || strings.ContainsAny(name, "\"\\") {
+				continue
+			}
+			if info, err := os.Stat(filepath.Join(where, name)); err == nil && info.IsDir() {
+				name += "/"
+			} else if !strings.HasSuffix(name, suffix) {
+				continue
+			}
+			names = append(names, before+name)
+		}
+	}
+	add(cmp.Or(dir, "."), dir, "")
+	if dir != "" {
+		return names
+	}
+	if v, ok := d.Value(loadPath); ok {
+		if dirs, err := v.Str(); err == nil {
+			for _, where := range filepath.SplitList(dirs) {
+				add(where, "", ".rpcl")
+			}
+		}
+	}
+	files, _ := fs.Glob(lib.Files, "*.rpcl")
+	for _, name := range files {
+		if name = strings.TrimSuffix(name, ".rpcl"); strings.HasPrefix(name, base) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // open opens a regular file.

@@ -1,0 +1,455 @@
+package console
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"sync"
+	"unicode"
+
+	"golang.org/x/text/width"
+)
+
+// view is the line being edited as it stands on the screen. What is drawn is the
+// difference to what stands there already, once for all keys that came together, so a
+// line costs about as many bytes as it has, however long it is and however it came.
+//
+// Readline would draw the whole line anew for every key, and count columns by tables
+// that do not know emoji; so it is told that there is no screen, and says by its
+// Listener what the line is.
+type view struct {
+	w      io.Writer
+	size   func() (columns, rows int)
+	styled bool // the screen shows text dim
+
+	mu     sync.Mutex
+	on     bool // a line is being edited
+	prompt string
+	side   string // stands at the right edge as long as there is room
+	line   []rune // printable, see printable
+	pos    int    // of the cursor in line
+	hint   string // stands dim behind the line as long as there is room
+
+	shown    []cell // on the screen, wrapped at columns
+	columns  int
+	at       place // of the cursor, from the first row shown
+	sided    bool  // side is on the screen
+	windowed bool  // the line has more rows than the screen; what is shown is not in shown
+	top      int   // first row in the window
+}
+
+// cell is a character on the screen.
+type cell struct {
+	r   rune
+	dim bool
+}
+
+// place is a place on the screen. A column equal to the width of the screen is that of a
+// cursor that waits at the end of a full row, as terminals have it.
+type place struct{ row, col int }
+
+func (p place) after(q place) bool { return p.row > q.row || p.row == q.row && p.col > q.col }
+
+// runeWidth is how many columns a character takes.
+func runeWidth(r rune) int {
+	switch {
+	case r < 0x300: // the soft hyphen included
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), r >= 0x1160 && r <= 0x11ff: // Hangul vowels and finals join
+		return 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// textWidth is how many columns a text takes.
+func textWidth(text string) int {
+	n := 0
+	for _, r := range text {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+// next is where a character is put when the cursor stands at p, and where the cursor
+// stands then.
+func (p place) next(r rune, columns int) (at, then place) {
+	w := min(runeWidth(r), columns)
+	if p.col+w > columns {
+		p = place{p.row + 1, 0}
+	}
+	return p, place{p.row, p.col + w}
+}
+
+// wrapped is p, or the beginning of the row below when the row of p is full.
+func (p place) wrapped(columns int) place {
+	if p.col >= columns {
+		return place{p.row + 1, 0}
+	}
+	return p
+}
+
+// through is where the cursor stands after cells.
+func through(cells []cell, columns int) (p place) {
+	for _, c := range cells {
+		_, p = p.next(c.r, columns)
+	}
+	return p
+}
+
+// cursorAt is where the cursor is shown that stands before cells[i].
+func cursorAt(cells []cell, i, columns int) place {
+	p := through(cells[:i], columns)
+	if i < len(cells) {
+		at, _ := p.next(cells[i].r, columns)
+		p = at
+	}
+	return p.wrapped(columns)
+}
+
+// begin shows a prompt with an empty line. The cursor stands at the beginning of a row.
+func (v *view) begin(prompt, side string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.on, v.prompt, v.side = true, prompt, side
+	v.line, v.pos, v.hint = nil, 0, ""
+	v.forget()
+	v.draw()
+}
+
+// forget says that nothing of the line is on the screen and that the cursor stands at
+// the beginning of a row.
+func (v *view) forget() {
+	v.shown, v.at, v.sided, v.windowed, v.top, v.columns = nil, place{}, false, false, 0, 0
+}
+
+// set changes the line, to be shown by the next show.
+func (v *view) set(line []rune, pos int) {
+	v.mu.Lock()
+	v.line, v.pos = line, pos
+	v.mu.Unlock()
+}
+
+// show brings the screen up to date.
+func (v *view) show(prompt, hint string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.prompt, v.hint = prompt, hint
+	v.draw()
+}
+
+// suggest shows a hint that took its time, if the line is the one it was asked for.
+func (v *view) suggest(line []rune, pos int, hint string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.on && v.pos == pos && slices.Equal(v.line, line) {
+		v.hint = hint
+		v.draw()
+	}
+}
+
+// accept shows the line as it was entered, nil for as it is, with a mark behind it, and
+// begins a new row.
+func (v *view) accept(prompt string, line []rune, mark string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.on {
+		return
+	}
+	v.prompt, v.side, v.hint = prompt, "", ""
+	if line == nil {
+		line = v.line
+	}
+	v.line = append(slices.Clip(line), []rune(mark)...)
+	v.pos = len(v.line)
+	columns, rows := v.screen()
+	cells, _ := v.compose(columns)
+	if v.windowed || through(cells, columns).row >= rows { // all of it, for the rows that can be scrolled back to
+		b := v.home(nil)
+		b, v.at = emit(b, cells, place{}, columns)
+		v.w.Write(b)
+	} else {
+		v.draw()
+	}
+	if v.at.col > 0 || v.at.row == 0 {
+		v.w.Write([]byte("\n"))
+	}
+	v.on = false
+}
+
+// above writes text above the line being edited; false if none is.
+func (v *view) above(p []byte) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.on {
+		return false
+	}
+	b := append(v.home(nil), p...)
+	if len(p) > 0 && p[len(p)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	v.forget()
+	v.w.Write(b)
+	v.draw()
+	return true
+}
+
+// clear clears the screen; the line is drawn at its top.
+func (v *view) clear() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.w.Write([]byte("\x1b[H\x1b[2J"))
+	v.forget()
+}
+
+// again draws the line on a screen of which nothing is known.
+func (v *view) again() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.on {
+		v.forget()
+		v.w.Write([]byte("\r\x1b[J"))
+		v.draw()
+	}
+}
+
+// resized draws the line on a screen that may have another width.
+func (v *view) resized() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.on {
+		v.draw()
+	}
+}
+
+func (v *view) screen() (columns, rows int) {
+	columns, rows = v.size()
+	return max(columns, 2), max(rows, 1)
+}
+
+// compose returns what is to be shown, and the cell before which the cursor stands.
+func (v *view) compose(columns int) (cells []cell, cursor int) {
+	cells = make([]cell, 0, len(v.prompt)+len(v.line)+len(v.hint)+2)
+	for _, r := range v.prompt {
+		cells = append(cells, cell{r, false})
+	}
+	cursor = len(cells) + v.pos
+	for _, r := range v.line {
+		cells = append(cells, cell{r, false})
+	}
+	const gap = 2
+	if v.hint != "" && v.styled && through(cells, columns).col+gap+textWidth(v.hint) < columns {
+		for range gap {
+			cells = append(cells, cell{' ', false})
+		}
+		for _, r := range v.hint {
+			cells = append(cells, cell{r, true})
+		}
+	}
+	return cells, cursor
+}
+
+// draw makes the screen show the line. v.mu is held.
+func (v *view) draw() {
+	if !v.on {
+		return
+	}
+	columns, rows := v.screen()
+	cells, cursor := v.compose(columns)
+	target := cursorAt(cells, cursor, columns)
+	end := through(cells, columns).wrapped(columns)
+	var b []byte
+	if v.columns != columns {
+		if v.columns != 0 { // terminals wrap what stands there anew
+			if !v.windowed {
+				v.at = v.rewrapped(columns)
+			}
+			b = v.home(b)
+			v.forget()
+		}
+		v.columns = columns
+	}
+	if max(end.row, target.row) >= rows {
+		v.w.Write(v.window(b, cells, target, max(end.row, target.row), columns, rows))
+		return
+	}
+	if v.windowed {
+		b = v.home(b)
+		v.forget()
+		v.columns = columns
+	}
+	side := v.side != "" && end.row == 0 && end.col+len(v.side)+2 < columns
+	if side && len(v.shown) == 0 { // first, so that the last thing drawn is the prompt
+		b = v.drawSide(b, columns)
+		b = append(b, '\r')
+		v.at = place{}
+	}
+	k := 0
+	for k < len(cells) && k < len(v.shown) && cells[k] == v.shown[k] {
+		k++
+	}
+	joins := func(c []cell) bool { return k < len(c) && runeWidth(c[k].r) == 0 }
+	for k > 0 && (joins(cells) || joins(v.shown)) {
+		k--
+	}
+	old := through(v.shown, columns).wrapped(columns)
+	clear := old.after(end) || v.sided && !side
+	if k < len(cells) || clear {
+		from := through(cells[:k], columns)
+		b = move(b, v.at, from.wrapped(columns))
+		b, v.at = emit(b, cells[k:], from.wrapped(columns), columns)
+		if v.at.col >= columns {
+			b = append(b, " \r"...) // the row below is there from now on
+			v.at = v.at.wrapped(columns)
+		}
+		if clear {
+			b = append(b, "\x1b[J"...)
+			v.sided = false
+		}
+	}
+	if side && !v.sided {
+		b = v.drawSide(b, columns)
+	}
+	b = move(b, v.at, target)
+	v.shown, v.at = cells, target
+	if len(b) > 0 {
+		v.w.Write(b)
+	}
+}
+
+// drawSide draws the text at the right edge of the cursor's row.
+func (v *view) drawSide(b []byte, columns int) []byte {
+	col := columns - 1 - len(v.side)
+	b = move(b, v.at, place{v.at.row, col})
+	b = style(b, v.styled)
+	b = append(b, v.side...)
+	b = unstyle(b, v.styled)
+	v.at = place{v.at.row, columns - 1}
+	v.sided = true
+	return b
+}
+
+// home moves the cursor to the beginning of what is shown and clears the screen from there.
+func (v *view) home(b []byte) []byte {
+	return append(move(b, v.at, place{}), "\r\x1b[J"...)
+}
+
+// rewrapped is where the cursor stands when the terminal has wrapped what is shown at
+// another width.
+func (v *view) rewrapped(columns int) place {
+	before := make([]cell, 0, len(v.shown))
+	var p place
+	for _, c := range v.shown {
+		_, p = p.next(c.r, v.columns)
+		if p.after(v.at) {
+			break
+		}
+		before = append(before, c)
+	}
+	return through(before, columns).wrapped(columns)
+}
+
+// window draws as many rows as the screen has, with the cursor's among them.
+func (v *view) window(b []byte, cells []cell, target place, last, columns, rows int) []byte {
+	b = v.home(b)
+	top := v.top
+	if !v.windowed {
+		top = last - rows + 1
+	}
+	top = min(max(top, target.row-rows+1, 0), target.row, last-rows+1)
+	var p place
+	first, behind := len(cells), len(cells)
+	for i, c := range cells {
+		var at place
+		at, p = p.next(c.r, columns)
+		if at.row >= top {
+			first = min(first, i)
+		}
+		if at.row >= top+rows {
+			behind = i
+			break
+		}
+	}
+	var at place
+	b, at = emit(b, cells[first:behind], place{}, columns)
+	switch {
+	case at.col >= columns && at.row < rows-1:
+		b = append(b, " \r"...)
+		at = at.wrapped(columns)
+	case at.col >= columns: // the cursor waits at the end of the last row
+		b = append(b, '\r')
+		at.col = 0
+	}
+	v.at = place{target.row - top, target.col}
+	b = move(b, at, v.at)
+	v.shown, v.sided, v.windowed, v.top = nil, false, true, top
+	return b
+}
+
+// emit writes cells from p on, as the terminal wraps them.
+func emit(b []byte, cells []cell, p place, columns int) ([]byte, place) {
+	dim := false
+	for _, c := range cells {
+		if at, _ := p.next(c.r, columns); at.row > p.row && p.col < columns {
+			b = append(b, ' ') // a wide character does not fit into the last column
+		}
+		if c.dim != dim {
+			dim = c.dim
+			if dim {
+				b = style(b, true)
+			} else {
+				b = unstyle(b, true)
+			}
+		}
+		b = append(b, string(c.r)...)
+		_, p = p.next(c.r, columns)
+	}
+	if dim {
+		b = unstyle(b, true)
+	}
+	return b, p
+}
+
+func style(b []byte, on bool) []byte {
+	if on {
+		b = append(b, dimStyle...)
+	}
+	return b
+}
+
+func unstyle(b []byte, on bool) []byte {
+	if on {
+		b = append(b, noStyle...)
+	}
+	return b
+}
+
+// move moves the cursor from p to q, which are on the screen.
+func move(b []byte, p, q place) []byte {
+	csi := func(n int, c byte) {
+		b = strconv.AppendInt(append(b, "\x1b["...), int64(n), 10)
+		b = append(b, c)
+	}
+	switch {
+	case p.row > q.row:
+		csi(p.row-q.row, 'A')
+	case p.row < q.row:
+		csi(q.row-p.row, 'B')
+	}
+	switch {
+	case p.col == q.col:
+	case q.col == 0:
+		b = append(b, '\r')
+	case p.row == q.row && q.col < p.col && p.col-q.col <= 4:
+		for range p.col - q.col {
+			b = append(b, '\b')
+		}
+	default:
+		b = append(b, '\r')
+		csi(q.col, 'C')
+	}
+	return b
+}

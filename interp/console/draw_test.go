@@ -1,0 +1,337 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	left, up, down = "\x1b[D", "\x1b[A", "\x1b[B"
+	home, end      = "\x01", "\x05"
+)
+
+// What stands on the screen is what the line is, and the cursor stands in it, whatever
+// width the characters have and wherever rows end.
+func TestScreen(t *testing.T) {
+	long := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19"
+	wrapped := func(s string) string { return strings.TrimRight(s[:40], " ") + "\n" + s[40:] }
+	full := strings.Repeat("a", 37)
+	for _, c := range []struct {
+		name, keys, screen string
+		row, col           int
+	}{
+		{"long", long, wrapped("ok " + long), 1, 10},
+		{"long, 12 left", long + strings.Repeat(left, 12), wrapped("ok " + long), 0, 38},
+		{"long, home", long + home, wrapped("ok " + long), 0, 3},
+		{"long, home, X", long + home + "X", wrapped("ok X" + long), 0, 4},
+		{"long, end, Y", long + home + end + "Y", wrapped("ok " + long + "Y"), 1, 11},
+		{"fills the row", full, "ok " + full, 1, 0},
+		{"fills the row, left", full + left, "ok " + full, 0, 39},
+		{"fills the row, one more", full + "b", "ok " + full + "\nb", 1, 1},
+		{"fills the row, one less", full + "b\x7f\x7f", "ok " + full[1:], 0, 39},
+		{"umlauts", "grüezi" + left + left, "ok grüezi", 0, 7},
+		{"wide", "日本語" + left, "ok 日本語", 0, 7},
+		{"wide, home", `"日本語" .` + home, `ok "日本語" .`, 0, 3},
+		{"emoji", "a😀b" + left, "ok a😀b", 0, 6},
+		{"emoji deleted", "a😀b" + left + "\x7f", "ok ab", 0, 4},
+		{"combining", "e\u0301x" + left, "ok e\u0301x", 0, 4},
+		{"combining typed later", "ex" + left + "\u0301", "ok e\u0301x", 0, 4},
+		{"wide, wrapped", strings.Repeat("日", 20), "ok " + strings.Repeat("日", 18) + "\n日日", 1, 4},
+		{"wide, wrapped, left", strings.Repeat("日", 20) + left + left, "ok " + strings.Repeat("日", 18) + "\n日日", 1, 0},
+		{"wide pushed over the edge", full[:36] + "日" + home + "x", "ok x" + full[:36] + "\n日", 0, 4},
+		{"killed", long + "\x15abc", "ok abc", 0, 6},
+		{"controls", "a\x00\x1cb\x1b[99~c\x1bOQd", "ok abcd", 0, 7},
+		{"C1", "a\u0085b", "ok a b", 0, 6},
+		{"not UTF-8", "a\xff\xfeb", "ok a\ufffd\ufffdb", 0, 7},
+		{"cleared", "abc\x0cd", "ok abcd", 0, 7},
+	} {
+		for _, apart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", c.name, apart), func(t *testing.T) {
+				p := startPrompt(t, 40, "xterm", "")
+				if apart { // each key drawn by itself
+					n := 0
+					for i := 0; i < len(c.keys); i += n {
+						n = keyLen(c.keys[i:])
+						p.typed(c.keys[i : i+n])
+						p.settled()
+					}
+				} else {
+					p.typed(c.keys)
+				}
+				p.shows(c.screen, c.row, c.col)
+			})
+		}
+	}
+}
+
+// keyLen is the length of the key that s begins with.
+func keyLen(s string) int {
+	if s[0] == escape {
+		return sequenceLen([]byte(s))
+	}
+	for i := range s {
+		if i > 0 {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// settled waits until all that was typed is drawn: a key that does nothing but ring the
+// bell has rung it.
+func (p *pty) settled() {
+	p.t.Helper()
+	p.settledBy(bell)
+}
+
+// settledBy types a key that rings the bell, and waits until it has.
+func (p *pty) settledBy(key string) {
+	p.t.Helper()
+	p.mu.Lock()
+	bells := p.vt.bells
+	p.mu.Unlock()
+	p.typed(key)
+	p.until("settled", func(v *vt) bool { return v.bells > bells })
+}
+
+// bell makes readline ring: Ctrl-N at the end of the history.
+const bell = "\x0e"
+
+// A line that was drawn piece by piece looks as one that was drawn at once: random keys
+// against a view that forgets what is on the screen before each.
+func TestViewDraws(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewSource(seed))
+	letters := []rune("ab 日😀é\u0301\u20dd")
+	for range 300 {
+		columns, rows := 5+rnd.Intn(20), 2+rnd.Intn(5)
+		term := newVT(columns, rows)
+		v := &view{w: vtWriter{term}, size: func() (int, int) { return columns, rows }, styled: true}
+		v.begin("ok ", []string{"", "3 on"}[rnd.Intn(2)])
+		var line []rune
+		pos := 0
+		for range 30 {
+			switch rnd.Intn(8) {
+			case 0:
+				line, pos = nil, 0
+			case 1:
+				if len(line) > 0 {
+					i := rnd.Intn(len(line))
+					line, pos = slices.Delete(slices.Clone(line), i, i+1), i
+				}
+			case 2:
+				pos = rnd.Intn(len(line) + 1)
+			default:
+				text := make([]rune, 1+rnd.Intn(6))
+				for i := range text {
+					text[i] = letters[rnd.Intn(len(letters))]
+				}
+				line = slices.Insert(slices.Clone(line), pos, text...)
+				pos += len(text)
+			}
+			hint := []string{"", "( a )"}[rnd.Intn(2)]
+			v.set(line, pos)
+			v.show("ok ", hint)
+			if rnd.Intn(20) == 0 {
+				v.above([]byte("said\n"))
+			}
+			fresh := newVT(columns, rows)
+			w := &view{w: vtWriter{fresh}, size: v.size, styled: true, line: line, pos: pos, hint: hint, prompt: "ok ", side: v.side, on: true, windowed: v.windowed, top: v.top}
+			w.draw()
+			got, want := term.screen(), fresh.screen()
+			if !strings.HasSuffix(got, want) || len(term.unknown) > 0 {
+				t.Fatalf("%d by %d, %q, cursor before %d: %v\n%s\n--- and not\n%s", columns, rows, string(line), pos, term.unknown, got, want)
+			}
+			above := strings.Count(got, "\n") - strings.Count(want, "\n")
+			if c := fresh.cursor(); term.cursor() != (place{c.row + above, c.col}) && !v.windowed {
+				t.Fatalf("%d by %d, %q, cursor before %d: at %v and not %v\n%s", columns, rows, string(line), pos, term.cursor(), c, got)
+			}
+		}
+	}
+}
+
+type vtWriter struct{ v *vt }
+
+func (w vtWriter) Write(p []byte) (int, error) {
+	w.v.write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))) // as the kernel does
+	return len(p), nil
+}
+
+// A line with more rows than the screen is seen through a window around the cursor, and
+// stands there whole once it was entered.
+func TestTallLine(t *testing.T) {
+	p := startPrompt(t, 20, "xterm", "")
+	p.resize(20, 4)
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "%d ", 1000+i)
+	}
+	line := b.String() // 200 characters, 11 rows
+	p.typed(line)
+	p.until("the end", func(v *vt) bool {
+		return strings.HasSuffix(v.screen(), "1036 1037 1038 10\n39") && v.cursor() == place{3, 3}
+	})
+	p.typed(home + "9")
+	p.until("the beginning", func(v *vt) bool {
+		return strings.HasPrefix(v.screen(), "ok 91000 1001 1002 1") && v.cursor() == place{0, 4}
+	})
+	p.typed("\x7f\r")
+	p.until("all of it", func(v *vt) bool {
+		join := strings.NewReplacer("\n", "", " ", "")
+		return strings.HasSuffix(join.Replace(v.text(0)), "ok"+join.Replace(line)+"ok")
+	})
+}
+
+// A paste is drawn once, in about as many bytes as it has; a frame in hexadecimal digits
+// that was pasted took seconds, and megabytes, when each character was drawn.
+func TestPasteDrawnOnce(t *testing.T) {
+	p := startPrompt(t, 80, "xterm", "")
+	line := `"` + strings.Repeat("a5", 9014) + `" type`
+	p.typed(line + "\r")
+	p.until("done", func(v *vt) bool { return strings.Count(v.text(0), "ok") == 2 })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// The line, what it prints, and a screen for each time the input paused.
+	if n := p.vt.bytes; n > 2*len(line)+64*2000 {
+		t.Errorf("%d bytes for a line of %d", n, len(line))
+	}
+}
+
+// Where there is room, the stack comment of the word before the cursor stands dim behind
+// the line, and the depth of the stack at the right edge; neither is there afterwards.
+func TestHints(t *testing.T) {
+	p := startPrompt(t, 40, "xterm", "")
+	p.typed("3 4")
+	p.shows("ok 3 4", 0, 6)
+	p.typed("\r")
+	p.shows("ok 3 4\nok                       2 on the stack", 1, 3)
+	p.typed("type")
+	p.shows("ok 3 4\nok type  ( string - )    2 on the stack", 1, 7)
+	p.typed(" ")
+	p.shows("ok 3 4\nok type   ( string - )   2 on the stack", 1, 8)
+	p.typed("\"bye")
+	p.shows("ok 3 4\nok type \"bye             2 on the stack", 1, 12)
+	p.typed("\x15.")
+	p.shows("ok 3 4\nok .  ( item - )         2 on the stack", 1, 4)
+	p.typed(" .\r")
+	p.shows("ok 3 4\nok . .\n4\n3\nok", 4, 3)
+	p.typed(": mine ( a b - c ) ;")
+	p.until("a definition", func(v *vt) bool { return strings.HasSuffix(v.screen(), "\nok : mine ( a b - c ) ;  ( - )") })
+	p.typed("\rmine")
+	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok mine  ( a b - c )", 5, 7)
+	p.typed("\x15# type")
+	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok # type", 5, 9)
+}
+
+func TestNoColor(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	p := startPrompt(t, 40, "xterm", "")
+	p.typed("3 type\r")
+	p.typed("nosuch\r")
+	p.shows("ok 3 type\n3\nok nosuch\nnosuch: pushed as a string\nok                       1 on the stack", 4, 3)
+	p.typed("type")
+	p.shows("ok 3 type\n3\nok nosuch\nnosuch: pushed as a string\nok type                  1 on the stack", 4, 7)
+}
+
+// A tab that is pasted, or typed by nobody because more comes with it, is a blank.
+func TestPastedTab(t *testing.T) {
+	p := startPrompt(t, 40, "xterm", "")
+	p.typed("1\t2 type type\r")
+	p.ends("ok 1 2 type type\n21\nok ")
+	p.typed(pasteStart + "\t5\ttype\t" + pasteEnd)
+	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok  5 type   ( string - )") })
+	p.typed("\r")
+	p.ends("5\nok ")
+}
+
+// After an error the rest of a paste is dropped, and that is said; what is typed is not.
+func TestPasteAfterError(t *testing.T) {
+	p := startPrompt(t, 60, "xterm", "")
+	p.typed(pasteStart + ": two\n  1 else\n  2 type ;\n\"ran\" type\nhalf" + pasteEnd)
+	p.ends(":>   1 else\nerror: else: cannot close the open :\nthe rest of the paste is not run\nok ")
+	p.typed(pasteStart + "\"all\" type\n. \n" + pasteEnd + "\"typed\" type\r")
+	p.ends("error: .: stack underflow ( item - )\nok \"typed\" type\ntyped\nok ")
+	// The end of the paste has not come yet when the error has.
+	p.typed(pasteStart + ".\n")
+	p.ends("error: .: stack underflow ( item - )\nok ")
+	p.typed("\"more\" type\n\"and more\" type\n")
+	p.ends("error: .: stack underflow ( item - )\nthe rest of the paste is not run\nok ")
+	p.typed(pasteEnd[:3])
+	p.typed(pasteEnd[3:] + "\"typed\" type\r")
+	p.ends("ok \"typed\" type\ntyped\nok ")
+	// What controls terminals is no key when it was pasted.
+	p.typed(pasteStart + "\"a\x1b[A\x04\x12b\" type" + pasteEnd)
+	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok \"a[Ab\" type  ( string - )") })
+	p.typed("\x03")
+	p.ends("^C\nok ")
+}
+
+// The screen gets another width while a line is edited.
+func TestResize(t *testing.T) {
+	p := startPrompt(t, 40, "xterm", "")
+	p.typed("\"before\" type\r")
+	p.ends("before\nok ")
+	line := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19"
+	p.typed(line)
+	p.ends("18 19")
+	for _, columns := range []int{25, 60, 20, 100, 33} {
+		p.resize(columns, 24)
+		p.con.Resized()
+		p.settled() // the terminal had the line right by itself; what was drawn since has come
+		p.until(fmt.Sprintf("right with %d columns", columns), func(v *vt) bool {
+			var rows []string
+			for rest := "ok " + line; rest != ""; rest = rest[min(columns, len(rest)):] {
+				rows = append(rows, strings.TrimRight(rest[:min(columns, len(rest))], " "))
+			}
+			return strings.HasSuffix(v.screen(), "before\n"+strings.Join(rows, "\n"))
+		})
+	}
+	p.typed("\x15\r")
+}
+
+// Search in the history, as it is shown.
+func TestSearchShown(t *testing.T) {
+	p := startPrompt(t, 60, "xterm", "")
+	for _, l := range []string{"\"one\" type", "\"two\" type", "\"one\" type"} {
+		p.typed(l + "\r")
+		p.ends("\nok ")
+	}
+	p.typed("\x12tw")
+	p.until("found", func(v *vt) bool { return strings.HasSuffix(v.screen(), "(reverse search) tw: \"two\" type") })
+	p.typed("x")
+	p.until("failing", func(v *vt) bool { return strings.Contains(v.screen(), "(no line has) twx: ") })
+	p.typed("\x7f\r")
+	p.ends("ok \"two\" type\ntwo\nok ")
+	p.typed("\x12ne\x03")
+	p.ends("two\nok ")
+	// The history has no line twice: two, one, and then there is no more.
+	p.typed(up)
+	p.until("the line before", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"two\" type  ( string - )") })
+	p.typed(up)
+	p.until("the line before that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
+	p.settledBy(up)
+	p.until("still that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
+}
+
+// After the program was stopped and continued, modes and line are there again.
+func TestResume(t *testing.T) {
+	p := startPrompt(t, 40, "xterm", "")
+	p.typed("1 2")
+	p.ends("ok 1 2")
+	mode := p.termios()
+	p.setTermios(p.before)
+	p.shell("$ fg\r\n")
+	p.con.Resume()
+	p.ends("$ fg\nok 1 2")
+	if p.termios() != mode {
+		t.Error("the modes are not those of the prompt")
+	}
+	p.typed(" . .\r")
+	p.ends("ok 1 2 . .\n2\n1\nok ")
+}

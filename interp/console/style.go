@@ -1,0 +1,60 @@
+package console
+
+import (
+	"bytes"
+	"io"
+	"os"
+)
+
+// How text looks on a terminal that has styles: see https://no-color.org for NO_COLOR.
+const (
+	dimStyle     = "\x1b[2m"
+	errorStyle   = "\x1b[1;31m"
+	warningStyle = "\x1b[1;35m"
+	noStyle      = "\x1b[m"
+)
+
+// styled tells whether a file is a terminal that shows styles.
+func styled(f *os.File) bool {
+	return isTerminal(f) && !dumb() && os.Getenv("NO_COLOR") == ""
+}
+
+// errorWriter writes errors and warnings to a terminal, with their first word in colour.
+// Each write is of whole lines.
+type errorWriter struct{ w io.Writer }
+
+func (e errorWriter) Write(p []byte) (int, error) {
+	var b []byte
+	for line := range bytes.Lines(p) {
+		for _, s := range []struct{ word, style string }{{"error:", errorStyle}, {"warning:", warningStyle}} {
+			if rest, ok := bytes.CutPrefix(line, []byte(s.word)); ok {
+				b = append(b, s.style+s.word+noStyle...)
+				line = rest
+				break
+			}
+		}
+		b = append(b, line...)
+	}
+	if _, err := e.w.Write(b); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Errors is where a session on this console prints errors: its standard error, in colour
+// where that is a terminal with colours.
+func (c *Console) Errors() io.Writer {
+	if f, ok := c.stderr.(*os.File); ok && styled(f) {
+		return errorWriter{f}
+	}
+	return c.stderr
+}
+
+// note shows a dim line on the terminal.
+func (t *terminal) note(text string) {
+	b := append(style(nil, t.styled), text...)
+	b = append(unstyle(b, t.styled), '\n')
+	if !t.above(b) && t.screen != nil {
+		t.screen.Write(b)
+	}
+}
