@@ -100,6 +100,7 @@ func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdo
 	}
 	if con.Terminal() {
 		signals.Jobs(con.Suspend, con.Resume)
+		signals.Resized(con.Resized)
 		fmt.Fprintf(stdout, "connected to PID %d\n", cl.PID())
 	}
 	return con.Attach(cl, console.Options{History: console.HistoryFile()})

@@ -92,6 +92,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	if p.console.Terminal() {
 		signals.KeepRunning() // the link does not depend on which job of a shell this is
 		signals.Jobs(p.console.Suspend, p.console.Resume)
+		signals.Resized(p.console.Resized)
 	}
 	status, err := p.run(probe, caught)
 	if err != nil {

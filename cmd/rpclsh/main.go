@@ -129,6 +129,7 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 	defer signals.CatchShell(caught)()
 	if con.Terminal() {
 		signals.Jobs(con.Suspend, con.Resume)
+		signals.Resized(con.Resized)
 	}
 	err := core.Prelude(s)
 	for i, line := range o.lines {

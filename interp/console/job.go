@@ -15,6 +15,10 @@ import (
 // shell's fg tells a job that runs nothing.
 const foregroundCheck = 100 * time.Millisecond
 
+// sameResume is how long after a suspend and its resume another resume says nothing new:
+// SIGCONT, that ended the stop between the two.
+const sameResume = time.Second
+
 // background tells whether another process group has the terminal. One that is not, or no
 // longer, the process's controlling terminal has no such thing.
 func (t *terminal) background() bool {
@@ -92,6 +96,10 @@ func (t *terminal) resume() {
 		t.mu.Unlock()
 		return
 	}
+	again := !t.stopped && !t.away && time.Since(t.resumed) < sameResume
+	if t.stopped {
+		t.resumed = time.Now()
+	}
 	t.stopped = false
 	if t.background() {
 		t.away = true
@@ -111,7 +119,7 @@ func (t *terminal) resume() {
 	t.bracket(true)
 	ed := t.ed
 	t.mu.Unlock()
-	if ed != nil {
+	if ed != nil && !again {
 		ed.view.again()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,7 @@ type terminal struct {
 	away    bool         // it belongs to others; see job.go
 	stopped bool         // from suspend to resume
 	orphan  bool         // it is gone, and was away then
+	resumed time.Time    // when that ended last
 	keys    keyQueue     // typed and not yet consumed
 	held    []byte       // typed, and maybe the beginning of the mark of a paste
 	drop    bool         // the rest of the paste that goes on is not wanted

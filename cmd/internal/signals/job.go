@@ -35,6 +35,17 @@ func Jobs(suspend, resume func()) {
 	}()
 }
 
+// Resized calls f whenever the terminal has another size, from now to the end of the process.
+func Resized(f func()) {
+	winch := make(chan os.Signal, 1)
+	signal.Notify(winch, unix.SIGWINCH)
+	go func() {
+		for range winch {
+			f()
+		}
+	}()
+}
+
 // KeepRunning has the terminal stop the process neither for reading nor for writing nor
 // for changing its mode in the background. Reading is an error there.
 func KeepRunning() { signal.Ignore(unix.SIGTTIN, unix.SIGTTOU) }
