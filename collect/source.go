@@ -17,6 +17,10 @@ const openEvery = 20 * time.Millisecond
 // costs milliseconds.
 const openAgain = 250 * time.Millisecond
 
+// idleLook is after how long without packets it is looked whether the queue is the one of its
+// name still: the next one fills meanwhile.
+const idleLook = 10 * time.Millisecond
+
 // Source is where a run takes packets from: the queue of a name. It may come later than the
 // run, and another may come in its place; then the run goes on with that. A Source makes no
 // queue.
@@ -66,7 +70,7 @@ func OpenSource(name string, logf func(format string, args ...any)) (*Source, er
 func (s *Source) complain(err error) {
 	if err.Error() != s.said {
 		s.said = err.Error()
-		s.logf("%v; waiting for another one", err)
+		s.logf("%v; waiting for one", err)
 	}
 }
 
@@ -206,17 +210,19 @@ func (s *Source) Wait(timeout time.Duration) (again bool, err error) {
 	if s.consumer == nil {
 		return s.await(timeout), nil
 	}
-	again, err = s.consumer.Wait(timeout)
-	if err != nil && errors.Is(err, shm.ErrCorrupt) {
-		return true, s.broken(err)
-	}
-	if again || err != nil {
-		return again, err
-	}
-	// Nothing is there, so it may be that nothing will come.
-	if why := s.queue.Intact(); why != nil && !s.filled() {
-		s.leave(why)
-		return true, nil
+	for _, part := range [...]time.Duration{min(timeout, idleLook), timeout - idleLook} {
+		again, err = s.consumer.Wait(part)
+		if err != nil && errors.Is(err, shm.ErrCorrupt) {
+			return true, s.broken(err)
+		}
+		if again || err != nil {
+			return again, err
+		}
+		// Nothing is there, so it may be that nothing will come.
+		if why := s.queue.Intact(); why != nil && !s.filled() {
+			s.leave(why)
+			return true, nil
+		}
 	}
 	return false, nil
 }
@@ -239,7 +245,8 @@ func (s *Source) filled() bool {
 
 // leave gives up the queue that is there.
 func (s *Source) leave(why error) {
-	s.complain(why)
+	s.said = why.Error()
+	s.logf("%v; recording goes on with the next one", why)
 	s.Interfaces()
 	s.mu.Lock()
 	s.refused += s.refusedNow()
@@ -262,7 +269,7 @@ func (s *Source) await(timeout time.Duration) bool {
 		switch err := s.open(); {
 		case err == nil:
 			if s.left {
-				s.logf("queue %s: there is another one; recording goes on from it", s.name)
+				s.logf("queue %s: the next one is there", s.name)
 			}
 			s.left, s.said = false, ""
 			return true

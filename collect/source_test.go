@@ -191,7 +191,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 				}
 			}
 			lines := log.all()
-			if len(lines) != 6 || !strings.Contains(lines[0], "; waiting for another one") || lines[5] != "queue "+name+": there is another one; recording goes on from it" {
+			if len(lines) != 6 || !strings.Contains(lines[0], "; recording goes on with the next one") || lines[5] != "queue "+name+": the next one is there" {
 				t.Errorf("it said %q", lines)
 			}
 		})
@@ -298,7 +298,7 @@ func TestQueueWhoseNameAStrangerHas(t *testing.T) {
 	if got := end(); len(got) != 5 {
 		t.Errorf("%d packets", len(got))
 	}
-	if lines := log.all(); len(lines) != 1 || !strings.Contains(lines[0], "user 65533 has its name; waiting for another one") {
+	if lines := log.all(); len(lines) != 1 || !strings.Contains(lines[0], "user 65533 has its name; waiting for one") {
 		t.Errorf("it said %q", lines)
 	}
 }

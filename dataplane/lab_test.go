@@ -45,6 +45,9 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 		if err := d.stop(); err != nil {
 			t.Errorf("stop: %v", err)
 		}
+		for _, f := range d.Policy().Feeds {
+			shm.Delete(f.Name) // it may have been made anew since the test deleted it
+		}
 		if t.Failed() {
 			for _, line := range d.lines() {
 				t.Log(line)

@@ -161,7 +161,7 @@ func TestQueueIsRemovedUnderThem(t *testing.T) {
 	if got := readPcap(t, file); len(got) != len(frames) {
 		t.Errorf("%d packets recorded of %d", len(got), len(frames))
 	}
-	if out := p.Output(); strings.Count(out, "waiting for another one\n") != 1 || strings.Count(out, "recording goes on from it\n") != 1 {
+	if out := p.Output(); strings.Count(out, "recording goes on with the next one\n") != 1 || strings.Count(out, "the next one is there\n") != 1 {
 		t.Errorf("collect said:\n%s", out)
 	}
 	if out := r.rpcl("if.check tap.queue.status"); strings.Contains(out, "tap lost") {

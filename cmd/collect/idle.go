@@ -55,16 +55,22 @@ func unfilled(source *collect.Source) string {
 		return ""
 	}
 	if i := slices.IndexFunc(list, func(p shm.Participant) bool { return p.Alive && p.Role == shm.RoleEthertap }); i >= 0 {
-		return fmt.Sprintf("ethertap (PID %d) has %s open, but forwards nothing yet; at its prompt, if.start", list[i].PID, queue.Name())
+		return fmt.Sprintf("ethertap (PID %d) has %s open, but forwards nothing yet; %s", list[i].PID, queue.Name(), startIt)
 	}
 	return fmt.Sprintf("nothing fills %s yet; waiting for ethertap", queue.Name())
 }
+
+// startIt ends the sentence about an ethertap that is not started.
+const startIt = "at its prompt, if.start"
 
 func fills(p shm.Participant) bool { return p.Alive && p.Producer }
 
 // whyIdle is why nothing comes, as far as can be known from outside; "" if nothing is.
 func whyIdle(ctx context.Context, source *collect.Source) string {
 	if why := unfilled(source); why != "" {
+		if strings.HasSuffix(why, startIt) { // it is the right queue
+			return why
+		}
 		return why + beingFilled(source.Name())
 	}
 	queue := source.Queue()

@@ -93,7 +93,7 @@ func TestItSaysWhyNothingComes(t *testing.T) {
 	fill(queue+".other", shm.RoleOther)
 	start(queue+".other", fmt.Sprintf("other (PID %d) fills %s.other, but nothing has come yet\n", os.Getpid(), queue))
 	open(queue+".stopped", shm.RoleEthertap)
-	start(queue+".stopped", who+" has "+queue+".stopped open, but forwards nothing yet; at its prompt, if.start; being filled: ")
+	start(queue+".stopped", who+" has "+queue+".stopped open, but forwards nothing yet; at its prompt, if.start\n")
 	open(queue+".idle", shm.RoleOther)
 	start(queue+".idle", "nothing fills "+queue+".idle yet; waiting for ethertap; being filled: ")
 	start(queue+".mistyped", "there is no queue "+queue+".mistyped yet; waiting for ethertap to make it; being filled: ")
