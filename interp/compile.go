@@ -49,6 +49,7 @@ type compiler struct {
 	head    bool            // nothing but comments yet: its stack comment may come
 	stack   bool            // inside its stack comment
 	lone    bool            // which has a line of its own so far: no line of the source
+	indent  string          // in front of it there
 	comment string          // that
 	source  strings.Builder // the rest as it was typed, for those who want to see it
 	from    int             // where it goes on in the line at work

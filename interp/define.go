@@ -33,9 +33,12 @@ func definitionWords() []Word {
 func compileComment(s *Session, tok token) error {
 	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
 	if c := s.comp; c != nil && c.head { // the stack comment
+		before := s.scan.line[c.from : tok.col-1]
 		c.keep(s.scan.line[:tok.col-1])
+		if c.lone = strings.HasSuffix(c.source.String(), "\n"); c.lone {
+			c.indent = before
+		}
 		c.from, c.stack = tok.col-1, true
-		c.lone = strings.HasSuffix(c.source.String(), "\n")
 	}
 	return nil
 }
@@ -112,6 +115,10 @@ func (c *compiler) endLine(line string) error {
 func (c *compiler) endStack(line string, pos int) {
 	c.comment += strings.TrimLeft(line[c.from:pos], blankBytes)
 	c.from, c.stack, c.head = pos, false, false
+	if rest := strings.TrimLeft(line[pos:], blankBytes); c.lone && rest != "" {
+		c.source.WriteString(c.indent)
+		c.from, c.lone = len(line)-len(rest), false
+	}
 }
 
 func compileSemicolon(s *Session, tok token) error {

@@ -452,6 +452,11 @@ func (d *Dict) Variables() []string {
 	return d.names(func(_ *Entry, def *definition) bool { return def.variable })
 }
 
+// Values returns the sorted names of the values and constants.
+func (d *Dict) Values() []string {
+	return d.names(func(_ *Entry, def *definition) bool { return def.value != nil })
+}
+
 // Compounds returns the sorted names of the compound words.
 func (d *Dict) Compounds() []string {
 	return d.names(func(_ *Entry, def *definition) bool { return def.code != nil })

@@ -344,7 +344,10 @@ func FuzzInterpret(f *testing.F) {
 		"1 2 + .", ": f dup if 1 - f then ; 5 f", "begin 1 until", `"x" "y" !!`, "{ } } {", "( ", ": : ;", `"\x0" .x`,
 		"1 if 2 else else then", "10.0.0.1-10.0.0.0", ".i", ".d .s", "\x00\xff", `"a" begin dup datacat 0 until`, "help :",
 		`1 "%-5d|%x" str.format`, `"a,b" "," str.split "-" str.join`, `"x" 1 data.slice`, `"1 ." 1 watch`, `"1 ." capture`, `see dup`,
-		`"10.0.0.0/8" str->iprange_t range.count`, `3 0 do i 5 num->data loop`, `1 case 1 of endof endcase`, `"1 throw" try`, `9 b buffer 0 3 b buffer.get`,
+		`"10.0.0.0/8" str->iprange_t range.count`, `3 0 do i 5 num->data loop`, `1 case 1 of endof endcase`, `"1 throw" try`,
+		`: f {: a b | c -- d :} a to c b c ; 1 2 f`, "1 [if] : f\n( a\nb - c ) # x\n;\n[else] 2 [then] see f", `:noname recurse ; execute`, `defer d ' d is d d`,
+		`: x 1 ; : x x ; x`, `5 value v : g to v v ; 6 g`, `." a" s" b" .( c) abort" d"`, `: c constant ; 5 c d d`, `char " 'x' $f %1 [char] (`,
+		`: f begin while begin while repeat else then ;`, `8 b buffer b 3 1 fill b b 2 move`, `1 2 2>r 2r@ 2r>`, "\"1 #\n2\" execute", `[undefined] x [if] : x ; [then]`, `9 b buffer 0 3 b buffer.get`,
 	} {
 		f.Add(seed)
 	}

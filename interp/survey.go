@@ -52,7 +52,7 @@ var ends = map[string]string{
 	"loop": "do", "+loop": "do", "endof": "of", "endcase": "case", "[then]": "[if]",
 }
 
-var begins = map[string]string{":": ":", "if": "if", "begin": "begin", "do": "do", "?do": "do", "of": "of", "case": "case", "[if]": "[if]"}
+var begins = map[string]string{":": ":", ":noname": ":", "if": "if", "begin": "begin", "do": "do", "?do": "do", "of": "of", "case": "case", "[if]": "[if]"}
 
 // openNames are the structures that are open, the outermost first, after the conditions.
 func (s *Session) openNames() []string {

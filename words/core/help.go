@@ -41,6 +41,9 @@ func listWords(s *interp.Session) error {
 		paragraph(s, set.Name, names)
 	}
 	paragraph(s, "compound", s.Dict().Compounds())
+	if values := s.Dict().Values(); len(values) > 0 {
+		paragraph(s, "values and constants", values)
+	}
 	return nil
 }
 

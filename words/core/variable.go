@@ -1,6 +1,10 @@
 package core
 
-import "ethertap/interp"
+import (
+	"slices"
+
+	"ethertap/interp"
+)
 
 var variableWords = []interp.Word{
 	{Name: "!", Stack: "( value name - )", Help: "stores a value in a variable", Example: "3 three !\nthree @ .", Inline: interp.OpStore, Func: store},
@@ -9,7 +13,7 @@ var variableWords = []interp.Word{
 	{Name: "+!", Stack: "( n name - )", Help: "adds n to a variable", Example: "3 three !\n4 three +!\nthree @ .", Inline: interp.OpPlusStore, Func: plusStore},
 	{Name: "exists", Stack: "( name - flag )", Help: "whether a word, variable or buffer has the name", Example: "\"dup\" exists .", Func: exists},
 	{Name: "delete", Stack: "( name - )", Help: "deletes a compound word, variable or buffer", Example: "3 three !\nthree delete", Func: deleteName},
-	{Name: ".d", Stack: "( - )", Help: "lists variables and their values", Example: "3 three !\n.d", Func: listVariables},
+	{Name: ".d", Stack: "( - )", Help: "lists variables, values and constants, and what they hold", Example: "3 three !\n.d", Func: listVariables},
 }
 
 func store(s *interp.Session) error {
@@ -85,10 +89,15 @@ func deleteName(s *interp.Session) error {
 }
 
 func listVariables(s *interp.Session) error {
-	for _, name := range s.Dict().Variables() {
-		v, err := s.Fetch(interp.NewString(name))
-		if err != nil {
-			continue // deleted by another session since
+	names := append(s.Dict().Variables(), s.Dict().Values()...)
+	slices.Sort(names)
+	for _, name := range names {
+		v, _, ok := s.Dict().Held(name)
+		if !ok {
+			var err error
+			if v, err = s.Fetch(interp.NewString(name)); err != nil {
+				continue // deleted by another session since
+			}
 		}
 		list(s, name, v.Source())
 	}
