@@ -27,11 +27,13 @@ const growFrom = 128
 func (v Value) Append(more []byte) Value {
 	o := v.ref
 	if len(o.bytes)+len(more) < growFrom || len(more) == 0 {
-		var b strings.Builder
-		b.Grow(len(o.bytes) + len(more))
-		b.WriteString(o.bytes)
-		b.Write(more)
-		return Value{ref: &object{kind: o.kind, bytes: b.String()}}
+		if len(more) == 0 {
+			return Value{ref: &object{kind: o.kind, bytes: o.bytes}}
+		}
+		var b [growFrom]byte
+		n := copy(b[:], o.bytes)
+		n += copy(b[n:], more)
+		return Value{ref: &object{kind: o.kind, bytes: string(b[:n])}}
 	}
 	if g := o.room; g != nil && g.mu.TryLock() {
 		if g.b.Len() == len(o.bytes) && g.size-g.b.Len() >= len(more) { // nobody has appended to v yet

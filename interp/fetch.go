@@ -16,7 +16,14 @@ func (s *Session) accessCall(in *instr, def *definition) error {
 // accessWord does a fetch or store by a name that is on top of the stack.
 func (s *Session) accessWord(in *instr) error {
 	if s.sp > s.base {
-		if e, def := s.stack[s.sp-1].entry(); e != nil {
+		name := s.stack[s.sp-1]
+		e, def := name.entry()
+		if e == nil && name.Kind() == KindString {
+			if e = s.look(name); e != nil {
+				def = e.def.Load()
+			}
+		}
+		if def != nil {
 			if s.sp--; s.access(in.op, e, def) {
 				return nil
 			}

@@ -381,9 +381,17 @@ func (s *Session) named(name Value) (*Entry, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	e := s.dict.find(text)
-	if e != nil && name.Kind() == KindString {
+	if name.Kind() == KindString {
+		return s.look(name), text, nil
+	}
+	return s.dict.find(text), text, nil
+}
+
+// look returns the entry of a string, or nil.
+func (s *Session) look(name Value) *Entry {
+	e := s.dict.find(name.ref.bytes)
+	if e != nil {
 		name.ref.entry.Store(e)
 	}
-	return e, text, nil
+	return e
 }

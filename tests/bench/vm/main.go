@@ -48,8 +48,8 @@ var external = []struct {
 	aim          float64
 	command      []string
 }{
-	{"gforth", ".fs", 3, []string{"gforth", "PROGRAM", "programs/run.fs"}},
-	{"lua5.4", ".lua", 3, []string{"lua5.4", "programs/run.lua", "PROGRAM"}},
+	{"gforth", ".fs", 2.5, []string{"gforth", "PROGRAM", "programs/run.fs"}},
+	{"lua5.4", ".lua", 1.2, []string{"lua5.4", "programs/run.lua", "PROGRAM"}},
 	{"python3", ".py", 1, []string{"python3", "programs/run.py", "PROGRAM"}},
 }
 
