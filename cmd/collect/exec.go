@@ -39,6 +39,10 @@ type commands struct {
 	stderr *os.File
 	logf   func(format string, args ...any)
 
+	// begun says that packets are being collected: a file that is closed before is closed
+	// since there will be no recording.
+	begun bool
+
 	mu      sync.Mutex
 	waiting []collect.ClosedFile
 	told    int           // the number of waiting files that was told of last
@@ -84,8 +88,18 @@ func withFile(line string) string {
 	return line + ` "$1"`
 }
 
-// closed has the command run on a file.
+// begin says that packets are collected from now on.
+func (c *commands) begin() {
+	if c != nil {
+		c.begun = true
+	}
+}
+
+// closed has the command run on a file. Called by who collects, as begin is.
 func (c *commands) closed(f collect.ClosedFile) {
+	if !c.begun {
+		return
+	}
 	if path, err := filepath.Abs(f.Path); err == nil {
 		f.Path = path
 	}

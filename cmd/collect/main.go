@@ -183,6 +183,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		}
 		go sayWhyIdle(ctx, source, c, said, logf)
 	}
+	after.begin()
 	switch {
 	case !o.silent:
 		err = run.shown(ctx)
