@@ -99,8 +99,8 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 			return failed
 		}
 	}
-	fmt.Fprintln(stdout, "collect going to background ...")
 	caught := signals.Catch(false)
+	fmt.Fprintln(stdout, "collect going to background ...")
 	if _, err := detach.Start(caught.Context(), detach.Options{Args: args, Log: o.log, Program: "collect"}); err != nil {
 		fmt.Fprintf(stderr, "collect: %v\n", err)
 		if s := signals.By(caught.Context()); s != nil {
