@@ -155,8 +155,7 @@ func catchSignals() (s *signalled, end func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.client != nil {
-			s.con.Close()
-			s.client.Close()
+			s.con.Close() // the connection goes with the process
 		}
 		if s.child != nil {
 			s.child.Signal(unix.SIGTERM)

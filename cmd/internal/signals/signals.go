@@ -14,6 +14,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -107,10 +108,36 @@ type Shell struct {
 
 	cut  atomic.Int32 // the first SIGINT of a shell that is not interactive, its number
 	held atomic.Bool
+
+	mu      sync.Mutex
+	leaving bool // a signal ends the process, whatever else does
+	ended   bool // it has been quicker
 }
 
-// CatchShell begins. After end, signals do again what they do by themselves, unless one
-// has come.
+// leave ends the process with the status of a signal, unless it has come to its end.
+func (s *Shell) leave(sig os.Signal) {
+	s.mu.Lock()
+	s.leaving = !s.ended
+	leaving := s.leaving
+	s.mu.Unlock()
+	if leaving {
+		s.Leave()
+		os.Exit(Status(sig))
+	}
+}
+
+// finish says that the program has come to its end. It does not return if a signal ends
+// the process: what comes of work that Leave has taken the ground from is no status.
+func (s *Shell) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended = true; s.leaving {
+		select {}
+	}
+}
+
+// CatchShell begins. end is called at the end of the program; then signals do again what
+// they do by themselves, unless one has come.
 func CatchShell(s *Shell) (end func()) {
 	caught := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) {
@@ -118,13 +145,7 @@ func CatchShell(s *Shell) (end func()) {
 	}
 	raw := make(chan os.Signal, 4)
 	signal.Notify(raw, caught...)
-	var came, ended atomic.Bool
-	leave := func(sig os.Signal) {
-		if !ended.Load() {
-			s.Leave()
-			os.Exit(Status(sig))
-		}
-	}
+	var came atomic.Bool
 	go func() {
 		var first time.Time
 		for sig := range raw {
@@ -139,16 +160,16 @@ func CatchShell(s *Shell) (end func()) {
 				s.cut.Store(int32(sig.(unix.Signal)))
 			case sig == unix.SIGINT && !again && s.Interrupt():
 				s.cut.Store(int32(unix.SIGINT))
-				time.AfterFunc(patience, func() { leave(sig) })
+				time.AfterFunc(patience, func() { s.leave(sig) })
 			default:
-				leave(sig)
+				s.leave(sig)
 			}
 			first = time.Now()
 			came.Store(true)
 		}
 	}()
 	return func() {
-		ended.Store(true)
+		s.finish()
 		if !came.Load() {
 			signal.Stop(raw)
 			close(raw)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,20 +62,29 @@ func TestMain(m *testing.M) {
 // then it fails.
 func shell(prompt bool) {
 	sameWish, patience = time.Hour, time.Hour
-	running := make(chan struct{}, 8)
+	running, gone := make(chan struct{}, 8), make(chan struct{})
 	s := &Shell{
 		Interrupt: func() bool {
 			fmt.Println("interrupted")
 			running <- struct{}{}
 			return true
 		},
-		Leave:       func() { fmt.Println("left") },
+		Leave: func() {
+			fmt.Println("left")
+			close(gone) // now the program ends by itself too
+			runtime.Gosched()
+		},
 		Interactive: func() bool { return prompt },
 	}
-	defer CatchShell(s)()
+	end := CatchShell(s)
 	fmt.Println("up")
-	for <-running; prompt; {
-		<-running
+	for going := true; going; going = prompt {
+		select {
+		case <-running:
+		case <-gone:
+			end()
+			os.Exit(7)
+		}
 	}
 	bufio.NewReader(os.Stdin).ReadString('\n')
 	os.Exit(s.Status(1))
