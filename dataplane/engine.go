@@ -26,20 +26,22 @@ type Engine struct {
 	fast   fast                      // see there
 	queue  atomic.Pointer[shm.Queue] // the TAP queue; nil: none. Written under mu and update
 
-	mu      sync.Mutex // guards what follows, and the ports
-	ports   []*port
-	long    bool          // frames may need several chunks, in this run
-	queues  int           // threads of this run or the last one
-	quit    chan struct{} // closed by Stop; nil when not started
-	workers []*worker     // by queue; nil while not forwarding
-	undo    undo
-	said    string // why frames are not forwarded though they should be
-	frames  Frames // after the last Stop
-	base    [][2]tally
-	frameID []uint64 // by queue: where the ids of the next run begin
-	kernel  [][2]kernelCount
-	tappers []*shm.Producer // of the TAP queue, all that there were
-	former  []*former       // see there
+	mu       sync.Mutex // guards what follows, and the ports
+	ports    []*port
+	long     bool          // frames may need several chunks, in this run
+	queues   int           // threads of this run or the last one
+	quit     chan struct{} // closed by Stop; nil when not started
+	workers  []*worker     // by queue; nil while not forwarding
+	undo     undo
+	said     string // why frames are not forwarded though they should be
+	frames   Frames // after the last Stop
+	base     [][2]tally
+	frameID  []uint64 // by queue: where the ids of the next run begin
+	kernel   [][2]kernelCount
+	unserved [2]unserved     // by interface
+	short    string          // what is lost though frames are forwarded, as queues have no thread or threads no queue
+	tappers  []*shm.Producer // of the TAP queue, all that there were
+	former   []*former       // see there
 
 	tapLost, tapLostBase [MaxQueues][2]uint64 // put in the TAP queue and lost with its file, as counts and base
 }

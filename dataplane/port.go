@@ -181,10 +181,7 @@ func (p *port) countQueues(tool *ethtool) {
 // without a thread would go past the bridge, and a thread without a queue has
 // nothing to bind to.
 func (p *port) checkQueues(threads int) error {
-	mend := fmt.Sprintf("ethtool -L %s rx %d tx %d", p.device, threads, threads)
-	if p.combined {
-		mend = fmt.Sprintf("ethtool -L %s combined %d", p.device, threads)
-	}
+	mend := p.queueCommand(threads)
 	switch rx, tx := p.rxQueues, p.txQueues; {
 	case rx > threads:
 		return fmt.Errorf("port %s: %d receive queues but %d to be served: the rest of the traffic would be lost: %s", p.name, rx, threads, mend)
@@ -194,6 +191,32 @@ func (p *port) checkQueues(threads int) error {
 		return fmt.Errorf("port %s: only %d transmit queues for %d threads: %s", p.name, tx, threads, mend)
 	}
 	return nil
+}
+
+// queueCommand gives the interface so many queues.
+func (p *port) queueCommand(n int) string {
+	if p.combined {
+		return fmt.Sprintf("ethtool -L %s combined %d", p.device, n)
+	}
+	return fmt.Sprintf("ethtool -L %s rx %d tx %d", p.device, n, n)
+}
+
+// unservable says what is lost while so many threads run; "" if nothing is. Fewer queues than
+// threads are no loss: the kernel takes none away that has a socket.
+func (p *port) unservable(threads int) string {
+	if p.rxQueues <= threads {
+		return ""
+	}
+	return fmt.Sprintf("port %s: %d receive queues and %s: what comes on the other queues is lost, unless the fast path forwards it: %s",
+		p.name, p.rxQueues, counted(threads, "thread"), p.queueCommand(threads))
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func sysfsQueues(name, direction string) int {

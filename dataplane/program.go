@@ -17,9 +17,12 @@ import (
 const xdpPass = 2
 
 // newProgram loads the redirect program: each frame goes to the socket of its
-// queue, or to the kernel's stack if there is none.
+// queue, or, counted in unserved, to the kernel's stack if there is none.
 //
-//	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
+//	action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
+//	if (action == XDP_PASS && (count = bpf_map_lookup_elem(&unserved, &zero)))
+//		++*count;
+//	return action;
 //
 // With long it claims to know frames of several buffers (BPF_F_XDP_HAS_FRAGS), and
 // drivers that have them then accept an MTU that needs them.
@@ -27,7 +30,7 @@ const xdpPass = 2
 // The Queues map is part of the type, whose Register and Unregister keep it; the
 // program has no need of it. It is a hash since Unregister deletes from it, which
 // an array refuses. The map of sockets is a new one unless there is one already.
-func newProgram(long bool, sockets *ebpf.Map) (p *xdp.Program, err error) {
+func newProgram(long bool, sockets, unserved *ebpf.Map) (p *xdp.Program, err error) {
 	if sockets != nil {
 		sockets, err = sockets.Clone()
 	} else {
@@ -57,7 +60,18 @@ func newProgram(long bool, sockets *ebpf.Map) (p *xdp.Program, err error) {
 			asm.LoadMapPtr(asm.R1, sockets.FD()),
 			asm.Mov.Imm(asm.R3, xdpPass),
 			asm.FnRedirectMap.Call(),
-			asm.Return(),
+			asm.JNE.Imm(asm.R0, xdpPass, "end"),
+			asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+			asm.LoadMapPtr(asm.R1, unserved.FD()),
+			asm.Mov.Reg(asm.R2, asm.RFP),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, "pass"),
+			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+			asm.Add.Imm(asm.R1, 1),
+			asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+			asm.Mov.Imm(asm.R0, xdpPass).WithSymbol("pass"),
+			asm.Return().WithSymbol("end"),
 		},
 		Flags:   flags,
 		License: "Dual BSD/GPL",

@@ -113,25 +113,18 @@ func (e *Engine) start() error {
 // inspect looks at all interfaces, settles how many threads there are, and
 // refuses what cannot be served. It changes nothing.
 func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) error {
-	queues := MaxQueues
 	for _, p := range e.ports {
 		before := p.identity
 		if err := p.inspect(&e.config, e.ports, ours, tool); err != nil {
 			return err
 		}
 		p.sayChange(before, logf)
-		queues = min(queues, p.rxQueues)
 	}
-	if e.config.Queues > 0 {
-		queues = e.config.Queues
-	}
-	if n := len(e.config.CPUs); n > 0 && n < queues {
-		return fmt.Errorf("%d threads but only %d CPUs named", queues, n)
+	queues, err := e.threads()
+	if err != nil {
+		return err
 	}
 	for _, p := range e.ports {
-		if err := p.checkQueues(queues); err != nil {
-			return err
-		}
 		p.warn(tool, logf)
 	}
 	e.queues = queues
@@ -191,7 +184,11 @@ func (e *Engine) open(frame int) error {
 		if old := e.fast.bypass.inherited; old != nil && old.Path != nil {
 			sockets = old.Path.Sockets(p.number)
 		}
-		program, err := newProgram(e.long, sockets)
+		unserved, err := e.countUnserved(p)
+		if err != nil {
+			return err
+		}
+		program, err := newProgram(e.long, sockets, unserved)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -347,7 +344,7 @@ func (e *Engine) Stop() error {
 		return nil
 	}
 	close(e.quit)
-	e.quit, e.said = nil, ""
+	e.quit, e.said, e.short = nil, "", ""
 	b := &e.fast.bypass
 	b.stays = b.pinned
 	err := e.rollback(0)

@@ -95,7 +95,7 @@ type PortStats struct {
 	Err      uint64 // could not be sent; the sum of ErrReasons
 	Mirrored uint64 // received and not to be sent
 	Bypassed uint64 // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
-	Lost     uint64 // in the kernel, before us: no room in a ring or longer than a chunk; not in RX
+	Lost     uint64 // in the kernel, before us: no room in a ring, longer than a chunk, or on a queue without a thread; not in RX
 	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
 
 	DroppedByFI    uint64 // by all faults: the sum of the next five
@@ -147,7 +147,7 @@ func (e *Engine) AllStats() []PortStats {
 	}
 	list := make([]PortStats, len(e.ports))
 	for p := range list {
-		list[p] = sums[p].stats(lost[p], tapLost[p])
+		list[p] = sums[p].stats(lost[p]+e.unservedSince(p), tapLost[p])
 	}
 	return list
 }
@@ -202,6 +202,9 @@ func (e *Engine) ResetStats() {
 		for p := range e.ports {
 			e.kernel[q][p].base = e.kernel[q][p].total(e.socket(p, q))
 		}
+	}
+	for p := range e.ports {
+		e.unserved[p].base = e.countedUnserved(p)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/genl"
 )
 
 // watchTime bounds how long a change of an interface stays unseen, should the
@@ -30,6 +32,8 @@ func (e *Engine) watch(quit chan struct{}, home *os.File) {
 	if err := netlink.LinkSubscribeWithOptions(updates, quit, netlink.LinkSubscribeOptions{}); err != nil {
 		updates = nil // looking now and then has to do
 	}
+	settings, end := watchSettings()
+	defer end()
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	for {
@@ -46,9 +50,39 @@ func (e *Engine) watch(quit chan struct{}, home *os.File) {
 			} else if u.Header.Type == unix.RTM_DELLINK && u.IfInfomsg.Family == unix.AF_UNSPEC {
 				e.lastSeen(quit, u.Attrs())
 			}
+		case <-settings:
 		case <-tick.C:
 		}
 		e.look(quit)
+	}
+}
+
+// watchSettings says when somebody has changed an interface with ethtool: its queues, say.
+// Kernels that do not tell are looked at every second. end must be called.
+func watchSettings() (changed <-chan struct{}, end func()) {
+	f, err := genl.Subscribe(unix.ETHTOOL_GENL_NAME, unix.ETHTOOL_MCGRP_MONITOR_NAME)
+	if err != nil {
+		return nil, func() {}
+	}
+	c := make(chan struct{}, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 4096)
+		for {
+			// What was lost since the buffer was full (ENOBUFS) is a change too.
+			if _, err := f.Read(b); err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			select {
+			case c <- struct{}{}:
+			default: // it will look anyway
+			}
+		}
+	}()
+	return c, func() {
+		_ = f.Close() // ends the reading
+		<-done
 	}
 }
 
@@ -96,6 +130,9 @@ func (e *Engine) look(quit chan struct{}) {
 		case e.observe(p):
 			again = true
 		}
+	}
+	if !again {
+		again = e.followQueues()
 	}
 	if again {
 		why = e.restart()

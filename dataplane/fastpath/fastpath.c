@@ -226,6 +226,14 @@ struct {
 	__type(value, __u32);
 } refused SEC(".maps");
 
+/* Frames that went to the kernel's stack, by port of reception: their queue has no socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} unserved SEC(".maps");
+
 /* Which interfaces the ports are. An index alone is not unique on a machine. */
 struct interface {
 	__u64 netns; /* cookie of the network namespace */
@@ -523,6 +531,18 @@ inlined void fail(__u32 place, __u32 number)
 		__sync_fetch_and_add(count, 1);
 }
 
+/* Gives a frame to the socket of its queue. */
+inlined long divert(void *sockets, __u32 queue, __u32 port)
+{
+	long action = bpf_redirect_map(sockets, queue, XDP_PASS);
+	if (action == XDP_PASS) {
+		__u64 *count = bpf_map_lookup_elem(&unserved, &port);
+		if (count)
+			++*count;
+	}
+	return action;
+}
+
 inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 {
 	__u32 zero = 0, me = port, queue = ctx->rx_queue_index;
@@ -583,8 +603,10 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	int bypassed = 0;
 	if (w.divert || *no) {
 		if (!(flags & ALONE) && lives_on(policy, queue)) {
+			if (!(flags & BYPASS))
+				goto divert;
 			long action = bpf_redirect_map(sockets, queue, XDP_PASS);
-			if (action == XDP_REDIRECT || !(flags & BYPASS))
+			if (action == XDP_REDIRECT)
 				return action;
 		} else if (!(flags & BYPASS))
 			goto divert;
@@ -638,7 +660,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	return action;
 
 divert:
-	return bpf_redirect_map(sockets, queue, XDP_PASS);
+	return divert(sockets, queue, port);
 }
 
 SEC("xdp")

@@ -115,6 +115,7 @@ const (
 	objectMapSockets0     = "sockets0"
 	objectMapSockets1     = "sockets1"
 	objectMapTypes        = "types"
+	objectMapUnserved     = "unserved"
 	objectMapVlans        = "vlans"
 	objectMapWays         = "ways"
 	objectProgEnded       = "ended"
@@ -196,6 +197,7 @@ type objectMapSpecs struct {
 	Sockets0 *ebpf.MapSpec `ebpf:"sockets0"`
 	Sockets1 *ebpf.MapSpec `ebpf:"sockets1"`
 	Types    *ebpf.MapSpec `ebpf:"types"`
+	Unserved *ebpf.MapSpec `ebpf:"unserved"`
 	Vlans    *ebpf.MapSpec `ebpf:"vlans"`
 	Ways     *ebpf.MapSpec `ebpf:"ways"`
 }
@@ -245,6 +247,7 @@ type objectMaps struct {
 	Sockets0 *ebpf.Map `ebpf:"sockets0"`
 	Sockets1 *ebpf.Map `ebpf:"sockets1"`
 	Types    *ebpf.Map `ebpf:"types"`
+	Unserved *ebpf.Map `ebpf:"unserved"`
 	Vlans    *ebpf.Map `ebpf:"vlans"`
 	Ways     *ebpf.Map `ebpf:"ways"`
 }
@@ -268,6 +271,7 @@ func (m *objectMaps) Close() error {
 		m.Sockets0,
 		m.Sockets1,
 		m.Types,
+		m.Unserved,
 		m.Vlans,
 		m.Ways,
 	)

@@ -18,7 +18,7 @@ type Stats struct {
 
 var statsMaps = [...]string{
 	objectMapCounts, objectMapSent, objectMapErrors, objectMapMisses, objectMapMacs, objectMapTypes, objectMapVlans, objectMapRest,
-	objectMapLives, objectMapRings,
+	objectMapLives, objectMapRings, objectMapUnserved,
 }
 
 // NewStats makes the maps: about 0.7 MB for each port and CPU.
@@ -217,6 +217,19 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 		}
 	}
 	return all, nil
+}
+
+// Unserved returns how many frames of a port went to the kernel's stack, since their queue
+// has no socket.
+func (s *Stats) Unserved(port int) (n uint64, err error) {
+	var each []uint64
+	if err := s.maps[objectMapUnserved].Lookup(uint32(port), &each); err != nil {
+		return 0, fmt.Errorf("read %s: %w", objectMapUnserved, err)
+	}
+	for _, v := range each {
+		n += v
+	}
+	return n, nil
 }
 
 // lookup reads all n elements of an array.

@@ -2,6 +2,7 @@ package genl
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/vishvananda/netlink/nl"
@@ -36,5 +37,32 @@ func TestAsk(t *testing.T) {
 	nobody.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_NAME, nl.ZeroTerminated("no-such-link"))
 	if _, err := Ask(family, unix.ETHTOOL_MSG_FEATURES_GET, unix.ETHTOOL_GENL_VERSION, nobody); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("features of nobody: %v", err)
+	}
+}
+
+func TestSubscribe(t *testing.T) {
+	f, err := Subscribe(unix.ETHTOOL_GENL_NAME, unix.ETHTOOL_MCGRP_MONITOR_NAME)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := f.Read(make([]byte, 100))
+		for err == nil { // what somebody else changes meanwhile
+			_, err = f.Read(make([]byte, 100))
+		}
+		ended <- err
+	}()
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a closed socket: %v", err)
+	}
+	if _, err := Subscribe(unix.ETHTOOL_GENL_NAME, "no-such-group"); err == nil {
+		t.Error("a group that is not there")
+	}
+	if _, err := Subscribe("no-such-family", "monitor"); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a family that is not there: %v", err)
 	}
 }

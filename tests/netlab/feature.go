@@ -67,6 +67,15 @@ func (n *Namespace) Feature(link, feature string) bool {
 	return slices.Contains(active, feature)
 }
 
+// SetQueues changes how many receive and transmit queues of a link are in use, as `ethtool -L`
+// does. It returns the kernel's error.
+func (n *Namespace) SetQueues(link string, rx, tx int) error {
+	_, err := n.ethtool(link, unix.ETHTOOL_MSG_CHANNELS_SET,
+		nl.NewRtAttr(unix.ETHTOOL_A_CHANNELS_RX_COUNT, nl.Uint32Attr(uint32(rx))),
+		nl.NewRtAttr(unix.ETHTOOL_A_CHANNELS_TX_COUNT, nl.Uint32Attr(uint32(tx))))
+	return err
+}
+
 // features asks ethtool's netlink interface what is on and what can change.
 func (n *Namespace) features(link string) (active, changeable []string, err error) {
 	replies, err := n.ethtool(link, unix.ETHTOOL_MSG_FEATURES_GET)

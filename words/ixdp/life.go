@@ -19,12 +19,13 @@ func (w words) lifeWords() []interp.Word {
 type list struct {
 	State      string               `json:"state"`   // "running", "stopped", or "waiting"
 	Waiting    string               `json:"waiting"` // for what, "" if it is not
+	Short      string               `json:"short"`   // what is lost though it runs, as queues have no thread or threads no queue; "" if nothing is
 	Idle       string               `json:"idle"`    // what threads do when no frame comes
 	Interfaces []dataplane.PortInfo `json:"interfaces"`
 }
 
 func (w words) list(*interp.Session) (list, error) {
-	v := list{State: "stopped", Waiting: w.engine.Waiting(), Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
+	v := list{State: "stopped", Waiting: w.engine.Waiting(), Short: w.engine.Short(), Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
 	switch {
 	case w.engine.Running():
 		v.State = "running"
@@ -45,6 +46,9 @@ func showList(s *interp.Session, v list) {
 		state += ": " + v.Waiting
 	}
 	s.Printf("%s, idle: %s\n", state, v.Idle)
+	if v.Short != "" {
+		s.Printf("%s\n", v.Short)
+	}
 	for _, p := range v.Interfaces {
 		link := "down"
 		switch {
