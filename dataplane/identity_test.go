@@ -199,24 +199,26 @@ func TestInterfaceThatWasElsewhere(t *testing.T) {
 	untouched(t, lab.Dut)
 }
 
+// altName gives a link an alternative name, or takes it away.
+func altName(t *testing.T, lab *netlab.Bridge, change func(netlink.Link, string) error, link, alt string) {
+	t.Helper()
+	if err := lab.Dut.Do(func() error {
+		l, err := netlink.LinkByName(link)
+		if err != nil {
+			return err
+		}
+		return change(l, alt)
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A port that was given by an alternative name keeps that, and follows the name beneath it.
 func TestAlternativeNameStays(t *testing.T) {
 	netlab.RequireRoot(t)
 	const alt = "left-hand-side"
 	lab := netlab.NewBridge(t)
-	named := func(fn func(netlink.Link, string) error, link string) {
-		t.Helper()
-		if err := lab.Dut.Do(func() error {
-			l, err := netlink.LinkByName(link)
-			if err != nil {
-				return err
-			}
-			return fn(l, alt)
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	named(netlink.LinkAddAltName, netlab.D0)
+	altName(t, lab, netlink.LinkAddAltName, netlab.D0, alt)
 	c := dataplane.Config{Interfaces: []string{alt, netlab.D1}, Queue: newQueue(t, 64)}
 	d := newDevice(t, lab, c)
 	d.mustStart()
@@ -225,9 +227,9 @@ func TestAlternativeNameStays(t *testing.T) {
 	if p := d.Ports()[0]; p.Name != alt || d.said("port "+alt+": the interface is renamed from d0 to lan0") != 1 {
 		t.Errorf("%+v, said %q", p, d.lines())
 	}
-	named(netlink.LinkDelAltName, "lan0")
+	altName(t, lab, netlink.LinkDelAltName, "lan0", alt)
 	d.await("it has its own name", func() bool { return d.Ports()[0].Name == "lan0" })
-	named(netlink.LinkAddAltName, "lan0")
+	altName(t, lab, netlink.LinkAddAltName, "lan0", alt)
 	d.await("it has the given name again", func() bool { return d.Ports()[0].Name == alt })
 }
 

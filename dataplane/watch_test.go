@@ -167,15 +167,7 @@ func TestAlternativeName(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
 	const alt = "the-interface-on-the-left-hand-side"
-	if err := lab.Dut.Do(func() error {
-		l, err := netlink.LinkByName(netlab.D0)
-		if err != nil {
-			return err
-		}
-		return netlink.LinkAddAltName(l, alt)
-	}); err != nil {
-		t.Fatal(err)
-	}
+	altName(t, lab, netlink.LinkAddAltName, netlab.D0, alt)
 	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{alt, netlab.D1}})
 	d.mustStart()
 	if p := d.Ports()[0]; p.Name != alt || p.Driver != "veth" {

@@ -184,7 +184,7 @@ func decodeIPv6(b []byte, p gopacket.PacketBuilder) error {
 	next, size, _, err := c.extension(ip.NextHeader, ip.Payload)
 	if err == nil {
 		hop := new(layers.IPv6HopByHop)
-		hop.NextHeader, hop.HeaderLength, hop.ActualLength = next, ip.Payload[1], size
+		hop.NextHeader, hop.ActualLength = next, size
 		hop.Contents, hop.Payload = ip.Payload[:size], ip.Payload[size:]
 		ip.HopByHop, ip.Payload = hop, hop.Payload
 	}
@@ -225,19 +225,19 @@ func (c chain) decodeExtension(proto layers.IPProtocol, b []byte, p gopacket.Pac
 	switch proto {
 	case layers.IPProtocolIPv6HopByHop:
 		l := new(layers.IPv6HopByHop)
-		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		l.BaseLayer, l.NextHeader = base, next
 		p.AddLayer(l)
 	case layers.IPProtocolIPv6Routing:
 		l := new(layers.IPv6Routing)
-		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		l.BaseLayer, l.NextHeader = base, next
 		p.AddLayer(l)
 	case layers.IPProtocolIPv6Destination:
 		l := new(layers.IPv6Destination)
-		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		l.BaseLayer, l.NextHeader = base, next
 		p.AddLayer(l)
 	case layers.IPProtocolAH:
 		l := new(layers.IPSecAH)
-		l.BaseLayer, l.NextHeader, l.HeaderLength, l.ActualLength = base, next, b[1], size
+		l.BaseLayer, l.NextHeader = base, next
 		p.AddLayer(l)
 	case layers.IPProtocolIPv6Fragment:
 		be := binary.BigEndian
