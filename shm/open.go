@@ -18,7 +18,7 @@ import (
 // Where somebody branches on it:
 var (
 	ErrForeign = errors.New("not a queue of EtherTAP")           // refused, untouched
-	ErrStrange = errors.New("made by somebody else")             // foreign, and root's Open puts a queue in its place
+	ErrStrange = errors.New("made by somebody else")             // foreign, and under Repair root puts a queue in its place
 	ErrVersion = errors.New("queue of another version")          // ours, replaced under Repair
 	ErrCorrupt = errors.New("queue is corrupt")                  // ours, replaced under Repair
 	ErrInUse   = errors.New("queue is used by another")          // so it cannot be replaced
@@ -68,7 +68,7 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 				return -1, nil, err
 			}
 			return fd, m, nil
-		case errors.As(err, &stranger) && !o.NoCreate:
+		case errors.As(err, &stranger) && o.Repair && !o.NoCreate:
 			left := ""
 			fd, m, err = create(path, slots, slotSize, func(own string) error {
 				left, err = stranger.found.GiveWay(own)

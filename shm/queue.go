@@ -47,7 +47,7 @@ type Options struct {
 	Slots, SlotSize int
 	Role            Role
 	Name            string // shown to others, up to 40 bytes
-	Repair          bool   // replace a file of ours that is corrupt or of another version, when nobody uses it
+	Repair          bool   // replace a file of ours that is corrupt or of another version, when nobody uses it, and a stranger's
 	NoCreate        bool   // fail with fs.ErrNotExist when there is none
 	Exact           bool   // fail with ErrSizes when it is there with other sizes than are asked for (0: any)
 
@@ -72,8 +72,8 @@ type Queue struct {
 }
 
 // Open attaches to the queue NAME in /dev/shm, or makes it: whoever comes first wins.
-// What belongs to a stranger, in a directory where everybody may create files, gives way
-// to a new one, unless NoCreate. Errors: ErrForeign (untouched), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
+// Under Repair what belongs to a stranger, in a directory where everybody may create files, gives
+// way to a new one. Errors: ErrForeign (untouched), ErrStrange (likewise), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
 // ErrSizes (under Exact), fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
 func Open(name string, o Options) (*Queue, error) {
 	dir := o.dir

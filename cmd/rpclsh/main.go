@@ -68,9 +68,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	var q *shm.Queue
 	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
-		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh", Logf: func(format string, args ...any) {
-			fmt.Fprintf(stderr, "rpclsh: "+format+"\n", args...)
-		}})
+		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 		if err != nil {
 			return nil, err
 		}

@@ -64,9 +64,7 @@ func create(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	q, err := shm.Open(name, shm.Options{Name: name, Slots: int(slots), SlotSize: int(size), Exact: true, Logf: func(format string, args ...any) {
-		s.Printf(format+"\n", args...)
-	}})
+	q, err := shm.Open(name, shm.Options{Name: name, Slots: int(slots), SlotSize: int(size), Exact: true})
 	if err != nil {
 		return err
 	}
