@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 
 	"ethertap/interp"
 	"ethertap/tests/netlab"
-	"ethertap/words/core"
 )
 
 // The suite, as it was when what docs/rpcl.md says of it was found out.
@@ -100,20 +98,9 @@ func runForth(t *testing.T, files []suiteFile) *suiteRun {
 		}},
 	}}
 	tester.Words = append(tester.Words, doubles...)
-	dict, err := interp.NewDict(core.Set(), tester)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if run.dict, err = interp.NewDict(core.Set()); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
-	for _, session := range []*interp.Session{s, interp.NewSession(run.dict, strings.NewReader(""), &out, &out)} {
-		if err := core.Prelude(session); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s, _ := forthSession(t, tester)
+	plain, _ := forthSession(t)
+	run.dict = plain.Dict()
 	const own = "true constant <true>  false constant <false>"
 	if err := s.Interpret(own); err != nil {
 		t.Fatal(err)
@@ -126,7 +113,7 @@ func runForth(t *testing.T, files []suiteFile) *suiteRun {
 			if isTest {
 				run.tests++
 			}
-			if missing(dict, u) != "" {
+			if missing(s.Dict(), u) != "" {
 				if isTest {
 					run.without++
 				}
@@ -345,7 +332,8 @@ func TestForthCoreTests(t *testing.T) {
 // summary lists the words of the standard by what became of them.
 func (run *suiteRun) summary(differing []string) string {
 	var b strings.Builder
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "\nOf %d tests %d use a word that is not here. Of the others %d pass, and %d show a difference from the table above.\n\n",
+		run.tests, run.without, run.tests-run.without-len(run.failed), len(run.failed))
 	for _, set := range standardWords {
 		lists := make(map[string][]string)
 		for w := range strings.FieldsSeq(set.words) {

@@ -18,15 +18,7 @@ import (
 // The words shared with Forth: forth/core.fs runs in RPCL and in gforth, with a tester
 // for each, and both find nothing wrong.
 func TestForthSuite(t *testing.T) {
-	dict, err := interp.NewDict(core.Set())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
-	if err := core.Prelude(s); err != nil {
-		t.Fatal(err)
-	}
+	s, out := forthSession(t)
 	for _, name := range []string{"forth/tester.rpcl", "forth/core.fs"} {
 		f, err := os.Open(name)
 		if err != nil {
@@ -56,6 +48,22 @@ func TestForthSuite(t *testing.T) {
 	if got := strings.Join(strings.Fields(string(theirs)), " "); err != nil || !clean(got, strings.Count(string(text), "T{ ")) {
 		t.Errorf("gforth: %v %s", err, got)
 	}
+}
+
+// forthSession returns a session with the core words, those of further sets and the
+// prelude, and its output.
+func forthSession(t *testing.T, sets ...interp.Set) (*interp.Session, *bytes.Buffer) {
+	t.Helper()
+	dict, err := interp.NewDict(append([]interp.Set{core.Set()}, sets...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := new(bytes.Buffer)
+	s := interp.NewSession(dict, strings.NewReader(""), out, out)
+	if err := core.Prelude(s); err != nil {
+		t.Fatal(err)
+	}
+	return s, out
 }
 
 // clean tells whether a suite of so many tests ended without failures.
@@ -111,15 +119,7 @@ func TestForthPrograms(t *testing.T) {
 	all := programs(t)
 	var ours strings.Builder
 	for _, p := range all {
-		dict, err := interp.NewDict(core.Set())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
-		if err := core.Prelude(s); err != nil {
-			t.Fatal(err)
-		}
+		s, out := forthSession(t)
 		if err := s.Run(p.name, strings.NewReader(p.source)); err != nil || s.Depth() != 0 {
 			t.Errorf("%s: %v, and leaves %d values", p.name, err, s.Depth())
 		}
