@@ -432,6 +432,21 @@ func (d *Dict) Names(prefix string) []string {
 	return slices.Compact(names)
 }
 
+// lead returns what a line at a prompt means that begins with a token of a set's Leads.
+func (d *Dict) lead(line string) string {
+	text := strings.TrimLeft(line, " \t")
+	first, rest := text, ""
+	if i := strings.IndexAny(text, " \t\r"); i >= 0 {
+		first, rest = text[:i], text[i:]
+	}
+	for _, s := range d.Sets() {
+		if word, ok := s.Leads[first]; ok {
+			return word + rest
+		}
+	}
+	return line
+}
+
 // Value returns the value of a variable.
 func (d *Dict) Value(name string) (Value, bool) {
 	if e := d.find(name); e != nil && e.def.Load() == isVariable {

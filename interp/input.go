@@ -23,6 +23,9 @@ type Terminal interface {
 	// Screen is the size of the screen that the session prints to, 0 if it prints to
 	// none, or to one that does not obey cursor sequences.
 	Screen() (columns, rows int)
+	// Page shows text, of MaxPage bytes at most, page by page on that screen, and returns
+	// when it was read or given up.
+	Page(text string) error
 }
 
 // input is what a session reads: its standard input, and every source. Reads that may

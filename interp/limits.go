@@ -11,6 +11,7 @@ const (
 	MaxFrames  = 1024     // open stack frames
 	MaxValue   = 64 << 10 // bytes of a value, so of a token and of the source of a definition too
 	MaxLine    = 1 << 20  // bytes of a source line
+	MaxPage    = 1 << 20  // bytes that a pager is given
 	MaxName    = 32       // bytes of a name
 	MaxWords   = 1 << 16  // entries of a dictionary
 	MaxCode    = 1 << 20  // instructions of one definition
@@ -26,6 +27,7 @@ var (
 	errTooLong = fmt.Errorf("value longer than %d bytes", MaxValue)
 	errSource  = fmt.Errorf("definition longer than %d bytes", MaxValue)
 	errLine    = fmt.Errorf("line longer than %d bytes", MaxLine)
+	errPage    = fmt.Errorf("longer than %d bytes", MaxPage)
 	errStack   = Coded(-3, fmt.Sprintf("stack overflow (%d values)", MaxStack))
 	errReturn  = Coded(-5, fmt.Sprintf("return stack overflow (%d values)", MaxReturn))
 	errLoops   = Coded(-7, fmt.Sprintf("more than %d open do loops", MaxLoops))

@@ -62,27 +62,48 @@ func (s *Session) Printf(format string, args ...any) {
 // Capture runs f and returns what it printed, which is not written; more than
 // MaxValue bytes are an error.
 func (s *Session) Capture(f func() error) (string, error) {
+	return s.capture(MaxValue, errTooLong, f)
+}
+
+// Page runs f and shows what it prints page by page, where the session prints to a
+// screen; elsewhere it prints it.
+func (s *Session) Page(f func() error) error {
+	columns, _ := s.Screen()
+	if _, captures := s.out.w.(*captured); captures || columns == 0 || !s.Keyboard() {
+		return f()
+	}
+	text, err := s.capture(MaxPage, errPage, f)
+	if err != nil {
+		s.Print(text)
+		return err
+	}
+	s.out.flush()
+	return s.in.term.Page(text)
+}
+
+func (s *Session) capture(most int, tooLong error, f func() error) (string, error) {
 	s.out.flush()
 	outer := s.out
-	var text captured
+	text := captured{most: most}
 	s.out = output{w: &text, stop: &s.interrupt}
 	err := f()
 	s.out.flush()
 	s.out = outer
 	if err == nil && text.full {
-		err = fmt.Errorf("printed text: %w", errTooLong)
+		err = fmt.Errorf("printed text: %w", tooLong)
 	}
 	return string(text.b), err
 }
 
-// captured holds at most MaxValue bytes of what is written to it.
+// captured holds the first bytes of what is written to it.
 type captured struct {
+	most int // bytes
 	b    []byte
 	full bool
 }
 
 func (c *captured) Write(p []byte) (int, error) {
-	n := min(len(p), MaxValue-len(c.b))
+	n := min(len(p), c.most-len(c.b))
 	c.b = append(c.b, p[:n]...)
 	c.full = c.full || n < len(p)
 	return len(p), nil

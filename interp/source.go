@@ -20,6 +20,9 @@ func (s *Session) Interpret(line string) error {
 	s.interrupt.Store(false)
 	_, s.unknowns.before = s.unknownObjects()
 	s.redefined = s.redefined[:0]
+	if s.Open() == "" {
+		line = s.dict.lead(line)
+	}
 	err := s.interpret(line)
 	s.sayRedefined()
 	s.sayHints(err)

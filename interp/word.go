@@ -27,8 +27,10 @@ type Word struct {
 // string, because in a language of control a typing error must not pass silently.
 // The same holds for the words of another language that would be taken for strings.
 type Set struct {
-	Name     string // "tap"
-	Help     string // one sentence
+	Name     string            // "tap"
+	Help     string            // one sentence
+	Intro    string            // lines that the overview of help begins with
+	Leads    map[string]string // what tokens stand for that a line at a prompt begins with
 	Prefixes []string
 	Shared   []string // prefixes that are reserved, but names with them may be defined, as library files do
 	Absent   []Absent

@@ -106,7 +106,7 @@ const forThree = 12
 // untold are the words whose comment does not say how many values they leave, since
 // other source decides it.
 var untold = map[string]bool{
-	"load": true, "load-if-present": true, "execute": true, "capture": true, "watch": true, "try": true, "throw": true,
+	"load": true, "load-if-present": true, "execute": true, "capture": true, "pager": true, "watch": true, "try": true, "throw": true,
 	"catch": true, "evaluate": true, `abort"`: true, "bye": true, ".cs": true, "{": true, "}": true,
 }
 

@@ -26,6 +26,7 @@ type Client struct {
 	err error      // the connection is lost
 
 	keys    func(send func([]byte)) (stop func()) // gives keys while a word wants them; nil: there is no keyboard
+	page    func(text string) error               // shows text page by page; nil: it is just written
 	send    sync.Mutex                            // frames go out whole
 	running atomic.Uint32                         // id of the line or source that runs; 0 none
 }
@@ -166,6 +167,13 @@ func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.
 				stop() // at most one
 				stop = c.keys(func(keys []byte) { c.write(kindKeys, idBytes(id), string(keys)) })
 			}
+		case kindPage:
+			if c.page != nil {
+				err = c.page(string(rest))
+			} else {
+				_, err = stdout.Write(rest)
+			}
+			return false, err
 		case kindMore:
 			n, err := piece(r, buf)
 			if err == nil {
@@ -270,9 +278,18 @@ func (r *remote) eval(line string) (Result, error) {
 			r.size = [2]int{columns, rows}
 			r.cl.screen(columns, rows)
 		}
-		r.cl.keys = r.tty.forward
+		r.cl.keys, r.cl.page = r.tty.forward, r.page
 	}
 	return r.cl.Eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
+}
+
+// page shows text page by page. That the pager is not there ends no connection.
+func (r *remote) page(text string) error {
+	err := r.tty.Page(text)
+	if err != nil {
+		fmt.Fprintf(r.stderr, "error: %v\n", err)
+	}
+	return nil
 }
 
 func (r *remote) interrupt() { r.cl.Interrupt() }

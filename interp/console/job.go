@@ -29,7 +29,7 @@ func (t *terminal) background() bool {
 // awaitForeground waits until the terminal may be taken, is closed, or is gone.
 func (t *terminal) awaitForeground() {
 	for waited := false; ; waited = true {
-		if closed, _, _ := t.state(); closed {
+		if closed, _, _, _ := t.state(); closed {
 			return
 		}
 		if !t.background() {
@@ -77,7 +77,7 @@ func (t *terminal) present() {
 func (t *terminal) suspend() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.started || t.closed {
+	if !t.started || t.closed || t.lent != nil { // the other program has a say of its own
 		return
 	}
 	if !t.away && !t.background() {
@@ -92,7 +92,7 @@ func (t *terminal) suspend() {
 // Otherwise the pump does, as soon as the process is in the foreground.
 func (t *terminal) resume() {
 	t.mu.Lock()
-	if !t.started || t.closed {
+	if !t.started || t.closed || t.lent != nil {
 		t.mu.Unlock()
 		return
 	}
@@ -135,11 +135,14 @@ func (t *terminal) lost() {
 }
 
 // state is what the pump has to know: whether it ends, whether it may read, and whether
-// it may ask for the terminal.
-func (t *terminal) state() (closed, away, stopped bool) {
+// it may ask for the terminal, and whether another program has it for a while.
+func (t *terminal) state() (closed, away, stopped, lent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.closed, t.away, t.stopped
+	if t.resting = t.lent != nil; t.resting {
+		t.cond.Broadcast()
+	}
+	return t.closed, t.away, t.stopped, t.resting
 }
 
 // Suspend gives the terminal back before the process is stopped; Resume takes it again

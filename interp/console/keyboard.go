@@ -177,6 +177,11 @@ func (k keyboard) Key(wait time.Duration) (key byte, ok bool, err error) {
 	}
 }
 
+// Page implements interp.Terminal: the client shows it.
+func (k keyboard) Page(text string) error {
+	return k.c.out.say(func(b []byte) []byte { return appendFrame(b, kindPage, idBytes(k.c.running()), text) })
+}
+
 func (k keyboard) Line() (string, error) { return typedLine(k.Key, stream{k.c.out, kindOutput}) }
 
 // typed takes in keys of the client, for the request that runs.

@@ -23,6 +23,9 @@ func registerKeyboard(t *testing.T, d *interp.Dict) {
 			}
 			return err
 		}),
+		word("paged", func(s *interp.Session) error {
+			return s.Page(func() error { s.Print("first\nlast\n"); return nil })
+		}),
 		word("line", func(s *interp.Session) error {
 			s.Print("waiting\n")
 			line, ok, err := s.ReadLine()
@@ -87,6 +90,65 @@ func TestKeyboard(t *testing.T) {
 		if status := <-done; status != 0 {
 			t.Errorf("status %d", status)
 		}
+	})
+}
+
+// Long output goes through the program that PAGER names, at the terminal that the prompt
+// is on; the keys are that program's meanwhile.
+func TestPager(t *testing.T) {
+	check := func(t *testing.T, p *pty) {
+		t.Setenv("PAGER", "cat; read k <"+p.slave.Name()+"; echo key $k; read k <"+p.slave.Name()+"; exit 1")
+		p.typed("paged\r")
+		p.expect("\nfirst\nlast\n")
+		p.typed("q\r")
+		p.expect("key q\n")
+		p.typed("\r")
+		p.expect("ok ")
+		p.typed("7 .\r") // the keyboard is the prompt's again
+		p.expect("\n7\nok ")
+		t.Setenv("PAGER", "/nonexistent/pager")
+		p.typed("paged\r")
+		p.expect("error: ")
+		p.expect("pager /nonexistent/pager: ")
+		p.expect("ok ")
+	}
+	t.Run("here", func(t *testing.T) {
+		p := startPrompt(t, 80, "xterm", "")
+		registerKeyboard(t, p.session.Dict())
+		check(t, p.pty)
+	})
+	t.Run("attached", func(t *testing.T) {
+		path, d, _ := startServer(t, ServerOptions{})
+		registerKeyboard(t, d)
+		t.Setenv("TERM", "xterm")
+		p := openPty(t, 80)
+		cl := dial(t, path)
+		con := New(p.slave, p.slave, p.slave)
+		done := make(chan int, 1)
+		go func() { done <- con.Attach(cl, Options{}); con.Close() }()
+		p.expect("ok ")
+		check(t, p)
+		p.typed("\x04")
+		if status := <-done; status != 0 {
+			t.Errorf("status %d", status)
+		}
+	})
+	t.Run("nowhere", func(t *testing.T) {
+		path, d, _ := startServer(t, ServerOptions{})
+		registerKeyboard(t, d)
+		out := new(bytes.Buffer)
+		if r, err := dial(t, path).Eval("paged", out, out); err != nil || r.Failed || out.String() != "first\nlast\n" {
+			t.Errorf("%+v, %v, %q", r, err, out)
+		}
+	})
+	t.Run("closed", func(t *testing.T) { // a signal ends the prompt while the pager waits
+		t.Setenv("PAGER", "cat; exec sleep 1000")
+		p := startPrompt(t, 80, "xterm", "")
+		registerKeyboard(t, p.session.Dict())
+		p.typed("paged\r")
+		p.expect("\nfirst\nlast\n")
+		p.con.Close()
+		<-p.status
 	})
 }
 

@@ -27,6 +27,7 @@ import (
 //	  O output     bytes for standard output, in the order they were printed
 //	  E errors     bytes for standard error, in order with O
 //	  M more       id: the source of request R wants its next piece
+//	  P page       id, text to be shown page by page; at most MaxPage bytes
 //	  K keys       id: request R wants the keys that are typed from now on
 //	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
 //	               exit status u8, depth of the stack u16, open stack frames u16, name of
@@ -80,6 +81,7 @@ const (
 	kindComplete  = 'C'
 	kindAbout     = 'A' // both ways
 	kindBye       = 'Q'
+	kindPage      = 'P'
 	kindKeys      = 'K' // both ways
 	kindScreen    = 'S'
 )

@@ -49,7 +49,7 @@ func openPty(t *testing.T, cols uint16) *pty {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pty{t: t, master: os.NewFile(uintptr(m), "ptmx"), slave: os.NewFile(uintptr(s), "pts")}
+	p := &pty{t: t, master: os.NewFile(uintptr(m), "ptmx"), slave: os.NewFile(uintptr(s), fmt.Sprintf("/dev/pts/%d", n))}
 	p.cond = sync.NewCond(&p.mu)
 	p.vt = newVT(cmp.Or(int(cols), 80), 24)
 	if err := unix.IoctlSetWinsize(s, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: cols}); err != nil {

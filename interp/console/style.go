@@ -11,6 +11,7 @@ const (
 	dimStyle     = "\x1b[2m"
 	errorStyle   = "\x1b[1;31m"
 	warningStyle = "\x1b[1;35m"
+	hintStyle    = "\x1b[1;36m"
 	noStyle      = "\x1b[m"
 )
 
@@ -19,14 +20,14 @@ func styled(f *os.File) bool {
 	return isTerminal(f) && !dumb() && os.Getenv("NO_COLOR") == ""
 }
 
-// errorWriter writes errors and warnings to a terminal, with their first word in colour.
+// errorWriter writes errors, warnings and hints to a terminal, with their first word in colour.
 // Each write is of whole lines.
 type errorWriter struct{ w io.Writer }
 
 func (e errorWriter) Write(p []byte) (int, error) {
 	var b []byte
 	for line := range bytes.Lines(p) {
-		for _, s := range []struct{ word, style string }{{"error:", errorStyle}, {"warning:", warningStyle}} {
+		for _, s := range []struct{ word, style string }{{"error:", errorStyle}, {"warning:", warningStyle}, {"hint:", hintStyle}} {
 			if rest, ok := bytes.CutPrefix(line, []byte(s.word)); ok {
 				b = append(b, s.style+s.word+noStyle...)
 				line = rest

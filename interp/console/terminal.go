@@ -37,6 +37,8 @@ type terminal struct {
 	stopped bool         // from suspend to resume
 	orphan  bool         // it is gone, and was away then
 	resumed time.Time    // when that ended last
+	lent    func()       // ends the program that has it for a while; nil: none has
+	resting bool         // the pump reads no keys, as it is lent
 	keys    keyQueue     // typed and not yet consumed
 	held    []byte       // typed, and maybe the beginning of the mark of a paste
 	drop    bool         // the rest of the paste that goes on is not wanted
@@ -148,6 +150,9 @@ func (t *terminal) close() {
 	t.closed, t.eof = true, true
 	t.cond.Broadcast()
 	onBreak, ed := t.onBreak, t.ed
+	if t.lent != nil {
+		t.lent()
+	}
 	t.mu.Unlock()
 
 	if onBreak != nil {
@@ -174,12 +179,15 @@ func (t *terminal) pump() {
 	}
 	buf := make([]byte, 4096)
 	for {
-		closed, away, stopped := t.state()
+		closed, away, stopped, lent := t.state()
 		if closed {
 			break
 		}
 		wait := -1
-		if fds[0].Fd = int32(t.in.Fd()); away {
+		switch fds[0].Fd = int32(t.in.Fd()); {
+		case lent:
+			fds[0].Fd = -1
+		case away:
 			fds[0].Fd, wait = -1, int(foregroundCheck.Milliseconds())
 		}
 		if _, err := unix.Poll(fds, wait); err != nil && err != unix.EINTR {
@@ -189,7 +197,7 @@ func (t *terminal) pump() {
 			unix.Read(t.wake, buf[:8])
 			continue
 		}
-		if away {
+		if away && !lent {
 			if stopped || t.background() {
 				continue
 			}

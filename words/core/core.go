@@ -22,6 +22,7 @@ func Set() interp.Set {
 		Help:     "the language: stack, numbers, variables, strings, data, addresses, printing, time, files, help",
 		Prefixes: []string{"str.", "data.", "range.", "buffer."},
 		Absent:   absent,
+		Leads:    map[string]string{"?": "help"},
 		Words:    words,
 		Names:    loadable,
 	}

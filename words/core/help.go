@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 var helpWords = []interp.Word{
 	{Name: ".i", Stack: "( [substring] - )", Help: "lists built-in words with their help, those whose name contains the substring", Example: "timer .i", Func: listBuiltins},
 	{Name: "words", Stack: "( - )", Help: "lists the names of all words, by word set", Example: "words", Func: listWords},
-	{Name: "help", Stack: `( ["name"] - )`, Help: "shows the help of the word, word set or prefix that follows on the line, or an overview", Example: "help dup", Func: help},
+	{Name: "help", Stack: `( ["name"] - )`, Help: "shows the help of the word, or the words of the set or with the prefix, that follows on the line, or an overview; at the beginning of a line at a prompt, ? does the same", Example: "help dup", Func: help},
+	{Name: "apropos", Stack: `( "name" - )`, Help: "lists the words, and the files of the library, whose name or help has the text that follows on the line; in quotes it may be several words, which all have to be there", Example: "apropos checksum\napropos \"mac address\"", Func: apropos},
+	{Name: "pager", Stack: "( line - )", Help: "runs a line and shows what it prints with the program that the environment variable PAGER names, else less; without a terminal it just prints it", Example: "\"words\" pager", Func: pager},
 	{Name: "see", Stack: `( "name" - )`, Help: "shows the source of the word that follows on the line, or the record of a built-in one", Example: "see true", Func: see},
 }
 
@@ -73,57 +76,139 @@ func paragraph(s *interp.Session, heading string, names []string) {
 }
 
 const overview = `RPCL: values are put on a stack, words take them from there and leave results.
-  help NAME        help of a word            3 4 + .          adds and prints: 7
-  help SET         the words of a set        .s               shows the stack
-  see NAME         source of a word          "3 +" add3 !!    defines the word add3
-  words            names of all words        3 three !        stores a variable
-  "tap." .i        words with tap. and help  three @ .        fetches and prints it
-  load.list        files that load finds     bye              leaves (Ctrl-D too)
+  help NAME        help of a word, or a set  3 4 + .          adds and prints: 7
+  help PREFIX      the words that begin so   .s               shows the stack
+  apropos TEXT     what has to do with it    "3 +" add3 !!    defines the word add3
+  see NAME         source of a word          3 three !        stores a variable
+  words            names of all words        three @ .        fetches and prints it
+  load.list        files that load finds     "words" pager    a page at a time
+  ?                help, at a line's start   bye              leaves (Ctrl-D too)
 `
 
+// help shows the help of what has this name: a word, a word set, or the words that begin
+// with it.
 func help(s *interp.Session) error {
 	name, err := s.PopString()
 	if err != nil {
 		return err
 	}
 	if name == "" {
-		s.Print(overview)
-		paragraph(s, "word sets", setNames(s.Dict()))
+		introduce(s)
 		return nil
 	}
 	d := s.Dict()
 	if w, ok := d.Word(name); ok {
 		record(s, w)
+		more(s, name)
 		return nil
 	}
 	if source, stack, ok := d.Compound(name); ok {
 		heading(s, name, stack)
 		s.Printf("  a compound word:\n%s", definition(d, name, stack, source))
-		return nil
-	}
-	found := false
-	for _, set := range d.Sets() {
-		all := set.Name == name
-		if all {
-			s.Printf("%s: %s\n", set.Name, set.Help)
-		}
-		if prefix := slices.Contains(set.Prefixes, name); all || prefix {
-			found = true
-			for _, w := range set.Words {
-				if all || strings.HasPrefix(w.Name, name) {
-					list(s, w.Name, w.Usage())
-				}
-			}
-		}
-	}
-	if found {
+		more(s, name)
 		return nil
 	}
 	if text, ok := other(s, name); ok {
 		s.Print(text)
+		more(s, name)
 		return nil
 	}
-	return noWord(d, name)
+	listed := make(map[string]bool)
+	for _, set := range d.Sets() {
+		if set.Name == name {
+			s.Printf("%s: %s\n", set.Name, set.Help)
+			for _, w := range set.Words {
+				list(s, w.Name, w.Usage())
+				listed[w.Name] = true
+			}
+		}
+	}
+	for _, set := range d.Sets() {
+		for _, w := range set.Words {
+			if strings.HasPrefix(w.Name, name) && !listed[w.Name] {
+				list(s, w.Name, w.Usage())
+				listed[w.Name] = true
+			}
+		}
+	}
+	for _, word := range d.Compounds() {
+		if usage, _ := usage(d, word); strings.HasPrefix(word, name) {
+			list(s, word, usage)
+			listed[word] = true
+		}
+	}
+	if len(listed) == 0 {
+		return noWord(d, name)
+	}
+	return nil
+}
+
+// introduce says what there is, what the program is for first.
+func introduce(s *interp.Session) {
+	sets := s.Dict().Sets()
+	for _, set := range slices.Backward(sets) {
+		s.Print(set.Intro)
+	}
+	s.Print(overview)
+	paragraph(s, "word sets", setNames(s.Dict()))
+}
+
+// more points at the words that belong to one of this name.
+func more(s *interp.Session, name string) {
+	if n := len(s.Dict().Complete(name + ".")); n > 0 {
+		s.Printf("help %s. lists the words that begin so\n", name)
+	}
+}
+
+// usage is the help of a word in one line.
+func usage(d *interp.Dict, name string) (string, bool) {
+	if w, ok := d.Word(name); ok {
+		return w.Usage(), true
+	}
+	_, stack, ok := d.Compound(name)
+	return strings.TrimSpace("a compound word " + stack), ok
+}
+
+// apropos lists the words in whose name or help all parts of a text occur, and the files
+// of the library.
+func apropos(s *interp.Session) error {
+	text, err := s.PopString()
+	if err != nil {
+		return err
+	}
+	parts := strings.Fields(strings.ToLower(text))
+	if len(parts) == 0 {
+		return errors.New("it takes a text to search for")
+	}
+	d := s.Dict()
+	found := false
+	show := func(name, usage string) {
+		all := strings.ToLower(name + " " + usage)
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(all, p) }) {
+			list(s, name, usage)
+			found = true
+		}
+	}
+	for _, name := range d.Complete("") {
+		if usage, ok := usage(d, name); ok {
+			show(name, usage)
+		}
+	}
+	if err := library(show); err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("nothing has to do with %s; words lists all words", shown(text))
+	}
+	return nil
+}
+
+func pager(s *interp.Session) error {
+	line, err := s.Pop()
+	if err != nil {
+		return err
+	}
+	return s.Page(func() error { return s.Execute(line) })
 }
 
 // noWord says that there is no word of a name, and which may have been meant.
@@ -134,7 +219,7 @@ func noWord(d *interp.Dict, name string) error {
 	if near := d.Nearest(name); near != "" {
 		return fmt.Errorf("%s is no word; did you mean %s?", shown(name), near)
 	}
-	return fmt.Errorf("%s is no word; words lists them", shown(name))
+	return fmt.Errorf("%s is no word; apropos %s searches for it", shown(name), shown(name))
 }
 
 func setNames(d *interp.Dict) []string {

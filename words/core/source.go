@@ -160,6 +160,12 @@ func open(name string) (fs.File, error) {
 
 // listLibrary prints each file with the sentence its first line has.
 func listLibrary(s *interp.Session) error {
+	return library(func(name, about string) { list(s, name, about) })
+}
+
+// library calls show with the name of each file of the library, and the sentence its first
+// line has.
+func library(show func(name, about string)) error {
 	files, err := fs.Glob(lib.Files, "*.rpcl")
 	if err != nil {
 		return err
@@ -170,7 +176,7 @@ func listLibrary(s *interp.Session) error {
 			return err
 		}
 		first, _, _ := strings.Cut(string(text), "\n")
-		list(s, name, strings.TrimLeft(first, "# "))
+		show(name, strings.TrimLeft(first, "# "))
 	}
 	return nil
 }

@@ -13,12 +13,23 @@ import (
 	"ethertap/words/report"
 )
 
+// intro is what somebody needs first at the prompt of a tap.
+const intro = `The tap: frames go from one interface to the other; those that are tapped go
+into a queue as well, from which collect writes them to a file.
+  if.stats             interfaces: counters, settings; repeated: "if.stats" 1000 watch
+  0 tap.rx.enable      taps what interface 0 receives; tap.tx.enable what it sends
+  MAC tap.hash.insert  taps only frames of this address, and of others inserted
+  tap.queue.status     what waits in the queue, and what it refused
+  help tap             the words for all this; for faults help fault. and help drop.
+`
+
 // Words returns the words that work on one engine.
 func Words(e *dataplane.Engine, from report.Source) interp.Set {
 	w := words{e, from}
 	return interp.Set{
 		Name:     "tap",
 		Help:     "what goes into the TAP queue and into further ones: by interface and direction, by MAC address",
+		Intro:    intro,
 		Prefixes: []string{"tap.", "pqueue."},
 		Words: slices.Concat([]interp.Word{
 			{Name: "tap.rx.enable", Stack: "( interface - )", Help: "enable RX TAP for interface", Example: "0 tap.rx.enable",
