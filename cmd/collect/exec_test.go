@@ -234,7 +234,12 @@ func TestExecMoved(t *testing.T) {
 func TestExecUsage(t *testing.T) {
 	queue := setup(t)
 	producer(t, queue)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ command, output, want string }{
+		{"gzip", fifo, fifo + " is no file that is closed"}, // which waits for no reader
 		{" ", "x", "the command is empty"},
 		{"echo '", "x", "the shell does not understand"},
 		{"no-such-command -x", "x", "there is no command no-such-command"},

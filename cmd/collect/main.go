@@ -228,7 +228,7 @@ func notify(state string, logf func(string, ...any)) {
 func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, err error) {
 	o.streams.Accept = func(f *os.File, name string) error {
 		if st, err := f.Stat(); o.exec != "" && err == nil && !st.Mode().IsRegular() {
-			return fmt.Errorf("--exec: %s is no file that is closed; name one; %w", name, errUsage)
+			return noFile(name)
 		}
 		return acceptable(f, name, stderr)
 	}
@@ -236,6 +236,9 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 	case o.output == "-":
 		files, err = collect.Stream(stdout, "standard output", o.streams)
 	case collect.IsFIFO(o.output) && !o.streams.Rotate.Any():
+		if o.exec != "" { // before it is opened: its reader would take that for a stream
+			return nil, noFile(o.output)
+		}
 		f, ferr := collect.OpenFIFO(ctx, o.output, func() {
 			if !o.silent {
 				logf("%s: waiting for somebody to read it", o.output)
@@ -253,6 +256,11 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 		err = fmt.Errorf("%w%s; choose another name", err, since(ctx, busy.PID))
 	}
 	return files, err
+}
+
+// noFile refuses a stream on which there is nothing to be run.
+func noFile(name string) error {
+	return fmt.Errorf("--exec: %s is no file that is closed; name one; %w", name, errUsage)
 }
 
 // acceptable refuses streams of packets that end up where text goes.
