@@ -46,6 +46,9 @@ func checked(o options, stderr *os.File) (status int) {
 		if !errors.As(err, &busy) || !replaced(o, busy.PID) {
 			mistake(err)
 		}
+		if st, err := os.Stat(o.output); o.exec != "" && err == nil && !st.Mode().IsRegular() && !st.IsDir() && !o.streams.Rotate.Any() {
+			mistake(noFile(o.output))
+		}
 	}
 	mistake(detach.CheckLog(o.log))
 	return status

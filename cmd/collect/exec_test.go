@@ -247,6 +247,9 @@ func TestExecUsage(t *testing.T) {
 		{"gzip", os.DevNull, os.DevNull + " is no file that is closed"},
 	} {
 		status, _, errs := outcome(t, command(t, "-sq", queue, "--exec", c.command, c.output))
+		if checked, _, _ := outcome(t, command(t, "--check", "-q", queue, "--exec", c.command, c.output)); checked == 0 {
+			t.Errorf("%q for %s is found right", c.command, c.output)
+		}
 		if status != 2 || !strings.Contains(errs, "--exec: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%q: status %d, %q", c.command, status, errs)
 		}
