@@ -9,13 +9,15 @@ import (
 	"ethertap/shm"
 )
 
-// openEvery is how often it is looked whether a queue has come that was not there: short
-// against the time in which a queue that begins to be filled is full.
-const openEvery = 20 * time.Millisecond
-
-// openAgain is the same for one that is there and cannot be used: to look closely at a file
-// costs milliseconds.
-const openAgain = 250 * time.Millisecond
+// How often it is looked whether a queue has come that was not there: at first short against
+// the time in which one that begins to be filled is full. Later, and for a file that is there
+// and cannot be used, at the cost of a look: 1 % of a CPU with 20 ms, and milliseconds of
+// work for a whole file.
+const (
+	openEvery = 20 * time.Millisecond
+	openSoon  = 10 * time.Second // how long that is so
+	openLater = 100 * time.Millisecond
+)
 
 // idleLook is after how long without packets it is looked whether the queue is the one of its
 // name still: the next one fills meanwhile.
@@ -42,8 +44,9 @@ type Source struct {
 	table   []shm.Interface // of this one, as last read
 
 	// Of the goroutine that collects.
-	left bool   // there was a queue, which is gone
-	said string // why the one that is there cannot be opened
+	left  bool      // there was a queue, which is gone
+	since time.Time // when the run came to be without a queue
+	said  string    // why the one that is there cannot be opened
 }
 
 // told is what the tables of former queues counted as refused for an interface.
@@ -56,6 +59,7 @@ type told struct {
 // to it later. An error is that of a queue that is there and cannot be used.
 func OpenSource(name string, logf func(format string, args ...any)) (*Source, error) {
 	s := &Source{name: name, logf: logf, begun: time.Now(), wake: make(chan struct{}, 1)}
+	s.since = s.begun
 	switch err := s.open(); {
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 	case errors.Is(err, shm.ErrStrange): // it gives way to whoever fills the queue
@@ -259,7 +263,7 @@ func (s *Source) leave(why error) {
 	}
 	s.mu.Unlock()
 	s.Close() // of a damaged one it fails, and nothing hangs on it
-	s.left = true
+	s.left, s.since = true, time.Now()
 }
 
 // await waits for a queue of the name and says whether it is there.
@@ -274,8 +278,10 @@ func (s *Source) await(timeout time.Duration) bool {
 			s.left, s.said = false, ""
 			return true
 		case !errors.Is(err, fs.ErrNotExist):
-			pause = openAgain
+			pause = openLater
 			s.complain(err)
+		case time.Since(s.since) > openSoon:
+			pause = openLater
 		}
 		left := timeout - time.Since(begin)
 		if left <= 0 {

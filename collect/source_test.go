@@ -9,30 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"ethertap/shm"
 )
-
-// said collects the lines of a Source.
-type said struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (s *said) logf(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = append(s.lines, fmt.Sprintf(format, args...))
-}
-
-func (s *said) all() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.lines...)
-}
 
 // noQueue is the name of a queue of this test's own that is not there.
 func noQueue(t *testing.T) string {
@@ -41,9 +22,30 @@ func noQueue(t *testing.T) string {
 	return name
 }
 
+// made makes a queue, in which filled puts packets.
+func made(t *testing.T, name string, o shm.Options) *shm.Queue {
+	t.Helper()
+	q, err := shm.Open(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+func filled(t *testing.T, q *shm.Queue) *shm.Producer {
+	t.Helper()
+	p, err := q.NewProducer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
 // running starts a collector of a queue and returns how to await its
 // packets and how to end it.
-func running(t *testing.T, name string, log *said) (c *Collector, await func(packets uint64), end func() []packet) {
+func running(t *testing.T, name string, log *notes) (c *Collector, await func(packets uint64), end func() []packet) {
 	t.Helper()
 	f := newFile(t)
 	files, err := Stream(f, f.Name(), Options{})
@@ -63,7 +65,7 @@ func running(t *testing.T, name string, log *said) (c *Collector, await func(pac
 		t.Helper()
 		for c.Tally().Packets < packets {
 			if ctx.Err() != nil {
-				t.Fatalf("%d packets of %d; it said %q", c.Tally().Packets, packets, log.all())
+				t.Fatalf("%d packets of %d; it said %q", c.Tally().Packets, packets, log.text())
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -83,31 +85,21 @@ func running(t *testing.T, name string, log *said) (c *Collector, await func(pac
 // no file, and is ended as ever.
 func TestQueueThatComesLater(t *testing.T) {
 	name := noQueue(t)
-	var log said
+	var log notes
 	_, await, end := running(t, name, &log)
 	time.Sleep(3 * openEvery)
 	if _, err := os.Stat("/dev/shm/" + name); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("there is a file: %v", err)
 	}
-	q, err := shm.Open(name, shm.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
-	p, err := q.NewProducer("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	putFrames(p, 1, 0, 100, 60)
+	putFrames(filled(t, made(t, name, shm.Options{})), 1, 0, 100, 60)
 	await(100)
 	for i, got := range end() {
 		if !bytes.Equal(got.data, frame(1, i, 60)) {
 			t.Fatalf("packet %d is another", i)
 		}
 	}
-	if lines := log.all(); len(lines) != 0 {
-		t.Errorf("it said %q", lines)
+	if text := log.text(); text != "" {
+		t.Errorf("it said %q", text)
 	}
 
 	_, _, end = running(t, noQueue(t), &log)
@@ -125,11 +117,8 @@ func TestQueueThatIsReplaced(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			name := noQueue(t)
-			q, err := shm.Open(name, shm.Options{Slots: 16})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var log said
+			q := made(t, name, shm.Options{Slots: 16})
+			var log notes
 			c, await, end := running(t, name, &log)
 			const each = 20
 			total, refused := 0, uint64(0)
@@ -138,10 +127,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 				if err := q.SetInterfaces(table); err != nil {
 					t.Fatal(err)
 				}
-				p, err := q.NewProducer("test")
-				if err != nil {
-					t.Fatal(err)
-				}
+				p := filled(t, q)
 				first := total
 				for total < first+each {
 					if p.Put([]shm.Record{{Data: frame(1, total, 60)}}) == 1 {
@@ -171,12 +157,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 				q = next
 			}
 			defer q.Close()
-			p, err := q.NewProducer("test")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			putFrames(p, 1, total, total+5, 60)
+			putFrames(filled(t, q), 1, total, total+5, 60)
 			await(uint64(total + 5))
 			if r := c.r.Source.Refused(); r != refused {
 				t.Errorf("at the end: %d refused, counted %d", refused, r)
@@ -190,7 +171,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 					t.Fatalf("packet %d is another", i)
 				}
 			}
-			lines := log.all()
+			lines := strings.Split(log.text(), "\n")
 			if len(lines) != 6 || !strings.Contains(lines[0], "; recording goes on with the next one") || lines[5] != "queue "+name+": the next one is there" {
 				t.Errorf("it said %q", lines)
 			}
@@ -201,10 +182,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 // What former queues had no room for stays in the drop counts of their interfaces.
 func TestRefusedCountsOnOverQueues(t *testing.T) {
 	name := noQueue(t)
-	q, err := shm.Open(name, shm.Options{Slots: 16})
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := made(t, name, shm.Options{Slots: 16})
 	s := sourceOf(t, name)
 	fill := func(q *shm.Queue, names ...string) {
 		t.Helper()
@@ -215,10 +193,7 @@ func TestRefusedCountsOnOverQueues(t *testing.T) {
 		if err := q.SetInterfaces(table); err != nil {
 			t.Fatal(err)
 		}
-		p, err := q.NewProducer("test")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := filled(t, q)
 		for i := range 20 {
 			p.Put([]shm.Record{{Data: frame(1, i, 60), Interface: 1}}) // 4 find no room
 		}
@@ -275,7 +250,7 @@ func TestQueueWhoseNameAStrangerHas(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not a queue"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	var log said
+	var log notes
 	if _, err := OpenSource(name, log.logf); !errors.Is(err, shm.ErrForeign) {
 		t.Errorf("a file of ours: %v", err)
 	}
@@ -283,22 +258,12 @@ func TestQueueWhoseNameAStrangerHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, await, end := running(t, name, &log)
-	q, err := shm.Open(name, shm.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
-	p, err := q.NewProducer("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	putFrames(p, 1, 0, 5, 60)
+	putFrames(filled(t, made(t, name, shm.Options{})), 1, 0, 5, 60)
 	await(5)
 	if got := end(); len(got) != 5 {
 		t.Errorf("%d packets", len(got))
 	}
-	if lines := log.all(); len(lines) != 1 || !strings.Contains(lines[0], "user 65533 has its name; waiting for one") {
-		t.Errorf("it said %q", lines)
+	if text := log.text(); strings.Contains(text, "\n") || !strings.HasSuffix(text, "user 65533 has its name; waiting for one") {
+		t.Errorf("it said %q", text)
 	}
 }

@@ -147,16 +147,23 @@ func openQueue(t *testing.T, name string) *shm.Queue {
 	return q
 }
 
-// A queue that is damaged under everybody is replaced, with as many lost as may have been
-// in it; the bridge goes on.
-func TestQueueThatIsDamagedIsMadeAnew(t *testing.T) {
+// tappedBridge is a bridge of which what interface 0 receives is tapped.
+func tappedBridge(t *testing.T) (*netlab.Bridge, *shm.Queue, *device) {
+	t.Helper()
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
 	q := newQueue(t, 256)
 	d := newDevice(t, lab, dataplane.Config{Queue: q})
-	defer d.Close()
+	t.Cleanup(func() { d.Close() })
 	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
 	d.mustStart()
+	return lab, q, d
+}
+
+// A queue that is damaged under everybody is replaced, with as many lost as may have been
+// in it; the bridge goes on.
+func TestQueueThatIsDamagedIsMadeAnew(t *testing.T) {
+	lab, q, d := tappedBridge(t)
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 100))
 	d.await("all is tapped", func() bool { return d.stats(0).TapStored == 100 })
 	if err := os.Truncate("/dev/shm/"+q.Name(), 4096); err != nil {
@@ -177,13 +184,7 @@ func TestQueueThatIsDamagedIsMadeAnew(t *testing.T) {
 
 // What is no queue is left alone, and that is said once; when it goes, the queue comes.
 func TestForeignFileInPlaceOfAQueue(t *testing.T) {
-	netlab.RequireRoot(t)
-	lab := netlab.NewBridge(t)
-	q := newQueue(t, 256)
-	d := newDevice(t, lab, dataplane.Config{Queue: q})
-	defer d.Close()
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
-	d.mustStart()
+	lab, q, d := tappedBridge(t)
 	path := "/dev/shm/" + q.Name()
 	os.Remove(path)
 	if err := os.WriteFile(path, []byte("something else"), 0o600); err != nil {

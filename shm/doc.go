@@ -48,6 +48,13 @@
 // drops the lock when the process dies, keeps it while it is stopped, and knows it
 // across PID namespaces. It is asked only when a slot is in the way.
 //
+// # A file that is gone
+//
+// A file may be removed, replaced, truncated or scribbled over while it is used; who has it
+// mapped does not notice. Intact asks, Renew opens what has the name now or makes it anew.
+// Whoever fills the queue does that; whoever reads it takes what is in the old file and
+// opens the name again when nobody puts packets in any more.
+//
 // # Counting
 //
 // Counters belong to participant ids and are never reset; totals are sums over all
