@@ -221,7 +221,9 @@ func (e *Engine) settle() {
 // interfaces, and what records in runDir say is restored, on interfaces of the calling
 // thread's network namespace. found says whether there was anything.
 func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err error) {
-	if exists(dir) {
+	if what, err := ownfile.Look(dir); err == nil && what.Stranger() {
+		logf("bypass: %s is %v, and left alone", dir, &what)
+	} else if err == nil {
 		found = true
 		if err := fastpath.Unpin(dir); err != nil {
 			return found, err

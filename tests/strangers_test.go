@@ -97,6 +97,26 @@ func TestStrangersAreNoObstacle(t *testing.T) {
 		t.Errorf("the target of the link: %q, %v", b, err)
 	}
 	r.rpcl("bypass.disable")
+	// A link to where there is much to remove, of theirs or not, is not followed by --clear.
+	r.must(r.control, "ethertap", "stop")
+	for _, uid := range []int{65533, 0} {
+		if err := os.Symlink(open, pins); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Lchown(pins, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, status := r.run(r.ethertap, "--clear", "--bpffs", bpffs)
+		if uid == 0 && (status != 1 || !strings.Contains(errs, pins+": not a directory")) || uid != 0 && (status != 0 || !strings.Contains(out, "is a symbolic link of user 65533, and left alone")) {
+			t.Errorf("--clear: status %d, %q, %q", status, out, errs)
+		}
+		if list, err := os.ReadDir(open); err != nil || len(list) != 3 {
+			t.Errorf("left are %v, %v", list, err)
+		}
+		if err := os.Remove(pins); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A run directory is theirs or ours: a link of theirs is not followed.
 	link := filepath.Join(open, "run")
 	asStranger(t, "ln -s "+r.dir+" "+link)

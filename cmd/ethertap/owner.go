@@ -31,7 +31,7 @@ func pinned(bpffs string) (instances []string) {
 		name, ours := strings.CutPrefix(e.Name(), pinPrefix)
 		name = strings.ReplaceAll(name, ":", ".")
 		// Others may make directories there too; their names are not to stand in a command.
-		if found, err := ownfile.Look(filepath.Join(bpffs, e.Name())); !ours || err != nil || found.Stranger() || rundir.CheckName("ethertap", name) != nil {
+		if found, err := ownfile.Look(filepath.Join(bpffs, e.Name())); !ours || !e.IsDir() || err != nil || found.Stranger() || rundir.CheckName("ethertap", name) != nil {
 			continue
 		}
 		instances = append(instances, name)

@@ -116,9 +116,16 @@ func (p *Path) Unpin(dir string, links []link.Link) error {
 // Unpin takes the names away from what is pinned in dir, and dir itself. Programs have
 // left the interfaces of links that were pinned there when it returns.
 func Unpin(dir string) error {
-	entries, err := os.ReadDir(dir)
+	st, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil && !st.IsDir() { // a link would lead to what is not ours to be removed
+		err = fmt.Errorf("%s: not a directory", dir)
+	}
+	var entries []os.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("unpin: %w", err)
