@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -24,11 +23,7 @@ func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status
 	status = ok
 	mistake := func(err error) {
 		status = failed
-		of := "ethertap"
-		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
-			of = "error"
-		}
-		fmt.Fprintf(p.stderr, "%s: %v\n", of, err)
+		p.say(err)
 	}
 	running, err := p.named(caught)
 	if err != nil {

@@ -100,14 +100,19 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
 			return ok // it waited, and was told to end
 		}
-		program := "ethertap"
-		if errors.As(err, new(*interp.Error)) { // of the configuration or a line, as everywhere
-			program = "error"
-		}
-		fmt.Fprintf(p.stderr, "%s: %v\n", program, err)
+		p.say(err)
 		return failed
 	}
 	return status
+}
+
+// say writes an error; one of the configuration or a line looks as everywhere.
+func (p *program) say(err error) {
+	program := "ethertap"
+	if errors.As(err, new(*interp.Error)) {
+		program = "error"
+	}
+	fmt.Fprintf(p.stderr, "%s: %v\n", program, err)
 }
 
 // program is one running ethertap.
