@@ -245,24 +245,49 @@ func differences(t *testing.T) (words []string) {
 	return words
 }
 
-// explained reports the failures in which no word is that is known to differ, and
-// returns the words that had failures.
-func (run *suiteRun) explained(t *testing.T, differing []string) map[string]bool {
+// shown are the tests that fail, by the word whose difference they show.
+var shown = map[string][]string{
+	`s"`:       {"core.fr:633", "coretest.fs:626", "coreplustest.fth:218", "stringtest.fth:63", "stringtest.fth:65", "stringtest.fth:66", "stringtest.fth:71"},
+	"evaluate": {"exceptiontest.fth:95"},
+	"catch":    {"exceptiontest.fth:57", "exceptiontest.fth:86"},
+	"/string":  {"stringtest.fth:72"},
+	"#":        {"coreplustest.fth:228", "coreplustest.fth:229", "coreplustest.fth:241", "coreplustest.fth:242", "coreplustest.fth:254"},
+	"(":        {"coreplustest.fth:219"},
+}
+
+// check holds the run against what is known: these tests fail, each using the word whose
+// difference it shows, and no others; and the document lists these words.
+func (run *suiteRun) check(t *testing.T, files []suiteFile) {
 	t.Helper()
-	seen := make(map[string]bool)
-	for _, f := range run.failed {
-		known := false
-		for _, w := range differing {
-			if f.unit.words[w] {
-				known, seen[w] = true, true
-			}
-		}
-		if !known {
-			t.Errorf("%s: %s, and no word of it is among the differences:\n%s", f.unit.place, f.why, f.unit.source)
+	listed := differences(t)
+	for _, w := range listed {
+		if shown[w] == nil {
+			t.Errorf("%s says that %s differs; no test shows it", suiteDocument, w)
 		}
 	}
+	due := make(map[string]string)
+	for w, places := range shown {
+		if !slices.Contains(listed, w) {
+			t.Errorf("%s does not list %s, which differs", suiteDocument, w)
+		}
+		for _, place := range places {
+			file, _, _ := strings.Cut(place, ":")
+			if slices.ContainsFunc(files, func(f suiteFile) bool { return f.name == file }) {
+				due[place] = w
+			}
+		}
+	}
+	for _, f := range run.failed {
+		w, ok := due[f.unit.place]
+		if !ok || !f.unit.words[w] {
+			t.Errorf("%s: %s, and that is no known difference:\n%s", f.unit.place, f.why, f.unit.source)
+		}
+		delete(due, f.unit.place)
+	}
+	for place, w := range due {
+		t.Errorf("%s shows no difference of %s any more", place, w)
+	}
 	t.Logf("%d tests: %d need a word that RPCL has not, %d fail by a difference that %s lists", run.tests, run.without, len(run.failed), suiteDocument)
-	return seen
 }
 
 // The core, core extension, exception, locals and string parts of the suite: of what RPCL
@@ -284,18 +309,12 @@ func TestForth2012(t *testing.T) {
 	if run.tests < 1300 || run.tests-run.without < 700 {
 		t.Errorf("%d tests, of which %d cannot run: the suite is another, or is not read right", run.tests, run.without)
 	}
-	differing := differences(t)
-	seen := run.explained(t, differing)
-	for _, w := range differing {
-		if !seen[w] {
-			t.Errorf("%s says that %s differs; no test of the suite shows it", suiteDocument, w)
-		}
-	}
+	run.check(t, files)
 	old, err := os.ReadFile(suiteDocument)
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := between(string(old), "<!-- Forth 2012 by word: made by go test ./tests -update, with the suite at hand -->", "<!-- end of words -->", run.summary(differing))
+	made, err := between(string(old), "<!-- Forth 2012 by word: made by go test ./tests -update, with the suite at hand -->", "<!-- end of words -->", run.summary())
 	switch {
 	case err != nil:
 		t.Error(err)
@@ -322,15 +341,16 @@ func TestForthCoreTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := runForth(t, []suiteFile{{"coretest.fs", string(text), true}})
+	files := []suiteFile{{"coretest.fs", string(text), true}}
+	run := runForth(t, files)
 	if run.tests < 500 || run.tests-run.without < 400 {
 		t.Errorf("%d tests, of which %d cannot run", run.tests, run.without)
 	}
-	run.explained(t, differences(t))
+	run.check(t, files)
 }
 
 // summary lists the words of the standard by what became of them.
-func (run *suiteRun) summary(differing []string) string {
+func (run *suiteRun) summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nOf %d tests %d use a word that is not here. Of the others %d pass, and %d show a difference from the table above.\n\n",
 		run.tests, run.without, run.tests-run.without-len(run.failed), len(run.failed))
@@ -343,7 +363,7 @@ func (run *suiteRun) summary(differing []string) string {
 				what = "not here, an error"
 			case !run.dict.Exists(w) && w != "#":
 				what = "not here, free as names"
-			case slices.Contains(differing, w):
+			case shown[w] != nil:
 				what = "different in some test"
 			case run.passed[w] == 0:
 				what = "here, in no test that can run"
