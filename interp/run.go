@@ -488,12 +488,7 @@ resume:
 					ip++
 					continue
 				}
-				if sp == MaxStack {
-					return s.halt(fr, ip, sp, in, errStack)
-				}
-				putInt(&st[sp], in.k)
-				sp++
-				continue
+				goto push
 			case opIntDiv, opIntMod:
 				if k := in.k; k > 0 && sp > base && st[sp-1].ref == nil {
 					a := &st[sp-1]
@@ -514,12 +509,7 @@ resume:
 					ip++
 					continue
 				}
-				if sp == MaxStack {
-					return s.halt(fr, ip, sp, in, errStack)
-				}
-				putInt(&st[sp], in.k)
-				sp++
-				continue
+				goto push
 			case opIntSub, opIntMul, opIntAnd, opIntEqual, opIntLess, opIntGreater:
 				if sp > base && st[sp-1].ref == nil {
 					a := &st[sp-1]
@@ -540,12 +530,7 @@ resume:
 					ip++
 					continue
 				}
-				if sp == MaxStack {
-					return s.halt(fr, ip, sp, in, errStack)
-				}
-				putInt(&st[sp], in.k)
-				sp++
-				continue
+				goto push
 			case opIntEqualJump, opIntLessJump, opIntGreaterJump:
 				if sp > base && st[sp-1].ref == nil && !s.interrupt.Load() {
 					sp--
@@ -565,12 +550,7 @@ resume:
 					}
 					continue
 				}
-				if sp == MaxStack {
-					return s.halt(fr, ip, sp, in, errStack)
-				}
-				putInt(&st[sp], in.k)
-				sp++
-				continue
+				goto push
 
 			case OpZeroEqual, opZeroEqualJump:
 				if sp == base || st[sp-1].ref != nil {
@@ -719,6 +699,13 @@ resume:
 				return s.trace(err)
 			}
 			continue resume
+
+		push: // of a number and what is done with it, the number alone
+			if sp == MaxStack {
+				return s.halt(fr, ip, sp, in, errStack)
+			}
+			putInt(&st[sp], in.k)
+			sp++
 		}
 	}
 }
