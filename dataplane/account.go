@@ -63,7 +63,7 @@ func newVLANs() *table { return newTable(vlanPlaces, maxTags*batchSize) }
 // long, by source, by what is in it and by VLAN.
 func (t *tables) account(frame []byte, length int) {
 	if len(frame) < protected {
-		from := source(frame).key()
+		from := macKey(source(frame))
 		t.macs.add(from, 1, uint64(length), 0)
 		t.types.add(shortKey, 1, uint64(length), from)
 		return

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -37,24 +38,24 @@ func TestTapsAreAnnounced(t *testing.T) {
 			}
 		}
 	}
-	d.policy(func(p *dataplane.Policy) { p.Port[1].TapTX = true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].TX[1] = true })
 	d.mustStart()
 	want("set before the start", q, 0, shm.TapTX)
 	want("a further queue, nothing set", further, shm.TapFurther, shm.TapFurther)
-	d.policy(func(p *dataplane.Policy) {
-		p.Port[0].TapRX, p.Port[1].TapTX = true, false
-		p.TapHash = p.TapHash.With(dataplane.MAC{2, 1})
-		p.Port[0].Fault.Enabled = true
-		f, err := p.Feed(name)
+	d.wish(func(p *policy.Policy) {
+		p.Taps[0].RX[0], p.Taps[0].TX[1] = true, false
+		p.Taps[0].MACs = p.Taps[0].MACs.With(policy.MAC{2, 1})
+		p.Ports[0].Fault.Enabled = true
+		f, err := p.Tap(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.TapRX[1] = true
+		f.RX[1] = true
 	})
 	want("changed", q, shm.TapRX|shm.TapHosts, shm.TapHosts)
 	want("a further queue, changed", further, shm.TapFurther, shm.TapFurther|shm.TapRX)
-	err = d.Update(func(p *dataplane.Policy) error {
-		p.Port[0].TapRX, p.Port[0].Fault.Drop.Probability = false, dataplane.Certain+1
+	err = d.Update(func(p *policy.Policy) error {
+		p.Taps[0].RX[0], p.Ports[0].Fault.Drop.Probability = false, policy.Certain+1
 		return nil
 	})
 	if err == nil {

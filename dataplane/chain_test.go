@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
+	"ethertap/shm"
 )
 
 // bench is a worker on simulated rings: the chain without rights or interfaces.
@@ -18,7 +20,7 @@ type bench struct {
 	t      *testing.T
 	w      *worker
 	kernel []*xsk.Kernel
-	policy atomic.Pointer[Policy]
+	plan   atomic.Pointer[plan]
 	out    [2][][]byte // what was transmitted on each interface
 }
 
@@ -27,10 +29,10 @@ const (
 	benchHold   = 256
 )
 
-func newBench(t *testing.T, ports int, p Policy) *bench {
+func newBench(t *testing.T, ports int, p policy.Policy) *bench {
 	t.Helper()
 	b := &bench{t: t}
-	b.policy.Store(&p)
+	b.wish(p)
 	u, err := xsk.NewUMEM(benchFrames, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +42,7 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 			t.Error(err)
 		}
 	})
-	w := &worker{policy: &b.policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
+	w := &worker{plan: &b.plan, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
 	w.free = make([]uint64, 0, u.Frames())
 	for i := range uint64(benchFrames) {
 		w.free = append(w.free, i*2048)
@@ -62,6 +64,26 @@ func newBench(t *testing.T, ports int, p Policy) *bench {
 	b.w = w
 	w.round()
 	return b
+}
+
+// wish puts a policy in force. There is no TAP queue.
+func (b *bench) wish(p policy.Policy) {
+	b.t.Helper()
+	now, err := planOf(p, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.plan.Store(now)
+}
+
+// planOf is the plan of a policy of one thread, whose tapped frames go to the producer.
+func planOf(p policy.Policy, producer *shm.Producer) (*plan, error) {
+	if p.Taps == nil {
+		p.Taps = policy.New().Taps
+	}
+	out := newOutlet("", tapQueue, nil)
+	out.lanes[0].producer = producer
+	return compile(p, []*outlet{out}, nil)
 }
 
 func newPortTables() *portTables {
@@ -150,10 +172,10 @@ func testFrame(n int, src byte, seq uint32) []byte {
 	return f
 }
 
-func mac(last byte) MAC { return MAC{2, 0, 0, 0, 0, last} }
+func mac(last byte) policy.MAC { return policy.MAC{2, 0, 0, 0, 0, last} }
 
 func TestChainForwardsUnchanged(t *testing.T) {
-	b := newBench(t, 2, Policy{})
+	b := newBench(t, 2, policy.Policy{})
 	var frames [][]byte
 	for i := range 1000 {
 		frames = append(frames, testFrame(14+i, byte(i), uint32(i)))
@@ -167,7 +189,7 @@ func TestChainForwardsUnchanged(t *testing.T) {
 
 func TestChainDropHash(t *testing.T) {
 	for _, ports := range []int{1, 2} {
-		b := newBench(t, ports, Policy{DropHash: new(MACHash).With(mac(1), mac(3))})
+		b := newBench(t, ports, policy.Policy{Drop: policy.MACs("").With(mac(1), mac(3))})
 		var frames [][]byte
 		for i := range 100 {
 			frames = append(frames, testFrame(60, byte(i%5), uint32(i)))
@@ -184,8 +206,9 @@ func TestChainDropHash(t *testing.T) {
 }
 
 func TestChainTapCountsWithoutAQueue(t *testing.T) {
-	p := Policy{TapHash: new(MACHash).With(mac(1))}
-	p.Port[0].TapRX, p.Port[1].TapTX = true, true
+	p := policy.New()
+	p.Taps[0].MACs = policy.MACs("").With(mac(1))
+	p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
 	b := newBench(t, 2, p)
 	b.run(0, testFrame(60, 1, 0), testFrame(60, 2, 1), testFrame(13, 1, 2), testFrame(5, 1, 3))
 	for i := range 2 {
@@ -194,7 +217,9 @@ func TestChainTapCountsWithoutAQueue(t *testing.T) {
 		}
 	}
 	// The hash holds for destinations as well.
-	b.policy.Store(&Policy{Port: p.Port, TapHash: new(MACHash).With(mac(0xfe))})
+	p = p.Clone()
+	p.Taps[0].MACs = policy.MACs("").With(mac(0xfe))
+	b.wish(p)
 	b.run(0, testFrame(60, 9, 0))
 	if c := b.count(0); c[countTapQualified] != 3 {
 		t.Errorf("qualified by destination: %d, want 3", c[countTapQualified])
@@ -202,7 +227,7 @@ func TestChainTapCountsWithoutAQueue(t *testing.T) {
 }
 
 func TestChainCountsWhatFindsNoRoom(t *testing.T) {
-	b := newBench(t, 2, Policy{})
+	b := newBench(t, 2, policy.Policy{})
 	for range 8 { // 512 frames for a TX ring of 256 that nobody empties
 		for i := range uint32(64) {
 			if !b.kernel[0].Receive(testFrame(60, 1, i)) {
@@ -225,7 +250,7 @@ func TestChainCountsWhatFindsNoRoom(t *testing.T) {
 }
 
 func TestChainVanishedOutputCountsAsNoIf(t *testing.T) {
-	b := newBench(t, 2, Policy{})
+	b := newBench(t, 2, policy.Policy{})
 	b.w.lanes[1].gone = true
 	b.run(0, testFrame(60, 1, 0), testFrame(60, 1, 1))
 	if c := b.count(0); c[countNoIf] != 2 {
@@ -233,15 +258,15 @@ func TestChainVanishedOutputCountsAsNoIf(t *testing.T) {
 	}
 }
 
-func faulty(f FaultPolicy, seed uint64) Policy {
+func faulty(f policy.Fault, seed uint64) policy.Policy {
 	f.Enabled = true
-	return Policy{Port: [2]PortPolicy{{Fault: f}}, FaultSeed: FaultSeed{Seed: seed}}
+	return policy.Policy{Ports: [2]policy.Port{{Fault: f}}, Taps: policy.New().Taps, Seed: policy.Seed{Seed: seed}}
 }
 
-// near demands a count within four standard deviations of n draws of p/Certain.
+// near demands a count within four standard deviations of n draws of p/policy.Certain.
 func near(t *testing.T, what string, got uint64, n int, p uint32) {
 	t.Helper()
-	q := float64(p) / Certain
+	q := float64(p) / policy.Certain
 	mean := float64(n) * q
 	if dev := math.Sqrt(float64(n) * q * (1 - q)); math.Abs(float64(got)-mean) > 4*dev {
 		t.Errorf("%s: %d of %d, expected %.0f ± %.0f", what, got, n, mean, 4*dev)
@@ -250,7 +275,7 @@ func near(t *testing.T, what string, got uint64, n int, p uint32) {
 
 func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 	const n = 20000
-	f := FaultPolicy{Drop: Chance{Probability: 10000}, Bitflip: Chance{Probability: 30000}, Dup: Chance{Probability: 5000}, Length: Chance{Probability: 20000}}
+	f := policy.Fault{Drop: policy.Chance{Probability: 10000}, Bitflip: policy.Chance{Probability: 30000}, Dup: policy.Chance{Probability: 5000}, Length: policy.Chance{Probability: 20000}}
 	b := newBench(t, 2, faulty(f, 7))
 	for i := range n / 50 {
 		var frames [][]byte
@@ -272,7 +297,7 @@ func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 
 // Every n-th of the frames that come to a fault suffers it, and no other.
 func TestFaultsEveryNth(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Drop: Chance{Every: 5}, Bitflip: Chance{Every: 3}, Dup: Chance{Every: 2}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Drop: policy.Chance{Every: 5}, Bitflip: policy.Chance{Every: 3}, Dup: policy.Chance{Every: 2}}, 1))
 	for i := range uint32(100) {
 		b.run(0, testFrame(60, 1, i))
 	}
@@ -280,8 +305,8 @@ func TestFaultsEveryNth(t *testing.T) {
 		t.Errorf("dropped %d, bitflipped %d, duplicated %d, want 20, 26, 40", c[countFIDropped], c[countBitflipped], c[countDuplicated])
 	}
 	// A new number begins anew.
-	p := faulty(FaultPolicy{Drop: Chance{Every: 2}}, 1)
-	b.policy.Store(&p)
+	p := faulty(policy.Fault{Drop: policy.Chance{Every: 2}}, 1)
+	b.wish(p)
 	n := b.count(0)[countFIDropped]
 	b.run(0, testFrame(60, 1, 0))
 	b.run(0, testFrame(60, 1, 0))
@@ -292,7 +317,7 @@ func TestFaultsEveryNth(t *testing.T) {
 
 func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
 	run := func(seed uint64, batches ...int) [][]byte {
-		b := newBench(t, 2, faulty(FaultPolicy{Drop: Chance{Probability: 20000}, Bitflip: Chance{Probability: 20000}, Dup: Chance{Probability: 20000}, Length: Chance{Probability: 20000}}, seed))
+		b := newBench(t, 2, faulty(policy.Fault{Drop: policy.Chance{Probability: 20000}, Bitflip: policy.Chance{Probability: 20000}, Dup: policy.Chance{Probability: 20000}, Length: policy.Chance{Probability: 20000}}, seed))
 		seq := uint32(0)
 		for _, n := range batches {
 			var frames [][]byte
@@ -315,7 +340,7 @@ func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
 }
 
 func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Bitflip: Chance{Probability: Certain}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Bitflip: policy.Chance{Probability: policy.Certain}}, 1))
 	where := map[int]bool{}
 	for i := range 2000 {
 		in := testFrame(64, 1, uint32(i))
@@ -345,7 +370,7 @@ func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
 }
 
 func TestLengthFaultStaysInBounds(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Length: Chance{Probability: Certain}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Length: policy.Chance{Probability: policy.Certain}}, 1))
 	shorter, longer := 0, 0
 	for i, n := range []int{14, 60, 1000, 1514} {
 		for range 500 {
@@ -371,8 +396,8 @@ func TestLengthFaultStaysInBounds(t *testing.T) {
 }
 
 func TestFaultHashRestrictsToSources(t *testing.T) {
-	p := faulty(FaultPolicy{Drop: Chance{Probability: Certain}}, 1)
-	p.FaultHash = new(MACHash).With(mac(1))
+	p := faulty(policy.Fault{Drop: policy.Chance{Probability: policy.Certain}}, 1)
+	p.Fault = policy.MACs("").With(mac(1))
 	b := newBench(t, 2, p)
 	b.run(0, testFrame(60, 1, 0), testFrame(60, 2, 0))
 	b.run(1, testFrame(60, 1, 0))
@@ -383,9 +408,9 @@ func TestFaultHashRestrictsToSources(t *testing.T) {
 
 // The chain allocates nothing, whatever is switched on.
 func TestChainAllocatesNothing(t *testing.T) {
-	p := faulty(FaultPolicy{Drop: Chance{Probability: 1000}, Bitflip: Chance{Probability: 50000}, Dup: Chance{Probability: 30000}, Length: Chance{Probability: 10000}}, 3)
-	p.DropHash, p.TapHash, p.FaultHash = new(MACHash).With(mac(9)), new(MACHash).With(mac(1)), new(MACHash).With(mac(1), mac(2))
-	p.Port[0].TapRX, p.Port[1].TapTX = true, true
+	p := faulty(policy.Fault{Drop: policy.Chance{Probability: 1000}, Bitflip: policy.Chance{Probability: 50000}, Dup: policy.Chance{Probability: 30000}, Length: policy.Chance{Probability: 10000}}, 3)
+	p.Drop, p.Taps[0].MACs, p.Fault = policy.MACs("").With(mac(9)), policy.MACs("").With(mac(1)), policy.MACs("").With(mac(1), mac(2))
+	p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
 	b := newBench(t, 2, p)
 	frame := testFrame(100, 1, 0)
 	n := testing.AllocsPerRun(100, func() {

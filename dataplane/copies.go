@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"math/bits"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,7 +62,7 @@ func (w *worker) copies(k *kernelSide) (n int) {
 		return 0
 	}
 	w.look()
-	policy := w.policy.Load()
+	plan := w.plan.Load()
 	toReal := w.now - w.clock - k.epoch
 	for ; record != nil; record = k.ring.Next() {
 		t, frame, ok := fastpath.ParseTapped(record)
@@ -77,25 +78,20 @@ func (w *worker) copies(k *kernelSide) (n int) {
 			dir  shm.Direction
 			taps uint16
 		}{{int(t.Port), shm.RX, t.RX}, {1 - int(t.Port), shm.TX, t.TX}} {
-			if way.taps == 0 {
-				continue
-			}
 			r.Interface, r.Direction = uint16(way.port), way.dir
-			if way.taps&1 != 0 && w.qualified(way.port) {
-				*w.note(way.port) = r
-			}
-			for i := range policy.Feeds {
-				// Of before its time, the number was another's.
-				if f := &policy.Feeds[i]; way.taps&(1<<f.out.tap) != 0 && t.When-k.epoch >= f.out.since {
-					*w.noteFor(f) = r
+			for wanting := way.taps; wanting != 0; wanting &= wanting - 1 {
+				i := bits.TrailingZeros16(wanting)
+				if i >= len(plan.outlets) || plan.outlets[i] == nil || t.When-k.epoch < plan.outlets[i].since {
+					continue // of before its time the number was another's
 				}
+				*w.note(plan.outlets[i], way.port) = r
 			}
 		}
 		if n++; n == batchSize {
 			break
 		}
 	}
-	w.flushTap()
+	w.flushTaps()
 	k.ring.Release() // after the queues have copied
 	return n
 }

@@ -18,7 +18,7 @@
 //
 // Thread q (worker.go) serves queue q of all interfaces and owns the memory of
 // their frames; threads share nothing but what they read. What is done to frames
-// is the Policy (policy.go), an immutable value that each thread reads once a
+// is the plan (plan.go) of a policy, an immutable value that each thread reads once a
 // batch; how it is done is mechanics (port.go, socket.go, offload.go) and knows
 // no policy. Counters (count.go) belong to a thread and are summed when asked.
 //

@@ -9,22 +9,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/shm"
+	"ethertap/dataplane/policy"
 )
 
 // Engine bridges two interfaces or mirrors one. Its methods may be called from
 // any goroutine.
 type Engine struct {
-	config Config
-	epoch  time.Time                 // where the clock of faults begins
-	policy atomic.Pointer[Policy]    // read by the threads
-	update sync.Mutex                // one Update at a time
-	counts []*counters               // by queue, as all that follows; they outlive Stop
-	tables []portTables              // likewise; nil before the first Start
-	paces  [2]pace                   // of the frames received on each interface; written by the threads
-	poll   atomic.Uint32             // the PollMode
-	fast   fast                      // see there
-	queue  atomic.Pointer[shm.Queue] // the TAP queue; nil: none. Written under mu and update
+	config  Config
+	epoch   time.Time            // where the clock of faults begins
+	plan    atomic.Pointer[plan] // read by the threads
+	update  sync.Mutex           // one Update at a time
+	outlets []*outlet            // of the taps of the policy, in their order; written under mu and update
+	counts  []*counters          // by queue, as all that follows; they outlive Stop
+	tables  []portTables         // likewise; nil before the first Start
+	paces   [2]pace              // of the frames received on each interface; written by the threads
+	poll    atomic.Uint32        // the PollMode
+	fast    fast                 // see there
+	tap     *outlet              // the TAP queue's, the first of outlets
 
 	mu       sync.Mutex // guards what follows, and the ports
 	ports    []*port
@@ -38,12 +39,10 @@ type Engine struct {
 	base     [][2]tally
 	frameID  []uint64 // by queue: where the ids of the next run begin
 	kernel   [][2]kernelCount
-	unserved [2]unserved     // by interface
-	short    string          // what is lost though frames are forwarded, as queues have no thread or threads no queue
-	tappers  []*shm.Producer // of the TAP queue, all that there were
-	former   []*former       // see there
+	unserved [2]unserved // by interface
+	short    string      // what is lost though frames are forwarded, as queues have no thread or threads no queue
+	former   []*former   // see there
 
-	tapLost, tapLostBase [MaxQueues][2]uint64 // put in the TAP queue and lost with its file, as counts and base
 }
 
 // New makes an engine: the interfaces have their numbers, the policy can be
@@ -62,7 +61,8 @@ func New(c Config) (*Engine, error) {
 		kernel:  make([][2]kernelCount, MaxQueues),
 	}
 	e.poll.Store(uint32(c.Poll))
-	e.queue.Store(c.Queue)
+	e.tap = newOutlet("", tapQueue, c.Queue)
+	e.outlets = []*outlet{e.tap}
 	e.fast.wanted = c.FastPath
 	e.fast.bypass.limit = DefaultBypass
 	for i, name := range c.Interfaces {
@@ -71,7 +71,11 @@ func New(c Config) (*Engine, error) {
 	for range MaxQueues {
 		e.counts = append(e.counts, new(counters))
 	}
-	e.policy.Store(new(Policy))
+	first, err := compile(policy.New(), e.outlets, nil)
+	if err != nil {
+		return nil, err
+	}
+	e.plan.Store(first)
 	return e, nil
 }
 
@@ -112,53 +116,17 @@ func (e *Engine) sayGone() {
 	}
 }
 
-// Policy returns the policy in force. It must not be modified.
-func (e *Engine) Policy() Policy { return *e.policy.Load() }
-
-// Update changes the policy: fn gets a copy, which is in force for every frame
-// that is received after Update has returned. An error of fn, or a probability out of
-// range, leaves all as it was. The sets of addresses are replaced, never modified.
-// With the fast path on, no frame is under way under the old policy in the kernel when
-// it returns, some ten milliseconds later.
-func (e *Engine) Update(fn func(*Policy) error) error {
-	e.update.Lock()
-	defer e.update.Unlock()
-	p := *e.policy.Load()
-	if err := fn(&p); err != nil {
-		return err
-	}
-	if err := p.validate(); err != nil {
-		return err
-	}
-	if len(e.config.Interfaces) == 1 {
-		if err := p.mirrorable(); err != nil {
-			return err
-		}
-	}
-	before := e.policy.Swap(&p)
-	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
-		if err := e.apply(false); err != nil {
-			e.policy.Store(before)
-			return fmt.Errorf("fast path: %w", err)
-		}
-	}
-	if err := e.announceTaps(before, &p); err != nil { // the taps are on or off all the same
-		e.config.Logf("what is tapped is not announced: %v", err)
-	}
-	return nil
-}
-
 // Outage drops all frames that an interface receives from now on for so long, if
 // fault injection is enabled on it. It ends one that was under way.
 func (e *Engine) Outage(port int, d time.Duration) error {
-	return e.Update(func(p *Policy) error {
+	return e.Update(func(p *policy.Policy) error {
 		if port < 0 || port >= len(e.config.Interfaces) {
 			return fmt.Errorf("no interface %d", port)
 		}
 		if len(e.config.Interfaces) == 1 {
-			return errNoFault
+			return policy.ErrNoFault
 		}
-		if f := &p.Port[port].Fault; f.Enabled {
+		if f := &p.Ports[port].Fault; f.Enabled {
 			f.Outage = int64(time.Since(e.epoch) + d)
 			return nil
 		}
@@ -168,7 +136,7 @@ func (e *Engine) Outage(port int, d time.Duration) error {
 
 // OutageLeft returns how long an outage of an interface still lasts.
 func (e *Engine) OutageLeft(port int) time.Duration {
-	return max(0, time.Duration(e.policy.Load().Port[port].Fault.Outage)-time.Since(e.epoch))
+	return max(0, time.Duration(e.plan.Load().Ports[port].Fault.Outage)-time.Since(e.epoch))
 }
 
 // answerTime bounds the wait for a thread's answer.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 )
 
@@ -153,7 +154,7 @@ func (e *Engine) install(path *fastpath.Path) error {
 	}
 	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
 	e.examine()
-	rules := e.rules(e.policy.Load())
+	rules := e.rules(e.plan.Load())
 	old := e.fast.bypass.inherited
 	if old != nil && old.Path == path {
 		// Without a thread, what a port does not take was redirected to it all the same.
@@ -256,7 +257,7 @@ func (e *Engine) share() error {
 
 // apply puts the rules of the policy in force in the kernel. The caller holds update.
 func (e *Engine) apply(alone bool) error {
-	rules := e.rules(e.policy.Load())
+	rules := e.rules(e.plan.Load())
 	rules.Alone = alone
 	return e.fast.path.Apply(&rules)
 }
@@ -293,10 +294,10 @@ func (e *Engine) disengage() error {
 }
 
 // rules are what a policy asks of the fast path. The caller holds update.
-func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
+func (e *Engine) rules(p *plan) (r fastpath.Rules) {
 	bridge := len(e.ports) == 2
-	addresses := func(h *MACHash) (list []fastpath.MAC) {
-		for _, m := range h.All() {
+	addresses := func(macs policy.MACs) (list []fastpath.MAC) {
+		for _, m := range macs.All() {
 			list = append(list, m)
 		}
 		return list
@@ -305,20 +306,18 @@ func (e *Engine) rules(p *Policy) (r fastpath.Rules) {
 		r.Port[i] = fastpath.PortRules{
 			Forward: bridge,
 			Divert:  !e.fast.wanted || e.fast.denied[i] != "",
-			Fault:   bridge && p.Port[i].Fault.Enabled,
+			Fault:   bridge && p.Ports[i].Fault.Enabled,
 			Longest: int(e.fast.takes[i].longest),
 			Whole:   e.fast.takes[i].whole,
 		}
-		r.Taps[0].RX[i], r.Taps[0].TX[i] = p.Port[i].TapRX, p.Port[i].TapTX
 	}
-	r.Drop, r.Fault = addresses(p.DropHash), addresses(p.FaultHash)
-	r.Taps[0].Choosy, r.Taps[0].MACs = p.TapHash != nil, addresses(p.TapHash)
-	if q := e.queue.Load(); q != nil {
-		r.Kept = q.Room()
-	}
-	for _, f := range p.Feeds {
-		r.Taps[f.out.tap] = fastpath.Tap{RX: f.TapRX, TX: f.TapTX, Choosy: f.Hash != nil, MACs: addresses(f.Hash)}
-		r.Kept = max(r.Kept, f.out.queue.Room())
+	r.Drop, r.Fault = addresses(p.Drop), addresses(p.Policy.Fault)
+	for _, t := range p.Taps {
+		out := p.outletOf(t.Name)
+		r.Taps[out.tap] = fastpath.Tap{RX: t.RX, TX: t.TX, Choosy: t.MACs != "", MACs: addresses(t.MACs)}
+		if q := out.queue.Load(); q != nil {
+			r.Kept = max(r.Kept, q.Room())
+		}
 	}
 	// A frame that is mirrored has nothing to wait for: the thread takes it as it is.
 	r.Copy = bridge

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -95,12 +96,12 @@ type outcome struct {
 
 // through sends the same frames both ways through a device under a policy. So many are
 // tapped, at least: copies of what stays in the kernel come after the frames.
-func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, policy func(*dataplane.Policy)) (o outcome) {
+func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, change func(*policy.Policy)) (o outcome) {
 	t.Helper()
 	lab := plainLab(t, netlab.Options{})
 	q := newQueue(t, 4096)
 	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
-	d.policy(policy)
+	d.wish(change)
 	d.mustStart()
 	if fast {
 		d.mustUseFastPath()
@@ -149,10 +150,10 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, polic
 		}
 		// Between two engines, what came last is known to the second.
 		for j := range types.Types {
-			types.Types[j].Seen, types.Types[j].Last = time.Time{}, dataplane.MAC{}
+			types.Types[j].Seen, types.Types[j].Last = time.Time{}, policy.MAC{}
 		}
 		for j := range types.VLANs {
-			types.VLANs[j].Seen, types.VLANs[j].Last = time.Time{}, dataplane.MAC{}
+			types.VLANs[j].Seen, types.VLANs[j].Last = time.Time{}, policy.MAC{}
 		}
 		o.MACs, o.Types = append(o.MACs, macs), append(o.Types, types)
 	}
@@ -194,8 +195,8 @@ func inOrder(t *testing.T, what string, frames [][]byte) {
 // The same capture through both engines, under every kind of policy: counters,
 // tables, outputs and taps are identical.
 func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
-	src := dataplane.MAC(netlab.SrcMAC) // Mix varies the last byte from 1 to 8
-	sender := func(n byte) dataplane.MAC { m := src; m[5] = n; return m }
+	src := policy.MAC(netlab.SrcMAC) // Mix varies the last byte from 1 to 8
+	sender := func(n byte) policy.MAC { m := src; m[5] = n; return m }
 	frames := netlab.Mix(7, 600)
 	for level := range 6 { // 0…5 tags
 		f := netlab.Frame{Type: 0x86dd, Src: sender(4), Size: 100}
@@ -216,25 +217,25 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		drop   int // frames that do not arrive
-		policy func(*dataplane.Policy)
+		change func(*policy.Policy)
 	}{
-		{"nothing", 0, func(p *dataplane.Policy) {}},
-		{"drop list", from(3), func(p *dataplane.Policy) { p.DropHash = p.DropHash.With(sender(3)) }},
-		{"RX tap", 0, func(p *dataplane.Policy) { p.Port[0].TapRX = true }},
-		{"TX tap of one sender", 0, func(p *dataplane.Policy) { p.Port[1].TapTX = true; p.TapHash = p.TapHash.With(sender(5)) }},
-		{"faults of one sender, all taps of another, a drop list", from(1) + from(2), func(p *dataplane.Policy) {
-			for i := range p.Port {
-				p.Port[i] = dataplane.PortPolicy{TapRX: true, TapTX: true}
-				p.Port[i].Fault = dataplane.FaultPolicy{Enabled: true, Drop: dataplane.Chance{Every: 1}}
+		{"nothing", 0, func(p *policy.Policy) {}},
+		{"drop list", from(3), func(p *policy.Policy) { p.Drop = p.Drop.With(sender(3)) }},
+		{"RX tap", 0, func(p *policy.Policy) { p.Taps[0].RX[0] = true }},
+		{"TX tap of one sender", 0, func(p *policy.Policy) { p.Taps[0].TX[1] = true; p.Taps[0].MACs = p.Taps[0].MACs.With(sender(5)) }},
+		{"faults of one sender, all taps of another, a drop list", from(1) + from(2), func(p *policy.Policy) {
+			for i := range p.Ports {
+				p.Taps[0].RX[i], p.Taps[0].TX[i] = true, true
+				p.Ports[i].Fault = policy.Fault{Enabled: true, Drop: policy.Chance{Every: 1}}
 			}
-			p.FaultHash = p.FaultHash.With(sender(1))
-			p.DropHash = p.DropHash.With(sender(2))
-			p.TapHash = p.TapHash.With(sender(2), sender(6))
+			p.Fault = p.Fault.With(sender(1))
+			p.Drop = p.Drop.With(sender(2))
+			p.Taps[0].MACs = p.Taps[0].MACs.With(sender(2), sender(6))
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			slow := through(t, false, frames, len(frames)-test.drop, 0, test.policy)
-			fast := through(t, true, frames, len(frames)-test.drop, len(slow.Tapped), test.policy)
+			slow := through(t, false, frames, len(frames)-test.drop, 0, test.change)
+			fast := through(t, true, frames, len(frames)-test.drop, len(slow.Tapped), test.change)
 			if len(slow.Out[0]) != len(frames)-test.drop {
 				t.Errorf("%d frames came, want %d", len(slow.Out[0]), len(frames)-test.drop)
 			}
@@ -284,7 +285,7 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 		defer close(changing)
 		for i := range 30 {
 			_ = lab.Dut.Do(func() error { return d.SetFastPath(i%3 != 2) })
-			_ = d.Update(func(p *dataplane.Policy) error { p.Port[0].TapRX = i%2 == 0; return nil })
+			_ = d.Update(func(p *policy.Policy) error { p.Taps[0].RX[0] = i%2 == 0; return nil })
 			for _, b := range d.Balances() {
 				if b.Difference != 0 {
 					t.Errorf("change %d: %+v", i, b)
@@ -400,7 +401,7 @@ func TestFastPathOfAMirror(t *testing.T) {
 	}
 	send()
 	d.await("100 frames", func() bool { return d.stats(0).RX == 100 })
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 	send()
 	d.await("200 frames", func() bool { return d.stats(0).RX == 200 })
 	if st := d.stats(0); st.Mirrored != 200 || st.TapStored != 100 {
@@ -436,7 +437,7 @@ func TestFastPathOfJumboFrames(t *testing.T) {
 	}
 	defer c.Close()
 	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: true})
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX, p.Port[1].TapTX = true, true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true })
 	d.mustStart()
 	d.mustUseFastPath()
 	const n = 1500

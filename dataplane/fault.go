@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 )
 
@@ -23,28 +24,18 @@ const protected = 14
 // traffic meets the same faults however threads and interfaces take turns.
 type dice struct {
 	pcg  rand.PCG
-	turn [faults]turn
-	bad  bool // the state of Burst
+	turn [len(policy.Chances)]turn // by the numbers of policy.Chances
+	bad  bool                      // the state of Burst
 }
-
-// The faults that have a Chance.
-const (
-	faultDrop = iota
-	faultLength
-	faultBitflip
-	faultDup
-	faultReorder
-	faults
-)
 
 // turn counts up to the n-th frame. A change of the number begins anew.
 type turn struct{ every, seen uint32 }
 
 // hit says whether a fault happens to the next frame. What never happens draws
 // nothing.
-func (d *dice) hit(fault int, c Chance) bool {
+func (d *dice) hit(fault int, c policy.Chance) bool {
 	if c.Every == 0 {
-		return c.Probability > 0 && d.below(Certain) < uint64(c.Probability)
+		return c.Probability > 0 && d.below(policy.Certain) < uint64(c.Probability)
 	}
 	t := &d.turn[fault]
 	if t.every != c.Every {
@@ -58,21 +49,21 @@ func (d *dice) hit(fault int, c Chance) bool {
 }
 
 // burst says whether the next frame is lost to a burst.
-func (d *dice) burst(b *Burst) bool {
+func (d *dice) burst(b *policy.Burst) bool {
 	switch {
-	case *b == Burst{}:
+	case *b == policy.Burst{}:
 		d.bad = false
 		return false
 	case d.bad:
-		d.bad = d.below(Certain) >= uint64(b.Leave)
+		d.bad = d.below(policy.Certain) >= uint64(b.Leave)
 	default:
-		d.bad = d.below(Certain) < uint64(b.Enter)
+		d.bad = d.below(policy.Certain) < uint64(b.Enter)
 	}
 	loss := b.LossGood
 	if d.bad {
 		loss = b.LossBad
 	}
-	return loss > 0 && d.below(Certain) < uint64(loss)
+	return loss > 0 && d.below(policy.Certain) < uint64(loss)
 }
 
 // below draws a number in 0…n-1. The bias of the multiplication is n/2⁶⁴.
@@ -81,7 +72,7 @@ func (d *dice) below(n uint64) uint64 {
 	return high
 }
 
-func (w *worker) reseed(seed FaultSeed) {
+func (w *worker) reseed(seed policy.Seed) {
 	w.seed = seed
 	for i := range w.lanes {
 		d := &w.lanes[i].dice
@@ -93,7 +84,7 @@ func (w *worker) reseed(seed FaultSeed) {
 // spoil takes a frame through the faults of the interface it was received on
 // and schedules what is left of it: w.sending has out frames before, and the
 // number after is returned.
-func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) int {
+func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
 	lost := 0 // to what
 	switch {
@@ -101,7 +92,7 @@ func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) i
 		lost = countFIOutage
 	case l.dice.burst(&f.Burst):
 		lost = countFIBurst
-	case l.dice.hit(faultDrop, f.Drop):
+	case l.dice.hit(policy.Drop, f.Drop):
 		lost = countFIRandom
 	}
 	if lost != 0 {
@@ -109,20 +100,20 @@ func (w *worker) spoil(in int, f *FaultPolicy, d xsk.Desc, id uint64, out int) i
 		return out
 	}
 	m := mark{id: id}
-	if l.dice.hit(faultLength, f.Length) && w.stretch(l, &d) {
+	if l.dice.hit(policy.Length, f.Length) && w.stretch(l, &d) {
 		t[countLength]++
 		m.fault |= FaultLength
 	}
 	length := w.length(d)
-	if l.dice.hit(faultBitflip, f.Bitflip) && length > protected {
-		w.flushTap() // the copy of reception shows the frame as received
+	if l.dice.hit(policy.Bitflip, f.Bitflip) && length > protected {
+		w.flushTaps() // the copy of reception shows the frame as received
 		bit := l.dice.below(uint64(length-protected) * 8)
 		chunk, i := w.at(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
 		t[countBitflipped]++
 		m.fault |= FaultBitflip
 	}
-	duplicate := l.dice.hit(faultDup, f.Dup) && len(w.free) >= w.chunks(d)
+	duplicate := l.dice.hit(policy.Dup, f.Dup) && len(w.free) >= w.chunks(d)
 	var second xsk.Desc
 	if duplicate {
 		m.fault |= FaultDup

@@ -61,10 +61,10 @@ func (e *Engine) countLost(f *former) {
 	n, err := f.empty(func(r *shm.Record) {
 		switch q, p := int(r.Queue), int(r.Interface); {
 		case q >= MaxQueues || p >= 2: // somebody lies
-		case f.out != nil:
-			lost[q][0]++
-		default:
+		case f.out.tap == tapQueue:
 			lost[q][p]++
+		default: // as in fed.stored
+			lost[q][0]++
 		}
 	})
 	atMost := ""
@@ -81,11 +81,7 @@ func (e *Engine) countLost(f *former) {
 	}
 	for q := range lost {
 		for p, n := range lost[q] {
-			if f.out != nil {
-				f.out.lost += n
-			} else {
-				e.tapLost[q][p] += n
-			}
+			f.out.lost[q][p] += n
 		}
 	}
 }

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"time"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 )
 
@@ -79,8 +80,8 @@ func (q *queue) pop() held {
 
 // schedule sends a frame received on an interface: at once, or at the time that
 // the faults of the interface give it.
-func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) int {
-	if !f.holds() {
+func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) int {
+	if !f.Holds() {
 		w.sending[out], w.sent[out] = d, m
 		return out + 1
 	}
@@ -102,7 +103,7 @@ func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) i
 	}
 	switch {
 	case f.Delay == 0 && f.Jitter == 0:
-	case l.dice.hit(faultReorder, f.Reorder):
+	case l.dice.hit(policy.Reorder, f.Reorder):
 		t[countReordered]++
 		l.held.push(held{due: due, desc: d, mark: m, size: size})
 		return out
@@ -122,7 +123,7 @@ func (w *worker) schedule(in int, f *FaultPolicy, d xsk.Desc, m mark, out int) i
 }
 
 // release sends the frames whose time has come and returns how many they were.
-func (w *worker) release(policy *Policy) int {
+func (w *worker) release(plan *plan) int {
 	total := 0
 	for in := range w.lanes {
 		l := &w.lanes[in]
@@ -132,13 +133,13 @@ func (w *worker) release(policy *Policy) int {
 		if total == 0 {
 			w.look()
 		}
-		total += w.releaseUntil(in, w.clock, policy)
+		total += w.releaseUntil(in, w.clock, plan)
 	}
 	return total
 }
 
 // releaseUntil sends one batch of the frames of an interface that are due then.
-func (w *worker) releaseUntil(in int, then int64, policy *Policy) int {
+func (w *worker) releaseUntil(in int, then int64, plan *plan) int {
 	l := &w.lanes[in]
 	n := 0
 	for n < batchSize && l.held.due(then) {
@@ -155,7 +156,7 @@ func (w *worker) releaseUntil(in int, then int64, policy *Policy) int {
 			w.retire(d)
 		}
 	} else {
-		w.transmit(l.output, policy, n)
+		w.transmit(l.output, plan, n)
 	}
 	w.recycle()
 	return n

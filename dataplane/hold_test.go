@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"ethertap/dataplane/policy"
 )
 
 // pass lets time go by on the worker's clock and serves it.
@@ -76,7 +78,7 @@ func TestQueueGivesWhatIsDueInOrder(t *testing.T) {
 }
 
 func TestDelayHoldsAndKeepsOrder(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute}, 1))
 	b.batch(50)
 	b.pass(59 * time.Second)
 	if c := b.count(0); c[countHeld] != 50 || c[countWaiting] != 50 || len(b.out[1]) != 0 || b.w.frames().Held != 50 {
@@ -104,7 +106,7 @@ func TestDelayHoldsAndKeepsOrder(t *testing.T) {
 // Jitter spreads the frames evenly over twice its size; they keep their order only
 // if asked to.
 func TestJitter(t *testing.T) {
-	f := FaultPolicy{Delay: 10 * time.Second, Jitter: 5 * time.Second}
+	f := policy.Fault{Delay: 10 * time.Second, Jitter: 5 * time.Second}
 	b := newBench(t, 2, faulty(f, 1))
 	for range 4 {
 		b.batch(60)
@@ -129,7 +131,7 @@ func TestJitter(t *testing.T) {
 		t.Errorf("out of order: %v", got)
 	}
 	// More jitter than delay is no delay at all for some.
-	b = newBench(t, 2, faulty(FaultPolicy{Delay: time.Second, Jitter: 10 * time.Second}, 1))
+	b = newBench(t, 2, faulty(policy.Fault{Delay: time.Second, Jitter: 10 * time.Second}, 1))
 	b.batch(60)
 	b.pass(time.Microsecond)
 	if n := len(b.out[1]); n < 10 || n > 45 {
@@ -139,7 +141,7 @@ func TestJitter(t *testing.T) {
 }
 
 func TestReorder(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Second, Reorder: Chance{Every: 5}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Second, Reorder: policy.Chance{Every: 5}}, 1))
 	b.batch(20)
 	b.pass(time.Microsecond)
 	if got := b.numbers(); !slices.Equal(got, []int{4, 9, 14, 19}) {
@@ -153,7 +155,7 @@ func TestReorder(t *testing.T) {
 
 // 125 bytes at 1000 kbit/s are a millisecond.
 func TestRate(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Rate: Rate{Kbits: 1000, Queue: 5 * time.Millisecond}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Rate: policy.Rate{Kbits: 1000, Queue: 5 * time.Millisecond}}, 1))
 	b.w.epoch = time.Now().Add(-time.Hour)
 	b.batch(64)
 	start := b.w.clock
@@ -176,7 +178,7 @@ func TestRate(t *testing.T) {
 }
 
 func TestHoldLimitIsCounted(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute, Dup: Chance{Every: 1}}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute, Dup: policy.Chance{Every: 1}}, 1))
 	for range 5 {
 		b.batch(60)
 	}
@@ -193,7 +195,7 @@ func TestHoldLimitIsCounted(t *testing.T) {
 
 // A stop sends what is held, at once.
 func TestDrainSendsWhatIsHeld(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute}, 1))
 	b.batch(60)
 	b.batch(40)
 	b.w.drain()
@@ -205,7 +207,7 @@ func TestDrainSendsWhatIsHeld(t *testing.T) {
 }
 
 func TestHeldForAVanishedInterface(t *testing.T) {
-	b := newBench(t, 2, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute}, 1))
 	b.batch(60)
 	b.w.lanes[1].gone = true
 	b.pass(time.Hour)
@@ -215,12 +217,12 @@ func TestHeldForAVanishedInterface(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
-	p := faulty(FaultPolicy{}, 1)
+	p := faulty(policy.Fault{}, 1)
 	b := newBench(t, 2, p)
 	b.w.look()
-	p.Port[0].Fault.Outage = b.w.clock + int64(time.Minute)
+	p.Ports[0].Fault.Outage = b.w.clock + int64(time.Minute)
 	b.batch(10)
-	b.policy.Store(&p)
+	b.wish(p)
 	b.batch(10)
 	b.pass(time.Hour)
 	b.batch(10)
@@ -234,14 +236,14 @@ func TestOutage(t *testing.T) {
 // in bursts as long as it says.
 func TestBurst(t *testing.T) {
 	const n = 40000
-	m := Burst{Enter: 2000, Leave: 20000, LossBad: 90000, LossGood: 1000}
-	b := newBench(t, 2, faulty(FaultPolicy{Burst: m}, 3))
+	m := policy.Burst{Enter: 2000, Leave: 20000, LossBad: 90000, LossGood: 1000}
+	b := newBench(t, 2, faulty(policy.Fault{Burst: m}, 3))
 	for range n / 50 {
 		b.batch(50)
 		b.transmit()
 	}
-	enter, leave := float64(m.Enter)/Certain, float64(m.Leave)/Certain
-	bad, good := float64(m.LossBad)/Certain, float64(m.LossGood)/Certain
+	enter, leave := float64(m.Enter)/policy.Certain, float64(m.Leave)/policy.Certain
+	bad, good := float64(m.LossBad)/policy.Certain, float64(m.LossGood)/policy.Certain
 	share := enter / (enter + leave)
 	p := share*bad + (1-share)*good
 	// Frames one after the other are alike, so the variance is larger than that of
@@ -259,7 +261,7 @@ func TestBurst(t *testing.T) {
 
 // A burst is as long as its end is unlikely.
 func TestBurstLength(t *testing.T) {
-	m := Burst{Enter: 2000, Leave: 20000, LossBad: Certain}
+	m := policy.Burst{Enter: 2000, Leave: 20000, LossBad: policy.Certain}
 	var d dice
 	d.pcg.Seed(1, 2)
 	bursts, lost, before := 0, 0, false
@@ -273,20 +275,20 @@ func TestBurstLength(t *testing.T) {
 		}
 		before = now
 	}
-	leave := float64(m.Leave) / Certain
+	leave := float64(m.Leave) / policy.Certain
 	mean, dev := 1/leave, math.Sqrt((1-leave)/float64(bursts))/leave
 	if got := float64(lost) / float64(bursts); math.Abs(got-mean) > 4*dev {
 		t.Errorf("bursts of %.3f on average, expected %.3f ± %.3f", got, mean, 4*dev)
 	}
-	if d.burst(&Burst{}) || d.bad {
+	if d.burst(&policy.Burst{}) || d.bad {
 		t.Error("a burst goes on though none are wanted")
 	}
 }
 
 func TestHoldingAllocatesNothing(t *testing.T) {
-	p := faulty(FaultPolicy{
-		Burst: Burst{Enter: 1000, Leave: 50000, LossBad: Certain}, Delay: time.Millisecond, Jitter: time.Millisecond,
-		Reorder: Chance{Probability: 1000}, Dup: Chance{Probability: 1000}, Rate: Rate{Kbits: 1e6, Queue: time.Second},
+	p := faulty(policy.Fault{
+		Burst: policy.Burst{Enter: 1000, Leave: 50000, LossBad: policy.Certain}, Delay: time.Millisecond, Jitter: time.Millisecond,
+		Reorder: policy.Chance{Probability: 1000}, Dup: policy.Chance{Probability: 1000}, Rate: policy.Rate{Kbits: 1e6, Queue: time.Second},
 	}, 3)
 	b := newBench(t, 2, p)
 	frame := testFrame(100, 1, 0)

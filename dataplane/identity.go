@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+
+	"ethertap/dataplane/policy"
 )
 
 // identity says which interface a port is. While the interface lives it is the index, and
@@ -14,7 +16,7 @@ type identity struct {
 	name   string // as it was given, a name or an alternative name, while the interface has it; else device
 	device string // its name
 	index  int    // 0: never seen
-	mac    MAC
+	mac    policy.MAC
 }
 
 // names says whether an interface has a name, as its own or as an alternative one.
@@ -79,7 +81,7 @@ func (p *port) missing() error {
 
 // become notes what the kernel says of the port's interface now.
 func (p *port) become(a *netlink.LinkAttrs) {
-	p.device, p.index, p.mac = a.Name, a.Index, MAC(a.HardwareAddr)
+	p.device, p.index, p.mac = a.Name, a.Index, policy.MAC(a.HardwareAddr)
 	switch {
 	case names(a, p.given):
 		p.name = p.given

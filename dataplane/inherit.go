@@ -76,8 +76,8 @@ func (e *Engine) inherit(tool *ethtool) error {
 	}
 	if old.Stats != nil && e.fast.stats == nil {
 		e.fast.stats, old.Stats = old.Stats, nil
-		for _, f := range e.Policy().Feeds {
-			e.number(f.out)
+		for _, o := range e.outlets[1:] {
+			e.number(o)
 		}
 	}
 	b.left = false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -45,7 +46,7 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 		if err := d.stop(); err != nil {
 			t.Errorf("stop: %v", err)
 		}
-		for _, f := range d.Policy().Feeds {
+		for _, f := range d.Policy().Taps[1:] {
 			shm.Delete(f.Name) // it may have been made anew since the test deleted it
 		}
 		if t.Failed() {
@@ -90,9 +91,9 @@ func (d *device) said(text string) int {
 	return n
 }
 
-func (d *device) policy(fn func(*dataplane.Policy)) {
+func (d *device) wish(fn func(*policy.Policy)) {
 	d.t.Helper()
-	if err := d.Update(func(p *dataplane.Policy) error { fn(p); return nil }); err != nil {
+	if err := d.Update(func(p *policy.Policy) error { fn(p); return nil }); err != nil {
 		d.t.Fatal(err)
 	}
 }

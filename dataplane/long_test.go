@@ -6,10 +6,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"ethertap/dataplane/policy"
 )
 
 // newLongBench is a bench whose frames may have several chunks.
-func newLongBench(t *testing.T, p Policy) *bench {
+func newLongBench(t *testing.T, p policy.Policy) *bench {
 	t.Helper()
 	b := newBench(t, 2, p)
 	b.w.long = true
@@ -36,7 +38,7 @@ func (b *bench) few(frames [][]byte) {
 }
 
 func TestLongFramesPassUnchanged(t *testing.T) {
-	b := newLongBench(t, Policy{})
+	b := newLongBench(t, policy.Policy{})
 	frames := mixed()
 	b.few(frames)
 	if !slices.EqualFunc(b.out[1], frames, bytes.Equal) {
@@ -55,7 +57,7 @@ func TestLongFramesPassUnchanged(t *testing.T) {
 // The kernel may take a part of a frame and the rest later; the frame counts with
 // its last chunk.
 func TestLongFrameTakenInParts(t *testing.T) {
-	b := newLongBench(t, Policy{})
+	b := newLongBench(t, policy.Policy{})
 	frame := testFrame(9000, 1, 0) // six chunks
 	for range 3 {
 		if !b.kernel[0].Receive(frame) {
@@ -79,7 +81,7 @@ func TestLongFrameTakenInParts(t *testing.T) {
 
 // What has more chunks than can be sent is err, and its chunks are free again.
 func TestFrameThatIsTooLong(t *testing.T) {
-	b := newLongBench(t, Policy{})
+	b := newLongBench(t, policy.Policy{})
 	b.run(0, testFrame(17*1792, 1, 0))
 	b.run(0, testFrame(16*1792, 1, 1))
 	if c := b.count(0); c[countRX] != 2 || c[countErr+int(ReasonLong)] != 1 || b.count(1)[countTX] != 1 || len(b.out[1][0]) != 16*1792 {
@@ -89,7 +91,7 @@ func TestFrameThatIsTooLong(t *testing.T) {
 
 // A ring that is full takes whole frames only.
 func TestLongFramesFindNoRoom(t *testing.T) {
-	b := newLongBench(t, Policy{})
+	b := newLongBench(t, policy.Policy{})
 	for range 10 { // 10 × 6 frames of 6 chunks for a ring of 256
 		for range 6 {
 			if !b.kernel[0].Receive(testFrame(9000, 1, 0)) {
@@ -111,9 +113,9 @@ func TestLongFramesFindNoRoom(t *testing.T) {
 }
 
 func TestFaultsOnLongFrames(t *testing.T) {
-	p := faulty(FaultPolicy{
-		Drop: Chance{Probability: 10000}, Bitflip: Chance{Probability: 30000}, Length: Chance{Probability: 30000},
-		Dup: Chance{Probability: 20000}, Delay: time.Millisecond, Jitter: time.Millisecond,
+	p := faulty(policy.Fault{
+		Drop: policy.Chance{Probability: 10000}, Bitflip: policy.Chance{Probability: 30000}, Length: policy.Chance{Probability: 30000},
+		Dup: policy.Chance{Probability: 20000}, Delay: time.Millisecond, Jitter: time.Millisecond,
 	}, 3)
 	b := newLongBench(t, p)
 	for range 5 {
@@ -131,7 +133,7 @@ func TestFaultsOnLongFrames(t *testing.T) {
 		t.Errorf("%d came out, tx %d; %d bitflipped, %d with another length", len(b.out[1]), n, c[countBitflipped], c[countLength])
 	}
 	// A flipped bit may be in any chunk, and there is one.
-	b = newLongBench(t, faulty(FaultPolicy{Bitflip: Chance{Every: 1}, Dup: Chance{Every: 1}}, 5))
+	b = newLongBench(t, faulty(policy.Fault{Bitflip: policy.Chance{Every: 1}, Dup: policy.Chance{Every: 1}}, 5))
 	in := testFrame(9000, 1, 0)
 	where := map[int]bool{}
 	for range 60 {
@@ -158,7 +160,7 @@ func TestFaultsOnLongFrames(t *testing.T) {
 
 // Frames held are bounded by their chunks.
 func TestHoldLimitOfLongFrames(t *testing.T) {
-	b := newLongBench(t, faulty(FaultPolicy{Delay: time.Minute}, 1))
+	b := newLongBench(t, faulty(policy.Fault{Delay: time.Minute}, 1))
 	for range 10 {
 		for range 5 {
 			if !b.kernel[0].Receive(testFrame(9000, 1, 0)) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/tests/netlab"
 )
 
@@ -20,8 +21,8 @@ func TestDelayOnTheWire(t *testing.T) {
 			lab := netlab.NewBridge(t)
 			d := newDevice(t, lab, dataplane.Config{Poll: mode})
 			d.mustStart()
-			d.policy(func(p *dataplane.Policy) {
-				p.Port[0].Fault = dataplane.FaultPolicy{Enabled: true, Delay: delay}
+			d.wish(func(p *policy.Policy) {
+				p.Ports[0].Fault = policy.Fault{Enabled: true, Delay: delay}
 			})
 			r := lab.Snk.NewReceiver(netlab.K1)
 			s := lab.Src.NewSender(netlab.S0, true)
@@ -54,8 +55,8 @@ func TestStopSendsHeldFrames(t *testing.T) {
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{Hold: 500})
 	d.mustStart()
-	d.policy(func(p *dataplane.Policy) {
-		p.Port[0].Fault = dataplane.FaultPolicy{Enabled: true, Delay: time.Minute}
+	d.wish(func(p *policy.Policy) {
+		p.Ports[0].Fault = policy.Fault{Enabled: true, Delay: time.Minute}
 	})
 	r := lab.Snk.NewReceiver(netlab.K1)
 	frames := netlab.Mix(2, 700)
@@ -92,7 +93,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	if err := d.Outage(2, time.Second); err == nil {
 		t.Error("an outage of an interface that is none")
 	}
-	d.policy(func(p *dataplane.Policy) { p.Port[0].Fault.Enabled = true })
+	d.wish(func(p *policy.Policy) { p.Ports[0].Fault.Enabled = true })
 	stop := traffic(t, lab.Src, netlab.S0)
 	if err := d.Outage(0, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
@@ -114,8 +115,8 @@ func TestRateOnTheWire(t *testing.T) {
 		lab := netlab.NewBridgeWith(t, netlab.Options{Queues: queues})
 		d := newDevice(t, lab, dataplane.Config{})
 		d.mustStart()
-		d.policy(func(p *dataplane.Policy) {
-			p.Port[0].Fault = dataplane.FaultPolicy{Enabled: true, Rate: dataplane.Rate{Kbits: 8000, Queue: 10 * time.Second}}
+		d.wish(func(p *policy.Policy) {
+			p.Ports[0].Fault = policy.Fault{Enabled: true, Rate: policy.Rate{Kbits: 8000, Queue: 10 * time.Second}}
 		})
 		r := lab.Snk.NewReceiver(netlab.K1)
 		var frames [][]byte

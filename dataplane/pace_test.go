@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ethertap/dataplane/policy"
 )
 
 // However many threads take turns on a link of limited rate, and whatever the frames, what
@@ -13,7 +15,7 @@ import (
 func TestPaceIsSharedAndExact(t *testing.T) {
 	for _, kbits := range []uint64{1, 7, 64, 4000, 99999, 1e6, 1e7, 333333333} {
 		for _, threads := range []int{1, 2, 8} {
-			r := Rate{Kbits: kbits, Queue: time.Duration(20 * 800e6 / kbits)} // some twenty frames
+			r := policy.Rate{Kbits: kbits, Queue: time.Duration(20 * 800e6 / kbits)} // some twenty frames
 			random := rand.New(rand.NewPCG(kbits, uint64(threads)))
 			var p pace
 			rest := make([]uint64, threads)
@@ -55,7 +57,7 @@ func TestPaceIsSharedAndExact(t *testing.T) {
 // Threads that take turns at the same moment never get the same time.
 func TestPaceUnderContention(t *testing.T) {
 	const threads, frames, length = 4, 5000, 125
-	r := Rate{Kbits: 1000, Queue: time.Hour} // a millisecond each
+	r := policy.Rate{Kbits: 1000, Queue: time.Hour} // a millisecond each
 	var p pace
 	var mu sync.Mutex
 	seen := make(map[int64]bool)
@@ -83,8 +85,8 @@ func TestPaceUnderContention(t *testing.T) {
 // Two queues of an interface fill one link, not one each: of a thousand bits a second, frames
 // of 10 s are let in until one would wait longer than 50 s.
 func TestRateOfTwoQueues(t *testing.T) {
-	a := newBench(t, 2, faulty(FaultPolicy{Rate: Rate{Kbits: 1, Queue: 50 * time.Second}}, 1))
-	b := newBench(t, 2, *a.policy.Load())
+	a := newBench(t, 2, faulty(policy.Fault{Rate: policy.Rate{Kbits: 1, Queue: 50 * time.Second}}, 1))
+	b := newBench(t, 2, a.plan.Load().Policy)
 	b.w.paces, b.w.epoch = a.w.paces, a.w.epoch
 	for i := range 10 {
 		for _, half := range []*bench{a, b} {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"ethertap/dataplane/policy"
 )
 
 func TestUpdatePublishesACopyOrNothing(t *testing.T) {
@@ -12,20 +14,24 @@ func TestUpdatePublishesACopyOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := e.Policy()
-	if err := e.Update(func(p *Policy) error { p.Port[0].TapRX = true; p.TapHash = p.TapHash.With(mac(1)); return nil }); err != nil {
+	if err := e.Update(func(p *policy.Policy) error {
+		p.Taps[0].RX[0] = true
+		p.Taps[0].MACs = p.Taps[0].MACs.With(mac(1))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if before.Port[0].TapRX || before.TapHash.Len() != 0 || !e.Policy().Port[0].TapRX || !e.Policy().TapHash.Has(mac(1)) {
+	if before.Taps[0].RX[0] || before.Taps[0].MACs.Len() != 0 || !e.Policy().Taps[0].RX[0] || !e.Policy().Taps[0].MACs.Has(mac(1)) {
 		t.Error("a policy once read has changed, or the new one is not in force")
 	}
 	broken := errors.New("broken")
-	if err := e.Update(func(p *Policy) error { p.Port[0].TapRX = false; return broken }); !errors.Is(err, broken) {
+	if err := e.Update(func(p *policy.Policy) error { p.Taps[0].RX[0] = false; return broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
-	if err := e.Update(func(p *Policy) error { p.Port[1].Fault.Dup.Probability = Certain + 1; return nil }); err == nil {
+	if err := e.Update(func(p *policy.Policy) error { p.Ports[1].Fault.Dup.Probability = policy.Certain + 1; return nil }); err == nil {
 		t.Error("a probability above one was accepted")
 	}
-	if got := e.Policy(); !got.Port[0].TapRX || got.Port[1].Fault.Dup.Probability != 0 {
+	if got := e.Policy(); !got.Taps[0].RX[0] || got.Ports[1].Fault.Dup.Probability != 0 {
 		t.Errorf("a refused update left traces: %+v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/tests/netlab"
 )
 
@@ -84,7 +85,7 @@ func TestQueuesAreFollowed(t *testing.T) {
 			q := newQueue(t, 4096)
 			c.config.Queue = q
 			d := queuesLab(t, c.config)
-			d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+			d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 			all := []string{netlab.D0, netlab.D1}[:len(d.Ports())]
 			for i, queues := range []int{1, 2, 4} {
 				d.queues(queues, queues, all...)

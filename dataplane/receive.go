@@ -14,19 +14,19 @@ func (w *worker) receive(in int) int {
 		return 0
 	}
 	l.filled -= n
-	policy := w.policy.Load() // after the frames: none that came after an Update meets the one before
-	flags := uint32(0)        // those of an entry that mean something to us
+	plan := w.plan.Load() // after the frames: none that came after an Update meets the one before
+	flags := uint32(0)    // those of an entry that mean something to us
 	if w.next != nil {
 		n, flags = w.link(l, n), xsk.Continued
 	}
 	t := &w.tally[in]
 	t[countRX] += uint64(n)
 	w.look()
-	port := &policy.Port[in]
+	taps, port := plan.port[in].rx, &plan.Ports[in]
 	tables := w.tables[in].Load()
 	faults := port.Fault.Enabled && l.output != mirror
-	if faults && w.seed != policy.FaultSeed {
-		w.reseed(policy.FaultSeed)
+	if faults && w.seed != plan.Seed {
+		w.reseed(plan.Seed)
 	}
 	out := 0 // frames in w.sending
 	bytes := 0
@@ -41,22 +41,21 @@ func (w *worker) receive(in int) int {
 		tables.account(frame, length)
 		id := w.frameID
 		w.frameID++
-		if port.TapRX && policy.taps(frame) {
-			w.tap(in, in, shm.RX, mark{id: id}, d)
-		}
-		if len(policy.Feeds) > 0 {
-			w.feed(policy, in, shm.RX, mark{id: id}, d)
+		if taps != 0 {
+			if wanting := plan.wanting(taps, frame); wanting != 0 {
+				w.tap(plan, wanting, in, shm.RX, mark{id: id}, d)
+			}
 		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
 			t[countNoIf]++
-		case policy.DropHash != nil && policy.DropHash.Has(source(frame)):
+		case plan.drop != nil && plan.drop.has(source(frame)):
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
 		case d.Options != 0 && w.chunks(d) > maxChunks:
 			t[countErr+int(ReasonLong)]++
-		case faults && (policy.FaultHash == nil || policy.FaultHash.Has(source(frame))):
+		case faults && (plan.suffers == nil || plan.suffers.has(source(frame))):
 			out = w.spoil(in, &port.Fault, d, id, out)
 			continue
 		default:
@@ -68,7 +67,7 @@ func (w *worker) receive(in int) int {
 	}
 	t[countRXBytes] += uint64(bytes)
 	if out > 0 {
-		w.transmit(l.output, policy, out)
+		w.transmit(l.output, plan, out)
 	}
 	w.recycle()
 	tables.publish(w.now)
@@ -78,7 +77,7 @@ func (w *worker) receive(in int) int {
 // recycle ends a batch. Only after the tap has copied what it wanted may chunks be
 // used again.
 func (w *worker) recycle() {
-	w.flushTap()
+	w.flushTaps()
 	w.free = append(w.free, w.retired...)
 	w.retired = w.retired[:0]
 }

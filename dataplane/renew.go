@@ -15,13 +15,9 @@ import (
 // queueWatch is how often it is looked whether the queues are intact.
 const queueWatch = 200 * time.Millisecond
 
-// Queue returns the TAP queue: that of the configuration, or the one that has come in its
-// place since. nil if there is none.
-func (e *Engine) Queue() *shm.Queue { return e.queue.Load() }
-
 // fed is a queue that is fed, with what its watch knows of it.
 type fed struct {
-	out    *outlet // nil: the TAP queue
+	out    *outlet
 	queue  *shm.Queue
 	said   string               // why it could not be made anew
 	waited uint64               // packets in it, when it was looked at last
@@ -90,11 +86,10 @@ func (e *Engine) fedQueues(known []fed) (list []fed) {
 		}
 		list = append(list, f)
 	}
-	if q := e.queue.Load(); q != nil {
-		add(fed{queue: q})
-	}
-	for _, f := range e.Policy().Feeds {
-		add(fed{out: f.out, queue: f.out.queue})
+	for _, o := range e.outlets {
+		if q := o.queue.Load(); q != nil {
+			add(fed{out: o, queue: q})
+		}
 	}
 	return list
 }
@@ -138,7 +133,7 @@ func (e *Engine) anew(f *fed) (again *shm.Queue, why error) {
 // storedIn is what was put into a queue so far.
 func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 	for q := range n {
-		if out != nil {
+		if out.tap != tapQueue {
 			n[q][0] = out.lanes[q].stored.Load()
 			continue
 		}
@@ -152,25 +147,15 @@ func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 
 // replace has another queue fed in the place of f, or says why not. The caller holds mu.
 func (e *Engine) replace(f *fed, again *shm.Queue, why error) {
-	threads, owned := len(e.workers), &e.tappers
-	if f.out != nil {
-		threads, owned = f.out.prepared(), &f.out.producers
-	}
-	producers, err := e.adopt(f.out, again, threads)
+	producers, err := e.adopt(f.out, again)
 	if err != nil {
 		e.config.Logf("%v; frames are put into it still: %v", why, errors.Join(err, again.Close()))
 		return
 	}
-	old := &former{fed: *f, mine: *owned, left: f.queue.Slots(), since: time.Now()}
-	*owned = producers
+	old := &former{fed: *f, mine: f.out.producers, left: f.queue.Slots(), since: time.Now()}
+	f.out.producers = producers
 	for q, p := range producers {
-		give := func() {
-			if f.out != nil {
-				f.out.lanes[q].producer = p
-			} else {
-				e.workers[q].tapper = p
-			}
-		}
+		give := func() { f.out.lanes[q].producer = p }
 		if q < len(e.workers) {
 			e.workers[q].errand.Store(&give)
 		} else {
@@ -200,7 +185,7 @@ func (e *Engine) replace(f *fed, again *shm.Queue, why error) {
 
 // adopt makes a queue the one that is fed, but for the threads, which get the producers.
 // After an error all is as it was. The caller holds mu.
-func (e *Engine) adopt(out *outlet, again *shm.Queue, threads int) (producers []*shm.Producer, err error) {
+func (e *Engine) adopt(out *outlet, again *shm.Queue) (producers []*shm.Producer, err error) {
 	defer func() {
 		if err != nil {
 			for _, p := range producers {
@@ -208,7 +193,7 @@ func (e *Engine) adopt(out *outlet, again *shm.Queue, threads int) (producers []
 			}
 		}
 	}()
-	for q := range threads {
+	for q := range out.prepared() {
 		p, err := again.NewProducer(producerName(q))
 		if err != nil {
 			return producers, err
@@ -217,14 +202,10 @@ func (e *Engine) adopt(out *outlet, again *shm.Queue, threads int) (producers []
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
-	if err := again.SetInterfaces(e.described(e.policy.Load().statedFor(out))); err != nil {
+	if err := again.SetInterfaces(e.described(out)); err != nil {
 		return producers, err
 	}
-	if out != nil {
-		out.queue = again
-	} else {
-		e.queue.Store(again)
-	}
+	out.queue.Store(again)
 	if e.fast.path != nil {
 		if err := e.apply(false); err != nil { // its slots may have another size
 			e.config.Logf("fast path: %v", err)

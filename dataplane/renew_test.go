@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -25,13 +26,13 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 	if err := d.AddQueue(further); err != nil {
 		t.Fatal(err)
 	}
-	d.policy(func(p *dataplane.Policy) {
-		p.Port[0].TapRX, p.Port[1].TapTX = true, true
-		f, err := p.Feed(further)
+	d.wish(func(p *policy.Policy) {
+		p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
+		f, err := p.Tap(further)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.TapTX[1] = true
+		f.TX[1] = true
 	})
 	d.mustStart()
 	if fast {
@@ -89,7 +90,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 		if d.said(fmt.Sprintf("queue %s: 170 packets that nobody had taken are lost with its old file", q.Name())) != round+1 {
 			t.Errorf("said %q", d.lines())
 		}
-		d.await("also of the further queue", func() bool { return d.FeedStats()[0].Lost == uint64(100*(round+1)) })
+		d.await("also of the further queue", func() bool { return d.FurtherQueues()[0].Lost == uint64(100*(round+1)) })
 		if s := d.stats(0); s.TapStored+s.TapLost+s.TapRefused != sent || s.TapRefused != 0 {
 			t.Errorf("%+v", s)
 		}
@@ -133,7 +134,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 
 // feedTotal is what the first further queue was offered.
 func feedTotal(d *device) uint64 {
-	s := d.FeedStats()[0]
+	s := d.FurtherQueues()[0]
 	return s.Stored + s.Lost + s.Refused
 }
 
@@ -155,7 +156,7 @@ func tappedBridge(t *testing.T) (*netlab.Bridge, *shm.Queue, *device) {
 	q := newQueue(t, 256)
 	d := newDevice(t, lab, dataplane.Config{Queue: q})
 	t.Cleanup(func() { d.Close() })
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 	d.mustStart()
 	return lab, q, d
 }

@@ -21,8 +21,7 @@ func (e *Engine) warnSlots(q *shm.Queue, p *port) {
 
 // warnAllSlots does it for all queues and one interface.
 func (e *Engine) warnAllSlots(p *port) {
-	e.warnSlots(e.queue.Load(), p)
-	for _, f := range e.Policy().Feeds {
-		e.warnSlots(f.out.queue, p)
+	for _, o := range e.outlets {
+		e.warnSlots(o.queue.Load(), p)
 	}
 }

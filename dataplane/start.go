@@ -197,7 +197,7 @@ func (e *Engine) open(frame int) error {
 	}
 	for q := range e.queues {
 		w := &worker{
-			queue: q, poll: &e.poll, cpu: -1, policy: &e.policy, counts: e.counts[q],
+			queue: q, poll: &e.poll, cpu: -1, plan: &e.plan, counts: e.counts[q],
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
 			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, long: e.long,
 		}
@@ -232,14 +232,9 @@ func (e *Engine) open(frame int) error {
 
 // launch starts the threads and waits until each is where it should be.
 func (e *Engine) launch() error {
-	queue := e.queue.Load()
-	if queue != nil {
-		if err := e.announce(queue, nil); err != nil {
-			return fmt.Errorf("tap queue: interfaces: %w", err)
-		}
-	}
-	for _, f := range e.Policy().Feeds {
-		if err := e.prepare(f.out); err != nil {
+	e.undo.push(e.leaveQueues)
+	for _, o := range e.outlets {
+		if err := e.prepare(o); err != nil {
 			return err
 		}
 	}
@@ -250,13 +245,6 @@ func (e *Engine) launch() error {
 		}
 		e.undo.push(func() error { return unix.Close(fd) })
 		w.wakeFD = fd
-		if queue != nil {
-			if w.tapper, err = queue.NewProducer(producerName(w.queue)); err != nil {
-				return fmt.Errorf("tap queue: %w", err)
-			}
-			e.tappers = append(e.tappers, w.tapper)
-			e.undo.push(func() error { return w.tapper.Close() }) // it may be another by then
-		}
 		ready := make(chan error, 1)
 		go w.run(ready)
 		if err := <-ready; err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -160,7 +161,7 @@ func TestJumbo(t *testing.T) {
 	defer c.Close()
 	d := newDevice(t, lab, dataplane.Config{Attach: dataplane.AttachSKB, Queue: q})
 	d.mustStart()
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX, p.Port[1].TapTX = true, true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true })
 	var frames [][]byte
 	for i := range uint64(60) {
 		frames = append(frames, netlab.UDP(9014-100*int(i), i))
@@ -253,11 +254,12 @@ func TestBooksCloseUnderTraffic(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{Queue: newQueue(t, 128)})
 	d.mustStart()
 	other := netlab.MAC{2, 9, 9, 9, 9, 9}
-	d.policy(func(p *dataplane.Policy) {
-		p.DropHash = p.DropHash.With(other)
-		for i := range p.Port {
-			p.Port[i] = dataplane.PortPolicy{TapRX: true, TapTX: true, Fault: dataplane.FaultPolicy{
-				Enabled: true, Drop: dataplane.Chance{Probability: 5000}, Bitflip: dataplane.Chance{Probability: 5000}, Dup: dataplane.Chance{Probability: 20000}, Length: dataplane.Chance{Probability: 5000},
+	d.wish(func(p *policy.Policy) {
+		p.Drop = p.Drop.With(other)
+		for i := range p.Ports {
+			p.Taps[0].RX[i], p.Taps[0].TX[i] = true, true
+			p.Ports[i] = policy.Port{Fault: policy.Fault{
+				Enabled: true, Drop: policy.Chance{Probability: 5000}, Bitflip: policy.Chance{Probability: 5000}, Dup: policy.Chance{Probability: 20000}, Length: policy.Chance{Probability: 5000},
 			}}
 		}
 	})

@@ -6,22 +6,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 )
 
 // PortInfo is what is known of an interface. Before the first Start that is its
 // number and its name.
 type PortInfo struct {
-	Index  int    `json:"index"`
-	Name   string `json:"name"`
-	Driver string `json:"driver"` // "-" if unknown
-	Queues int    `json:"queues"`
-	Mode   string `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
-	MTU    int    `json:"mtu"`
-	MAC    MAC    `json:"mac"`
-	Up     bool   `json:"up"`    // the link is up and has carrier, as last seen
-	Downs  uint64 `json:"downs"` // how often it went down while the engine ran
-	Gone   bool   `json:"gone"`  // the interface has disappeared since Start
+	Index  int        `json:"index"`
+	Name   string     `json:"name"`
+	Driver string     `json:"driver"` // "-" if unknown
+	Queues int        `json:"queues"`
+	Mode   string     `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
+	MTU    int        `json:"mtu"`
+	MAC    policy.MAC `json:"mac"`
+	Up     bool       `json:"up"`    // the link is up and has carrier, as last seen
+	Downs  uint64     `json:"downs"` // how often it went down while the engine ran
+	Gone   bool       `json:"gone"`  // the interface has disappeared since Start
 	// FastPath says what the fast path does for frames received here: "" if it is
 	// disabled, "fastpath" if it is used, "fastpath:refused" if it cannot be.
 	FastPath string `json:"fast_path,omitempty"`
@@ -99,7 +100,7 @@ type PortStats struct {
 	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
 
 	DroppedByFI    uint64 // by all faults: the sum of the next five
-	RandomByFI     uint64 // by FaultPolicy.Drop
+	RandomByFI     uint64 // by policy.Fault.Drop
 	BurstByFI      uint64
 	OutageByFI     uint64
 	RateByFI       uint64
@@ -142,7 +143,7 @@ func (e *Engine) AllStats() []PortStats {
 			t := now[p].since(&e.base[q][p])
 			sums[p].add(&t)
 			lost[p] += lostIn(e.kernelSince(p, q))
-			tapLost[p] += e.tapLost[q][p] - e.tapLostBase[q][p]
+			tapLost[p] += e.tap.lost[q][p] - e.tap.lostBase[q][p]
 		}
 	}
 	list := make([]PortStats, len(e.ports))
@@ -172,7 +173,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	}
 	k := e.kernelSince(port, queue)
 	t := e.count(queue, e.fastTally())[port].since(&e.base[queue][port])
-	return QueueStats{t.stats(lostIn(k), e.tapLost[queue][port]-e.tapLostBase[queue][port]), named(k)}, nil
+	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}, nil
 }
 
 // socket returns the open socket of a queue, or nil. The caller holds mu.
@@ -196,7 +197,7 @@ func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	fast := e.fastTally()
-	e.tapLostBase = e.tapLost
+	e.tap.lostBase = e.tap.lost
 	for q := range e.counts {
 		e.base[q] = e.count(q, fast)
 		for p := range e.ports {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 	"ethertap/shm"
 )
@@ -18,23 +19,24 @@ import (
 // the kernel's share is left out. The steps of a frame's way are each measured by what
 // the chain takes with it and without.
 func BenchmarkStep(b *testing.B) {
-	thousand := make([]MAC, 1000)
+	thousand := make([]policy.MAC, 1000)
 	for i := range thousand {
-		thousand[i] = MAC{2, 0, 0, 9, byte(i >> 8), byte(i)}
+		thousand[i] = policy.MAC{2, 0, 0, 9, byte(i >> 8), byte(i)}
 	}
-	hash := new(MACHash).With(thousand...)
-	faults := FaultPolicy{Enabled: true, Drop: Chance{Probability: 1}, Bitflip: Chance{Probability: 1}, Dup: Chance{Probability: 1}, Length: Chance{Probability: 1}}
-	tapped := [2]PortPolicy{{TapRX: true}}
+	hash := policy.MACs("").With(thousand...)
+	faults := policy.Fault{Enabled: true, Drop: policy.Chance{Probability: 1}, Bitflip: policy.Chance{Probability: 1}, Dup: policy.Chance{Probability: 1}, Length: policy.Chance{Probability: 1}}
+	tapped := []policy.Tap{{RX: [2]bool{true}}}
+	choosy := []policy.Tap{{RX: [2]bool{true}, MACs: hash}}
 	for _, s := range []step{
 		{name: "mirror", ports: 1},
 		{name: "bridge", ports: 2},
 		{name: "bridge of 1500 bytes", ports: 2, size: 1500},
 		{name: "bridge, 1000 sources", ports: 2, sources: 1000},
-		{name: "with drop machash of 1000", ports: 2, policy: Policy{DropHash: hash}},
-		{name: "with faults", ports: 2, policy: Policy{Port: [2]PortPolicy{{Fault: faults}}}},
-		{name: "with RX tap and its machash of 1000, none qualifies", ports: 2, policy: Policy{Port: tapped, TapHash: hash}},
-		{name: "with RX tap", ports: 2, queue: true, policy: Policy{Port: tapped}},
-		{name: "with RX tap, of 1500 bytes", ports: 2, size: 1500, queue: true, policy: Policy{Port: tapped}},
+		{name: "with drop machash of 1000", ports: 2, policy: policy.Policy{Drop: hash}},
+		{name: "with faults", ports: 2, policy: policy.Policy{Ports: [2]policy.Port{{Fault: faults}}}},
+		{name: "with RX tap and its machash of 1000, none qualifies", ports: 2, policy: policy.Policy{Taps: choosy}},
+		{name: "with RX tap", ports: 2, queue: true, policy: policy.Policy{Taps: tapped}},
+		{name: "with RX tap, of 1500 bytes", ports: 2, size: 1500, queue: true, policy: policy.Policy{Taps: tapped}},
 	} {
 		b.Run(s.name, s.run)
 	}
@@ -50,7 +52,7 @@ type step struct {
 	size    int // 0 = 64
 	sources int // 0 = 1
 	queue   bool
-	policy  Policy
+	policy  policy.Policy
 }
 
 // stepFrames and stepRing are as in an engine without frames to hold.
@@ -60,14 +62,13 @@ const (
 )
 
 func (s step) run(b *testing.B) {
-	var policy atomic.Pointer[Policy]
-	policy.Store(&s.policy)
+	var now atomic.Pointer[plan]
 	u, err := xsk.NewUMEM(stepFrames, 2048)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer u.Close()
-	w := &worker{policy: &policy, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, s.ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
+	w := &worker{plan: &now, counts: new(counters), umem: u, cpu: -1, vanish: func(int) {}, lanes: make([]lane, s.ports), tables: newPortTables(), paces: new([2]pace), epoch: time.Now()}
 	for i := range uint64(stepFrames) {
 		w.free = append(w.free, i*2048)
 	}
@@ -86,6 +87,7 @@ func (s step) run(b *testing.B) {
 		}
 	}
 	collected := func() {}
+	var producer *shm.Producer
 	if s.queue {
 		name := fmt.Sprintf("et-step-%d", os.Getpid())
 		q, err := shm.Open(name, shm.Options{Slots: 4096, Role: shm.RoleEthertap, Name: "bench"})
@@ -94,10 +96,10 @@ func (s step) run(b *testing.B) {
 		}
 		defer shm.Delete(name)
 		defer q.Close()
-		if w.tapper, err = q.NewProducer("bench"); err != nil {
+		if producer, err = q.NewProducer("bench"); err != nil {
 			b.Fatal(err)
 		}
-		defer w.tapper.Close()
+		defer producer.Close()
 		c, err := q.NewConsumer("bench")
 		if err != nil {
 			b.Fatal(err)
@@ -105,6 +107,11 @@ func (s step) run(b *testing.B) {
 		defer c.Close()
 		collected = func() { _, _ = c.Drain(batchSize, func(*shm.Record) error { return nil }) }
 	}
+	first, err := planOf(s.policy, producer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now.Store(first)
 	w.prepare()
 	w.round()
 	frame := testFrame(max(s.size, 64), 1, 0)
@@ -181,12 +188,13 @@ func benchPublish(b *testing.B) {
 }
 
 // benchHash asks for addresses that are not in it.
-func benchHash(b *testing.B, hash *MACHash) {
+func benchHash(b *testing.B, macs policy.MACs) {
+	hash := newHosts(macs)
 	frame := testFrame(64, 1, 0)
 	median(b, timed(func() {
 		for i := range batchSize {
 			frame[10] = byte(i)
-			if hash.Has(source(frame)) {
+			if hash.has(source(frame)) {
 				b.Fatal("found")
 			}
 		}

@@ -192,7 +192,7 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 			t.Errorf("%s: sources %+v", c.name, all)
 		}
 		types := tb.types.read()
-		if u := types.rows[c.kind]; len(types.rows) != 1 || u.frames != 2 || u.last != source(c.frame).key() {
+		if u := types.rows[c.kind]; len(types.rows) != 1 || u.frames != 2 || u.last != macKey(source(c.frame)) {
 			t.Errorf("%s: types %x", c.name, types.rows)
 		}
 		vlans := tb.vlans.read()

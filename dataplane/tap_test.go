@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -29,7 +30,7 @@ func tapGivesBothCopiesOfAFrameOneID(t *testing.T, lab *netlab.Bridge, fast bool
 	if list, err := q.Interfaces(); err != nil || len(list) != 2 || list[0].Name != netlab.D0 || list[1].Index != 1 || list[1].MAC != d.Ports()[1].MAC {
 		t.Errorf("interfaces in the queue: %+v, %v", list, err)
 	}
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX, p.Port[1].TapTX = true, true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true })
 	frames := netlab.Mix(2, 200)
 	started := time.Now().UnixNano()
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
@@ -81,10 +82,10 @@ func tapHashAndDropHash(t *testing.T, lab *netlab.Bridge, fast bool) {
 		d.mustUseFastPath()
 	}
 	tapped, dropped := netlab.MAC{2, 1, 1, 1, 1, 1}, netlab.MAC{2, 2, 2, 2, 2, 2}
-	d.policy(func(p *dataplane.Policy) {
-		p.Port[0].TapRX = true
-		p.TapHash = p.TapHash.With(tapped)
-		p.DropHash = p.DropHash.With(dropped)
+	d.wish(func(p *policy.Policy) {
+		p.Taps[0].RX[0] = true
+		p.Taps[0].MACs = p.Taps[0].MACs.With(tapped)
+		p.Drop = p.Drop.With(dropped)
 	})
 	var frames, kept [][]byte
 	for i := range uint64(90) {
@@ -133,7 +134,7 @@ func fullTapQueueDoesNotStopTheBridge(t *testing.T, lab *netlab.Bridge, fast boo
 	if fast {
 		d.mustUseFastPath()
 	}
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 400))
 	d.await("all have been offered", func() bool { return d.stats(0).TapQualified == 400 }) // copies come after the frames
 	if s := d.stats(0); s.TapQualified != 400 || s.TapStored == 0 || s.TapStored > 128 || s.TapRefused != 400-s.TapStored {
@@ -153,10 +154,10 @@ func TestMirrorCountsAndSendsNothing(t *testing.T) {
 	defer c.Close()
 	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{netlab.D0}, Queue: q})
 	d.mustStart()
-	if err := d.Update(func(p *dataplane.Policy) error { p.Port[0].TapTX = true; return nil }); err == nil {
+	if err := d.Update(func(p *policy.Policy) error { p.Taps[0].TX[0] = true; return nil }); err == nil {
 		t.Error("a TX tap of a mirrored interface")
 	}
-	d.policy(func(p *dataplane.Policy) { p.Port[0].TapRX = true })
+	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 	far, near := lab.Snk.Link(netlab.K1).Counters.RxPackets, lab.Src.Link(netlab.S0).Counters.RxPackets
 	frames := netlab.Mix(4, 300)
 	if err := lab.Src.NewSender(netlab.S0, true).Send(frames...); err != nil {

@@ -17,7 +17,7 @@ const patience = 16
 // reporting it dropped; before that it is held. When a link is down the kernel
 // takes nothing: at most one batch then waits in the ring, sent first when the
 // link is back; what comes after it is not let in but counted as err.
-func (w *worker) transmit(out int, policy *Policy, n int) {
+func (w *worker) transmit(out int, plan *plan, n int) {
 	l := &w.lanes[out]
 	if l.blocked != 0 {
 		w.kick(out)
@@ -51,16 +51,11 @@ func (w *worker) transmit(out int, policy *Policy, n int) {
 	if l.blocked == 0 {
 		w.kick(out)
 	}
-	if policy.Port[out].TapTX {
+	if taps := plan.port[out].tx; taps != 0 {
 		for i := range queued {
-			if frame := w.umem.Bytes(w.sending[i]); policy.taps(frame) {
-				w.tap(out, out, shm.TX, w.sent[i], w.sending[i])
+			if wanting := plan.wanting(taps, w.umem.Bytes(w.sending[i])); wanting != 0 {
+				w.tap(plan, wanting, out, shm.TX, w.sent[i], w.sending[i])
 			}
-		}
-	}
-	if len(policy.Feeds) > 0 {
-		for i := range queued {
-			w.feed(policy, out, shm.TX, w.sent[i], w.sending[i])
 		}
 	}
 	if queued < n {

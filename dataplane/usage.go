@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/policy"
 )
 
 // Usage is what was counted of the frames that have something in common.
@@ -18,7 +19,7 @@ type Usage struct {
 
 // MACUsage is what one source has sent.
 type MACUsage struct {
-	MAC MAC `json:"mac"`
+	MAC policy.MAC `json:"mac"`
 	Usage
 	Seen time.Time `json:"seen"` // when its last frame came, to the second
 }
@@ -45,7 +46,7 @@ type TypeUsage struct {
 	Kind  TypeKind
 	Type  uint16 // of KindType
 	Usage
-	Last MAC // who sent the last one
+	Last policy.MAC // who sent the last one
 	Seen time.Time
 }
 
@@ -55,7 +56,7 @@ type VLANUsage struct {
 	TPID  uint16 // 0x8100 (802.1Q) or 0x88a8 (802.1ad)
 	ID    uint16 // 0: a priority alone
 	Usage
-	Last MAC
+	Last policy.MAC
 	Seen time.Time
 }
 
@@ -177,9 +178,4 @@ func sortedKeys(s *sum) []uint64 {
 	level := func(key uint64) uint64 { return key >> levelAt & 7 }
 	slices.SortFunc(keys, func(a, b uint64) int { return cmp.Or(cmp.Compare(level(a), level(b)), cmp.Compare(a, b)) })
 	return keys
-}
-
-// macOf is the inverse of MAC.key.
-func macOf(key uint64) MAC {
-	return MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}
 }

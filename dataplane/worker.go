@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
-	"ethertap/shm"
 )
 
 const (
@@ -44,7 +44,7 @@ type worker struct {
 	queue   int
 	poll    *atomic.Uint32 // a PollMode; anybody may change it
 	cpu     int            // -1: not pinned
-	policy  *atomic.Pointer[Policy]
+	plan    *atomic.Pointer[plan]
 	counts  *counters              // written here, read by anybody
 	stop    atomic.Bool            // set by Engine.Stop
 	ask     atomic.Bool            // set by Engine.ask, cleared here when answered
@@ -53,7 +53,6 @@ type worker struct {
 	done    chan Frames            // the last one, when the thread ends; capacity 1
 	wakeFD  int                    // eventfd that ends a sleep
 	vanish  func(int)              // says that an interface has disappeared
-	tapper  *shm.Producer          // nil: nowhere to tap to
 	umem    *xsk.UMEM
 	long    bool // frames may have several chunks
 	lanes   []lane
@@ -68,14 +67,12 @@ type worker struct {
 	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
 	sent    [2 * batchSize]mark     // beside sending
 	back    [batchSize]uint64
-	records []shm.Record               // to be put in the TAP queue at the end of the batch
-	fed     []*outletLane              // further queues for which something is noted
-	owners  []uint8                    // whose count each record is, beside records
+	noted   []*outlet                  // for which something is noted in this batch
 	now     int64                      // of this batch: its reception, or the release of held frames; ns since the epoch
 	clock   int64                      // the same, since epoch, on a clock that never jumps
 	epoch   time.Time                  // the engine's
 	frameID uint64                     // of the next frame; the queue is in the upper byte
-	seed    FaultSeed                  // what the dice were made from
+	seed    policy.Seed                // what the dice were made from
 	checked int64                      // when it was looked last whether the interfaces are there, on clock
 	thread  uint32                     // its id; see thread()
 	kernel  atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
@@ -157,11 +154,9 @@ func (w *worker) prepare() {
 		w.next = make([]xsk.Desc, w.umem.Frames())
 		w.scratch = make([]byte, 0, maxChunks*w.umem.FrameSize())
 	}
-	w.records = make([]shm.Record, 0, 3*batchSize)
-	w.owners = make([]uint8, 0, 3*batchSize)
-	w.fed = make([]*outletLane, 0, MaxFeeds)
+	w.noted = make([]*outlet, 0, policy.MaxTaps)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
-	w.reseed(w.policy.Load().FaultSeed)
+	w.reseed(w.plan.Load().Seed)
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		l.put = l.sock.TX.Taken()
@@ -219,7 +214,7 @@ func (w *worker) run(ready chan<- error) {
 
 // round serves every interface once and returns how much there was to do.
 func (w *worker) round() int {
-	work := w.release(w.policy.Load())
+	work := w.release(w.plan.Load())
 	k := w.kernel.Load()
 	if k != nil {
 		work += w.copies(k)
@@ -339,7 +334,7 @@ func (w *worker) checkGone(i int) {
 // if it was held, and what the kernel does not transmit in time counts as not sent.
 func (w *worker) drain() {
 	for i := range w.lanes {
-		for w.releaseUntil(i, math.MaxInt64, w.policy.Load()) > 0 {
+		for w.releaseUntil(i, math.MaxInt64, w.plan.Load()) > 0 {
 		}
 	}
 	deadline := time.Now().Add(drainTime)

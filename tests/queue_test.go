@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/tests/netlab"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestTwoCollectorsRecordDifferentHosts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	hosts := []dataplane.MAC{{2, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
+	hosts := []policy.MAC{{2, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}
 	names := []string{r.queue + ".one", r.queue + ".two"}
 	r.further = append(r.further, names...)
 	// The first is there before the daemon; the second is made from its configuration.

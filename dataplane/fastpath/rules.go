@@ -135,7 +135,7 @@ func (r *Rules) addresses() map[uint64]uint32 {
 	return in
 }
 
-// macKey is dataplane.MAC's key.
+// macKey is the key that package dataplane has for an address.
 func macKey(m MAC) uint64 {
 	key := uint64(1)
 	for _, b := range m {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/port"
 	"ethertap/words/report"
@@ -15,11 +15,11 @@ import (
 func (w words) faultWords() []interp.Word {
 	list := []interp.Word{
 		{Name: "fault.enable", Stack: "( interface - )", Help: "enable fault injection on frames received on interface", Example: "0 fault.enable",
-			Func: w.fault(func(_ *interp.Session, f *dataplane.FaultPolicy) error { f.Enabled = true; return nil })},
+			Func: w.fault(func(_ *interp.Session, f *policy.Fault) error { f.Enabled = true; return nil })},
 		{Name: "fault.disable", Stack: "( interface - )", Help: "disable fault injection on interface; its settings stay", Example: "0 fault.disable",
-			Func: w.fault(func(_ *interp.Session, f *dataplane.FaultPolicy) error { f.Enabled = false; return nil })},
+			Func: w.fault(func(_ *interp.Session, f *policy.Fault) error { f.Enabled = false; return nil })},
 		{Name: "fault.reset", Stack: "( interface - )", Help: "disable fault injection on interface and forget its settings", Example: "0 fault.reset",
-			Func: w.fault(func(_ *interp.Session, f *dataplane.FaultPolicy) error { *f = dataplane.FaultPolicy{}; return nil })},
+			Func: w.fault(func(_ *interp.Session, f *policy.Fault) error { *f = policy.Fault{}; return nil })},
 		{Name: "fault.seed", Stack: "( n - )", Help: "set the seed of all faults and begin anew: the same seed gives the same faults for the same traffic", Example: "42 fault.seed", Func: w.seed},
 		{Name: "fault.burst", Stack: "( enter leave bad good interface - )", Help: "lose frames in bursts: probabilities in 1/100000 of entering a burst with a frame, of leaving it, of loss in it and outside of it (Gilbert-Elliott)", Example: "100 10000 100000 0 0 fault.burst", Func: w.setting(burst)},
 		{Name: "fault.delay", Stack: "( delay jitter interface - )", Help: "delay frames by delay plus or minus up to jitter, in microseconds; frames may overtake each other by the jitter", Example: "10000 2000 0 fault.delay", Func: w.setting(delay)},
@@ -28,49 +28,43 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
 	}
 	list = append(list, report.Pair[faults]{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Get: w.faults, Text: showFaults}.Words(w.from)...)
-	for i, kind := range []struct{ name, what string }{
-		{"drop", "that a frame is dropped"},
-		{"length", "that a frame is cut short or made longer"},
-		{"bitflip", "that one bit of a frame is inverted, from byte 15 on"},
-		{"dup", "that a frame is sent twice"},
-		{"reorder", "that a frame is spared the delay and overtakes others"},
-	} {
+	for i, kind := range policy.Chances {
 		list = append(list,
-			interp.Word{Name: "fault." + kind.name + ".probability", Stack: "( probability interface - )",
-				Help:    "set the probability " + kind.what + ", in 1/100000",
-				Example: "1000 0 fault." + kind.name + ".probability", Func: w.chance(i, true)},
-			interp.Word{Name: "fault." + kind.name + ".every", Stack: "( n interface - )",
-				Help:    "set " + kind.what + " to every n-th frame instead of by probability; 0 is never",
-				Example: "100 0 fault." + kind.name + ".every", Func: w.chance(i, false)})
+			interp.Word{Name: "fault." + kind.Name + ".probability", Stack: "( probability interface - )",
+				Help:    "set the probability " + kind.Help + ", in 1/100000",
+				Example: "1000 0 fault." + kind.Name + ".probability", Func: w.chance(i, true)},
+			interp.Word{Name: "fault." + kind.Name + ".every", Stack: "( n interface - )",
+				Help:    "set " + kind.Help + " to every n-th frame instead of by probability; 0 is never",
+				Example: "100 0 fault." + kind.Name + ".every", Func: w.chance(i, false)})
 	}
 	return list
 }
 
 // fault makes the function of a word that changes the faults of one interface. The
 // change takes its values, beneath the interface, from the session.
-func (w words) fault(change func(*interp.Session, *dataplane.FaultPolicy) error) func(*interp.Session) error {
+func (w words) fault(change func(*interp.Session, *policy.Fault) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
-		return w.engine.Update(func(p *dataplane.Policy) error { return change(s, &p.Port[i].Fault) })
+		return w.engine.Update(func(p *policy.Policy) error { return change(s, &p.Ports[i].Fault) })
 	}
 }
 
 // setting is fault for words that say what a fault does, which it begins to do with
 // fault.enable: there is a hint while that is missing.
-func (w words) setting(change func(*interp.Session, *dataplane.FaultPolicy) error) func(*interp.Session) error {
+func (w words) setting(change func(*interp.Session, *policy.Fault) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
 		changed := false
-		err = w.engine.Update(func(p *dataplane.Policy) error {
-			before := p.Port[i].Fault
-			err := change(s, &p.Port[i].Fault)
-			changed = p.Port[i].Fault != before
+		err = w.engine.Update(func(p *policy.Policy) error {
+			before := p.Ports[i].Fault
+			err := change(s, &p.Ports[i].Fault)
+			changed = p.Ports[i].Fault != before
 			return err
 		})
 		if err == nil && changed {
@@ -82,18 +76,18 @@ func (w words) setting(change func(*interp.Session, *dataplane.FaultPolicy) erro
 
 // idle says that the faults of an interface do nothing though some are set.
 func (w words) idle(i int) string {
-	f := w.engine.Policy().Port[i].Fault
-	if f.Enabled || f == (dataplane.FaultPolicy{Outage: f.Outage}) {
+	f := w.engine.Policy().Ports[i].Fault
+	if f.Enabled || f == (policy.Fault{Outage: f.Outage}) {
 		return ""
 	}
 	return fmt.Sprintf("fault injection is disabled on interface %d, so this has no effect yet: %d fault.enable", i, i)
 }
 
 // chance makes the function of a word that sets the chance of a fault: the kind-th
-// of FaultPolicy.Chances.
+// of policy.Chances.
 func (w words) chance(kind int, random bool) func(*interp.Session) error {
-	return w.setting(func(s *interp.Session, f *dataplane.FaultPolicy) error {
-		what, most := "probability", int64(dataplane.Certain)
+	return w.setting(func(s *interp.Session, f *policy.Fault) error {
+		what, most := "probability", int64(policy.Certain)
 		if !random {
 			what, most = "n", math.MaxUint32
 		}
@@ -101,11 +95,11 @@ func (w words) chance(kind int, random bool) func(*interp.Session) error {
 		if err != nil {
 			return err
 		}
-		c := dataplane.Chance{Probability: uint32(n)}
+		c := policy.Chance{Probability: uint32(n)}
 		if !random {
-			c = dataplane.Chance{Every: uint32(n)}
+			c = policy.Chance{Every: uint32(n)}
 		}
-		*f.Chances()[kind].Chance = c
+		*policy.Chances[kind].Of(f) = c
 		return nil
 	})
 }
@@ -115,8 +109,8 @@ func (w words) seed(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	return w.engine.Update(func(p *dataplane.Policy) error {
-		p.FaultSeed = dataplane.FaultSeed{Seed: uint64(n), Epoch: p.FaultSeed.Epoch + 1}
+	return w.engine.Update(func(p *policy.Policy) error {
+		p.Seed = policy.Seed{Seed: uint64(n), Epoch: p.Seed.Epoch + 1}
 		return nil
 	})
 }
@@ -124,7 +118,7 @@ func (w words) seed(s *interp.Session) error {
 // faults are what is set and how often it has happened.
 type faults struct {
 	Seed       int64       `json:"seed"`
-	Sources    addresses   `json:"sources"`    // whose frames suffer; none is all
+	Sources    policy.MACs `json:"sources"`    // whose frames suffer; none is all
 	HoldLimit  int         `json:"hold_limit"` // frames that may wait, of each queue of an interface
 	Interfaces []faultPort `json:"interfaces"`
 }
@@ -132,7 +126,7 @@ type faults struct {
 type faultPort struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
-	dataplane.FaultPolicy
+	policy.Fault
 	OutageLeft time.Duration `json:"outage_left_ns"` // until the outage ends, 0 if there is none
 	Done       done          `json:"done"`
 }
@@ -153,12 +147,12 @@ type done struct {
 }
 
 func (w words) faults(*interp.Session) (faults, error) {
-	policy, all := w.engine.Policy(), w.engine.AllStats()
-	v := faults{Seed: int64(policy.FaultSeed.Seed), Sources: policy.FaultHash.All(), HoldLimit: w.engine.Hold()}
-	for i, p := range w.engine.Ports() {
+	p, all := w.engine.Policy(), w.engine.AllStats()
+	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, HoldLimit: w.engine.Hold()}
+	for i, info := range w.engine.Ports() {
 		st := all[i]
 		v.Interfaces = append(v.Interfaces, faultPort{
-			Index: p.Index, Name: p.Name, FaultPolicy: policy.Port[i].Fault, OutageLeft: w.engine.OutageLeft(i),
+			Index: info.Index, Name: info.Name, Fault: p.Ports[i].Fault, OutageLeft: w.engine.OutageLeft(i),
 			Done: done{
 				Outage: st.OutageByFI, Burst: st.BurstByFI, Drop: st.RandomByFI, Length: st.LengthByFI, Bitflip: st.BitflippedByFI,
 				Dup: st.DuplicatedByFI, Reorder: st.ReorderedByFI, Delay: st.DelayedByFI, RateLimit: st.RateByFI, HoldLimit: st.HoldByFI, Held: st.HeldByFI,
@@ -172,7 +166,7 @@ func (w words) faults(*interp.Session) (faults, error) {
 // happened.
 func showFaults(s *interp.Session, v faults) {
 	row(s, "seed", v.Seed)
-	if n := len(v.Sources); n == 0 {
+	if n := v.Sources.Len(); n == 0 {
 		row(s, "sources", "all")
 	} else {
 		row(s, "sources", fmt.Sprintf("%d in fault.hash", n))
@@ -199,13 +193,13 @@ func showFaults(s *interp.Session, v faults) {
 }
 
 // burst takes the four probabilities of Burst, in the order of its fields.
-func burst(s *interp.Session, f *dataplane.FaultPolicy) error {
-	var b dataplane.Burst
+func burst(s *interp.Session, f *policy.Fault) error {
+	var b policy.Burst
 	for _, p := range []struct {
 		name string
 		to   *uint32
 	}{{"good", &b.LossGood}, {"bad", &b.LossBad}, {"leave", &b.Leave}, {"enter", &b.Enter}} {
-		n, err := s.PopRange(p.name, 0, dataplane.Certain)
+		n, err := s.PopRange(p.name, 0, policy.Certain)
 		if err != nil {
 			return err
 		}
@@ -215,7 +209,7 @@ func burst(s *interp.Session, f *dataplane.FaultPolicy) error {
 	return nil
 }
 
-func delay(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
+func delay(s *interp.Session, f *policy.Fault) (err error) {
 	if f.Jitter, err = popTime(s, "jitter", time.Microsecond); err != nil {
 		return err
 	}
@@ -223,13 +217,13 @@ func delay(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
 	return err
 }
 
-func ordered(s *interp.Session, f *dataplane.FaultPolicy) error {
+func ordered(s *interp.Session, f *policy.Fault) error {
 	flag, err := s.PopInt()
 	f.KeepOrder = flag != 0
 	return err
 }
 
-func rate(s *interp.Session, f *dataplane.FaultPolicy) (err error) {
+func rate(s *interp.Session, f *policy.Fault) (err error) {
 	if f.Rate.Queue, err = popTime(s, "queue", time.Millisecond); err != nil {
 		return err
 	}
@@ -250,9 +244,9 @@ func (w words) outage(s *interp.Session) error {
 	return w.engine.Outage(i, d)
 }
 
-// popTime takes a time, at most dataplane.MaxDelay, in units.
+// popTime takes a time, at most policy.MaxDelay, in units.
 func popTime(s *interp.Session, what string, unit time.Duration) (time.Duration, error) {
-	n, err := s.PopRange(what, 0, int64(dataplane.MaxDelay/unit))
+	n, err := s.PopRange(what, 0, int64(policy.MaxDelay/unit))
 	return time.Duration(n) * unit, err
 }
 
@@ -261,7 +255,7 @@ func happening(s *interp.Session, name, setting string, n uint64) {
 	s.Printf("  %-21s %-32s %d\n", name, setting, n)
 }
 
-func often(c dataplane.Chance) string {
+func often(c policy.Chance) string {
 	if c.Every > 0 {
 		return fmt.Sprintf("every %d", c.Every)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/machash"
 	"ethertap/words/report"
@@ -35,9 +36,9 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 			report.Pair[books]{Name: "if.check", Stack: "( - )", Help: "show where the frames of each interface are, to the last one; an error if some are not accounted for", Example: "if.check", Get: w.books, Text: showBooks, Check: books.check}.Words(from),
 			w.lifeWords(),
 			w.fastWords(),
-			machash.Set{Engine: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.DropHash }}.Words(),
+			machash.Set{Engine: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *policy.Policy) *policy.MACs { return &p.Drop }}.Words(),
 			w.faultWords(),
-			machash.Set{Engine: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.FaultHash }}.Words(),
+			machash.Set{Engine: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *policy.Policy) *policy.MACs { return &p.Fault }}.Words(),
 		),
 	}
 }
@@ -56,61 +57,58 @@ func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", 
 type interfaces struct {
 	Running    bool        `json:"running"`
 	FaultSeed  int64       `json:"fault_seed"`
-	FaultHash  addresses   `json:"fault_hash"`
-	DropHash   addresses   `json:"drop_hash"`
-	TapHash    addresses   `json:"tap_hash"`
+	FaultHash  policy.MACs `json:"fault_hash"`
+	DropHash   policy.MACs `json:"drop_hash"`
+	TapHash    policy.MACs `json:"tap_hash"`
 	Interfaces []portState `json:"interfaces"`
 }
 
 // portState is one of the interfaces.
 type portState struct {
-	dataplane.PortInfo
-	dataplane.PortStats
-	dataplane.PortPolicy
+	info  dataplane.PortInfo
+	stats dataplane.PortStats
+	taps
+	policy.Port
+}
+
+// taps say which frames of an interface go to the TAP queue.
+type taps struct {
+	RX bool `json:"rx_tap"`
+	TX bool `json:"tx_tap"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (p portState) MarshalJSON() ([]byte, error) {
-	return json.Marshal(report.Flat{p.PortInfo, p.PortStats, p.PortPolicy})
-}
-
-// addresses are a list that is [] in JSON when it is empty.
-type addresses []dataplane.MAC
-
-// MarshalJSON implements json.Marshaler.
-func (a addresses) MarshalJSON() ([]byte, error) {
-	if a == nil {
-		return []byte("[]"), nil
-	}
-	return json.Marshal([]dataplane.MAC(a))
+	return json.Marshal(report.Flat{p.info, p.stats, p.taps, p.Port})
 }
 
 func (w words) interfaces(*interp.Session) (interfaces, error) {
-	policy, all := w.engine.Policy(), w.engine.AllStats()
+	p, all := w.engine.Policy(), w.engine.AllStats()
+	tap := p.Taps[0]
 	v := interfaces{
-		Running: w.engine.Running(), FaultSeed: int64(policy.FaultSeed.Seed),
-		FaultHash: policy.FaultHash.All(), DropHash: policy.DropHash.All(), TapHash: policy.TapHash.All(),
+		Running: w.engine.Running(), FaultSeed: int64(p.Seed.Seed),
+		FaultHash: p.Fault, DropHash: p.Drop, TapHash: tap.MACs,
 	}
 	for i, info := range w.engine.Ports() {
-		v.Interfaces = append(v.Interfaces, portState{info, all[i], policy.Port[i]})
+		v.Interfaces = append(v.Interfaces, portState{info, all[i], taps{tap.RX[i], tap.TX[i]}, p.Ports[i]})
 	}
 	return v, nil
 }
 
 func showStats(s *interp.Session, v interfaces) {
 	for _, p := range v.Interfaces {
-		s.Printf("%d %s %s queues:%d %s\n", p.Index, p.Name, p.Driver, p.Queues, mode(p.PortInfo))
-		rows(s, p.PortStats, "", dataplane.ForwardRows)
-		row(s, "RX tap", enabled(p.TapRX))
-		row(s, "TX tap", enabled(p.TapTX))
+		s.Printf("%d %s %s queues:%d %s\n", p.info.Index, p.info.Name, p.info.Driver, p.info.Queues, mode(p.info))
+		rows(s, p.stats, "", dataplane.ForwardRows)
+		row(s, "RX tap", enabled(p.RX))
+		row(s, "TX tap", enabled(p.TX))
 		row(s, "fault injection", enabled(p.Fault.Enabled))
 		row(s, "  drop probability", often(p.Fault.Drop))
 		row(s, "  bitflip probability", often(p.Fault.Bitflip))
 		row(s, "  dup probability", often(p.Fault.Dup))
-		rows(s, p.PortStats, "  ", dataplane.FaultRows)
+		rows(s, p.stats, "  ", dataplane.FaultRows)
 		row(s, "  length probability", often(p.Fault.Length))
-		rows(s, p.PortStats, "  ", dataplane.LengthRows, dataplane.MoreFaultRows)
-		rows(s, p.PortStats, "", lastRows(len(v.Interfaces) == 1)...)
+		rows(s, p.stats, "  ", dataplane.LengthRows, dataplane.MoreFaultRows)
+		rows(s, p.stats, "", lastRows(len(v.Interfaces) == 1)...)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/report"
 )
@@ -25,10 +26,10 @@ func counted() (s dataplane.PortStats) {
 	return s
 }
 
-func settings() dataplane.PortPolicy {
-	return dataplane.PortPolicy{TapRX: true, Fault: dataplane.FaultPolicy{
-		Enabled: true, Drop: dataplane.Chance{Probability: 1}, Bitflip: dataplane.Chance{Every: 2},
-		Dup: dataplane.Chance{Probability: 3}, Length: dataplane.Chance{Probability: 4000},
+func settings() policy.Port {
+	return policy.Port{Fault: policy.Fault{
+		Enabled: true, Drop: policy.Chance{Probability: 1}, Bitflip: policy.Chance{Every: 2},
+		Dup: policy.Chance{Probability: 3}, Length: policy.Chance{Probability: 4000},
 	}}
 }
 
@@ -48,7 +49,7 @@ func printed(t *testing.T, show func(*interp.Session)) string {
 // Each row shows what its label says: all values are different.
 func TestRowsOfStats(t *testing.T) {
 	info := dataplane.PortInfo{Index: 1, Name: "eth1", Driver: "ixgbe", Queues: 2, Mode: "ZEROCOPY"}
-	stats := interfaces{Interfaces: []portState{{info, counted(), settings()}, {info, counted(), settings()}}}
+	stats := interfaces{Interfaces: []portState{{info, counted(), taps{RX: true}, settings()}, {info, counted(), taps{RX: true}, settings()}}}
 	one := `1 eth1 ixgbe queues:2 ZEROCOPY
   rx                    100
   tx                    101
@@ -113,7 +114,7 @@ func TestRowsOfStats(t *testing.T) {
 
 // The same values under the keys that the document has.
 func TestKeysOfStats(t *testing.T) {
-	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), settings()}}}})
+	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), taps{RX: true}, settings()}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,11 +142,11 @@ func TestKeysOfStats(t *testing.T) {
 func TestRowsOfFaults(t *testing.T) {
 	d := done{Outage: 1, Burst: 2, Drop: 3, Length: 4, Bitflip: 5, Dup: 6, Reorder: 7, Delay: 8, RateLimit: 9, HoldLimit: 10, Held: 11}
 	f := settings().Fault
-	f.Burst = dataplane.Burst{Enter: 21, Leave: 22, LossBad: 23, LossGood: 24}
-	f.Reorder = dataplane.Chance{Every: 25}
+	f.Burst = policy.Burst{Enter: 21, Leave: 22, LossBad: 23, LossGood: 24}
+	f.Reorder = policy.Chance{Every: 25}
 	f.Delay, f.Jitter, f.KeepOrder = 26000, 27000, true
-	f.Rate = dataplane.Rate{Kbits: 28, Queue: 29e6}
-	v := faults{Seed: 30, HoldLimit: 31, Interfaces: []faultPort{{Name: "eth0", FaultPolicy: f, OutageLeft: 32e6, Done: d}}}
+	f.Rate = policy.Rate{Kbits: 28, Queue: 29e6}
+	v := faults{Seed: 30, HoldLimit: 31, Interfaces: []faultPort{{Name: "eth0", Fault: f, OutageLeft: 32e6, Done: d}}}
 	want := `  seed                  30
   sources               all
 0 eth0 fault injection enabled

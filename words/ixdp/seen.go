@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/lib/oui"
 	"ethertap/words/port"
@@ -87,8 +88,8 @@ type vlan struct {
 // last is what was counted, and by whom and when the last one was sent.
 type last struct {
 	dataplane.Usage
-	Last dataplane.MAC `json:"last"`
-	Seen time.Time     `json:"seen"`
+	Last policy.MAC `json:"last"`
+	Seen time.Time  `json:"seen"`
 }
 
 func (w words) types(s *interp.Session) (v types, err error) {

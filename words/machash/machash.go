@@ -5,6 +5,7 @@ package machash
 
 import (
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/lib/oui"
 	"ethertap/words/report"
@@ -14,13 +15,13 @@ import (
 type Set struct {
 	Engine *dataplane.Engine
 	From   report.Source
-	Prefix string                                      // of the words: "tap.hash"
-	Name   string                                      // in their help: "TAP"
-	Of     func(*dataplane.Policy) **dataplane.MACHash // where it is
+	Prefix string                            // of the words: "tap.hash"
+	Name   string                            // in their help: "TAP"
+	Of     func(*policy.Policy) *policy.MACs // where it is
 
 	// Where there is one for each of several things, OfKey finds it by the name that
 	// is then on top of the stack: Key in the examples, which begin with Example.
-	OfKey        func(*dataplane.Policy, string) (**dataplane.MACHash, error)
+	OfKey        func(*policy.Policy, string) (*policy.MACs, error)
 	Key, Example string
 }
 
@@ -32,8 +33,8 @@ func (h Set) Words() []interp.Word {
 		one, none = "( mac name - )", "( name - )"
 	}
 	return append([]interp.Word{
-		{Name: h.Prefix + ".insert", Stack: one, Help: "add specific MAC address to " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".insert", Func: h.change((*dataplane.MACHash).With)},
-		{Name: h.Prefix + ".delete", Stack: one, Help: "remove specific MAC address from " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".delete", Func: h.change((*dataplane.MACHash).Without)},
+		{Name: h.Prefix + ".insert", Stack: one, Help: "add specific MAC address to " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".insert", Func: h.change(policy.MACs.With)},
+		{Name: h.Prefix + ".delete", Stack: one, Help: "remove specific MAC address from " + h.Name, Example: h.Example + mac + h.Key + h.Prefix + ".delete", Func: h.change(policy.MACs.Without)},
 		{Name: h.Prefix + ".reset", Stack: none, Help: "reset " + h.Name + " machash to 0 elements", Example: h.Example + h.Key + h.Prefix + ".reset", Func: h.reset},
 	}, report.Pair[addresses]{Name: h.Prefix + ".show", Stack: none, Help: "show " + h.Name + " machash", Example: h.Example + h.Key + h.Prefix + ".show", Get: h.addresses, Text: show}.Words(h.From)...)
 }
@@ -45,12 +46,12 @@ type addresses struct {
 
 // Address is one with who makes its card, "" if nobody knows.
 type Address struct {
-	MAC    dataplane.MAC `json:"mac"`
-	Vendor string        `json:"vendor"`
+	MAC    policy.MAC `json:"mac"`
+	Vendor string     `json:"vendor"`
 }
 
 // Described returns the addresses of a set with their vendors; it is never nil.
-func Described(set *dataplane.MACHash) []Address {
+func Described(set policy.MACs) []Address {
 	list := []Address{}
 	for _, m := range set.All() {
 		list = append(list, Address{m, oui.Describe(m)})
@@ -68,16 +69,16 @@ func (a Address) String() string {
 
 // find takes the name off the stack, if there is to be one, and returns what finds the
 // set in a policy.
-func (h Set) find(s *interp.Session) (func(*dataplane.Policy) (**dataplane.MACHash, error), error) {
+func (h Set) find(s *interp.Session) (func(*policy.Policy) (*policy.MACs, error), error) {
 	if h.OfKey == nil {
-		return func(p *dataplane.Policy) (**dataplane.MACHash, error) { return h.Of(p), nil }, nil
+		return func(p *policy.Policy) (*policy.MACs, error) { return h.Of(p), nil }, nil
 	}
 	name, err := s.PopString()
-	return func(p *dataplane.Policy) (**dataplane.MACHash, error) { return h.OfKey(p, name) }, err
+	return func(p *policy.Policy) (*policy.MACs, error) { return h.OfKey(p, name) }, err
 }
 
 // change makes the function of a word that changes the set by one address.
-func (h Set) change(by func(*dataplane.MACHash, ...dataplane.MAC) *dataplane.MACHash) func(*interp.Session) error {
+func (h Set) change(by func(policy.MACs, ...policy.MAC) policy.MACs) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		find, err := h.find(s)
 		if err != nil {
@@ -87,13 +88,13 @@ func (h Set) change(by func(*dataplane.MACHash, ...dataplane.MAC) *dataplane.MAC
 		if err != nil {
 			return err
 		}
-		return h.update(find, func(set *dataplane.MACHash) *dataplane.MACHash { return by(set, mac) })
+		return h.update(find, func(set policy.MACs) policy.MACs { return by(set, mac) })
 	}
 }
 
 // update puts another set in the place of the one that find finds.
-func (h Set) update(find func(*dataplane.Policy) (**dataplane.MACHash, error), by func(*dataplane.MACHash) *dataplane.MACHash) error {
-	return h.Engine.Update(func(p *dataplane.Policy) error {
+func (h Set) update(find func(*policy.Policy) (*policy.MACs, error), by func(policy.MACs) policy.MACs) error {
+	return h.Engine.Update(func(p *policy.Policy) error {
 		set, err := find(p)
 		if err == nil {
 			*set = by(*set)
@@ -107,7 +108,7 @@ func (h Set) reset(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	return h.update(find, func(*dataplane.MACHash) *dataplane.MACHash { return nil })
+	return h.update(find, func(policy.MACs) policy.MACs { return "" })
 }
 
 func (h Set) addresses(s *interp.Session) (v addresses, err error) {
@@ -115,8 +116,8 @@ func (h Set) addresses(s *interp.Session) (v addresses, err error) {
 	if err != nil {
 		return v, err
 	}
-	policy := h.Engine.Policy()
-	set, err := find(&policy)
+	now := h.Engine.Policy()
+	set, err := find(&now)
 	if err != nil {
 		return v, err
 	}

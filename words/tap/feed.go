@@ -2,9 +2,9 @@ package tap
 
 import (
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/machash"
-	"ethertap/words/port"
 	"ethertap/words/report"
 )
 
@@ -18,63 +18,35 @@ const (
 // and its own machash. The name of the queue is on top of the stack.
 func (w words) feedWords() []interp.Word {
 	list := []interp.Word{
-		{Name: "pqueue.add", Stack: "( name - )", Help: "feed a further packet queue, by taps and a machash of its own; it is made if it is not there", Example: lab, Func: w.named((*dataplane.Engine).AddQueue)},
-		{Name: "pqueue.remove", Stack: "( name - )", Help: "feed a further packet queue no longer; its packets stay", Example: lab + labName + "pqueue.remove", Func: w.named((*dataplane.Engine).RemoveQueue)},
+		{Name: "pqueue.add", Stack: "( name - )", Help: "feed a further packet queue, by taps and a machash of its own; it is made if it is not there", Example: lab, Func: w.onName((*dataplane.Engine).AddQueue)},
+		{Name: "pqueue.remove", Stack: "( name - )", Help: "feed a further packet queue no longer; its packets stay", Example: lab + labName + "pqueue.remove", Func: w.onName((*dataplane.Engine).RemoveQueue)},
 	}
 	list = append(list, report.Pair[feeds]{Name: "pqueue.show", Stack: "( - )", Help: "show the further packet queues that are fed, what is tapped for each, and how much of it was put in and refused", Example: lab + "pqueue.show", Get: w.feeds, Text: showFeeds}.Words(w.from)...)
-	for _, tap := range []struct {
-		name, what string
-		of         func(*dataplane.Feed) *[2]bool
-	}{
-		{"rx", "RX", func(f *dataplane.Feed) *[2]bool { return &f.TapRX }},
-		{"tx", "TX", func(f *dataplane.Feed) *[2]bool { return &f.TapTX }},
-	} {
+	for _, way := range ways {
 		for _, state := range []string{"enable", "disable"} {
-			name := "pqueue." + tap.name + "." + state
-			list = append(list, interp.Word{Name: name, Stack: "( interface name - )", Help: state + " " + tap.what + " TAP for interface into a further packet queue",
-				Example: lab + "0 " + labName + name, Func: w.feed(tap.of, state == "enable")})
+			name := "pqueue." + way.name + "." + state
+			list = append(list, interp.Word{Name: name, Stack: "( interface name - )", Help: state + " " + way.what + " TAP for interface into a further packet queue",
+				Example: lab + "0 " + labName + name, Func: w.way(named, way.of, state == "enable")})
 		}
 	}
 	return append(list, machash.Set{Engine: w.engine, From: w.from, Prefix: "pqueue.hash", Name: "a further queue's", Example: lab, Key: labName,
-		OfKey: func(p *dataplane.Policy, name string) (**dataplane.MACHash, error) {
-			f, err := p.Feed(name)
+		OfKey: func(p *policy.Policy, name string) (*policy.MACs, error) {
+			t, err := p.Tap(name)
 			if err != nil {
 				return nil, err
 			}
-			return &f.Hash, nil
+			return &t.MACs, nil
 		}}.Words()...)
 }
 
-// named makes the function of a word that takes the name of a queue.
-func (w words) named(do func(*dataplane.Engine, string) error) func(*interp.Session) error {
+// onName makes the function of a word that takes the name of a queue.
+func (w words) onName(do func(*dataplane.Engine, string) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		name, err := s.PopString()
 		if err != nil {
 			return err
 		}
 		return do(w.engine, name)
-	}
-}
-
-// feed makes the function of a word that switches a tap of a further queue.
-func (w words) feed(of func(*dataplane.Feed) *[2]bool, on bool) func(*interp.Session) error {
-	return func(s *interp.Session) error {
-		name, err := s.PopString()
-		if err != nil {
-			return err
-		}
-		i, err := port.Pop(s, w.engine)
-		if err != nil {
-			return err
-		}
-		return w.engine.Update(func(p *dataplane.Policy) error {
-			f, err := p.Feed(name)
-			if err != nil {
-				return err
-			}
-			of(f)[i] = on
-			return nil
-		})
 	}
 }
 
@@ -102,10 +74,10 @@ type feedPort struct {
 
 func (w words) feeds(*interp.Session) (feeds, error) {
 	v, ports := feeds{Queues: []feed{}}, w.engine.Ports()
-	for _, st := range w.engine.FeedStats() {
-		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Lost: st.Lost, Hash: machash.Described(st.Hash)}
+	for _, st := range w.engine.FurtherQueues() {
+		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Lost: st.Lost, Hash: machash.Described(st.MACs)}
 		for i, p := range ports {
-			f.Interfaces = append(f.Interfaces, feedPort{p.Index, p.Name, st.TapRX[i], st.TapTX[i]})
+			f.Interfaces = append(f.Interfaces, feedPort{p.Index, p.Name, st.RX[i], st.TX[i]})
 		}
 		v.Queues = append(v.Queues, f)
 	}

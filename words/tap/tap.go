@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/machash"
 	"ethertap/words/port"
@@ -31,16 +32,9 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 		Help:     "what goes into the TAP queue and into further ones: by interface and direction, by MAC address",
 		Intro:    intro,
 		Prefixes: []string{"tap.", "pqueue."},
-		Words: slices.Concat([]interp.Word{
-			{Name: "tap.rx.enable", Stack: "( interface - )", Help: "enable RX TAP for interface", Example: "0 tap.rx.enable",
-				Func: w.port(func(p *dataplane.PortPolicy) { p.TapRX = true })},
-			{Name: "tap.rx.disable", Stack: "( interface - )", Help: "disable RX TAP for interface", Example: "0 tap.rx.disable",
-				Func: w.port(func(p *dataplane.PortPolicy) { p.TapRX = false })},
-			{Name: "tap.tx.enable", Stack: "( interface - )", Help: "enable TX TAP for interface", Example: "0 tap.tx.enable",
-				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = true })},
-			{Name: "tap.tx.disable", Stack: "( interface - )", Help: "disable TX TAP for interface", Example: "0 tap.tx.disable",
-				Func: w.port(func(p *dataplane.PortPolicy) { p.TapTX = false })},
-		}, machash.Set{Engine: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *dataplane.Policy) **dataplane.MACHash { return &p.TapHash }}.Words(), w.feedWords()),
+		Words: slices.Concat(w.tapWords(),
+			machash.Set{Engine: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *policy.Policy) *policy.MACs { return &p.First().MACs }}.Words(),
+			w.feedWords()),
 	}
 }
 
@@ -49,16 +43,56 @@ type words struct {
 	from   report.Source
 }
 
-// port makes the function of a word that changes the policy of one interface.
-func (w words) port(change func(*dataplane.PortPolicy)) func(*interp.Session) error {
+// tapWords switch the taps of the TAP queue.
+func (w words) tapWords() (list []interp.Word) {
+	for _, way := range ways {
+		for _, state := range []string{"enable", "disable"} {
+			name := "tap." + way.name + "." + state
+			list = append(list, interp.Word{Name: name, Stack: "( interface - )", Help: state + " " + way.what + " TAP for interface", Example: "0 " + name,
+				Func: w.way(first, way.of, state == "enable")})
+		}
+	}
+	return list
+}
+
+// ways are the two lists of a tap, by direction.
+var ways = [...]struct {
+	name, what string
+	of         func(*policy.Tap) *[policy.MaxPorts]bool
+}{
+	{"rx", "RX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.RX }},
+	{"tx", "TX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.TX }},
+}
+
+// way makes the function of a word that switches a tap for an interface on or off. find
+// says which tap, after it has taken what it needs from the stack.
+func (w words) way(find func(*interp.Session) (func(*policy.Policy) (*policy.Tap, error), error), of func(*policy.Tap) *[policy.MaxPorts]bool, on bool) func(*interp.Session) error {
 	return func(s *interp.Session) error {
+		tap, err := find(s)
+		if err != nil {
+			return err
+		}
 		i, err := port.Pop(s, w.engine)
 		if err != nil {
 			return err
 		}
-		return w.engine.Update(func(p *dataplane.Policy) error {
-			change(&p.Port[i])
-			return nil
+		return w.engine.Update(func(p *policy.Policy) error {
+			t, err := tap(p)
+			if err == nil {
+				of(t)[i] = on
+			}
+			return err
 		})
 	}
+}
+
+// first finds the tap of the TAP queue.
+func first(*interp.Session) (func(*policy.Policy) (*policy.Tap, error), error) {
+	return func(p *policy.Policy) (*policy.Tap, error) { return p.First(), nil }, nil
+}
+
+// named finds the tap of a further queue, whose name is on the stack.
+func named(s *interp.Session) (func(*policy.Policy) (*policy.Tap, error), error) {
+	name, err := s.PopString()
+	return func(p *policy.Policy) (*policy.Tap, error) { return p.Tap(name) }, err
 }

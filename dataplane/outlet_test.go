@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -40,13 +41,13 @@ func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast boo
 		if err := d.AddQueue(names[i]); err != nil {
 			t.Fatal(err)
 		}
-		d.policy(func(p *dataplane.Policy) {
-			f, err := p.Feed(names[i])
+		d.wish(func(p *policy.Policy) {
+			f, err := p.Tap(names[i])
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.TapRX[0], f.TapTX[1] = i == 0, i == 1
-			f.Hash = f.Hash.With(hosts[i])
+			f.RX[0], f.TX[1] = i == 0, i == 1
+			f.MACs = f.MACs.With(hosts[i])
 		})
 	}
 	add(0)
@@ -82,7 +83,7 @@ func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast boo
 	}
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
 	d.await("both are fed", func() bool {
-		s := d.FeedStats()
+		s := d.FurtherQueues()
 		return s[0].Stored == 30 && s[1].Stored == 30
 	})
 	for i, c := range consumers {
@@ -107,10 +108,10 @@ func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast boo
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	d.await("the other is fed", func() bool { return d.FeedStats()[0].Stored == 60 })
+	d.await("the other is fed", func() bool { return d.FurtherQueues()[0].Stored == 60 })
 	before := len(drainQueue(t, consumers[0]))
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
-	d.await("the other is fed again", func() bool { return d.FeedStats()[0].Stored == 90 })
+	d.await("the other is fed again", func() bool { return d.FurtherQueues()[0].Stored == 90 })
 	if n := len(drainQueue(t, consumers[0])); n != 0 {
 		t.Errorf("%d frames (after %d) in a queue that is fed no longer", n, before)
 	}
@@ -136,15 +137,15 @@ func TestAddQueueRefuses(t *testing.T) {
 	for name, want := range map[string]string{
 		q.Name():                              "is the TAP queue",
 		"et-no-such-queue":                    "no such file",
-		"a/b":                                 "not a name",
+		"a/b":                                 "cannot be the name of a file",
 		foreign:                               "not a queue",
-		shm.Prefix + strings.Repeat("x", 200): "not a name",
+		shm.Prefix + strings.Repeat("x", 200): "cannot be the name of a file",
 	} {
 		if err := e.AddQueue(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
-	for range dataplane.MaxFeeds {
+	for range dataplane.MaxFurther {
 		name := feedName(t)
 		small, err := shm.Open(name, shm.Options{Slots: 16, SlotSize: 128})
 		if err != nil {

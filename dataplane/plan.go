@@ -1,0 +1,147 @@
+package dataplane
+
+import (
+	"fmt"
+	"math/bits"
+
+	"ethertap/dataplane/policy"
+)
+
+// taps is a set of taps, a bit for the number of each: see outlet.
+type taps uint16
+
+// plan is a policy in the form in which threads carry it out: it knows the outlets behind
+// the taps, and addresses can be looked up. It never changes; the engine makes the next one.
+// A thread reads it once a batch.
+type plan struct {
+	policy.Policy
+	port    [policy.MaxPorts]portPlan
+	outlets [policy.MaxTaps]*outlet // by number; nil: there is no such tap
+	choosy  taps                    // those that take some hosts only
+	hosts   [policy.MaxTaps]*hosts  // of these, by number
+	drop    *hosts                  // nil: none is dropped
+	suffers *hosts                  // nil: all suffer faults
+}
+
+// portPlan is the part of an interface.
+type portPlan struct {
+	rx taps // of frames received on it
+	tx taps // of frames sent on it
+}
+
+// compile makes the plan of a policy. Sets of addresses that are as before are those of
+// before.
+func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
+	now := &plan{Policy: p}
+	for i := range p.Taps {
+		t := &p.Taps[i]
+		out := outletOf(outlets, t.Name)
+		if out == nil {
+			return nil, fmt.Errorf("queue %s is not open", t.Name)
+		}
+		now.outlets[out.tap] = out
+		for port := range now.port {
+			if t.RX[port] {
+				now.port[port].rx |= 1 << out.tap
+			}
+			if t.TX[port] {
+				now.port[port].tx |= 1 << out.tap
+			}
+		}
+		if t.MACs != "" {
+			now.choosy |= 1 << out.tap
+			now.hosts[out.tap] = before.lookUp(t.MACs)
+		}
+	}
+	if p.Drop != "" {
+		now.drop = before.lookUp(p.Drop)
+	}
+	if p.Fault != "" {
+		now.suffers = before.lookUp(p.Fault)
+	}
+	return now, nil
+}
+
+// lookUp returns the set of some addresses: one that a plan has, or a new one.
+func (p *plan) lookUp(macs policy.MACs) *hosts {
+	if p != nil {
+		for _, h := range append([]*hosts{p.drop, p.suffers}, p.hosts[:]...) {
+			if h != nil && h.macs == macs {
+				return h
+			}
+		}
+	}
+	return newHosts(macs)
+}
+
+// outletOf returns the outlet of a tap.
+func (p *plan) outletOf(name string) *outlet {
+	for _, o := range p.outlets {
+		if o != nil && o.name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+// wanting returns those of some taps that want a frame. Here alone it is decided in a
+// thread; wish() in fastpath.c is the same in the kernel.
+func (p *plan) wanting(some taps, frame []byte) taps {
+	if some&p.choosy == 0 {
+		return some
+	}
+	return p.choosing(some, frame)
+}
+
+// choosing is the part of wanting that looks at addresses.
+func (p *plan) choosing(some taps, frame []byte) taps {
+	for choosy := some & p.choosy; choosy != 0; choosy &= choosy - 1 {
+		i := bits.TrailingZeros16(uint16(choosy))
+		if h := p.hosts[i]; !h.has(source(frame)) && !h.has(destination(frame)) {
+			some &^= 1 << i
+		}
+	}
+	return some
+}
+
+// Policy returns the policy in force. Its list must not be modified.
+func (e *Engine) Policy() policy.Policy { return e.plan.Load().Policy }
+
+// Update changes the policy: fn gets a copy, which is in force for every frame
+// that is received after Update has returned. An error of fn, or a probability out of
+// range, leaves all as it was.
+// With the fast path on, no frame is under way under the old policy in the kernel when
+// it returns, some ten milliseconds later.
+func (e *Engine) Update(fn func(*policy.Policy) error) error {
+	e.update.Lock()
+	defer e.update.Unlock()
+	return e.change(fn, e.outlets)
+}
+
+// change does it, and makes the outlets those of the engine. The caller holds update.
+func (e *Engine) change(fn func(*policy.Policy) error, outlets []*outlet) error {
+	before := e.plan.Load()
+	p := before.Clone()
+	if err := fn(&p); err != nil {
+		return err
+	}
+	if err := p.Check(len(e.config.Interfaces)); err != nil {
+		return err
+	}
+	now, err := compile(p, outlets, before)
+	if err != nil {
+		return err
+	}
+	e.plan.Store(now)
+	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
+		if err := e.apply(false); err != nil {
+			e.plan.Store(before)
+			return fmt.Errorf("fast path: %w", err)
+		}
+	}
+	e.outlets = outlets
+	if err := e.announceTaps(&before.Policy, &p); err != nil { // the taps are on or off all the same
+		e.config.Logf("what is tapped is not announced: %v", err)
+	}
+	return nil
+}

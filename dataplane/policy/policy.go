@@ -1,0 +1,103 @@
+// Package policy is all that can be wished about frames: which are tapped, dropped and
+// spoiled. Its values are plain: they can be compared, printed and written as JSON, and
+// nothing in them is open, running or shared. It does not know who carries the wishes out.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// MaxPorts is how many interfaces there can be, MaxTaps how many taps: that of the TAP
+// queue, and those of further queues.
+const (
+	MaxPorts = 2
+	MaxTaps  = 9
+)
+
+// Policy is what is wished about the frames of all interfaces. A copy has the list of the
+// original; Clone has its own.
+type Policy struct {
+	Ports [MaxPorts]Port `json:"ports"`
+	Taps  []Tap          `json:"taps"`  // the first is that of the TAP queue; see New
+	Drop  MACs           `json:"drop"`  // frames from these sources are dropped
+	Fault MACs           `json:"fault"` // only frames from these sources suffer faults; empty = all
+	Seed  Seed           `json:"seed"`
+}
+
+// Port is what is wished about the frames of an interface, but for taps.
+type Port struct {
+	Fault Fault `json:"fault"`
+}
+
+// Tap is somebody who wants copies of frames.
+type Tap struct {
+	Name string         `json:"name"` // of the queue; "" is the TAP queue, whatever that is called
+	RX   [MaxPorts]bool `json:"rx"`   // of frames received on the interface
+	TX   [MaxPorts]bool `json:"tx"`   // of frames sent on it
+	MACs MACs           `json:"macs"` // only of those whose source or destination is one of these; empty = all
+}
+
+// New returns a policy that wishes nothing.
+func New() Policy { return Policy{Taps: make([]Tap, 1)} }
+
+// Clone returns a copy that may be changed.
+func (p *Policy) Clone() Policy {
+	c := *p
+	c.Taps = slices.Clone(p.Taps)
+	return c
+}
+
+// First returns the tap of the TAP queue.
+func (p *Policy) First() *Tap { return &p.Taps[0] }
+
+// Tap returns the tap of a further queue.
+func (p *Policy) Tap(queue string) (*Tap, error) {
+	i := slices.IndexFunc(p.Taps[1:], func(t Tap) bool { return t.Name == queue })
+	if i < 0 {
+		return nil, fmt.Errorf("no queue %s is fed here", queue)
+	}
+	return &p.Taps[1+i], nil
+}
+
+// Equal says whether two policies wish the same.
+func (p *Policy) Equal(o *Policy) bool {
+	return p.Ports == o.Ports && slices.Equal(p.Taps, o.Taps) && p.Drop == o.Drop && p.Fault == o.Fault && p.Seed == o.Seed
+}
+
+// Errors of what cannot be wished about the frames of a single interface, which is mirrored.
+var (
+	ErrNoTXTap = errors.New("interface 0 is mirrored: nothing is sent that a TX tap could take; that takes two interfaces")
+	ErrNoFault = errors.New("interface 0 is mirrored: nothing is forwarded that a fault could be done to; that takes two interfaces")
+)
+
+// Check says what of a policy is out of range, or can have no effect on so many interfaces.
+func (p *Policy) Check(ports int) error {
+	for i := range p.Ports {
+		if err := p.Ports[i].Fault.check(i); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(p.Taps) == 0 || p.Taps[0].Name != "":
+		return fmt.Errorf("the first tap is not that of the TAP queue")
+	case len(p.Taps) > MaxTaps:
+		return fmt.Errorf("%d further queues are fed already", MaxTaps-1)
+	}
+	for i, t := range p.Taps {
+		if slices.ContainsFunc(p.Taps[:i], func(o Tap) bool { return o.Name == t.Name }) {
+			return fmt.Errorf("queue %s is fed twice", t.Name)
+		}
+	}
+	if ports > 1 {
+		return nil
+	}
+	if slices.ContainsFunc(p.Taps, func(t Tap) bool { return t.TX[0] }) {
+		return ErrNoTXTap
+	}
+	if p.Ports[0].Fault != (Fault{}) || p.Fault != "" || p.Seed != (Seed{}) {
+		return ErrNoFault
+	}
+	return nil
+}

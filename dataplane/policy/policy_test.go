@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Two policies are equal as long as nothing differs, and a copy that is changed leaves the
+// original as it was.
+func TestPoliciesAreValues(t *testing.T) {
+	first := New()
+	first.Taps = append(first.Taps, Tap{Name: "other"})
+	for what, change := range map[string]func(*Policy){
+		"a tap":           func(p *Policy) { p.First().RX[1] = true },
+		"a further tap":   func(p *Policy) { t, _ := p.Tap("other"); t.MACs = t.MACs.With(mac(1)) },
+		"one tap more":    func(p *Policy) { p.Taps = append(p.Taps, Tap{Name: "third"}) },
+		"the drop list":   func(p *Policy) { p.Drop = p.Drop.With(mac(1)) },
+		"who suffers":     func(p *Policy) { p.Fault = p.Fault.With(mac(1)) },
+		"a fault":         func(p *Policy) { p.Ports[1].Fault.Delay = time.Second },
+		"the seed":        func(p *Policy) { p.Seed.Seed++ },
+		"begun once more": func(p *Policy) { p.Seed.Epoch++ },
+	} {
+		before, changed := first.Clone(), first.Clone()
+		if !before.Equal(&changed) {
+			t.Fatalf("%s: copies differ", what)
+		}
+		change(&changed)
+		if before.Equal(&changed) {
+			t.Errorf("%s has changed, and nothing differs", what)
+		}
+		if !before.Equal(&first) {
+			t.Errorf("%s: the original has changed", what)
+		}
+		if err := changed.Check(MaxPorts); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestPolicyIsJSON(t *testing.T) {
+	p := New()
+	p.First().RX[0] = true
+	p.Drop = p.Drop.With(mac(1), mac(2))
+	p.Ports[1].Fault.Rate.Kbits = 1000
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"taps":[{"name":"","rx":[true,false],"tx":[false,false],"macs":[]}]`, `"drop":["02:00:00:00:00:01","02:00:00:00:00:02"]`, `"fault":[]`, `"kbit_per_s":1000`, `"seed":{"seed":0}`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s is not in %s", want, b)
+		}
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	for want, change := range map[string]func(*Policy){
+		"length probability 100001 of interface 1": func(p *Policy) { p.Ports[1].Fault.Length.Probability = Certain + 1 },
+		"burst probabilities":                      func(p *Policy) { p.Ports[0].Fault.Burst.Leave = Certain + 1 },
+		"delay":                                    func(p *Policy) { p.Ports[0].Fault.Jitter = -1 },
+		"the first tap":                            func(p *Policy) { p.Taps = nil },
+		"queue x is fed twice":                     func(p *Policy) { p.Taps = append(p.Taps, Tap{Name: "x"}, Tap{Name: "x"}) },
+		"8 further queues are fed already":         func(p *Policy) { p.Taps = make([]Tap, MaxTaps+1) },
+	} {
+		p := New()
+		change(&p)
+		if err := p.Check(MaxPorts); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// Each fault that has a chance has one of its own.
+func TestChances(t *testing.T) {
+	var f Fault
+	for i := range Chances {
+		Chances[i].Of(&f).Every = uint32(i + 1)
+	}
+	if f.Drop.Every != Drop+1 || f.Length.Every != Length+1 || f.Bitflip.Every != Bitflip+1 || f.Dup.Every != Dup+1 || f.Reorder.Every != Reorder+1 {
+		t.Errorf("%+v", f)
+	}
+	want := []string{"drop", "length", "bitflip", "dup", "reorder"}
+	for i, c := range Chances {
+		if c.Name != want[i] || !strings.HasPrefix(c.Help, "that ") {
+			t.Errorf("%d: %+v", i, c)
+		}
+	}
+}
+
+// A mirrored interface sends nothing.
+func TestCheckOfAMirror(t *testing.T) {
+	for want, change := range map[error]func(*Policy){
+		nil:        func(p *Policy) { p.First().RX[0] = true; p.Drop = p.Drop.With(mac(1)) },
+		ErrNoTXTap: func(p *Policy) { p.First().TX[0] = true },
+		ErrNoFault: func(p *Policy) { p.Seed.Seed = 1 },
+	} {
+		p := New()
+		change(&p)
+		if err := p.Check(1); err != want {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+}
