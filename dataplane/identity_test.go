@@ -134,11 +134,16 @@ func TestNamesSwapped(t *testing.T) {
 	lab.Dut.Rename("tmp", netlab.D1)
 	d.await("the names are followed", func() bool { p := d.Ports(); return p[0].Name == netlab.D1 && p[1].Name == netlab.D0 })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
-	d.mustStop()
-	d.mustStart() // by the words of the prompt
-	if l := lab.Dut.Link(netlab.D1); l.Index != index || d.Ports()[0].Name != netlab.D1 {
+	d.mustStop() // as by the words of the prompt
+	lab.Dut.Rename(netlab.D1, "east")
+	netlab.Veth(lab.Dut, netlab.D1, lab.Dut, "stranger", netlab.VethOptions{})
+	d.mustStart()
+	if l := lab.Dut.Link("east"); l.Index != index || d.Ports()[0].Name != "east" || lab.Dut.Link(netlab.D1).XDPProgram != 0 {
 		t.Errorf("%+v is not port 0", l)
 	}
+	lab.Dut.DeleteLink("stranger")
+	lab.Dut.Rename("east", netlab.D1)
+	d.await("the name is followed", func() bool { return d.Ports()[0].Name == netlab.D1 })
 	lab.Snk.DeleteLink(netlab.K1) // port 1, called d0
 	d.await("the loss is said", func() bool { return d.said("port d0: the interface has disappeared") == 1 })
 	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the one that is gone
