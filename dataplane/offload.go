@@ -85,7 +85,7 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 // It is not our interface, so the command that mends it is all that is given.
 func (p *port) warnPeer(tool *ethtool, link netlink.Link, logf func(string, ...any)) {
 	peer, ok := peerOf(link)
-	if !ok {
+	if p.other = peer; !ok {
 		return
 	}
 	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"

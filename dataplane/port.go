@@ -31,10 +31,11 @@ type port struct {
 	limits   limits // followed while it runs
 	rxQueues int
 	txQueues int
-	combined bool // queues are for both directions
-	master   int  // index of the bridge or bond it belongs to, as last seen; 0: none
-	up       bool // and has carrier, as last seen
-	other    peer // the other end of a veth that lacks something
+	combined bool     // queues are for both directions
+	master   int      // index of the bridge or bond it belongs to, as last seen; 0: none
+	up       bool     // and has carrier, as last seen
+	other    peer     // the other end of a veth, as last looked up
+	joined   []string // which interfaces beneath join frames, as last seen
 	downs    uint64
 	generic  bool // XDP in generic mode
 	mode     string

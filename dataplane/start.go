@@ -163,6 +163,7 @@ func (e *Engine) bring(frame int) error {
 		e.engage()
 	}
 	e.settle()
+	e.followJoiners()
 	return nil
 }
 

@@ -138,6 +138,7 @@ func (e *Engine) look(quit chan struct{}) {
 		why = e.restart()
 	} else {
 		e.watchFast()
+		e.followJoiners()
 	}
 	e.complain(why)
 }

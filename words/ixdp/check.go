@@ -11,6 +11,7 @@ import (
 type books struct {
 	Closes   bool      `json:"closes"` // every account does
 	Accounts []account `json:"accounts"`
+	Hints    []string  `json:"hints"` // why frames are lost, as far as that is known, and what mends it
 }
 
 type account struct {
@@ -19,7 +20,7 @@ type account struct {
 }
 
 func (w words) books(*interp.Session) (books, error) {
-	v, ports := books{Closes: true}, w.engine.Ports()
+	v, ports := books{Closes: true, Hints: w.engine.Advice()}, w.engine.Ports()
 	for _, b := range w.engine.Balances() {
 		v.Accounts = append(v.Accounts, account{b, ports[b.Interface].Name})
 		v.Closes = v.Closes && b.Difference == 0
@@ -27,8 +28,12 @@ func (w words) books(*interp.Session) (books, error) {
 	return v, nil
 }
 
-// showBooks prints every term of every account and says whether it closes.
+// showBooks prints every term of every account and says whether it closes; what is advised
+// goes to the error output.
 func showBooks(s *interp.Session, v books) {
+	for _, hint := range v.Hints {
+		s.Hint(func() string { return hint })
+	}
 	for _, b := range v.Accounts {
 		if b.Name == "rx" {
 			s.Printf("%d %s\n", b.Interface, b.InterfaceName)
