@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -103,18 +104,18 @@ func TestReloadAndRestart(t *testing.T) {
 }
 
 // What control does for a daemon it does where the daemon lives, wherever it is called
-// itself: in its network and mount namespace, its directory, with its limits and its
-// mask of modes. That goes for collect too.
+// itself: in its network and mount namespace, its directory, with its limits,
+// priority and mask of modes. That goes for collect too.
 func TestRestartWhereItLives(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	// A configuration that only the daemon's mount namespace has, by a relative name, and
-	// whose meaning depends on the network namespace.
+	// A configuration and a log that only the daemon's mount namespace has, the log by a
+	// relative name.
 	dir := filepath.Join(r.dir, "home")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	inside := `mount -t tmpfs none "$0" && cd "$0" && umask 027 && ulimit -c 1000 && echo "5 answer ! 0 tap.rx.enable" >config.rpcl && "$@"`
+	inside := `mount -t tmpfs none "$0" && cd "$0" && umask 027 && ulimit -c 1000 && echo "5 answer ! 0 tap.rx.enable" >config.rpcl && nice -n 3 "$@"`
 	start := func(program string, args ...string) {
 		t.Helper()
 		r.must("/bin/sh", append([]string{"-c", inside, dir, program}, args...)...)
@@ -138,7 +139,8 @@ func TestRestartWhereItLives(t *testing.T) {
 			}
 			home += regexp.MustCompile(what).FindString(string(b)) + "\n"
 		}
-		return pid, home
+		nice, err := syscall.Getpriority(syscall.PRIO_PROCESS, atoi(t, pid))
+		return pid, fmt.Sprint(home, "priority ", nice, err)
 	}
 	for _, program := range []string{"ethertap", "collect"} {
 		pid, home := lives(program)

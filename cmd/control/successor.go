@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -52,9 +53,12 @@ var kinds = []struct {
 	kind int
 }{{"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"ipc", unix.CLONE_NEWIPC}, {"cgroup", unix.CLONE_NEWCGROUP}, {"mnt", unix.CLONE_NEWNS}}
 
-// limited are the limits that are handed on. That of open files is left out, which every
-// Go program raises for itself.
-var limited = []int{unix.RLIMIT_MEMLOCK, unix.RLIMIT_CORE, unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_RTPRIO, unix.RLIMIT_NICE}
+// limited are the limits that are handed on, as /proc names them. That of open files is
+// left out, which every Go program raises for itself.
+var limited = map[string]int{
+	"Max locked memory": unix.RLIMIT_MEMLOCK, "Max core file size": unix.RLIMIT_CORE, "Max file size": unix.RLIMIT_FSIZE,
+	"Max processes": unix.RLIMIT_NPROC, "Max realtime priority": unix.RLIMIT_RTPRIO, "Max nice priority": unix.RLIMIT_NICE,
+}
 
 // successorOf reads how a daemon was started and where it lives.
 func successorOf(in rundir.Info) (_ *successor, err error) {
@@ -103,12 +107,8 @@ func successorOf(in rundir.Info) (_ *successor, err error) {
 	if err := s.readStatus(proc); err != nil {
 		return nil, err
 	}
-	for _, resource := range limited {
-		var l unix.Rlimit
-		if err := unix.Prlimit(in.PID, resource, nil, &l); err != nil {
-			return nil, err
-		}
-		s.limits[resource] = l
+	if err := s.readLimits(proc); err != nil {
+		return nil, err
 	}
 	if err := unix.SchedGetaffinity(in.PID, &s.cpus); err != nil {
 		return nil, err
@@ -192,6 +192,34 @@ func (s *successor) readStatus(proc string) error {
 	return nil
 }
 
+// readLimits reads them from /proc, since asking for them takes a capability.
+func (s *successor) readLimits(proc string) error {
+	b, err := os.ReadFile(proc + "limits")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		for name, resource := range limited {
+			rest, ok := strings.CutPrefix(line, name)
+			values := strings.Fields(rest)
+			if !ok || len(values) < 2 {
+				continue
+			}
+			var l unix.Rlimit
+			for i, to := range []*uint64{&l.Cur, &l.Max} {
+				if *to = math.MaxUint64; values[i] == "unlimited" { // RLIM_INFINITY
+					continue
+				}
+				if *to, err = strconv.ParseUint(values[i], 10, 64); err != nil {
+					return fmt.Errorf("%slimits: %w", proc, err)
+				}
+			}
+			s.limits[resource] = l
+		}
+	}
+	return nil
+}
+
 func (s *successor) close() {
 	for _, n := range s.namespaces {
 		n.file.Close()
@@ -262,7 +290,8 @@ func (s *successor) enter() error {
 		if err := unix.Prlimit(0, resource, nil, &ours); err == nil && ours == l {
 			continue
 		}
-		if err := unix.Prlimit(0, resource, &l, nil); err != nil {
+		// Without the right to raise one ours has to do; the check shows whether it does.
+		if err := unix.Prlimit(0, resource, &l, nil); err != nil && err != unix.EPERM {
 			return fmt.Errorf("its limits: %w", err)
 		}
 	}
