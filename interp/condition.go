@@ -27,6 +27,9 @@ func compileCondition(s *Session, tok token) error {
 	if err != nil {
 		return fail(tok.text, s.record(tok).Stack, err)
 	}
+	if len(s.conditions) == MaxConditions {
+		return errConditions
+	}
 	s.conditions = append(s.conditions, position{int32(s.line), int32(tok.col)})
 	if v.IsZero() {
 		s.skip, s.skipElse = 1, false

@@ -189,6 +189,7 @@ func TestLimits(t *testing.T) {
 		{`begin { 0 until`, "more than 1024 open stack frames"},
 		{`begin 1 >r 0 until`, "return stack overflow (4096 values)"},
 		{`: f 1 0 do recurse loop ; f`, "nested deeper than 1024 executions"},
+		{strings.Repeat("1 [if] ", interp.MaxConditions+1), "[if]: more than 1024 open [if]s"},
 		{`67108865 t buffer`, "buffer size 67108865 is not in 1…67108864"},
 		{`"x" begin dup datacat 0 until`, "value longer than 65536 bytes"},
 		{`"` + strings.Repeat("x", interp.MaxValue+1) + `"`, "value longer than 65536 bytes"},
