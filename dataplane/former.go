@@ -28,7 +28,7 @@ const takeTime = 2 * time.Second
 func (e *Engine) settleFormer(last bool) {
 	e.former = slices.DeleteFunc(e.former, func(f *former) bool {
 		st, err := f.queue.Status()
-		if err == nil && st.Waiting > 0 && isTakenFrom(f.queue) {
+		if err == nil && st.Waiting > 0 && isUsed(f.queue) {
 			if st.Waiting < f.left {
 				f.left, f.since = st.Waiting, time.Now()
 			}
@@ -46,11 +46,12 @@ func (e *Engine) settleFormer(last bool) {
 	})
 }
 
-// isTakenFrom says whether another process takes packets out of a queue.
-func isTakenFrom(q *shm.Queue) bool {
+// isUsed says whether another process takes packets out of a queue, or puts some in that it
+// will count itself.
+func isUsed(q *shm.Queue) bool {
 	list, err := q.Participants()
 	return err == nil && slices.ContainsFunc(list, func(p shm.Participant) bool {
-		return p.Consumer && p.Alive && p.PID != os.Getpid()
+		return (p.Consumer || p.Producer) && p.Alive && p.PID != os.Getpid()
 	})
 }
 
