@@ -75,7 +75,7 @@ func TestQueueThatSomebodyHoldsIsNamed(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
 	other := newDevice(t, lab, dataplane.Config{Replace: true})
-	if err := other.start(); err == nil || !strings.Contains(err.Error(), "port d0: bind to queue 0: device or resource busy") {
+	if err := other.start(); err == nil || !strings.Contains(err.Error(), "port d0: queue 0 has a socket of somebody else: bind to queue 0: device or resource busy") {
 		t.Errorf("error %v", err)
 	}
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50)) // the first one goes on
