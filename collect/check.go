@@ -50,7 +50,7 @@ func written(path string) error {
 		return nil // its lock cannot be asked for without the right to read
 	}
 	defer f.Close()
-	if errors.Is(flock(f, unix.LOCK_NB), unix.EWOULDBLOCK) {
+	if errors.Is(flock(f, unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
 		return busy(f, path)
 	}
 	return nil

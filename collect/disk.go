@@ -48,7 +48,7 @@ func adopt(path, done string) bool {
 		return false
 	}
 	defer f.Close() // and with it goes the lock, after the file has its name
-	if flock(f, unix.LOCK_NB) != nil {
+	if flock(f, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false
 	}
 	if st, err := f.Stat(); err == nil && st.Size() == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
 )
@@ -58,14 +59,15 @@ func (r Rotation) Any() bool { return r != Rotation{} }
 // output), a single file under its own name, or a set of files, each of which has
 // ".part" behind its name until it is closed.
 type Files struct {
-	o    Options
-	enc  *Encoder
-	z    *zstd.Encoder
-	out  *Output
-	file *os.File // of out, when it is a plain file of ours
-	path string   // where it is
-	done string   // what it will be called: path without ".part"
-	set  *pattern // nil: no set
+	o     Options
+	enc   *Encoder
+	z     *zstd.Encoder
+	out   *Output
+	file  *os.File // of out, when it is a plain file of ours
+	given *os.File // nil: made by us
+	path  string   // where it is
+	done  string   // what it will be called: path without ".part"
+	set   *pattern // nil: no set
 
 	number  int       // of the file in the set
 	due     time.Time // when the next one is; zero never
@@ -92,7 +94,7 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 	if err := s.claim(f, name); err != nil {
 		return nil, err
 	}
-	s.path = name
+	s.path, s.given = name, f
 	s.out = NewOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
 	return s, nil
 }
@@ -254,6 +256,12 @@ func (s *Files) roomForAnother(now time.Time) bool {
 func (s *Files) close(now time.Time) error {
 	err := s.rescue()
 	closed := ClosedFile{Path: s.whereabouts(), Number: s.made}
+	if s.given != nil {
+		// It is open in the shell too, with which it would stay locked. The error of the
+		// end comes again below; whether there is a lock at all does not matter.
+		_ = s.out.end(now.UnixNano())
+		_ = flock(s.given, unix.LOCK_UN)
+	}
 	if cerr := s.out.Close(now.UnixNano()); err == nil {
 		err = cerr
 	}

@@ -131,7 +131,7 @@ func createLocked(path string) (*os.File, error) {
 	// Between the two calls the survey of another run may take the file for one that a
 	// killed run has left. It holds the lock for a moment only. A file system without
 	// locks is said of single files; here the new name is enough.
-	_ = flock(f, 0)
+	_ = flock(f, unix.LOCK_EX)
 	ours, oerr := f.Stat()
 	if there, err := os.Lstat(path); err != nil || oerr != nil || !os.SameFile(ours, there) {
 		f.Close()
@@ -152,7 +152,7 @@ func (s *Files) claim(f *os.File, name string) error {
 	if st, err := f.Stat(); err != nil || st.Mode()&os.ModeCharDevice != 0 {
 		return err
 	}
-	switch err := flock(f, unix.LOCK_NB); {
+	switch err := flock(f, unix.LOCK_EX|unix.LOCK_NB); {
 	case err == nil:
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return busy(f, name)
@@ -162,7 +162,7 @@ func (s *Files) claim(f *os.File, name string) error {
 	return nil
 }
 
-// flock takes the exclusive lock of an open file; how is LOCK_NB, or 0 to wait.
+// flock is flock(2) of an open file.
 func flock(f *os.File, how int) error {
 	conn, err := f.SyscallConn() // f.Fd would make a pipe block
 	if err != nil {
@@ -170,7 +170,7 @@ func flock(f *os.File, how int) error {
 	}
 	cerr := conn.Control(func(fd uintptr) {
 		for {
-			if err = unix.Flock(int(fd), unix.LOCK_EX|how); err != unix.EINTR {
+			if err = unix.Flock(int(fd), how); err != unix.EINTR {
 				return
 			}
 		}

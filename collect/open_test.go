@@ -92,14 +92,26 @@ func TestOneWriterOfStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(time.Now())
+	shell, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(shell)
 	again, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close()
 	var busy *BusyError
 	if _, err := Stream(again, "second", Options{}); !errors.As(err, &busy) || busy.Name != "second" {
+		t.Error(err)
+	}
+	if err := s.Close(time.Now()); err != nil { // and the shell has it open still
+		t.Fatal(err)
+	}
+	if s, err = Stream(again, "again", Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(time.Now()); err != nil {
 		t.Error(err)
 	}
 	for range 2 { // devices do not mix

@@ -50,6 +50,7 @@ type Output struct {
 	packets uint64 // packets written
 	written uint64 // bytes written
 	begun   bool   // the header is written
+	ended   bool   // the trailer is
 	failed  error  // after it nothing is written any more
 }
 
@@ -251,13 +252,19 @@ func (o *Output) HurryUp() {
 	_ = o.f.SetWriteDeadline(time.Now().Add(patience))
 }
 
+// end writes the trailer, once, and what waits.
+func (o *Output) end(now int64) error {
+	if o.failed == nil && !o.ended {
+		o.buf = o.enc.AppendTrailer(o.buf, now)
+	}
+	o.ended = true
+	return o.Flush()
+}
+
 // Close ends the stream with its trailer, flushes and closes. The error is that of
 // Flush, or what the file system has kept back until now.
 func (o *Output) Close(now int64) error {
-	if o.failed == nil {
-		o.buf = o.enc.AppendTrailer(o.buf, now)
-	}
-	err := o.Flush()
+	err := o.end(now)
 	if cerr := o.f.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("%s: %w", o.name, cerr)
 	}
