@@ -29,33 +29,50 @@ func isTag(etype uint16) bool {
 	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
 }
 
-// ipv4 reads an IPv4 header.
-func ipv4(b []byte) (*layers.IPv4, error) {
-	ip := new(layers.IPv4)
+// Headers are read into what the caller has: the fields need none of them afterwards, but
+// TCP's, and on the stack they cost nothing.
+
+func readIPv4(ip *layers.IPv4, b []byte) error {
 	if err := ip.DecodeFromBytes(b, gopacket.NilDecodeFeedback); ip.Payload == nil { // else it got as far as the options
-		return nil, err
+		return err
 	}
-	return ip, nil
+	return nil
 }
 
-// ipv6 reads an IPv6 header without the extension headers. gopacket's decoder forgets that
-// a hop-by-hop header counts into the length, and refuses packets that carry nothing.
-func ipv6(b []byte) (*layers.IPv6, error) {
+// readIPv6 leaves the extension headers in the payload. gopacket's decoder forgets that a
+// hop-by-hop header counts into the length, and refuses packets that carry nothing.
+func readIPv6(ip *layers.IPv6, b []byte) error {
 	const header = 40
 	if len(b) < header {
-		return nil, errors.New("the IPv6 header is cut short")
+		return errors.New("the IPv6 header is cut short")
 	}
 	be := binary.BigEndian
-	ip := &layers.IPv6{
-		BaseLayer: layers.BaseLayer{Contents: b[:header], Payload: b[header:]},
-		Version:   b[0] >> 4, TrafficClass: uint8(be.Uint16(b) >> 4), FlowLabel: be.Uint32(b) & 0xfffff,
-		Length: be.Uint16(b[4:]), NextHeader: layers.IPProtocol(b[6]), HopLimit: b[7],
-		SrcIP: b[8:24], DstIP: b[24:40],
-	}
+	ip.Contents, ip.Payload = b[:header], b[header:]
+	ip.Version, ip.TrafficClass, ip.FlowLabel = b[0]>>4, uint8(be.Uint16(b)>>4), be.Uint32(b)&0xfffff
+	ip.Length, ip.NextHeader, ip.HopLimit = be.Uint16(b[4:]), layers.IPProtocol(b[6]), b[7]
+	ip.SrcIP, ip.DstIP = b[8:24], b[24:40]
 	if ip.Length > 0 || ip.NextHeader != layers.IPProtocolIPv6HopByHop { // else a jumbogram
 		ip.Payload = ip.Payload[:min(int(ip.Length), len(ip.Payload))]
 	}
-	return ip, nil
+	return nil
+}
+
+func readTCP(tcp *layers.TCP, b []byte) error {
+	if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); tcp.Payload == nil { // as for IPv4
+		return err
+	}
+	return nil
+}
+
+func readUDP(udp *layers.UDP, b []byte) error {
+	return udp.DecodeFromBytes(b, gopacket.NilDecodeFeedback)
+}
+
+func readSCTP(sctp *layers.SCTP, b []byte) error {
+	if sctp.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
+		return errors.New("the SCTP header is cut short")
+	}
+	return nil
 }
 
 // chain is where one is among the headers of an IP packet.
@@ -98,32 +115,6 @@ func (c chain) extension(p layers.IPProtocol, b []byte) (next layers.IPProtocol,
 	return layers.IPProtocol(b[0]), size, c, nil
 }
 
-// transport reads a header with ports: a *layers.TCP, *layers.UDP or *layers.SCTP; nil if the
-// protocol is another one.
-func transport(p layers.IPProtocol, b []byte) (gopacket.Layer, error) {
-	switch p {
-	case layers.IPProtocolTCP:
-		tcp := new(layers.TCP)
-		if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); tcp.Payload == nil { // as for IPv4
-			return nil, err
-		}
-		return tcp, nil
-	case layers.IPProtocolUDP:
-		udp := new(layers.UDP)
-		if err := udp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
-			return nil, err
-		}
-		return udp, nil
-	case layers.IPProtocolSCTP:
-		sctp := new(layers.SCTP)
-		if err := sctp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
-			return nil, errors.New("the SCTP header is cut short")
-		}
-		return sctp, nil
-	}
-	return nil, nil
-}
-
 // The same for the view, as decoders of gopacket, each of which hands over to the next.
 
 func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
@@ -159,8 +150,8 @@ func decodeTag(b []byte, p gopacket.PacketBuilder) error {
 }
 
 func decodeIPv4(b []byte, p gopacket.PacketBuilder) error {
-	ip, err := ipv4(b)
-	if err != nil {
+	ip := new(layers.IPv4)
+	if err := readIPv4(ip, b); err != nil {
 		return err
 	}
 	p.AddLayer(ip)
@@ -170,8 +161,8 @@ func decodeIPv4(b []byte, p gopacket.PacketBuilder) error {
 }
 
 func decodeIPv6(b []byte, p gopacket.PacketBuilder) error {
-	ip, err := ipv6(b)
-	if err != nil {
+	ip := new(layers.IPv6)
+	if err := readIPv6(ip, b); err != nil {
 		return err
 	}
 	c := chain{six: true}
@@ -251,17 +242,29 @@ func (c chain) decodeExtension(proto layers.IPProtocol, b []byte, p gopacket.Pac
 	return p.NextDecoder(c.carried(next))
 }
 
-func (c chain) decodeTransport(proto layers.IPProtocol, b []byte, p gopacket.PacketBuilder) error {
-	l, err := transport(proto, b)
+func (c chain) decodeTransport(proto layers.IPProtocol, b []byte, p gopacket.PacketBuilder) (err error) {
+	var l interface {
+		gopacket.Layer
+		gopacket.TransportLayer
+	}
+	next := gopacket.LayerTypePayload
+	switch proto {
+	case layers.IPProtocolTCP:
+		tcp := new(layers.TCP)
+		l, err = tcp, readTCP(tcp, b)
+	case layers.IPProtocolUDP:
+		udp := new(layers.UDP)
+		if l, err = udp, readUDP(udp, b); !c.first {
+			next = udp.NextLayerType()
+		}
+	default:
+		sctp := new(layers.SCTP)
+		l, err = sctp, readSCTP(sctp, b)
+	}
 	if err != nil {
 		return err
 	}
 	p.AddLayer(l)
-	if t, ok := l.(gopacket.TransportLayer); ok {
-		p.SetTransportLayer(t)
-	}
-	if udp, ok := l.(*layers.UDP); ok && !c.first {
-		return p.NextDecoder(udp.NextLayerType())
-	}
-	return p.NextDecoder(gopacket.LayerTypePayload)
+	p.SetTransportLayer(l)
+	return p.NextDecoder(next)
 }

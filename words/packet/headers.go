@@ -103,8 +103,8 @@ func (h *headers) beyond() error {
 }
 
 func (h *headers) ipv4() error {
-	ip, err := ipv4(h.payload)
-	if err != nil {
+	var ip layers.IPv4
+	if err := readIPv4(&ip, h.payload); err != nil {
 		return err
 	}
 	h.src, _ = netip.AddrFromSlice(ip.SrcIP)
@@ -114,8 +114,8 @@ func (h *headers) ipv4() error {
 }
 
 func (h *headers) ipv6() error {
-	ip, err := ipv6(h.payload)
-	if err != nil {
+	var ip layers.IPv6
+	if err := readIPv6(&ip, h.payload); err != nil {
 		return err
 	}
 	h.src, _ = netip.AddrFromSlice(ip.SrcIP)
@@ -136,14 +136,29 @@ func (h *headers) follow(c chain) error {
 	if h.fragment = c.later; h.fragment {
 		return nil
 	}
-	l, err := transport(h.proto, h.carried)
-	if l == nil {
-		return err
+	switch h.proto {
+	case layers.IPProtocolTCP:
+		tcp := new(layers.TCP)
+		if err := readTCP(tcp, h.carried); err != nil {
+			return err
+		}
+		h.tcp, h.flags, h.body = tcp, h.carried[13], tcp.Payload
+	case layers.IPProtocolUDP:
+		var udp layers.UDP
+		if err := readUDP(&udp, h.carried); err != nil {
+			return err
+		}
+		h.body = udp.Payload
+	case layers.IPProtocolSCTP:
+		var sctp layers.SCTP
+		if err := readSCTP(&sctp, h.carried); err != nil {
+			return err
+		}
+		h.body = sctp.Payload
+	default:
+		return nil
 	}
-	if tcp, ok := l.(*layers.TCP); ok {
-		h.tcp, h.flags = tcp, h.carried[13]
-	}
-	h.ports, h.body = true, l.LayerPayload()
+	h.ports = true
 	h.sport, h.dport = binary.BigEndian.Uint16(h.carried), binary.BigEndian.Uint16(h.carried[2:])
 	return nil
 }
