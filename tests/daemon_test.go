@@ -168,6 +168,29 @@ func TestRestartWhereItLives(t *testing.T) {
 	}
 }
 
+// A signal between the end of a daemon and the start of its successor waits for that.
+func TestRestartUnderSignal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.daemon()
+	before := atoi(t, r.daemonPID())
+	if err := syscall.Kill(before, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p := netlab.StartProcess(t, grouped(r.command(r.control, "ethertap", "restart")))
+	netlab.Await(t, "it is told to end", func() bool { return asked(before, syscall.SIGTERM) })
+	timeoutEnds(p, syscall.SIGTERM)
+	if err := syscall.Kill(before, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.Wait(patience); err != nil || status != 0 {
+		t.Errorf("status %d, %v, %q", status, err, p.Output())
+	}
+	if after := atoi(t, r.daemonPID()); after == before {
+		t.Error("it was not restarted")
+	}
+}
+
 // --check finds every mistake of configuration, lines, options and interfaces, with its
 // place, and touches nothing, also while the instance runs.
 func TestCheck(t *testing.T) {

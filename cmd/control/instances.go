@@ -106,7 +106,11 @@ func (o options) stopped(in rundir.Info) (string, error) {
 	err := rundir.Stop(in, o.timeout)
 	if errors.Is(err, rundir.ErrTimeout) {
 		if !o.kill {
-			return "", fmt.Errorf("%s still running after %v", title(in), o.timeout)
+			hint := ""
+			if o.action == restart {
+				hint = "; it goes on ending and is not started again: start it then, or use --kill"
+			}
+			return "", fmt.Errorf("%s still running after %v%s", title(in), o.timeout, hint)
 		}
 		if err = rundir.Kill(in, o.timeout); err == nil {
 			return fmt.Sprintf("%s did not end within %v and was killed\n", title(in), o.timeout), nil

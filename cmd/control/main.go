@@ -70,7 +70,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case o.action == rotate:
 		return each(found, stdout, stderr, rotated)
 	case o.action == restart:
-		return each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, caught, stdout, stderr) })
+		return caught.Status(each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, caught, stdout, stderr) }))
 	case o.action == reload:
 		o.lines = []string{"ethertap.reload"}
 	}

@@ -231,7 +231,8 @@ func (s *successor) command(stdout, stderr io.Writer, more ...string) *exec.Cmd 
 	args := append([]string{s.args[0]}, more...)
 	return &exec.Cmd{
 		Path: s.exe, Args: append(args, s.args[1:]...), Env: s.env, Dir: s.dir, Stdout: stdout, Stderr: stderr,
-		SysProcAttr: &syscall.SysProcAttr{Chroot: s.root, Credential: s.credential, AmbientCaps: s.ambient},
+		// What signals are to do to it control decides, also those for its process group.
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Chroot: s.root, Credential: s.credential, AmbientCaps: s.ambient},
 	}
 }
 
