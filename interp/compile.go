@@ -112,7 +112,7 @@ func (c *compiler) literal(v Value) error {
 }
 
 // pushName pushes the name of an entry, which the code refers to.
-func (c *compiler) pushName(e *Entry) error { return c.pushed(e.self, e) }
+func (c *compiler) pushName(e *Entry) error { return c.pushed(e.self(), e) }
 
 func (c *compiler) pushed(v Value, e *Entry) error {
 	c.code.lits = append(c.code.lits, v)

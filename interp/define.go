@@ -142,7 +142,7 @@ func compileSemicolon(s *Session, tok token) error {
 	c.complete(def)
 	if code.name == noName {
 		def.size += def.weigh()
-		return s.Push(hidden(strings.TrimPrefix(source, "\n"), def).self)
+		return s.Push(hidden(strings.TrimPrefix(source, "\n"), def).self())
 	}
 	return s.define(code.name, def, Value{})
 }
@@ -164,10 +164,8 @@ func (c *compiler) complete(def *definition) {
 // hidden returns an entry that no name finds: code and values that have it are all that
 // refer to it.
 func hidden(name string, def *definition) *Entry {
-	e := &Entry{name: name, hidden: true}
-	o := &object{kind: KindString, bytes: name}
-	o.entry.Store(e)
-	e.self = Value{ref: o}
+	e := newEntry(name)
+	e.hidden = true
 	e.def.Store(def)
 	return e
 }

@@ -43,20 +43,32 @@ type prefix struct {
 	shared bool // names may be defined with it
 }
 
-// Entry is a name of the dictionary.
+// Entry is a name of the dictionary. It has the size of a line of the cache, as tables of
+// strings have many of them: what is seldom needed is in rest.
 type Entry struct {
-	name string
-	hash uint64
-	self Value                      // the name as a value, with its way back to the entry
-	def  atomic.Pointer[definition] // written under Dict.mu; nil while undefined
-	cell cell                       // the value, while def is a variable
-
-	hidden bool // from the table: code and values alone have it, for good
-
-	// Under Dict.mu:
-	ref     weak.Pointer[reference] // what code holds that refers to the entry
-	counted bool                    // in Dict.live, since it has a meaning or code waits for one
+	def     atomic.Pointer[definition] // written under Dict.mu; nil while undefined
+	cell    cell                       // the value, while def is a variable
+	name    string
+	rest    *entryRest
+	hash    uint32
+	hidden  bool // from the table: code and values alone have it, for good
+	counted bool // under Dict.mu: in Dict.live, since it has a meaning or code waits for one
 }
+
+type entryRest struct {
+	text object                  // the name, with its way back to the entry
+	ref  weak.Pointer[reference] // under Dict.mu: what code holds that refers to the entry
+}
+
+// newEntry returns an entry for a name, which it keeps.
+func newEntry(name string) *Entry {
+	e := &Entry{name: name, rest: &entryRest{text: object{kind: KindString, bytes: name}}}
+	e.rest.text.entry.Store(e)
+	return e
+}
+
+// self is the name as a value.
+func (e *Entry) self() Value { return Value{ref: &e.rest.text} }
 
 // reference is what compiled code holds of an entry, so that it stays.
 type reference struct{ to *Entry }
@@ -164,10 +176,8 @@ func (d *Dict) enter(name string) (*Entry, error) {
 	if d.live >= MaxWords && !d.collect() {
 		return nil, errWords
 	}
-	e := &Entry{name: strings.Clone(name), hash: maphash.String(d.table.Load().seed, name)}
-	o := &object{kind: KindString, bytes: e.name}
-	o.entry.Store(e)
-	e.self = Value{ref: o}
+	e := newEntry(strings.Clone(name))
+	e.hash = d.table.Load().hash(name)
 	if t := d.table.Load(); t.full() {
 		d.rebuild()
 	}
@@ -223,7 +233,7 @@ func (d *Dict) count(e *Entry) {
 }
 
 // lives tells whether an entry has a meaning, or code that waits for one. Dict.mu is held.
-func (e *Entry) lives() bool { return e.def.Load() != nil || e.ref.Value() != nil }
+func (e *Entry) lives() bool { return e.def.Load() != nil || e.rest.ref.Value() != nil }
 
 // find returns the entry of a name, or nil. It may be undefined.
 func (d *Dict) find(name string) *Entry { return d.table.Load().find(name) }
@@ -237,10 +247,10 @@ func (d *Dict) refer(name string) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := e.ref.Value()
+	r := e.rest.ref.Value()
 	if r == nil {
 		r = &reference{e}
-		e.ref = weak.Make(r)
+		e.rest.ref = weak.Make(r)
 	}
 	d.count(e)
 	return r, nil

@@ -7,7 +7,7 @@ func (s *Session) accessCall(in *instr, def *definition) error {
 		if def.value != nil {
 			return s.Push(def.value.load())
 		}
-		return s.Push(in.entry.self)
+		return s.Push(in.entry.self())
 	}
 	s.calls[len(s.calls)-1].ip++
 	return nil

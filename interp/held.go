@@ -131,7 +131,7 @@ func (d *Dict) deferred(name string) (*Entry, *definition) {
 // nothing has the name.
 func (d *Dict) Tick(name string) (Value, error) {
 	if e := d.find(name); e != nil && e.def.Load() != nil {
-		return e.self, nil
+		return e.self(), nil
 	}
 	if err := d.unknown(name); err != nil {
 		return Value{}, fmt.Errorf("%s: %w", name, err)

@@ -129,7 +129,7 @@ resume:
 					s.pushHeld(def)
 					continue resume
 				}
-				put(&st[sp], in.entry.self)
+				put(&st[sp], in.entry.self())
 				sp++
 				continue
 

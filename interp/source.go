@@ -181,7 +181,7 @@ func (s *Session) interpretToken(tok token) error {
 		if def := e.def.Load(); def != nil {
 			switch {
 			case def.variable, def.buffer != nil:
-				return s.Push(e.self)
+				return s.Push(e.self())
 			case def.value != nil:
 				return s.Push(def.value.load())
 			case def.code != nil:

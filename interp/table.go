@@ -22,9 +22,12 @@ func newTable(size int, seed maphash.Seed) *table {
 	return &table{slots: make([]atomic.Pointer[Entry], size), seed: seed}
 }
 
+// hash is that of a name; a table has far fewer slots than it has values.
+func (t *table) hash(name string) uint32 { return uint32(maphash.String(t.seed, name)) }
+
 // find returns the entry of a name, or nil.
 func (t *table) find(name string) *Entry {
-	hash, mask := maphash.String(t.seed, name), uint64(len(t.slots)-1)
+	hash, mask := t.hash(name), uint32(len(t.slots)-1)
 	for i := hash; ; i++ {
 		e := t.slots[i&mask].Load()
 		if e == nil || e.hash == hash && e.name == name {
@@ -38,7 +41,7 @@ func (t *table) full() bool { return 2*(t.taken+1) > len(t.slots) }
 
 // add puts in an entry that is not there. The table must not be full.
 func (t *table) add(e *Entry) {
-	mask := uint64(len(t.slots) - 1)
+	mask := uint32(len(t.slots) - 1)
 	i := e.hash
 	for t.slots[i&mask].Load() != nil {
 		i++
