@@ -28,6 +28,7 @@ type fast struct {
 	denied [2]string                // by port of reception: why frames are diverted though there is a path
 	takes  [2]taken                 // likewise: what the other port takes of frames that are redirected to it
 	lacked [2]bool                  // likewise: it was that the other port lacked what it takes
+	silent [2]silence               // likewise: whether it is told what becomes of frames
 	last   [MaxQueues][2]tally      // what was read last
 	missed [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
 }
@@ -57,6 +58,7 @@ func (e *Engine) SetFastPath(on bool) error {
 				return err
 			}
 		}
+		e.fast.silent = [2]silence{}
 		e.examine()
 		return e.apply(false)
 	}
@@ -152,7 +154,7 @@ func (e *Engine) install(path *fastpath.Path) error {
 	if err := e.share(); err != nil {
 		return err
 	}
-	e.fast.denied, e.fast.lacked = [2]string{}, [2]bool{}
+	e.fast.denied, e.fast.lacked, e.fast.silent = [2]string{}, [2]bool{}, [2]silence{}
 	e.examine()
 	rules := e.rules(e.plan.Load())
 	old := e.fast.bypass.inherited

@@ -38,6 +38,10 @@ func (e *Engine) examine() {
 			e.deny(i, fmt.Sprintf("port %s takes no redirected frames%s", out.name, out.mend()))
 			continue
 		}
+		if e.fast.silent[i].found {
+			e.deny(i, fmt.Sprintf("port %s: the driver (%s) does not tell what becomes of redirected frames; fastpath.enable tries again", e.ports[i].name, e.ports[i].driver))
+			continue
+		}
 		var errno unix.Errno
 		if e.fast.path != nil {
 			errno, _ = e.fast.path.Refused(i)
@@ -62,6 +66,45 @@ func (p *port) untold() uint32 {
 	return math.MaxUint32
 }
 
+// silence is what is known of frames received on a port that were forwarded in the kernel and of
+// which nothing more was heard. A TAP device whose user bounds what it sends (QEMU's sndbuf)
+// gives all frames to the program in generic mode: see untold.
+type silence struct {
+	looked    bool
+	forwarded uint64 // until the last look
+	missing   uint64 // of these, at the first look: what was under way when programs were exchanged
+	found     bool   // there were more since than can be under way
+}
+
+// underway is more frames than can be under way a second after they were forwarded, when
+// some were sent while programs were exchanged.
+const underway = 64
+
+// listen finds out whether it is told what becomes of frames. The caller holds mu and update.
+func (e *Engine) listen() {
+	all, err := e.fast.stats.Read()
+	if err != nil {
+		return
+	}
+	for i := range e.ports {
+		s := &e.fast.silent[i]
+		var forwarded, told uint64
+		for q := range all[i] {
+			c := &all[i][q]
+			forwarded += c.Forwarded
+			told += c.Forwarded - c.Held()
+		}
+		missing := s.forwarded - min(s.forwarded, told) // at least: who is on the way now came later
+		switch {
+		case !s.looked:
+			s.missing = forwarded - min(forwarded, told)
+		case missing > s.missing+underway:
+			s.found = true
+		}
+		s.looked, s.forwarded = true, forwarded
+	}
+}
+
 // deny notes why frames received on a port are diverted, or that they need not be.
 func (e *Engine) deny(port int, why string) {
 	if before := e.fast.denied[port]; why != before {
@@ -80,6 +123,7 @@ func (e *Engine) watchFast() {
 	}
 	e.update.Lock()
 	denied, takes := e.fast.denied, e.fast.takes
+	e.listen()
 	e.examine()
 	var err error
 	if e.fast.denied != denied || e.fast.takes != takes {

@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -41,6 +42,21 @@ func (n *Namespace) NewTAP(name string, mtu int) *TAP {
 	}
 	n.SetUp(name)
 	return t
+}
+
+// LimitSending bounds the bytes of written frames that wait in the kernel, as some emulators do.
+// The kernel then runs a native XDP program on them in generic mode.
+func (t *TAP) LimitSending(bytes int) error {
+	raw, err := t.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.IoctlSetPointerInt(int(fd), unix.TUNSETSNDBUF, bytes) })
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("%s: send buffer: %w", t.name, err)
+	}
+	return nil
 }
 
 // Write makes the kernel receive a frame.
