@@ -42,7 +42,7 @@ func (e *Entry) assignable() error {
 	case def.constant:
 		return fmt.Errorf("%s is a constant", e.name)
 	case def.variable:
-		return fmt.Errorf("%s is a variable; here: item %s !", e.name, e.name)
+		return fmt.Errorf("%s is a variable; item %[1]s ! stores to it", e.name)
 	}
 	return noValue(e.name)
 }

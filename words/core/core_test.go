@@ -60,3 +60,27 @@ func TestLoad(t *testing.T) {
 		}
 	}
 }
+
+// The words that are said not to be there are not, each stands in the table once, and a
+// user may take the name of one.
+func TestAbsentWordsAreAbsent(t *testing.T) {
+	s, _ := newSession(t)
+	seen := make(map[string]bool)
+	for _, a := range Set().Absent {
+		for name := range strings.FieldsSeq(a.Names) {
+			if s.Dict().Exists(name) || seen[name] {
+				t.Errorf("%s is there, or twice in the table", name)
+			}
+			seen[name] = true
+			if strings.ContainsAny(name, `"#\`) { // no name of a user's, and # begins a comment
+				continue
+			}
+			if err := s.Interpret(name); err == nil || !strings.HasSuffix(err.Error(), "not in RPCL; here: "+a.Here) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := s.Interpret(": " + name + " 5 ; " + name + " drop"); err != nil {
+				t.Errorf("%s cannot be defined: %v", name, err)
+			}
+		}
+	}
+}

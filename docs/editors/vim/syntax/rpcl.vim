@@ -14,9 +14,9 @@ syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(range.first\|str.replace\|timer-start\|
 syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(data.h16!\|data.h16@\|data.h32!\|data.h32@\|data.h64!\|data.h64@\|hex->data\|if.qstats\|load.list\|num->base\|num->data\|num->int8\|read-line\|str->data\|str->ip_t\|str->time\|str.lower\|str.slice\|str.split\|str.upper\|time&date\|time->str\|.exec-sp\|address+\|constant\|data.16!\|data.16@\|data.32!\|data.32@\|data.64!\|data.64@\|data.len\|data.new\|evaluate\|if.check\|if.start\|if.stats\|ip4->num\|mac->num\|num->ip4\)\%(\$\|\s\)\@=/
 syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(num->mac\|num->str\|random32\|random64\|str->num\|str.code\|str.ends\|str.find\|str.join\|str.trim\|variable\|\/string\|apropos\|buffer:\|buffers\|capture\|compare\|data.8!\|data.8@\|datacat\|execute\|if.list\|if.poll\|if.stop\|minutes\|seconds\|str.cat\|str.len\|[char]\|abort"\|bounds\|buffer\|defer!\|defer@\|delete\|exists\|getenv\|invert\|lshift\|member\)\%(\$\|\s\)\@=/
 syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(negate\|rshift\|search\|spaces\|typeof\|within\|*\/mod\|2drop\|2over\|2swap\|abort\|catch\|cell!\|cell@\|defer\|depth\|erase\|false\|pager\|range\|space\|throw\|ticks\|value\|watch\|words\|-rot\|\/mod\|2dup\|?dup\|argc\|argv\|bin.\|char\|drop\|emit\|fill\|help\|hex.\|key?\)\%(\$\|\s\)\@=/
-syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(load\|move\|num?\|over\|page\|pick\|quit\|roll\|swap\|true\|tuck\|type\|.cs\|0<=\|0<>\|0>=\|2>r\|2r>\|2r@\|abs\|and\|bye\|dup\|key\|max\|min\|mod\|nip\|not\|now\|off\|rot\|see\|try\|u.r\|xor\|!!\|*\/\|+!\|."\)\%(\$\|\s\)\@=/
-syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(.d\|.i\|.r\|.s\|.x\|0<\|0=\|0>\|1+\|1-\|2*\|2\/\|<=\|<>\|>=\|>r\|b!\|b@\|bl\|cr\|is\|ms\|on\|or\|r>\|r@\|s"\|u.\|u<\|u>\|!\|'\|*\|+\|-\|.\|\/\|<\|=\|>\)\%(\$\|\s\)\@=/
-syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(?\|@\|{\|}\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(load\|move\|num?\|over\|page\|pick\|quit\|roll\|swap\|true\|tuck\|type\|.cs\|0<=\|0<>\|0>=\|2>r\|2r>\|2r@\|abs\|and\|bye\|dup\|key\|max\|min\|mod\|nip\|not\|now\|off\|rot\|see\|try\|u.r\|u<=\|u>=\|xor\|!!\|*\/\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(+!\|."\|.d\|.i\|.r\|.s\|.x\|0<\|0=\|0>\|1+\|1-\|2*\|2\/\|<=\|<>\|>=\|>r\|b!\|b@\|bl\|cr\|is\|ms\|on\|or\|r>\|r@\|s"\|u.\|u<\|u>\|!\|'\|*\|+\|-\|.\|\/\|<\)\%(\$\|\s\)\@=/
+syn match rpclWord /\V\%(\^\|\s\)\@1<=\%(=\|>\|?\|@\|{\|}\)\%(\$\|\s\)\@=/
 " end of words
 
 syn match rpclNumber /\%(^\|\s\)\@1<=-\=\%(0[xX]\x\+\|0[bB][01]\+\|\d\+\|\$-\=\x\+\|%-\=[01]\+\)\%($\|\s\)\@=/
