@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -194,5 +196,29 @@ func TestQueueIsRemovedUnderThem(t *testing.T) {
 	}
 	if out := r.rpcl("if.check"); strings.Contains(out, "tap lost") {
 		t.Errorf("the books:\n%s", out)
+	}
+}
+
+// A collector that is there first waits without making the queue, says that nothing is
+// tapped and which word changes that, and the word does.
+func TestCollectorThatIsThereFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	file := filepath.Join(r.dir, "x.pcap")
+	p := r.collecting("--plimit", "10", file)
+	netlab.Await(t, "it says that there is no queue", func() bool { return strings.Contains(p.Output(), "there is no queue "+r.queue+" yet") })
+	if _, err := os.Stat("/dev/shm/" + r.queue); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the queue: %v", err)
+	}
+	r.daemon()
+	const line = "or control ethertap -e '0 tap.rx.enable'\n"
+	netlab.Await(t, "it says what to do", func() bool {
+		return strings.Contains(p.Output(), " but all its taps are off;") && strings.Contains(p.Output(), line)
+	})
+	r.must(r.control, "ethertap", "-e", "0 tap.rx.enable")
+	r.send(netlab.Mix(1, 10)...)
+	ended(t, p)
+	if got := readPcap(t, file); len(got) != 10 {
+		t.Errorf("%d packets", len(got))
 	}
 }
