@@ -258,7 +258,7 @@ func TestQueueWhoseNameAStrangerHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, await, end := running(t, name, &log)
-	putFrames(filled(t, made(t, name, shm.Options{})), 1, 0, 5, 60)
+	putFrames(filled(t, made(t, name, shm.Options{Repair: true})), 1, 0, 5, 60)
 	await(5)
 	if got := end(); len(got) != 5 {
 		t.Errorf("%d packets", len(got))
