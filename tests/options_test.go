@@ -112,16 +112,21 @@ func TestCompletionInShells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rpclsh := netlab.Build(t, "./cmd/rpclsh")
 	for _, c := range []struct {
 		shell  string
 		args   []string
 		offers []string
 	}{
-		{"bash", []string{"-c", `. ` + dir + `/ethertap.bash; COMP_WORDS=(collect --fo) COMP_CWORD=1; _ethertap_complete; echo "${COMPREPLY[@]}"; COMP_WORDS=(control collect r) COMP_CWORD=2; _ethertap_complete; echo "${COMPREPLY[@]}"`}, []string{"--format", "restart rotate"}},
+		{"bash", []string{"-c", `. ` + dir + `/ethertap.bash; COMP_WORDS=(collect --fo) COMP_CWORD=1; _ethertap_complete; echo "${COMPREPLY[@]}"; COMP_WORDS=(control collect r) COMP_CWORD=2; _ethertap_complete; echo "${COMPREPLY[@]}"; COMP_WORDS=(control ethertap -e "'1 str.le") COMP_CWORD=3; _ethertap_complete; echo "[${COMPREPLY[@]}]"`},
+			[]string{"--format", "restart rotate", "[1 str.len]"}},
 		{"zsh", []string{"-n", dir + "/_ethertap"}, nil},
-		{"fish", []string{"-c", "source " + dir + "/ethertap.fish; complete -C 'collect --form'; complete -C 'collect --format pcap'; complete -C 'control collect r'"}, []string{"--format", "pcap-ns", "rotate"}},
+		{"fish", []string{"-c", "source " + dir + "/ethertap.fish; complete -C 'collect --form'; complete -C 'collect --format pcap'; complete -C 'control collect r'; complete -C \"control ethertap -e '1 str.le\""},
+			[]string{"--format", "pcap-ns", "rotate", "1 str.len\t"}},
 	} {
-		out, errs, status := netlab.Run(t, exec.Command(netlab.RequireTool(t, c.shell), c.args...))
+		cmd := exec.Command(netlab.RequireTool(t, c.shell), c.args...)
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(rpclsh)+":"+os.Getenv("PATH")) // says which words there are
+		out, errs, status := netlab.Run(t, cmd)
 		if status != 0 || errs != "" {
 			t.Errorf("%s: status %d, %s%s", c.shell, status, out, errs)
 		}

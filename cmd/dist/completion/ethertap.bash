@@ -11,12 +11,31 @@ _ethertap_instances() {
 
 _ethertap_queues() { (cd /dev/shm && ls -d ixdp.pqueue.* 2>/dev/null); }
 
+# names of the words of RPCL, those of the ethertap that runs if one does:
+# _ethertap_words [instance]
+_ethertap_words() {
+	{ control ethertap ${1:+--name "$1"} -e words || rpclsh -e words; } </dev/null 2>/dev/null |
+		grep '^  ' | tr -s ' ' '\n' | grep '^[a-z0-9][a-z0-9.>&-]*$'
+}
+
+# the last word of a line of RPCL; what stands before it stays: _ethertap_line instance line
+_ethertap_line() {
+	local line=${2#[\'\"]} last w
+	last=${line##* }
+	for w in $(compgen -W "$(_ethertap_words "$1")" -- "$last"); do
+		COMPREPLY+=("${line%"$last"}$w")
+	done
+}
+
 _ethertap_complete() {
-	local program=${COMP_WORDS[0]##*/} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} w target=
+	local program=${COMP_WORDS[0]##*/} word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} w target= instance=
 	local common="-h --help -v --version -c --copyright" words=
+	local last=
 	COMPREPLY=()
 	for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $w in ethertap | collect) target=$w ;; esac
+		[ "$last" = --name ] && instance=$w
+		last=$w
 	done
 	case $program:$before in
 	*:-q | *:--queue | *:--tap-queue)
@@ -30,7 +49,8 @@ _ethertap_complete() {
 	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
 	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
-	*:-e | *:--eval | *:--name | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
+	*:-e | *:--eval) _ethertap_line "$instance" "$word"; return ;;
+	*:--name | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
 	esac
 	case $program:$word in
 	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;

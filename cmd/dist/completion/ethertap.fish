@@ -14,6 +14,18 @@ function __ethertap_instances
     end
 end
 
+# names of the words of RPCL, those of the ethertap that runs if one does, behind what a
+# line has before its last word
+function __ethertap_line
+    set -l line (string replace -r '^[\'"]' '' -- (commandline -ct))
+    set -l before (string replace -r '[^ ]*$' '' -- $line)
+    set -l name (string match -rg -- '--name[= ](\S+)' (commandline -cp))
+    set -q name[1]; and set name --name $name
+    begin
+        control ethertap $name -e words; or rpclsh -e words
+    end </dev/null 2>/dev/null | string match -e -r '^  ' | string split -n ' ' | string match -r '^[a-z0-9][a-z0-9.>&-]*$' | string replace -r '^' -- "$before"
+end
+
 for program in ethertap collect control rpclsh
     complete -c $program -s h -l help -d 'show usage'
     complete -c $program -s v -l version -d 'show version'
@@ -22,7 +34,7 @@ end
 
 complete -c ethertap -f -a '(string replace -r ".*/" "" -- /sys/class/net/*)'
 complete -c ethertap -l config -r -d 'load this instead of /etc/ethertap.rpcl'
-complete -c ethertap -s e -l eval -x -d 'run a line of RPCL before starting'
+complete -c ethertap -s e -l eval -x -a '(__ethertap_line)' -d 'run a line of RPCL before starting'
 complete -c ethertap -s d -l daemon -d 'detach and run in background'
 complete -c ethertap -l log -r -d 'where a daemon writes its log'
 complete -c ethertap -l stay -d 'go on when standard input ends'
@@ -72,12 +84,12 @@ complete -c control -n 'not __fish_seen_subcommand_from ethertap collect' -a 'et
 complete -c control -n '__fish_seen_subcommand_from ethertap collect' -a 'status stop restart'
 complete -c control -n '__fish_seen_subcommand_from ethertap' -a reload
 complete -c control -n '__fish_seen_subcommand_from collect' -a rotate
-complete -c control -s e -l eval -x -d 'run the line and exit'
+complete -c control -s e -l eval -x -a '(__ethertap_line)' -d 'run the line and exit'
 complete -c control -l name -x -a '(__ethertap_instances)' -d 'instance, by its name or PID'
 complete -c control -l all -d 'all instances'
 complete -c control -l timeout -x -d 'wait so long for a shutdown'
 complete -c control -l kill -d 'kill what has not ended by then'
 
 complete -c rpclsh -s q -l queue -x -a '(__ethertap_queues)' -d 'packet queue'
-complete -c rpclsh -s e -l eval -x -d 'run a line of RPCL'
+complete -c rpclsh -s e -l eval -x -a '(__ethertap_line)' -d 'run a line of RPCL'
 complete -c rpclsh -s i -l interactive -d 'prompt even if standard input is no terminal'
