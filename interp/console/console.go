@@ -219,6 +219,10 @@ func (c *Console) prompt(t target, o Options) int {
 		if note := interp.Note(r.Unknown); note != "" {
 			c.tty.note(note)
 		}
+		if r.Open != "" && c.tty.wereStopped() { // too late to stop anything else
+			t.abandon()
+			r.Open = ""
+		}
 		if r.Failed {
 			c.tty.dropPaste()
 		}

@@ -229,6 +229,21 @@ func TestHints(t *testing.T) {
 	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok # type", 5, 9)
 }
 
+// A string that was meant to be a word has a dim note, one a line; errors begin in colour.
+// What a word has taken, and what was quoted, has none.
+func TestNotes(t *testing.T) {
+	p := startPrompt(t, 60, "xterm", "")
+	p.typed("bey\r")
+	p.expectRaw("\x1b[2mbey: pushed as a string; did you mean bye?\x1b[m\r\n")
+	p.typed("eth7 ethx\r")
+	p.expectRaw("\x1b[2meth7, ethx: pushed as strings\x1b[m\r\n")
+	p.typed("eth8 type eth7x type \"eth9\"\r")
+	p.ends("eth8 type eth7x type \"eth9\"\neth8eth7x\nok ")
+	p.typed("nosuch then\r")
+	p.expectRaw("\x1b[1;31merror:\x1b[m then: ")
+	p.expectRaw("\x1b[2mnosuch: pushed as a string\x1b[m\r\n")
+}
+
 func TestNoColor(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	p := startPrompt(t, 40, "xterm", "")
@@ -266,7 +281,7 @@ func TestPasteAfterError(t *testing.T) {
 	p.typed(pasteEnd[3:] + "\"typed\" type\r")
 	p.ends("ok \"typed\" type\ntyped\nok ")
 	// What controls terminals is no key when it was pasted.
-	p.typed(pasteStart + "\"a\x1b[A\x04\x12b\" type" + pasteEnd)
+	p.typed(pasteStart + "\"a\x1b[A\x04\x12\x7fb\" type" + pasteEnd)
 	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok \"a[Ab\" type  ( string - )") })
 	p.typed("\x03")
 	p.ends("^C\nok ")

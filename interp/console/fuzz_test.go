@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,5 +69,54 @@ func FuzzServer(f *testing.F) {
 				t.Fatalf("the server says %c", fr.kind)
 			}
 		}
+	})
+}
+
+// Whatever is typed or pasted, the prompt lives on, and what stands on the screen is the
+// line as it would be drawn on an empty one.
+func FuzzEditor(f *testing.F) {
+	for _, s := range []string{
+		"1 2 .\r", "\x1b[A\x1b[B\x1b[C\x1b[D\x01x\x05y\x0b\x19", "0 tap.\t\t", "\x12a\x13\x07", "1 if\r\x03",
+		pasteStart + ": two\n 2 else\n;\n" + pasteEnd, pasteStart + "1\t2", pasteStart + "a\x7fb" + pasteEnd, "日本😀e\u0301" + left + left + "\x7f",
+		strings.Repeat("1234567890 ", 50) + "\x01" + left, "\xff\xc3\x1b[", "\x1b[200~\x1b[200~\x1b[201~\x1b[201~", "a\x14b\x17\x08\x1bb\x1bf\x1bd",
+		"begin 0 until\r\x03", "\"\t", "\x0c\x0c", "\x04", "x\x04",
+	} {
+		f.Add([]byte(s), uint8(40), uint8(6))
+	}
+	f.Fuzz(func(t *testing.T, keys []byte, columns, rows uint8) {
+		if len(keys) > 4000 { // what the kernel's queue holds
+			return
+		}
+		cols, height := max(int(columns), minWidth), max(int(rows), 3)
+		p := startPrompt(t, uint16(cols), "xterm", "")
+		p.patience = 8 * time.Second // a fuzzer takes more for a hang
+		p.resize(cols, height)
+		p.con.Resized()
+		p.typed(string(keys))
+		// Ends a paste, what runs, a search, a line and what is open.
+		p.typed(pasteEnd + "\x03\x03\x03")
+		const alive = "\"ali\" type \"ve\" type"
+		p.typed(alive + "\r")
+		p.untilOr(p.status, "alive", func(v *vt) bool { return strings.Contains(v.text(0), "\nalive\nok") })
+		if len(p.status) > 0 { // the keys left the prompt
+			return
+		}
+		// Without what enters the line.
+		edited := strings.NewReplacer("\r", "", "\n", "", "\x03", "", "\x04", "").Replace(string(keys))
+		p.typed(edited + pasteEnd + "\x05\x05") // an escape before takes one
+		const mark = "qqqq"
+		p.typed(mark)
+		join := strings.NewReplacer("\n", "", " ", "")
+		p.untilOr(p.status, "marked", func(v *vt) bool {
+			return strings.HasSuffix(join.Replace(sides.ReplaceAllString(v.screen(), "")), mark)
+		})
+		e := p.con.tty.ed
+		e.view.mu.Lock()
+		defer e.view.mu.Unlock()
+		fresh := newVT(cols, height)
+		w := &view{w: vtWriter{fresh}, size: e.view.size, styled: true, line: e.view.line, pos: e.view.pos, hint: e.view.hint,
+			prompt: e.view.prompt, side: e.view.side, on: true, windowed: e.view.windowed, top: e.view.top}
+		w.draw()
+		p.until("as drawn anew: "+fresh.screen(), func(v *vt) bool { return strings.HasSuffix(v.screen(), fresh.screen()) })
 	})
 }

@@ -156,7 +156,7 @@ func (i *editorInput) next() (key, text string, used int) {
 		return "", "", 0
 	}
 	switch c := b[0]; {
-	case c == escape && t.keys.pasted(0):
+	case (c == escape || c == backspace) && t.keys.pasted(0):
 		return "", "", 1
 	case c == escape:
 		n := sequenceLen(b)
@@ -166,7 +166,7 @@ func (i *editorInput) next() (key, text string, used int) {
 		return sequences[string(b[:n])], "", n
 	case c == tab && !i.blank(0):
 		return string(c), "", 1
-	case c == backspace && !t.keys.pasted(0):
+	case c == backspace:
 		return string(c), "", 1
 	case c < ' ' && c != tab:
 		if passed>>c&1 == 0 || t.keys.pasted(0) && c != '\n' && c != '\r' && c != ctrlC {

@@ -30,6 +30,8 @@ type pty struct {
 	out  []byte // what is on the screen since the last expect
 	vt   *vt    // the screen
 	end  bool
+
+	patience time.Duration // if another than patience
 }
 
 func openPty(t *testing.T, cols uint16) *pty {
@@ -112,6 +114,18 @@ func (p *pty) expect(want string) string {
 		}
 		p.cond.Wait()
 	}
+}
+
+// expectRaw is expect with all that was written, sequences included.
+func (p *pty) expectRaw(want string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("what is written with %q", want), func(*vt) bool {
+		i := bytes.Index(p.out, []byte(want))
+		if i >= 0 {
+			p.out = p.out[i+len(want):]
+		}
+		return i >= 0
+	})
 }
 
 // plainText drops escape sequences, carriage returns and dim text; ends maps every byte

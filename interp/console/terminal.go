@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"slices"
@@ -29,25 +30,27 @@ type terminal struct {
 	draws  bool // what words print goes to the screen, and it obeys cursor sequences
 	styled bool // the screen shows dim text and colours
 
-	mu      sync.Mutex
-	cond    *sync.Cond // mu: bytes came, the state changed
-	started bool
-	closed  bool
-	away    bool         // it belongs to others; see job.go
-	stopped bool         // from suspend to resume
-	orphan  bool         // it is gone, and was away then
-	resumed time.Time    // when that ended last
-	lent    func()       // ends the program that has it for a while; nil: none has
-	resting bool         // the pump reads no keys, as it is lent
-	keys    keyQueue     // typed and not yet consumed
-	held    []byte       // typed, and maybe the beginning of the mark of a paste
-	drop    bool         // the rest of the paste that goes on is not wanted
-	told    bool         // that it is dropped
-	eof     bool         // no more will come
-	editing bool         // the editor may take keys; else programs may
-	broke   bool         // Ctrl-C came while words ran, not yet told to a reading word
-	onBreak func()       // what Ctrl-C does while words run; nil at the prompt
-	onKeys  func([]byte) // takes keys while words of a server want them; else nil
+	mu       sync.Mutex
+	cond     *sync.Cond // mu: bytes came, the state changed
+	started  bool
+	closed   bool
+	away     bool         // it belongs to others; see job.go
+	stopped  bool         // from suspend to resume
+	orphan   bool         // it is gone, and was away then
+	resumed  time.Time    // when that ended last
+	lent     func()       // ends the program that has it for a while; nil: none has
+	resting  bool         // the pump reads no keys, as it is lent
+	keys     keyQueue     // typed and not yet consumed
+	held     []byte       // typed, and maybe the beginning of the mark of a paste
+	drop     bool         // the rest of the paste that goes on is not wanted
+	told     bool         // that it is dropped
+	eof      bool         // no more will come
+	editing  bool         // the editor may take keys; else programs may
+	broke    bool         // Ctrl-C came while words ran, not yet told to a reading word
+	stopping bool         // Ctrl-C came for the words that run or have run last
+	onBreak  func()       // what Ctrl-C does while words run; nil at the prompt
+	lines    int          // how often that has changed
+	onKeys   func([]byte) // takes keys while words of a server want them; else nil
 
 	saved  unix.Termios
 	wake   int // eventfd that ends the pump
@@ -273,8 +276,9 @@ func (t *terminal) typed(b []byte) (then func()) {
 		case c == ctrlC && t.onBreak != nil:
 			t.keys.clear()
 			forwarded = nil
-			t.broke = true
-			then = t.onBreak
+			t.broke, t.stopping = true, true
+			line := t.lines
+			then = func() { t.insist(line, firstInsist) }
 		case t.drop:
 			dropped = true
 		case t.onKeys != nil && then == nil:
@@ -320,17 +324,51 @@ func (t *terminal) waits() bool {
 	return err == nil && n > 0
 }
 
+// firstInsist is when an interrupt is repeated first.
+const firstInsist = 5 * time.Millisecond
+
+// insist stops the words of a line, and does so again, ever more seldom, until they have
+// ended: an interrupt that comes just before they begin is lost.
+func (t *terminal) insist(line int, again time.Duration) {
+	t.mu.Lock()
+	stop := t.onBreak
+	if line != t.lines {
+		stop = nil
+	}
+	t.mu.Unlock()
+	if stop != nil {
+		stop()
+		time.AfterFunc(again, func() { t.insist(line, min(2*again, time.Second)) })
+	}
+}
+
 // running says that words run from now on and how Ctrl-C stops them; nil says
 // that they have ended.
 func (t *terminal) running(onBreak func()) {
 	t.mu.Lock()
 	t.onBreak = onBreak
+	t.lines++
+	line := t.lines
 	t.broke = false
-	gone := t.closed && onBreak != nil
-	t.mu.Unlock()
-	if gone {
-		onBreak()
+	if onBreak != nil {
+		t.stopping = false
 	}
+	if i := bytes.LastIndexByte(t.keys.b, ctrlC); onBreak != nil && i >= 0 { // typed ahead of the words it is for
+		t.keys.take(i + 1)
+		t.broke, t.stopping = true, true
+	}
+	stop := onBreak != nil && (t.closed || t.broke)
+	t.mu.Unlock()
+	if stop {
+		t.insist(line, firstInsist)
+	}
+}
+
+// wereStopped tells whether the words that ran last were to stop.
+func (t *terminal) wereStopped() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stopping
 }
 
 // Read gives keys to words that read their session's input.

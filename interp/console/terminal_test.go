@@ -33,11 +33,14 @@ func startPrompt(t *testing.T, cols uint16, term, history string) *prompt {
 	p.before = p.termios()
 	before := p.before
 	p.con = New(p.slave, p.slave, p.slave)
-	p.session = interp.NewSession(testDict(t), p.con.Input(), p.slave, p.slave)
+	p.session = interp.NewSession(testDict(t), p.con.Input(), p.slave, p.con.Errors())
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
 		p.status <- p.con.Run(p.session, Options{History: history})
+		p.mu.Lock()
+		p.cond.Broadcast()
+		p.mu.Unlock()
 	}()
 	t.Cleanup(func() {
 		p.con.Close()
@@ -346,6 +349,8 @@ func TestPipe(t *testing.T) {
 		{in: ". .", err: "error: stdin:1:1: .: stack underflow ( item - )\n", status: 1},
 		{in: "1 .\nbye\n2 .\n", out: "1\n"},
 		{in: "1 .\n.\n2 .\n", interactive: true, out: "ok 1\nok ok 2\nok \n", err: "error: .: stack underflow ( item - )\n"},
+		{in: "bey\neth7 .", out: "\"eth7\"\n", err: "warning: stdin:1:1: bey: no such word; left on the stack as a string; did you mean bye?\n"},
+		{in: "bey\n", interactive: true, out: "ok ok \n", err: "warning: bey: no such word; left on the stack as a string; did you mean bye?\n"},
 		{in: "1 if\n5 . then", interactive: true, out: "ok if> 5\nok \n"},
 	} {
 		var out, errs bytes.Buffer

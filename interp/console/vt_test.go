@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -264,7 +265,13 @@ func (p *pty) resize(cols, rows int) {
 // until waits until the screen is as it should be.
 func (p *pty) until(what string, is func(*vt) bool) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() {
+	p.untilOr(nil, what, is)
+}
+
+// untilOr is until, or until a prompt has ended with a status.
+func (p *pty) untilOr(ended chan int, what string, is func(*vt) bool) {
+	p.t.Helper()
+	timer := time.AfterFunc(cmp.Or(p.patience, patience), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.end = true
@@ -273,7 +280,7 @@ func (p *pty) until(what string, is func(*vt) bool) {
 	defer timer.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !is(p.vt) {
+	for !is(p.vt) && len(ended) == 0 {
 		if p.end {
 			p.t.Fatalf("the screen is not %s, but (cursor %v)\n%s", what, p.vt.cursor(), p.vt.screen())
 		}
