@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // survey looks for files of the set from earlier runs: numbers go on behind theirs,

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // open begins the next file.

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // What an earlier process has left for a bypass: found, taken over, ended.

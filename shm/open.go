@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // Where somebody branches on it:

@@ -12,7 +12,7 @@ import (
 
 	"ethertap/cmd/internal/rundir"
 	"ethertap/dataplane"
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // pinPrefix begins the name of each directory in which an instance pins things.

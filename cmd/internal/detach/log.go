@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/systemd"
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 // Journal is the name of the system's journal in the place of a log file.

@@ -27,7 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ethertap/ownfile"
+	"ethertap/lib/ownfile"
 )
 
 const (
