@@ -75,6 +75,7 @@ type Files struct {
 	kept    []string  // closed files of the set, the oldest first
 	earlier int       // how many of them are of earlier runs
 	made    int       // files of this run
+	last    string    // where the one closed last is, "" if there is none
 	dropped int       // of them, removed by the ring
 	packets uint64    // in closed files
 	bytes   uint64    // likewise
@@ -274,9 +275,8 @@ func (s *Files) close(now time.Time) error {
 	case closed.Bytes == 0: // not even a header found room
 		os.Remove(s.path)
 		s.set.removeDirs(s.path)
-		if s.made--; len(s.kept) > s.earlier {
-			s.path = s.kept[len(s.kept)-1]
-		}
+		s.made--
+		return err
 	default:
 		if rerr := rename(s.path, s.done); rerr == nil {
 			s.kept = append(s.kept, s.done)
@@ -285,6 +285,7 @@ func (s *Files) close(now time.Time) error {
 			err = fmt.Errorf("%s: not renamed, its packets are safe there: %w", s.path, rerr)
 		}
 	}
+	s.last = closed.Path
 	if s.o.Closed != nil && s.file != nil && closed.Bytes > 0 {
 		s.o.Closed(closed)
 	}
@@ -311,17 +312,18 @@ func (s *Files) whereabouts() string {
 	return now
 }
 
-// Title names the last file, and says how many there were, for a summary at the end.
+// Title names the last file that was closed, where it is now, and says how many there were:
+// for a summary at the end.
 func (s *Files) Title() string {
 	switch {
-	case s.made == 0 && s.set != nil:
+	case s.last == "":
 		return "no file"
 	case s.made < 2:
-		return s.path
+		return s.last
 	case s.dropped > 0:
-		return fmt.Sprintf("%s (the last of %s files, of which the ring keeps %s)", s.path, grouped(uint64(s.made)), grouped(uint64(s.made-s.dropped)))
+		return fmt.Sprintf("%s (the last of %s files, of which the ring keeps %s)", s.last, grouped(uint64(s.made)), grouped(uint64(s.made-s.dropped)))
 	}
-	return fmt.Sprintf("%s (the last of %s files)", s.path, grouped(uint64(s.made)))
+	return fmt.Sprintf("%s (the last of %s files)", s.last, grouped(uint64(s.made)))
 }
 
 // Reopen is what a rotator of logs asks for: a set goes on with the next file, a

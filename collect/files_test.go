@@ -474,6 +474,9 @@ func TestReopen(t *testing.T) {
 	if err := s.Close(now); err != nil {
 		t.Fatal(err)
 	}
+	if want := filepath.Join(dir, "b.pcap") + " (the last of 2 files)"; s.Title() != want {
+		t.Errorf("called %s, want %s", s.Title(), want)
+	}
 	if text, err := os.ReadFile(path); string(text) != "another's" {
 		t.Errorf("another's file is %q, %v", text, err)
 	}
