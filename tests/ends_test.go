@@ -123,7 +123,6 @@ func TestWaitsEndOnSignals(t *testing.T) {
 	}{
 		{"a FIFO nobody reads", r.collect, []string{"-q", r.queue, fifo}, "", func(p *netlab.Process) bool { return strings.Contains(p.Output(), "waiting for somebody to read it") }, -1},
 		{"a daemon that waits", r.collect, []string{"-q", r.queue, "--daemon", fifo}, "", func(p *netlab.Process) bool { return strings.Contains(p.Output(), "going to background") }, 0},
-		{"a daemon whose configuration loops", r.ethertap, []string{"--daemon", "--name", "loops", "-e", "begin 0 until", "--config", os.DevNull, "--tap-queue", r.queue, netlab.D0, netlab.D1}, "", func(p *netlab.Process) bool { return len(r.Dut.Processes()) == 3 }, 0},
 		{"a script nobody writes", rpclsh, []string{"-q", r.queue, "-e", `"seen" .`, fifo}, "", said, 0},
 		{"input nobody writes", rpclsh, []string{"-q", r.queue}, "\"seen\" .\n", said, 0},
 		{"a loop", rpclsh, []string{"-q", r.queue, "-e", `"seen" . begin again`}, "", said, 0},
@@ -146,6 +145,22 @@ func TestWaitsEndOnSignals(t *testing.T) {
 				t.Errorf("%s, %v: status %d, %v, not %d: %q", c.name, sig, status, err, want, p.Output())
 			}
 			netlab.Await(t, c.name+": nothing is left", func() bool { return len(r.Dut.Processes()) == 1 && len(r.runDirectory()) == 2 })
+		}
+	}
+
+	// A start in the background whose configuration never ends.
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		cmd := r.Src.Command(r.ethertap, "--daemon", "--name", "loops", "-e", `"seen" .`, "-e", "begin 0 until", "--config", os.DevNull, "--tap-queue", r.queue, "--log", filepath.Join(r.dir, "loops.log"), netlab.S0)
+		cmd.Env = r.command("true").Env
+		p := netlab.StartProcess(t, cmd)
+		netlab.Await(t, "it loops", contains(t, filepath.Join(r.dir, "loops.log"), " seen\n"))
+		p.Signal(sig)
+		if status, err := p.Wait(patience); err != nil || status != 128+int(sig) {
+			t.Errorf("a configuration that loops, %v: status %d, %v, %q", sig, status, err, p.Output())
+		}
+		netlab.Await(t, "nothing is left of it", func() bool { return len(r.Src.Processes()) == 0 && len(r.runDirectory()) == 2 })
+		if err := os.Remove(filepath.Join(r.dir, "loops.log")); err != nil {
+			t.Fatal(err)
 		}
 	}
 
