@@ -1,6 +1,10 @@
 package dataplane
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"ethertap/dataplane/fastpath"
+)
 
 // Places in the tables of one thread for one interface.
 const (
@@ -21,21 +25,24 @@ const (
 // maxLength is the largest value in place of an Ethertype that is a length.
 const maxLength = 1500
 
+// macBit is set in every key of the table of addresses, so that none is 0.
+const macBit = 1 << fastpath.MACAt
+
 // Keys of the table of types: what follows the tags, below how many. All have the
 // highest bit set, so that none is 0.
 const (
-	typeKey   = 1 << 63
-	lengthKey = typeKey | 1<<32 // an 802.3 length instead of a type, whatever length
-	shortKey  = typeKey | 1<<33 // the frame ends before its type
-	levelAt   = 16              // where the number of tags stands, above the type
+	typeKey   = 1 << fastpath.TypeAt
+	lengthKey = typeKey | 1<<fastpath.LengthAt // an 802.3 length instead of a type, whatever length
+	shortKey  = typeKey | 1<<fastpath.ShortAt  // the frame ends before its type
+	levelAt   = fastpath.LevelAt               // where the number of tags stands, above the type
 )
 
 // Keys of the table of VLANs: the tag's place and the VLAN's number, and whether
 // the tag is 802.1ad's.
 const (
-	vlanKey  = 1 << 63
-	stagKey  = 1 << 20
-	placeAt  = 16
+	vlanKey  = 1 << fastpath.VLANAt
+	stagKey  = 1 << fastpath.STagAt
+	placeAt  = fastpath.LevelAt
 	vlanMask = 0xfff
 )
 
@@ -80,7 +87,7 @@ func (t *tables) account(frame []byte, length int) {
 		t.run, t.frames, t.bytes = x, 1, uint64(length)
 		return
 	}
-	from := x>>16 | 1<<48
+	from := x>>16 | macBit
 	t.macs.add(from, 1, uint64(length), 0)
 	t.types.add(t.tags(frame, uint64(length), from, uint16(x)), 1, uint64(length), from)
 }
@@ -88,7 +95,7 @@ func (t *tables) account(frame []byte, length int) {
 // flush puts the run into the tables.
 func (t *tables) flush() {
 	if t.frames > 0 {
-		from := t.run>>16 | 1<<48
+		from := t.run>>16 | macBit
 		t.macs.add(from, t.frames, t.bytes, 0)
 		t.types.add(typeOf(uint16(t.run), 0), t.frames, t.bytes, from)
 		t.frames = 0

@@ -6,9 +6,9 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// macKey makes a non-zero number of an address: bit 48 is always set.
+// macKey makes a non-zero number of an address: macBit is always set.
 func macKey(m policy.MAC) uint64 {
-	return 1<<48 | uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5])
+	return macBit | uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5])
 }
 
 // macOf is the inverse of macKey.

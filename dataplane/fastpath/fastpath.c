@@ -14,26 +14,41 @@
  */
 #include "bpf.h"
 
-#define PORTS 2
-#define QUEUES 8   /* dataplane.MaxQueues */
-#define ERRNOS 128 /* the last one is any other */
-#define TAPS 9     /* the TAP queue and dataplane.MaxFeeds further ones */
+/* The numbers that Go has to know. bpf2go makes constants of these enumerators, and of
+ * those below that tell a layout, so each number is written here and nowhere else.
+ * layout.go has their Go names. */
+enum size {
+	PORTS = 2,
+	QUEUES = 8,    /* of a port, at most */
+	ERRNOS = 128,  /* the last one is any other */
+	TAPS = 9,      /* the TAP queue's and those of further queues */
+	WAYS = 8,      /* keys of a bucket of a table */
+	MAC_BITS = 10, /* so many bits number the buckets: 8192 places */
+	TYPE_BITS = 7, /* 1024 places */
+	VLAN_BITS = 10,
+};
 
 /* What a policy asks for on frames received on a port. */
-#define FORWARD 0x01   /* they leave by the other port; else they are only counted */
-#define DIVERT 0x02    /* everything is diverted */
-#define DROP_SET 0x04  /* those whose source is in the set are dropped */
-#define FAULT 0x08     /* they suffer faults */
-#define FAULT_SET 0x10 /* only those whose source is in the set */
-#define COPY 0x20      /* those that are only tapped are copied to a ring; else diverted */
-#define BYPASS 0x40    /* those that cannot be diverted are forwarded */
-#define ALONE 0x80     /* none can: user space is about to go */
-#define WHOLE 0x100    /* those of several buffers are diverted: the other port takes none */
+enum flag {
+	FORWARD = 0x01,	  /* they leave by the other port; else they are only counted */
+	DIVERT = 0x02,	  /* everything is diverted */
+	DROP_SET = 0x04,  /* those whose source is in the set are dropped */
+	FAULT = 0x08,	  /* they suffer faults */
+	FAULT_SET = 0x10, /* only those whose source is in the set */
+	COPY = 0x20,	  /* those that are only tapped are copied to a ring; else diverted */
+	BYPASS = 0x40,	  /* those that cannot be diverted are forwarded */
+	ALONE = 0x80,	  /* none can: user space is about to go */
+	WHOLE = 0x100,	  /* those of several buffers are diverted: the other port takes none */
+};
 
 /* What an address is in. */
-#define IN_DROP 0x01
-#define IN_FAULT 0x02
-#define IN_TAP_AT 8 /* and above, one bit for each tap */
+enum in {
+	IN_DROP = 0x01,
+	IN_FAULT = 0x02,
+	IN_TAP_AT = 8, /* and above, one bit for each tap */
+};
+_Static_assert(IN_TAP_AT + TAPS <= 8 * sizeof(__u32), "an address has no bit for each tap");
+_Static_assert((QUEUES & (QUEUES - 1)) == 0, "copy() takes a queue out of a place by a mask");
 
 /* Taps are sets of bits, the lowest of which is the TAP queue's. */
 struct policy {
@@ -47,7 +62,6 @@ struct policy {
 	__u32 longest[PORTS]; /* bytes; longer frames are diverted, as a redirect would refuse them */
 	__u32 unused;
 };
-const struct policy *described; /* so that the type is in the object's BTF */
 
 /* The policy in force is the one element. It is changed by putting another map in
  * its place, which is one pointer, so each frame sees one policy or the other; and
@@ -105,6 +119,12 @@ struct life {
 	__u32 thread; /* its id in the first PID namespace; 0: it has none there */
 	__u32 unused[12];
 };
+enum life_layout {
+	LIFE_BEAT = __builtin_offsetof(struct life, beat),
+	LIFE_ASLEEP = __builtin_offsetof(struct life, asleep),
+	LIFE_THREAD = __builtin_offsetof(struct life, thread),
+	LIFE_SIZE = sizeof(struct life),
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -136,7 +156,16 @@ struct tapped {
 	__u16 tx;     /* and as sent by the other one */
 	__u32 port;
 };
-const struct tapped *copied;
+enum tapped_layout {
+	TAPPED_WHEN = __builtin_offsetof(struct tapped, when),
+	TAPPED_LENGTH = __builtin_offsetof(struct tapped, length),
+	TAPPED_KEPT = __builtin_offsetof(struct tapped, kept),
+	TAPPED_RX = __builtin_offsetof(struct tapped, rx),
+	TAPPED_TX = __builtin_offsetof(struct tapped, tx),
+	TAPPED_PORT = __builtin_offsetof(struct tapped, port),
+	TAPPED_SIZE = sizeof(struct tapped),
+};
+_Static_assert(TAPS <= 8 * sizeof(((struct tapped *)0)->rx), "a copy has no bit for each tap");
 
 /* Frames that taps wanted and did not get: no room in the ring, or nobody to read it. */
 struct missed {
@@ -249,12 +278,8 @@ struct {
 } links SEC(".maps");
 
 /* Tables: as dataplane/table.go, with the same keys, hashes and sizes, one for each
- * CPU. A key is in one of two buckets, or there is no room for it. */
-#define WAYS 8
-#define MAC_BITS 10 /* 8192 places */
-#define TYPE_BITS 7 /* 1024 places */
-#define VLAN_BITS 10
-
+ * CPU. A key is in one of two buckets, or there is no room for it. Where a key is concerns
+ * nobody else: what Go adds up it finds by the keys. */
 struct entry {
 	__u64 frames;
 	__u64 bytes;
@@ -280,8 +305,7 @@ TABLE(types, TYPE_BITS);
 TABLE(vlans, VLAN_BITS);
 
 /* What found no room, by port and table. */
-#define TABLES 3
-enum { OF_MACS, OF_TYPES, OF_VLANS };
+enum table { OF_MACS, OF_TYPES, OF_VLANS, TABLES };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -290,23 +314,49 @@ struct {
 	__type(value, struct entry);
 } rest SEC(".maps");
 
-/* Keys, as in dataplane/account.go. */
-#define TYPE_KEY (1ULL << 63)
-#define LENGTH_KEY (TYPE_KEY | 1ULL << 32)
-#define SHORT_KEY (TYPE_KEY | 1ULL << 33)
-#define VLAN_KEY (1ULL << 63)
-#define STAG_KEY (1ULL << 20)
-#define LEVEL_AT 16
-#define MAC_KEY(x) ((x) | 1ULL << 48)
+/* Keys of the tables: which bits say what. The threads have the same. */
+enum key {
+	MAC_AT = 48,	/* set in the key of each address, which is below it */
+	TYPE_AT = 63,	/* set in the key of each type, which is in the lowest bits */
+	LENGTH_AT = 32, /* an 802.3 length instead of a type */
+	SHORT_AT = 33,	/* the frame ends before its type */
+	VLAN_AT = 63,	/* set in the key of each tag, with the VLAN in the lowest bits */
+	STAG_AT = 20,	/* the tag is 802.1ad's */
+	LEVEL_AT = 16,	/* how many tags are before the type or the tag */
+};
+#define TYPE_KEY (1ULL << TYPE_AT)
+#define LENGTH_KEY (TYPE_KEY | 1ULL << LENGTH_AT)
+#define SHORT_KEY (TYPE_KEY | 1ULL << SHORT_AT)
+#define VLAN_KEY (1ULL << VLAN_AT)
+#define STAG_KEY (1ULL << STAG_AT)
+#define MAC_KEY(x) ((x) | 1ULL << MAC_AT)
 
 #define ENXIO 6
 #define EOPNOTSUPP 95
 
-#define HEADER 14
-#define MAX_TAGS 4
-#define MAX_LENGTH 1500
-#define TYPE_VLAN 0x8100
-#define TYPE_QINQ 0x88a8
+/* How far a frame is looked into. */
+enum frame {
+	HEADER = 14,
+	MAX_TAGS = 4,
+	MAX_LENGTH = 1500, /* what is larger is a type */
+	TYPE_VLAN = 0x8100,
+	TYPE_QINQ = 0x88a8,
+	VLAN_MASK = 0xfff,
+};
+
+/* All that bpf2go is to find in the BTF of the object and that no map has. */
+const struct {
+	enum size size;
+	enum flag flag;
+	enum in in;
+	enum life_layout life_layout;
+	enum tapped_layout tapped_layout;
+	enum table table;
+	enum key key;
+	enum frame frame;
+	struct policy policy;
+	struct tapped tapped;
+} *shared;
 
 inlined struct entry *find(struct bucket *b, __u64 key)
 {
@@ -588,7 +638,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 			short_key = SHORT_KEY | level << LEVEL_AT;
 			break;
 		}
-		tags[i] = VLAN_KEY | (__u64)i << LEVEL_AT | (from_be16(*(__u16 *)at) & 0xfff) | (type == TYPE_QINQ ? STAG_KEY : 0);
+		tags[i] = VLAN_KEY | (__u64)i << LEVEL_AT | (from_be16(*(__u16 *)at) & VLAN_MASK) | (type == TYPE_QINQ ? STAG_KEY : 0);
 		type = from_be16(*(__u16 *)(at + 2));
 		at += 4;
 		level = i + 1;

@@ -11,16 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of fastpath.c.
-const (
-	ports  = 2
-	queues = 8
-	errnos = 128
-)
-
 // Config is what a Path is made of.
 type Config struct {
-	Sockets []*ebpf.Map // of each port: the AF_XDP sockets by queue; at most 8 queues
+	Sockets []*ebpf.Map // of each port: the AF_XDP sockets by queue; at most MaxQueues
 	Links   []int       // of each port: the index of its interface, in the network namespace of the caller
 	Frags   bool        // the sockets take frames of several buffers
 	Stats   *Stats      // where it counts
@@ -41,11 +34,12 @@ type Path struct {
 	version  string
 }
 
-// portPrograms and tracePrograms are the names of the programs.
+// portPrograms and tracePrograms are the names of the programs. What there is one of for
+// each port is written so that it does not compile when a port has none.
 var (
-	portPrograms  = [ports]string{objectProgPort0, objectProgPort1}
-	tracePrograms = [...]string{objectProgTransmitted, objectProgRejected, objectProgEnded}
-	socketMaps    = [ports]string{objectMapSockets0, objectMapSockets1}
+	portPrograms  [ports]string = [...]string{objectProgPort0, objectProgPort1}
+	tracePrograms               = [...]string{objectProgTransmitted, objectProgRejected, objectProgEnded}
+	socketMaps    [ports]string = [...]string{objectMapSockets0, objectMapSockets1}
 )
 
 // Load loads the programs, which divert everything until the first Apply. They

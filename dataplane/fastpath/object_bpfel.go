@@ -43,12 +43,57 @@ type objectFates struct {
 	Bytes     uint64
 }
 
+type objectFlag uint32
+
+const (
+	objectFlagFORWARD   objectFlag = 1
+	objectFlagDIVERT    objectFlag = 2
+	objectFlagDROP_SET  objectFlag = 4
+	objectFlagFAULT     objectFlag = 8
+	objectFlagFAULT_SET objectFlag = 16
+	objectFlagCOPY      objectFlag = 32
+	objectFlagBYPASS    objectFlag = 64
+	objectFlagALONE     objectFlag = 128
+	objectFlagWHOLE     objectFlag = 256
+)
+
+type objectFrame uint32
+
+const (
+	objectFrameHEADER     objectFrame = 14
+	objectFrameMAX_TAGS   objectFrame = 4
+	objectFrameMAX_LENGTH objectFrame = 1500
+	objectFrameTYPE_VLAN  objectFrame = 33024
+	objectFrameTYPE_QINQ  objectFrame = 34984
+	objectFrameVLAN_MASK  objectFrame = 4095
+)
+
+type objectIn uint32
+
+const (
+	objectInIN_DROP   objectIn = 1
+	objectInIN_FAULT  objectIn = 2
+	objectInIN_TAP_AT objectIn = 8
+)
+
 type objectInterface struct {
 	_      structs.HostLayout
 	Netns  uint64
 	Index  uint32
 	Unused uint32
 }
+
+type objectKey uint32
+
+const (
+	objectKeyMAC_AT    objectKey = 48
+	objectKeyTYPE_AT   objectKey = 63
+	objectKeyLENGTH_AT objectKey = 32
+	objectKeySHORT_AT  objectKey = 33
+	objectKeyVLAN_AT   objectKey = 63
+	objectKeySTAG_AT   objectKey = 20
+	objectKeyLEVEL_AT  objectKey = 16
+)
 
 type objectLife struct {
 	_      structs.HostLayout
@@ -57,6 +102,15 @@ type objectLife struct {
 	Thread uint32
 	Unused [12]uint32
 }
+
+type objectLifeLayout uint32
+
+const (
+	objectLifeLayoutLIFE_BEAT   objectLifeLayout = 0
+	objectLifeLayoutLIFE_ASLEEP objectLifeLayout = 8
+	objectLifeLayoutLIFE_THREAD objectLifeLayout = 12
+	objectLifeLayoutLIFE_SIZE   objectLifeLayout = 64
+)
 
 type objectMissed struct {
 	_  structs.HostLayout
@@ -77,6 +131,28 @@ type objectPolicy struct {
 	Unused   uint32
 }
 
+type objectSize uint32
+
+const (
+	objectSizePORTS     objectSize = 2
+	objectSizeQUEUES    objectSize = 8
+	objectSizeERRNOS    objectSize = 128
+	objectSizeTAPS      objectSize = 9
+	objectSizeWAYS      objectSize = 8
+	objectSizeMAC_BITS  objectSize = 10
+	objectSizeTYPE_BITS objectSize = 7
+	objectSizeVLAN_BITS objectSize = 10
+)
+
+type objectTable uint32
+
+const (
+	objectTableOF_MACS  objectTable = 0
+	objectTableOF_TYPES objectTable = 1
+	objectTableOF_VLANS objectTable = 2
+	objectTableTABLES   objectTable = 3
+)
+
 type objectTapped struct {
 	_      structs.HostLayout
 	When   uint64
@@ -86,6 +162,18 @@ type objectTapped struct {
 	Tx     uint16
 	Port   uint32
 }
+
+type objectTappedLayout uint32
+
+const (
+	objectTappedLayoutTAPPED_WHEN   objectTappedLayout = 0
+	objectTappedLayoutTAPPED_LENGTH objectTappedLayout = 8
+	objectTappedLayoutTAPPED_KEPT   objectTappedLayout = 12
+	objectTappedLayoutTAPPED_RX     objectTappedLayout = 16
+	objectTappedLayoutTAPPED_TX     objectTappedLayout = 18
+	objectTappedLayoutTAPPED_PORT   objectTappedLayout = 20
+	objectTappedLayoutTAPPED_SIZE   objectTappedLayout = 24
+)
 
 type objectUnderway struct {
 	_       structs.HostLayout
@@ -123,8 +211,7 @@ const (
 	objectProgPort1       = "port1"
 	objectProgRejected    = "rejected"
 	objectProgTransmitted = "transmitted"
-	objectVarCopied       = "copied"
-	objectVarDescribed    = "described"
+	objectVarShared       = "shared"
 )
 
 // loadObject returns the embedded CollectionSpec for object.
@@ -206,8 +293,7 @@ type objectMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectVariableSpecs struct {
-	Copied    *ebpf.VariableSpec `ebpf:"copied"`
-	Described *ebpf.VariableSpec `ebpf:"described"`
+	Shared *ebpf.VariableSpec `ebpf:"shared"`
 }
 
 // objectObjects contains all objects after they have been loaded into the kernel.
@@ -281,8 +367,7 @@ func (m *objectMaps) Close() error {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectVariables struct {
-	Copied    *ebpf.Variable `ebpf:"copied"`
-	Described *ebpf.Variable `ebpf:"described"`
+	Shared *ebpf.Variable `ebpf:"shared"`
 }
 
 // objectPrograms contains all programs after they have been loaded into the kernel.

@@ -12,9 +12,6 @@ import (
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
-// MaxTaps is how many taps there can be.
-const MaxTaps = 9
-
 // Rules say what is done with frames in the kernel, and which are diverted.
 type Rules struct {
 	Port  [ports]PortRules
@@ -51,40 +48,20 @@ type Tap struct {
 	MACs   []MAC
 }
 
-// Bits of struct policy's flags.
-const (
-	flagForward = 1 << iota
-	flagDivert
-	flagDropSet
-	flagFault
-	flagFaultSet
-	flagCopy
-	flagBypass
-	flagAlone
-	flagWhole
-)
-
-// Bits of an address in a set.
-const (
-	inDrop  = 1
-	inFault = 2
-	inTapAt = 8
-)
-
 func (r *Rules) flags(port int) (flags uint32) {
 	p := &r.Port[port]
 	for _, f := range []struct {
 		on   bool
-		flag uint32
+		flag objectFlag
 	}{
-		{p.Forward, flagForward}, {p.Divert, flagDivert},
-		{len(r.Drop) > 0, flagDropSet},
-		{p.Fault, flagFault}, {len(r.Fault) > 0 && p.Fault, flagFaultSet},
-		{r.Copy, flagCopy}, {r.Bypass > 0 && p.Forward, flagBypass}, {r.Alone && p.Forward, flagAlone},
-		{p.Whole && p.Forward, flagWhole},
+		{p.Forward, objectFlagFORWARD}, {p.Divert, objectFlagDIVERT},
+		{len(r.Drop) > 0, objectFlagDROP_SET},
+		{p.Fault, objectFlagFAULT}, {len(r.Fault) > 0 && p.Fault, objectFlagFAULT_SET},
+		{r.Copy, objectFlagCOPY}, {r.Bypass > 0 && p.Forward, objectFlagBYPASS}, {r.Alone && p.Forward, objectFlagALONE},
+		{p.Whole && p.Forward, objectFlagWHOLE},
 	} {
 		if f.on {
-			flags |= f.flag
+			flags |= uint32(f.flag)
 		}
 	}
 	return flags
@@ -120,16 +97,16 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 // addresses returns in what each address is, by its key.
 func (r *Rules) addresses() map[uint64]uint32 {
 	in := make(map[uint64]uint32)
-	add := func(macs []MAC, bit uint32) {
+	add := func(macs []MAC, bit objectIn) {
 		for _, m := range macs {
-			in[macKey(m)] |= bit
+			in[macKey(m)] |= uint32(bit)
 		}
 	}
-	add(r.Drop, inDrop)
-	add(r.Fault, inFault)
+	add(r.Drop, objectInIN_DROP)
+	add(r.Fault, objectInIN_FAULT)
 	for i, t := range r.Taps {
 		if t.Choosy {
-			add(t.MACs, 1<<(inTapAt+i))
+			add(t.MACs, 1<<(int(objectInIN_TAP_AT)+i))
 		}
 	}
 	return in
@@ -137,11 +114,11 @@ func (r *Rules) addresses() map[uint64]uint32 {
 
 // macKey is the key that package dataplane has for an address.
 func macKey(m MAC) uint64 {
-	key := uint64(1)
+	key := uint64(0)
 	for _, b := range m {
 		key = key<<8 | uint64(b)
 	}
-	return key
+	return key | 1<<MACAt
 }
 
 // Apply puts rules in force: each frame sees either the old ones or the new ones,

@@ -111,9 +111,6 @@ func (s *Stats) openRing(queue uint32, size int) (*ebpf.Map, error) {
 	return ring, nil
 }
 
-// TappedSize is the length of a Tapped header in a ring.
-const TappedSize = 24
-
 // Tapped is what a ring holds before the bytes of a frame.
 type Tapped struct {
 	When   int64  // of reception, ns on the monotonic clock
@@ -131,15 +128,15 @@ func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 		return t, nil, false
 	}
 	t = Tapped{
-		When:   int64(binary.NativeEndian.Uint64(record)),
-		Length: binary.NativeEndian.Uint32(record[8:]),
-		Kept:   binary.NativeEndian.Uint32(record[12:]),
-		RX:     binary.NativeEndian.Uint16(record[16:]),
-		TX:     binary.NativeEndian.Uint16(record[18:]),
-		Port:   binary.NativeEndian.Uint32(record[20:]),
+		When:   int64(binary.NativeEndian.Uint64(record[tappedWhen:])),
+		Length: binary.NativeEndian.Uint32(record[tappedLength:]),
+		Kept:   binary.NativeEndian.Uint32(record[tappedKept:]),
+		RX:     binary.NativeEndian.Uint16(record[tappedRX:]),
+		TX:     binary.NativeEndian.Uint16(record[tappedTX:]),
+		Port:   binary.NativeEndian.Uint32(record[tappedPort:]),
 	}
 	frame = record[TappedSize:]
-	if uint64(t.Kept) > uint64(len(frame)) || t.Port >= ports {
+	if uint64(t.Kept) > uint64(len(frame)) || int(t.Port) >= ports {
 		return t, nil, false
 	}
 	return t, frame[:t.Kept], true

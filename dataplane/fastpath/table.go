@@ -13,13 +13,13 @@ type Table int
 
 // MACs counts by source, Types by Ethertype below so many tags, VLANs by tag.
 const (
-	MACs Table = iota
-	Types
-	VLANs
-	tables = iota
+	MACs  = Table(objectTableOF_MACS)
+	Types = Table(objectTableOF_TYPES)
+	VLANs = Table(objectTableOF_VLANS)
 )
 
-var tableMaps = [tables]string{objectMapMacs, objectMapTypes, objectMapVlans}
+// tableMaps, written so that it does not compile when a table has no name.
+var tableMaps [tables]string = [...]string{MACs: objectMapMacs, Types: objectMapTypes, VLANs: objectMapVlans}
 
 // Usage is what was counted for a key.
 type Usage struct {
@@ -112,7 +112,7 @@ func (s *Stats) Reset(t Table) error {
 	}
 	nothing := make([]objectEntry, cpus)
 	for port := range uint32(ports) {
-		if err := s.maps[objectMapRest].Put(port*tables+uint32(t), nothing); err != nil {
+		if err := s.maps[objectMapRest].Put(port*uint32(tables)+uint32(t), nothing); err != nil {
 			return fmt.Errorf("reset %s: %w", objectMapRest, err)
 		}
 	}

@@ -17,10 +17,19 @@ type Life struct {
 	_      [12]uint32
 }
 
+// LifeSize is the length of a Life in bytes; the others say at which byte of it each
+// field is. The dataplane holds them against those of the program.
+const (
+	LifeSize   = unsafe.Sizeof(Life{})
+	LifeBeat   = unsafe.Offsetof(Life{}.Beat)
+	LifeAsleep = unsafe.Offsetof(Life{}.Asleep)
+	LifeThread = unsafe.Offsetof(Life{}.Thread)
+)
+
 // MapLives maps the first n elements of a mappable array of Life. The mapping lasts as
 // long as the process.
 func MapLives(fd, n int) ([]Life, error) {
-	b, err := unix.Mmap(fd, 0, n*int(unsafe.Sizeof(Life{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	b, err := unix.Mmap(fd, 0, n*int(LifeSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map signs of life: %w", err)
 	}

@@ -1,0 +1,34 @@
+package dataplane
+
+import (
+	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/policy"
+	"ethertap/dataplane/xsk"
+)
+
+// What the programs in the kernel and other packages have as well. Each line fails to
+// compile when its two sides differ (a constant index out of range).
+var (
+	_ = [1]struct{}{}[policy.MaxPorts-fastpath.MaxPorts]
+	_ = [1]struct{}{}[len([2]tally{})-fastpath.MaxPorts] // what is kept of both ports
+	_ = [1]struct{}{}[policy.MaxTaps-fastpath.MaxTaps]
+	_ = [1]struct{}{}[MaxQueues-fastpath.MaxQueues]
+
+	// The tables, which are added up by their keys.
+	_ = [1]struct{}{}[ways-fastpath.Ways]
+	_ = [1]struct{}{}[macPlaces-fastpath.MACPlaces]
+	_ = [1]struct{}{}[typePlaces-fastpath.TypePlaces]
+	_ = [1]struct{}{}[vlanPlaces-fastpath.VLANPlaces]
+	_ = [1]struct{}{}[protected-fastpath.Header]
+	_ = [1]struct{}{}[maxTags-fastpath.MaxTags]
+	_ = [1]struct{}{}[maxLength-fastpath.MaxLength]
+	_ = [1]struct{}{}[typeVLAN-fastpath.TypeVLAN]
+	_ = [1]struct{}{}[typeQinQ-fastpath.TypeQinQ]
+	_ = [1]struct{}{}[vlanMask-fastpath.VLANMask]
+
+	// What a thread says of itself.
+	_ = [1]struct{}{}[xsk.LifeSize-fastpath.LifeSize]
+	_ = [1]struct{}{}[xsk.LifeBeat-fastpath.LifeBeat]
+	_ = [1]struct{}{}[xsk.LifeAsleep-fastpath.LifeAsleep]
+	_ = [1]struct{}{}[xsk.LifeThread-fastpath.LifeThread]
+)
