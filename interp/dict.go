@@ -170,15 +170,17 @@ func (d *Dict) Sets() []Set {
 
 // enter returns the entry of a name, made if need be. Dict.mu is held.
 func (d *Dict) enter(name string) (*Entry, error) {
-	if e := d.find(name); e != nil {
+	t := d.table.Load()
+	hash := t.hash(name)
+	if e := t.findHash(name, hash); e != nil {
 		return e, nil
 	}
 	if d.live >= MaxWords && !d.collect() {
 		return nil, errWords
 	}
 	e := newEntry(strings.Clone(name))
-	e.hash = d.table.Load().hash(name)
-	if t := d.table.Load(); t.full() {
+	e.hash = hash
+	if d.table.Load().full() {
 		d.rebuild()
 	}
 	d.table.Load().add(e)

@@ -355,6 +355,9 @@ func (s *Session) Store(name, value Value) error {
 			return err
 		}
 	}
+	if e == nil { // nothing is redefined
+		return s.dict.define(text, isVariable, value)
+	}
 	return s.define(text, isVariable, value)
 }
 

@@ -26,8 +26,11 @@ func newTable(size int, seed maphash.Seed) *table {
 func (t *table) hash(name string) uint32 { return uint32(maphash.String(t.seed, name)) }
 
 // find returns the entry of a name, or nil.
-func (t *table) find(name string) *Entry {
-	hash, mask := t.hash(name), uint32(len(t.slots)-1)
+func (t *table) find(name string) *Entry { return t.findHash(name, t.hash(name)) }
+
+// findHash is find where the hash is known.
+func (t *table) findHash(name string, hash uint32) *Entry {
+	mask := uint32(len(t.slots) - 1)
 	for i := hash; ; i++ {
 		e := t.slots[i&mask].Load()
 		if e == nil || e.hash == hash && e.name == name {
