@@ -164,8 +164,7 @@ func (c *compiler) complete(def *definition) {
 // hidden returns an entry that no name finds: code and values that have it are all that
 // refer to it.
 func hidden(name string, def *definition) *Entry {
-	e := newEntry(name)
-	e.hidden = true
+	e := &Entry{name: name, hidden: true}
 	e.def.Store(def)
 	return e
 }

@@ -49,7 +49,7 @@ type Entry struct {
 	def     atomic.Pointer[definition] // written under Dict.mu; nil while undefined
 	cell    cell                       // the value, while def is a variable
 	name    string
-	rest    *entryRest
+	rest    atomic.Pointer[entryRest] // nil until it is needed
 	hash    uint32
 	hidden  bool // from the table: code and values alone have it, for good
 	counted bool // under Dict.mu: in Dict.live, since it has a meaning or code waits for one
@@ -60,15 +60,21 @@ type entryRest struct {
 	ref  weak.Pointer[reference] // under Dict.mu: what code holds that refers to the entry
 }
 
-// newEntry returns an entry for a name, which it keeps.
-func newEntry(name string) *Entry {
-	e := &Entry{name: name, rest: &entryRest{text: object{kind: KindString, bytes: name}}}
-	e.rest.text.entry.Store(e)
-	return e
+// more returns the rest of an entry, made if need be.
+func (e *Entry) more() *entryRest {
+	if r := e.rest.Load(); r != nil {
+		return r
+	}
+	r := &entryRest{text: object{kind: KindString, bytes: e.name}}
+	r.text.entry.Store(e)
+	if !e.rest.CompareAndSwap(nil, r) { // another session was faster
+		return e.rest.Load()
+	}
+	return r
 }
 
 // self is the name as a value.
-func (e *Entry) self() Value { return Value{ref: &e.rest.text} }
+func (e *Entry) self() Value { return Value{ref: &e.more().text} }
 
 // reference is what compiled code holds of an entry, so that it stays.
 type reference struct{ to *Entry }
@@ -178,8 +184,7 @@ func (d *Dict) enter(name string) (*Entry, error) {
 	if d.live >= MaxWords && !d.collect() {
 		return nil, errWords
 	}
-	e := newEntry(strings.Clone(name))
-	e.hash = hash
+	e := &Entry{name: strings.Clone(name), hash: hash}
 	if d.table.Load().full() {
 		d.rebuild()
 	}
@@ -235,7 +240,13 @@ func (d *Dict) count(e *Entry) {
 }
 
 // lives tells whether an entry has a meaning, or code that waits for one. Dict.mu is held.
-func (e *Entry) lives() bool { return e.def.Load() != nil || e.rest.ref.Value() != nil }
+func (e *Entry) lives() bool {
+	if e.def.Load() != nil {
+		return true
+	}
+	r := e.rest.Load()
+	return r != nil && r.ref.Value() != nil
+}
 
 // find returns the entry of a name, or nil. It may be undefined.
 func (d *Dict) find(name string) *Entry { return d.table.Load().find(name) }
@@ -249,10 +260,11 @@ func (d *Dict) refer(name string) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := e.rest.ref.Value()
+	more := e.more()
+	r := more.ref.Value()
 	if r == nil {
 		r = &reference{e}
-		e.rest.ref = weak.Make(r)
+		more.ref = weak.Make(r)
 	}
 	d.count(e)
 	return r, nil

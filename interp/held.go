@@ -16,9 +16,14 @@ func (s *Session) DefineHeld(name string, v Value, constant bool) error {
 	return s.define(name, &definition{value: new(cell), constant: constant}, v)
 }
 
-// pushHeld pushes what a constant or value holds; there is room.
-func (s *Session) pushHeld(def *definition) {
-	put(&s.stack[s.sp], def.value.load())
+// pushMeant pushes what a name that is no word stands for: what a constant or value holds,
+// or else itself. There is room.
+func (s *Session) pushMeant(e *Entry, def *definition) {
+	if def != nil && def.value != nil {
+		put(&s.stack[s.sp], def.value.load())
+	} else {
+		put(&s.stack[s.sp], e.self())
+	}
 	s.sp++
 }
 

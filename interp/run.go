@@ -124,14 +124,9 @@ resume:
 				if sp == MaxStack {
 					return s.halt(fr, ip, sp, in, errStack)
 				}
-				if def != nil && def.value != nil {
-					fr.ip, s.sp = int32(ip), sp
-					s.pushHeld(def)
-					continue resume
-				}
-				put(&st[sp], in.entry.self())
-				sp++
-				continue
+				fr.ip, s.sp = int32(ip), sp
+				s.pushMeant(in.entry, def)
+				continue resume
 
 			case opLocal:
 				if sp == MaxStack {

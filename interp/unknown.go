@@ -94,7 +94,7 @@ func (s *Session) unknown(o *object) (u Unknown, ok bool) {
 		return u, true
 	}
 	e := o.entry.Load()
-	if e == nil || &e.rest.text != o || e.def.Load() != nil {
+	if e == nil || e.self().ref != o || e.def.Load() != nil {
 		return Unknown{}, false
 	}
 	u = Unknown{Token: e.name, ref: o}
