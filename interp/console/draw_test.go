@@ -69,6 +69,21 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// The columns that characters take: those of wcwidth(3), which terminals go by.
+func TestRuneWidth(t *testing.T) {
+	for width, runes := range []string{
+		0: "\u0300\u0301\u20dd\u200b\u200d\ufe0f\u0e31\u1161",
+		1: "a~é→…—ß�\u00ad├⌘ｱ",
+		2: "日本語한カア😀🚀🏽。Ａ⌚",
+	} {
+		for _, r := range runes {
+			if w := runeWidth(r); w != width {
+				t.Errorf("%U %c: %d columns and not %d", r, r, w, width)
+			}
+		}
+	}
+}
+
 // keyLen is the length of the key that s begins with.
 func keyLen(s string) int {
 	if s[0] == escape {

@@ -15,7 +15,7 @@ import (
 
 // vt is a terminal as small as it can be: xterm's wrapping (the cursor waits in the last
 // column), what scrolls out of it, wrapping anew when its width changes, and the
-// sequences that editors use. It counts columns by its own table of wide characters.
+// sequences that editors use.
 type vt struct {
 	cols, rows int
 	grid       []vtRow // all rows, those that have scrolled out first
@@ -53,19 +53,8 @@ func (v *vt) newLine() {
 	v.fill()
 }
 
-func vtWidth(r rune) int {
-	switch {
-	case r == 0x301, r == 0x20dd, r == 0x200d, r == 0xfe0f:
-		return 0
-	case r >= 0x1100 && r < 0x1160, r >= 0x2e80 && r < 0xa4d0, r >= 0xac00 && r < 0xd7a4, r >= 0xff01 && r < 0xff61,
-		r >= 0x1f300 && r < 0x1f650, r >= 0x1f900 && r < 0x1fa00:
-		return 2
-	}
-	return 1
-}
-
 func (v *vt) put(r rune) {
-	w := vtWidth(r)
+	w := runeWidth(r)
 	if w == 0 {
 		at := v.x
 		if !v.wait {
@@ -317,7 +306,7 @@ func (p *pty) ends(text string) {
 		}
 		width := 0
 		for _, r := range before {
-			width += vtWidth(r)
+			width += runeWidth(r)
 		}
 		return strings.HasSuffix(all, text) && v.y == last && v.x == width
 	})
