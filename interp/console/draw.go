@@ -3,11 +3,7 @@ package console
 import (
 	"io"
 	"slices"
-	"strconv"
 	"sync"
-	"unicode"
-
-	"golang.org/x/text/width"
 )
 
 // view is the line being edited as it stands on the screen. What is drawn is the
@@ -36,78 +32,6 @@ type view struct {
 	sided    bool  // side is on the screen
 	windowed bool  // the line has more rows than the screen; what is shown is not in shown
 	top      int   // first row in the window
-}
-
-// cell is a character on the screen.
-type cell struct {
-	r   rune
-	dim bool
-}
-
-// place is a place on the screen. A column equal to the width of the screen is that of a
-// cursor that waits at the end of a full row, as terminals have it.
-type place struct{ row, col int }
-
-func (p place) after(q place) bool { return p.row > q.row || p.row == q.row && p.col > q.col }
-
-// runeWidth is how many columns a character takes.
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x300: // the soft hyphen included
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), r >= 0x1160 && r <= 0x11ff: // Hangul vowels and finals join
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
-// textWidth is how many columns a text takes.
-func textWidth(text string) int {
-	n := 0
-	for _, r := range text {
-		n += runeWidth(r)
-	}
-	return n
-}
-
-// next is where a character is put when the cursor stands at p, and where the cursor
-// stands then.
-func (p place) next(r rune, columns int) (at, then place) {
-	w := min(runeWidth(r), columns)
-	if p.col+w > columns {
-		p = place{p.row + 1, 0}
-	}
-	return p, place{p.row, p.col + w}
-}
-
-// wrapped is p, or the beginning of the row below when the row of p is full.
-func (p place) wrapped(columns int) place {
-	if p.col >= columns {
-		return place{p.row + 1, 0}
-	}
-	return p
-}
-
-// through is where the cursor stands after cells.
-func through(cells []cell, columns int) (p place) {
-	for _, c := range cells {
-		_, p = p.next(c.r, columns)
-	}
-	return p
-}
-
-// cursorAt is where the cursor is shown that stands before cells[i].
-func cursorAt(cells []cell, i, columns int) place {
-	p := through(cells[:i], columns)
-	if i < len(cells) {
-		at, _ := p.next(cells[i].r, columns)
-		p = at
-	}
-	return p.wrapped(columns)
 }
 
 // begin shows a prompt with an empty line. The cursor stands at the beginning of a row.
@@ -386,70 +310,5 @@ func (v *view) window(b []byte, cells []cell, target place, last, columns, rows 
 	v.at = place{target.row - top, target.col}
 	b = move(b, at, v.at)
 	v.shown, v.sided, v.windowed, v.top = nil, false, true, top
-	return b
-}
-
-// emit writes cells from p on, as the terminal wraps them.
-func emit(b []byte, cells []cell, p place, columns int) ([]byte, place) {
-	dim := false
-	for _, c := range cells {
-		if at, _ := p.next(c.r, columns); at.row > p.row && p.col < columns {
-			b = append(b, ' ') // a wide character does not fit into the last column
-		}
-		if c.dim != dim {
-			dim = c.dim
-			if dim {
-				b = style(b, true)
-			} else {
-				b = unstyle(b, true)
-			}
-		}
-		b = append(b, string(c.r)...)
-		_, p = p.next(c.r, columns)
-	}
-	if dim {
-		b = unstyle(b, true)
-	}
-	return b, p
-}
-
-func style(b []byte, on bool) []byte {
-	if on {
-		b = append(b, dimStyle...)
-	}
-	return b
-}
-
-func unstyle(b []byte, on bool) []byte {
-	if on {
-		b = append(b, noStyle...)
-	}
-	return b
-}
-
-// move moves the cursor from p to q, which are on the screen.
-func move(b []byte, p, q place) []byte {
-	csi := func(n int, c byte) {
-		b = strconv.AppendInt(append(b, "\x1b["...), int64(n), 10)
-		b = append(b, c)
-	}
-	switch {
-	case p.row > q.row:
-		csi(p.row-q.row, 'A')
-	case p.row < q.row:
-		csi(q.row-p.row, 'B')
-	}
-	switch {
-	case p.col == q.col:
-	case q.col == 0:
-		b = append(b, '\r')
-	case p.row == q.row && q.col < p.col && p.col-q.col <= 4:
-		for range p.col - q.col {
-			b = append(b, '\b')
-		}
-	default:
-		b = append(b, '\r')
-		csi(q.col, 'C')
-	}
 	return b
 }

@@ -349,6 +349,17 @@ func TestSearchShown(t *testing.T) {
 	p.until("still that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
 }
 
+// A line from the history that is entered as it is does not move the place in it.
+func TestHistoryAgain(t *testing.T) {
+	p := startPrompt(t, 60, "xterm", "")
+	for _, l := range []string{"1 type", "2 type", up, "", up} {
+		p.typed(l + "\r")
+		p.ends("\nok ")
+		p.settled()
+	}
+	p.ends("ok 2 type\n2\nok 2 type\n2\nok\nok 2 type\n2\nok ")
+}
+
 // After the program was stopped and continued, modes and line are there again.
 func TestResume(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")

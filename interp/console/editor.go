@@ -44,7 +44,7 @@ type editor struct {
 	hints  hints
 }
 
-// minWidth is the narrowest screen readline is let loose on, in columns.
+// minWidth is the narrowest screen that the editor begins on, in columns.
 const minWidth = 20
 
 func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
@@ -77,8 +77,9 @@ func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
 	return e, nil
 }
 
-// remember gives readline the history as it is. Adding a line to its own would take the
-// wrong one when an older line was looked for before, and cannot move one to the end.
+// remember gives readline the history as it is, and has it begin at its end. Adding a line
+// to its own would take the wrong one when an older line was looked for before, and cannot
+// move one to the end.
 func (e *editor) remember() {
 	e.rl.ResetHistory()
 	if len(e.history.lines) == 0 {
@@ -107,9 +108,8 @@ func (e *editor) line(prompt, side string) (string, error) {
 		return "", io.EOF
 	}
 	e.view.accept(prompt, []rune(text), "")
-	if e.history.add(text) {
-		e.remember()
-	}
+	e.history.add(text)
+	e.remember()
 	return text, nil
 }
 

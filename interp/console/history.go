@@ -106,11 +106,11 @@ func clean(line string) string {
 	return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(line, "")))
 }
 
-// add keeps a line as the last one, and only there; false if it is so already, or blank.
-func (h *history) add(line string) bool {
+// add keeps a line that is not blank as the last one, and only there.
+func (h *history) add(line string) {
 	line = clean(line)
 	if line == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
-		return false
+		return
 	}
 	if i := slices.Index(h.lines, line); i >= 0 {
 		h.lines = slices.Delete(h.lines, i, i+1)
@@ -122,7 +122,6 @@ func (h *history) add(line string) bool {
 	if h.f != nil {
 		h.f.WriteString(line + "\n") // one write: lines of two prompts do not mix
 	}
-	return true
 }
 
 func (h *history) close() {

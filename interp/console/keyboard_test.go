@@ -45,6 +45,25 @@ func registerKeyboard(t *testing.T, d *interp.Dict) {
 	}
 }
 
+// attached runs check at a prompt behind a socket.
+func attached(t *testing.T, check func(*testing.T, *pty)) {
+	t.Helper()
+	path, d, _ := startServer(t, ServerOptions{})
+	registerKeyboard(t, d)
+	t.Setenv("TERM", "xterm")
+	p := openPty(t, 80)
+	cl := dial(t, path)
+	con := New(p.slave, p.slave, p.slave)
+	done := make(chan int, 1)
+	go func() { done <- con.Attach(cl, Options{}); con.Close() }()
+	p.expect("ok ")
+	check(t, p)
+	p.typed("\x04")
+	if status := <-done; status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
 // Words read keys and lines of the terminal the same way whether the session is here
 // or behind a socket.
 func TestKeyboard(t *testing.T) {
@@ -76,20 +95,7 @@ func TestKeyboard(t *testing.T) {
 		check(t, p.pty)
 	})
 	t.Run("attached", func(t *testing.T) {
-		path, d, _ := startServer(t, ServerOptions{})
-		registerKeyboard(t, d)
-		t.Setenv("TERM", "xterm")
-		p := openPty(t, 80)
-		cl := dial(t, path)
-		con := New(p.slave, p.slave, p.slave)
-		done := make(chan int, 1)
-		go func() { done <- con.Attach(cl, Options{}); con.Close() }()
-		p.expect("ok ")
-		check(t, p)
-		p.typed("\x04")
-		if status := <-done; status != 0 {
-			t.Errorf("status %d", status)
-		}
+		attached(t, check)
 	})
 }
 
@@ -118,20 +124,7 @@ func TestPager(t *testing.T) {
 		check(t, p.pty)
 	})
 	t.Run("attached", func(t *testing.T) {
-		path, d, _ := startServer(t, ServerOptions{})
-		registerKeyboard(t, d)
-		t.Setenv("TERM", "xterm")
-		p := openPty(t, 80)
-		cl := dial(t, path)
-		con := New(p.slave, p.slave, p.slave)
-		done := make(chan int, 1)
-		go func() { done <- con.Attach(cl, Options{}); con.Close() }()
-		p.expect("ok ")
-		check(t, p)
-		p.typed("\x04")
-		if status := <-done; status != 0 {
-			t.Errorf("status %d", status)
-		}
+		attached(t, check)
 	})
 	t.Run("nowhere", func(t *testing.T) {
 		path, d, _ := startServer(t, ServerOptions{})

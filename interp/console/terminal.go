@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -238,108 +237,10 @@ func (t *terminal) pump() {
 	}
 }
 
-// typed takes in what was typed, and returns what is to be called for it. As with
-// a terminal's own interrupt key, what was typed before Ctrl-C is forgotten.
-func (t *terminal) typed(b []byte) (then func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b = append(t.held, b...)
-	t.held = nil
-	var forwarded []byte
-	dropped := false
-	for i := 0; i < len(b); i++ {
-		c := b[i]
-		if c == escape && !t.plain {
-			mark, maybe := marker(b[i:])
-			// ESC alone is a key that words may wait for; to the editor it is none.
-			if maybe && (len(b)-i > 1 || t.editing || t.keys.pasting()) {
-				t.held = slices.Clone(b[i:])
-				break
-			}
-			switch mark {
-			case pasteStart:
-				t.keys.pasteBegins()
-			case pasteEnd:
-				t.keys.pasteEnds()
-				t.drop = false
-			}
-			if mark != "" {
-				i += len(mark) - 1
-				continue
-			}
-		}
-		if c == ctrlC { // nobody pastes it: the end of the paste may have been lost
-			t.keys.pasteEnds()
-			t.drop = false
-		}
-		switch {
-		case c == ctrlC && t.onBreak != nil:
-			t.keys.clear()
-			forwarded = nil
-			t.broke, t.stopping = true, true
-			line := t.lines
-			then = func() { t.insist(line, firstInsist) }
-		case t.drop:
-			dropped = true
-		case t.onKeys != nil && then == nil:
-			forwarded = append(forwarded, c)
-		case len(t.keys.b) < maxKeys:
-			t.keys.add(c)
-		}
-	}
-	t.cond.Broadcast()
-	if send := t.onKeys; forwarded != nil {
-		then = func() { send(forwarded) }
-	}
-	if dropped && !t.told {
-		t.told = true
-		next := then
-		then = func() {
-			t.note(pasteDropped)
-			if next != nil {
-				next()
-			}
-		}
-	}
-	return then
-}
-
-// pasteDropped is what is said of lines that did not run.
-const pasteDropped = "the rest of the paste is not run"
-
-// dropPaste gives up the rest of the paste that the line read last is from, and says so.
-func (t *terminal) dropPaste() {
-	t.mu.Lock()
-	n, more := t.keys.dropPaste()
-	t.drop, t.told = more, n > 0
-	t.mu.Unlock()
-	if n > 0 {
-		t.note(pasteDropped)
-	}
-}
-
 // waits tells whether the kernel has keys that were not read yet.
 func (t *terminal) waits() bool {
 	n, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
 	return err == nil && n > 0
-}
-
-// firstInsist is when an interrupt is repeated first.
-const firstInsist = 5 * time.Millisecond
-
-// insist stops the words of a line, and does so again, ever more seldom, until they have
-// ended: an interrupt that comes just before they begin is lost.
-func (t *terminal) insist(line int, again time.Duration) {
-	t.mu.Lock()
-	stop := t.onBreak
-	if line != t.lines {
-		stop = nil
-	}
-	t.mu.Unlock()
-	if stop != nil {
-		stop()
-		time.AfterFunc(again, func() { t.insist(line, min(2*again, time.Second)) })
-	}
 }
 
 // running says that words run from now on and how Ctrl-C stops them; nil says
