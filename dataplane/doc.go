@@ -7,7 +7,7 @@
 //	  │  output chosen (bridge: the other one; mirror: none)       receive.go
 //	  │  drop machash                                              machash.go
 //	  │  faults of i: outage, bursts, drop, length, bitflip, dup   fault.go
-//	  │  and of each copy: rate, delay, reordering                 hold.go
+//	  │  and of each copy: rate, delay, reordering                 hold.go, pace.go
 //	  ▼
 //	TX ring of interface o, queue q                                transmit.go
 //	  │  copy to the TAP queue, if TX tap of o and TAP machash     tap.go
