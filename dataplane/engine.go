@@ -66,7 +66,9 @@ func New(c Config) (*Engine, error) {
 	e.fast.wanted = c.FastPath
 	e.fast.bypass.limit = DefaultBypass
 	for i, name := range c.Interfaces {
-		e.ports = append(e.ports, &port{number: i, given: name, identity: identity{name: name}, driver: "-", mode: notAttached})
+		p := &port{number: i, given: name, identity: identity{name: name}, driver: "-", mode: notAttached}
+		p.publish()
+		e.ports = append(e.ports, p)
 	}
 	for range MaxQueues {
 		e.counts = append(e.counts, new(counters))

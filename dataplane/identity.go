@@ -79,6 +79,32 @@ func (p *port) missing() error {
 	return fmt.Errorf("port %s: no such interface", p.name)
 }
 
+// publish lets others see the identity without a lock.
+func (p *port) publish() {
+	now := p.identity
+	p.seen.Store(&now)
+}
+
+// PortNames returns what the interfaces are called, by number. It waits for nothing.
+func (e *Engine) PortNames() []string {
+	list := make([]string, len(e.ports))
+	for i, p := range e.ports {
+		list[i] = p.seen.Load().name
+	}
+	return list
+}
+
+// PortNamed returns the number of the interface that is called so now, or was on the command
+// line. It waits for nothing.
+func (e *Engine) PortNamed(name string) (port int, ok bool) {
+	for i, p := range e.ports {
+		if now := p.seen.Load(); name == now.name || name == now.device || name == p.given {
+			return i, name != ""
+		}
+	}
+	return 0, false
+}
+
 // become notes what the kernel says of the port's interface now.
 func (p *port) become(a *netlink.LinkAttrs) {
 	p.device, p.index, p.mac = a.Name, a.Index, policy.MAC(a.HardwareAddr)
@@ -88,6 +114,7 @@ func (p *port) become(a *netlink.LinkAttrs) {
 	case !names(a, p.name):
 		p.name = p.device
 	}
+	p.publish()
 }
 
 // sayChange says what has changed since before, of an interface that has stayed the same.

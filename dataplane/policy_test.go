@@ -112,3 +112,21 @@ func TestTooMuchMemoryIsRefused(t *testing.T) {
 		t.Errorf("%d bytes available", n)
 	}
 }
+
+// Who changes a policy waits for no interface that is being attached, which may take seconds:
+// the lock of that is not taken.
+func TestUpdateWaitsForNoInterface(t *testing.T) {
+	e, err := New(Config{Interfaces: []string{"left", "right"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock() // as a start does
+	defer e.mu.Unlock()
+	i, ok := e.PortNamed("right")
+	if !ok || i != 1 || len(e.PortNames()) != 2 || e.PortNames()[0] != "left" {
+		t.Errorf("%d %v, %v", i, ok, e.PortNames())
+	}
+	if err := e.Update(func(p *policy.Policy) error { p.Taps[0].RX[i] = true; return nil }); err != nil || !e.Policy().Taps[0].RX[1] {
+		t.Errorf("%v, %+v", err, e.Policy())
+	}
+}

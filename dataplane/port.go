@@ -26,6 +26,7 @@ type port struct {
 	number int
 	given  string // the name or alternative name of the command line
 	identity
+	seen     atomic.Pointer[identity] // the same, for those who hold no lock; see publish
 	driver   string
 	mtu      int
 	limits   limits // followed while it runs

@@ -45,19 +45,6 @@ func (e *Engine) Ports() []PortInfo {
 	return list
 }
 
-// PortNamed returns the number of the interface that is called so now, or was on the command
-// line.
-func (e *Engine) PortNamed(name string) (port int, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i, p := range e.ports {
-		if name == p.name || name == p.device || name == p.given {
-			return i, name != ""
-		}
-	}
-	return 0, false
-}
-
 // Hold returns how many frames faults may hold, of each queue of an interface.
 func (e *Engine) Hold() int { return e.config.Hold }
 

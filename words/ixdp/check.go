@@ -20,9 +20,9 @@ type account struct {
 }
 
 func (w words) books(*interp.Session) (books, error) {
-	v, ports := books{Closes: true, Hints: w.engine.Advice()}, w.engine.Ports()
+	v, ports := books{Closes: true, Hints: w.engine.Advice()}, w.engine.PortNames()
 	for _, b := range w.engine.Balances() {
-		v.Accounts = append(v.Accounts, account{b, ports[b.Interface].Name})
+		v.Accounts = append(v.Accounts, account{b, ports[b.Interface]})
 		v.Closes = v.Closes && b.Difference == 0
 	}
 	return v, nil

@@ -45,7 +45,7 @@ func (w words) macs(s *interp.Session) (v macs, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.Name, v.NoRoom, v.Rows = w.engine.Ports()[v.Interface].Name, table.NoRoom, make([]mac, len(table.Rows))
+	v.Name, v.NoRoom, v.Rows = w.engine.PortNames()[v.Interface], table.NoRoom, make([]mac, len(table.Rows))
 	for i, r := range table.Rows {
 		v.Rows[i] = mac{r, oui.Describe(r.MAC)}
 	}
@@ -100,7 +100,7 @@ func (w words) types(s *interp.Session) (v types, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.Name, v.TypesNoRoom, v.VLANsNoRoom = w.engine.Ports()[v.Interface].Name, table.TypesNoRoom, table.VLANsNoRoom
+	v.Name, v.TypesNoRoom, v.VLANsNoRoom = w.engine.PortNames()[v.Interface], table.TypesNoRoom, table.VLANsNoRoom
 	v.Types, v.VLANs = make([]etype, len(table.Types)), make([]vlan, len(table.VLANs))
 	for i, r := range table.Types {
 		v.Types[i] = etype{r.Level, fmt.Sprintf("0x%04x", r.Type), typeName(r.Type), last{r.Usage, r.Last, r.Seen}}

@@ -10,15 +10,15 @@ import (
 )
 
 // Pop takes an interface of the engine, by its number or by its name, and returns the
-// number. The error lists the interfaces that there are.
+// number. It waits for no interface that is being attached. The error lists the interfaces that there are.
 func Pop(s *interp.Session, e *dataplane.Engine) (int, error) {
 	v, err := s.Pop()
 	if err != nil {
 		return 0, err
 	}
-	asked := interp.Shown(v)
+	names, asked := e.PortNames(), interp.Shown(v)
 	if n, err := v.Int(); err == nil {
-		if n >= 0 && n < int64(len(e.Ports())) {
+		if n >= 0 && n < int64(len(names)) {
 			return int(n), nil
 		}
 		asked = fmt.Sprint(n)
@@ -27,9 +27,8 @@ func Pop(s *interp.Session, e *dataplane.Engine) (int, error) {
 			return i, nil
 		}
 	}
-	var list []string
-	for _, p := range e.Ports() {
-		list = append(list, fmt.Sprintf("%d %s", p.Index, p.Name))
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", i, name)
 	}
-	return 0, fmt.Errorf("there is no interface %s, only %s", asked, strings.Join(list, " and "))
+	return 0, fmt.Errorf("there is no interface %s, only %s", asked, strings.Join(names, " and "))
 }

@@ -73,11 +73,11 @@ type feedPort struct {
 }
 
 func (w words) feeds(*interp.Session) (feeds, error) {
-	v, ports := feeds{Queues: []feed{}}, w.engine.Ports()
+	v, ports := feeds{Queues: []feed{}}, w.engine.PortNames()
 	for _, st := range w.engine.FurtherQueues() {
 		f := feed{Name: st.Name, Tapped: st.Stored, Full: st.Refused, Lost: st.Lost, Hash: machash.Described(st.MACs)}
 		for i, p := range ports {
-			f.Interfaces = append(f.Interfaces, feedPort{p.Index, p.Name, st.RX[i], st.TX[i]})
+			f.Interfaces = append(f.Interfaces, feedPort{i, p, st.RX[i], st.TX[i]})
 		}
 		v.Queues = append(v.Queues, f)
 	}
