@@ -25,10 +25,7 @@ func completions(d *interp.Dict, before string) completion {
 	case c.token == "" && c.before == "":
 		return completion{"", d.Complete(""), " "}
 	}
-	words := completion{c.token, nil, " "}
-	if !strings.Contains(c.token, "/") {
-		words.words = d.Complete(c.token)
-	}
+	words := completion{c.token, d.Complete(c.token), " "}
 	if strings.Contains(c.token, "/") || c.before == "load" || c.before == "load-if-present" {
 		words.words = append(words.words, d.Names(c.token)...)
 		slices.Sort(words.words)
@@ -82,7 +79,7 @@ func scanLine(line string) (s lineState) {
 			}
 			line, s.token = after, ""
 			continue
-		case token == ".\"", token == "s\"", token == "abort\"":
+		case strings.HasSuffix(token, "\""): // ." and its kin take text up to the next quote
 			text, after, closed := strings.Cut(rest, "\"")
 			if blank && !closed {
 				return lineState{token: text, before: s.before, quoted: true}

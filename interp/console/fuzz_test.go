@@ -95,7 +95,7 @@ func FuzzEditor(f *testing.F) {
 		p.typed(string(keys))
 		// Ends a paste, what runs, a search, a line and what is open.
 		p.typed(pasteEnd + "\x03\x03\x03")
-		const alive = "\"ali\" type \"ve\" type"
+		const alive = "clear \"ali\" type \"ve\" type"
 		p.typed(alive + "\r")
 		p.untilOr(p.status, "alive", func(v *vt) bool { return strings.Contains(v.text(0), "\nalive\nok") })
 		if len(p.status) > 0 { // the keys left the prompt

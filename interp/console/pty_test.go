@@ -204,6 +204,7 @@ func testDict(t *testing.T) *interp.Dict {
 			}
 			return err
 		}},
+		word("clear", func(s *interp.Session) error { s.Clear(); return nil }),
 		word("bye", func(s *interp.Session) error { return s.Leave() }),
 		word("started", func(s *interp.Session) error { s.Print("started\n"); return nil }),
 		word("tap.rx.enable", nop), word("tap.rx.disable", nop), word("tap.tx.enable", nop),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,37 @@ func TestAbsentWordsAreAbsent(t *testing.T) {
 			if err := s.Interpret(": " + name + " 5 ; " + name + " drop"); err != nil {
 				t.Errorf("%s cannot be defined: %v", name, err)
 			}
+		}
+	}
+}
+
+// Names of files are completed: in their directory, in those of load.path, and in the
+// library; hidden ones and those that no string can hold as they are stay away.
+func TestLoadableNames(t *testing.T) {
+	s, _ := newSession(t)
+	dir := t.TempDir()
+	for _, name := range []string{"night.rpcl", "notes.txt", ".hidden", "new\nline", "sub/x"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Dict().SetVariable("load.path", interp.NewString("/nonexistent:"+dir)); err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string][]string{
+		dir + "/n":      {dir + "/night.rpcl", dir + "/notes.txt"},
+		dir + "/s":      {dir + "/sub/"},
+		dir + "/.h":     {dir + "/.hidden"},
+		"nigh":          {"night.rpcl"},
+		"flak":          {"flaky-link"},
+		"/nonexistent/": nil,
+	} {
+		if got := s.Dict().Names(prefix); !slices.Equal(got, want) {
+			t.Errorf("%s: %q and not %q", prefix, got, want)
 		}
 	}
 }
