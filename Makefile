@@ -21,7 +21,7 @@ CHAINROUNDS = -rounds 3
 ROUNDS    = -rounds 4
 endif
 
-.PHONY: build test demo bench bench-docs bench-bridge bench-chain bench-queue bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb
+.PHONY: build test demo bench bench-docs bench-bridge bench-chain bench-queue bench-vm race soak fuzz check install install-files uninstall deb deb-test deps-test deps-demo deps-deb deps-generate
 
 build:
 	@mkdir -p bin
@@ -29,8 +29,7 @@ build:
 
 .PHONY: generate
 # the programs of the fast path, which are committed: needed only when they change
-generate:
-	@tests/deps.sh clang-14:clang-14 llvm-strip-14:llvm-14
+generate: deps-generate
 	go generate ./dataplane/fastpath
 
 test: deps-test build
@@ -156,3 +155,6 @@ deps-deb:
 
 deps-demo:
 	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump
+
+deps-generate:
+	@tests/deps.sh clang-14:clang-14 llvm-strip-14:llvm-14

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
+	"ethertap/tests/need"
 )
 
 func record(seq, size int) *shm.Record {
@@ -123,12 +124,7 @@ func TestOutputReaderAsleep(t *testing.T) {
 // smallDisk mounts a file system of 64 KiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("mounting a small file system needs root")
-		}
-		t.Skip("mounting a small file system needs root")
-	}
+	need.Root(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Fatal("mount:", err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ethertap/shm"
+	"ethertap/tests/need"
 )
 
 // noQueue is the name of a queue of this test's own that is not there.
@@ -242,9 +243,7 @@ func TestRefusedCountsOnOverQueues(t *testing.T) {
 // A file that a stranger has put in the place of the queue is waited out: whoever fills the
 // queue makes it anew. One of ours that is no queue is an error.
 func TestQueueWhoseNameAStrangerHas(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a file of another user's")
-	}
+	need.Root(t)
 	name := noQueue(t)
 	path := "/dev/shm/" + name
 	if err := os.WriteFile(path, []byte("not a queue"), 0o666); err != nil {

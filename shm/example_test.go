@@ -6,14 +6,13 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"ethertap/tests/need"
 )
 
 // buildReader compiles the C reader.
 func buildReader(t *testing.T) string {
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		skip(t, "no C compiler")
-	}
+	cc := need.Tool(t, "cc")
 	reader := t.TempDir() + "/reader"
 	if out, err := exec.Command(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-o", reader, "example/reader.c", "-pthread").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/tests/need"
 )
 
 func TestOpenErrors(t *testing.T) {
@@ -221,12 +223,10 @@ func TestNothingLeft(t *testing.T) {
 }
 
 func TestNoRoom(t *testing.T) {
-	if os.Getuid() != 0 {
-		skip(t, "mounting a small tmpfs needs root")
-	}
+	need.Root(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		skip(t, fmt.Sprintf("mount: %v", err))
+		need.Skip(t, "mount: %v", err)
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	_, err := Open("q", Options{dir: dir})

@@ -352,12 +352,3 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatalf("%v allocations for 8 packets", n)
 	}
 }
-
-// skip skips, or fails where everything has to run.
-func skip(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/tests/need"
 )
 
 // Two users who are not trusted.
@@ -21,12 +23,7 @@ const stranger, other = 65533, 65532
 // openToAll is a directory as /dev/shm is.
 func openToAll(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root (CI=true: not skipped)")
-		}
-		t.Skip("needs root")
-	}
+	need.Root(t)
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o777|os.ModeSticky))
 	return dir

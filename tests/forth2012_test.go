@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ethertap/interp"
+	"ethertap/tests/need"
 	"ethertap/tests/netlab"
 )
 
@@ -335,7 +336,7 @@ func TestForthCoreTests(t *testing.T) {
 	const pattern = "/usr/share/gforth/*/test/coretest.fs"
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) == 0 {
-		t.Skipf("no file %s; the package gforth-common has it", pattern)
+		need.Skip(t, "needs a file %s, which the package gforth-common has", pattern)
 	}
 	text, err := os.ReadFile(found[0])
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // arrows is the picture of docs/architecture.md: which of our packages each may
 // import, and for some which modules of others. Mains and tests/netlab may import
-// whatever they assemble.
+// whatever they assemble; what every package's tests use has no dependency.
 var arrows = map[string]struct {
 	ours    []string
 	modules []string // nil: standard library only; "*": any
@@ -36,6 +36,7 @@ var arrows = map[string]struct {
 	"dataplane":            {ours: []string{"dataplane/fastpath", "dataplane/genl", "dataplane/policy", "dataplane/xsk", "lib/ownfile", "shm"}, modules: []string{"*"}},
 	"collect":              {ours: []string{"lib/ownfile", "shm", "collect/filter"}, modules: []string{"golang.org/x/sys", "github.com/klauspost/compress/zstd"}},
 	"collect/filter":       {},
+	"tests/need":           {},
 	"cmd/internal/about":   {modules: []string{"github.com/spf13/pflag"}},
 	"cmd/internal/heap":    {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/detach":  {ours: []string{"cmd/internal/systemd", "lib/ownfile"}, modules: []string{"golang.org/x/sys"}},

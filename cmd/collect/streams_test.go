@@ -16,17 +16,13 @@ import (
 
 	"ethertap/cmd/internal/rundir"
 	"ethertap/shm"
+	"ethertap/tests/need"
 )
 
 // tool runs a reader of captures; without it the test is skipped, or fails in CI.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	need.Tool(t, name)
 	var errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Stderr = &errs

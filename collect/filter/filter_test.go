@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ethertap/tests/need"
 )
 
 // capture is a frame as it stands in a file.
@@ -162,16 +164,6 @@ func writePcap(t *testing.T, all []capture) string {
 	return file
 }
 
-func needTcpdump(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("tcpdump"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs tcpdump")
-		}
-		t.Skip("needs tcpdump")
-	}
-}
-
 // alike holds a filter against tcpdump on all frames. An expression that tcpdump
 // refuses has to be refused.
 func alike(t *testing.T, file string, all []capture, expr string) (matched int) {
@@ -219,7 +211,7 @@ var primitives = []string{
 }
 
 func TestPrimitivesLikeTcpdump(t *testing.T) {
-	needTcpdump(t)
+	need.Tool(t, "tcpdump")
 	all := frames(3000)
 	file := writePcap(t, all)
 	for _, expr := range primitives {
@@ -231,7 +223,7 @@ func TestPrimitivesLikeTcpdump(t *testing.T) {
 
 // What keywords in front change, how things are joined, and what holds for bare ids.
 func TestExpressionsLikeTcpdump(t *testing.T) {
-	needTcpdump(t)
+	need.Tool(t, "tcpdump")
 	all := frames(3000)
 	file := writePcap(t, all)
 	for _, expr := range []string{
@@ -253,7 +245,7 @@ func TestExpressionsLikeTcpdump(t *testing.T) {
 
 // Primitives joined at random.
 func TestRandomLikeTcpdump(t *testing.T) {
-	needTcpdump(t)
+	need.Tool(t, "tcpdump")
 	all := frames(2000)
 	file := writePcap(t, all)
 	r := rand.New(rand.NewPCG(3, 4))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/tests/need"
 )
 
 // Whatever one client does, the others are served.
@@ -107,12 +109,7 @@ func fdOf(t *testing.T, nc *net.UnixConn) (fd int32) {
 
 // Another user is refused even where somebody has opened the socket to all.
 func TestServerStranger(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root, to become another user")
-	}
+	need.Root(t) // to become another user
 	const nobody, nogroup = 65534, 65533
 	path, _, _ := startServer(t, ServerOptions{})
 	for d := filepath.Dir(path); d != "/" && d != os.TempDir(); d = filepath.Dir(d) {

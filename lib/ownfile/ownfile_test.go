@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/tests/need"
 )
 
 // A user who is not trusted.
@@ -27,12 +29,7 @@ func must(t *testing.T, err error) {
 // openDir is a directory as /tmp is, with a target beside it.
 func openDir(t *testing.T) (dir, target string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root (CI=true: not skipped)")
-		}
-		t.Skip("needs root")
-	}
+	need.Root(t)
 	dir = filepath.Join(t.TempDir(), "tmp")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.Chmod(dir, 0o777|os.ModeSticky))

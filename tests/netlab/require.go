@@ -2,43 +2,25 @@ package netlab
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/tests/need"
 )
 
-// skip skips the test, or fails it when CI=true: there, what is missing is a
-// fault of the machine that must not pass unseen.
-func skip(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format+" (CI=true: not skipped)", args...)
-	}
-	t.Skipf(format, args...)
-}
-
-// RequireRoot skips the test when it does not run as root, and fails it then
-// when CI=true.
+// RequireRoot is need.Root, for the tests of a lab, which all need it.
 func RequireRoot(t testing.TB) {
 	t.Helper()
-	if uid := os.Geteuid(); uid != 0 {
-		skip(t, "needs root (effective uid is %d)", uid)
-	}
+	need.Root(t)
 }
 
-// RequireTool returns the path of a program. Without it the test is skipped,
-// or fails when CI=true.
+// RequireTool is need.Tool, likewise.
 func RequireTool(t testing.TB, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		skip(t, "needs %s: %v", name, err)
-	}
-	return path
+	return need.Tool(t, name)
 }
 
 // Await waits until the condition holds. The time-out of 20 s only bounds a failure.

@@ -1,0 +1,37 @@
+// Package need says what a test cannot do without. Where that is missing the test is
+// skipped; but where CI=true it fails, since there all that tests need is installed, and
+// a test that is not run must not pass unseen.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Skip skips the test, or fails it when CI=true. The text says what is missing.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format+" (CI=true: not skipped)", args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Root needs the rights of root.
+func Root(t testing.TB) {
+	t.Helper()
+	if uid := os.Geteuid(); uid != 0 {
+		Skip(t, "needs root (effective uid is %d)", uid)
+	}
+}
+
+// Tool needs a program and returns its path.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Skip(t, "needs %s: %v", name, err)
+	}
+	return path
+}
