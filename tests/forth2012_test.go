@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -382,7 +383,7 @@ func (run *suiteRun) summary() string {
 	return b.String()
 }
 
-// fetchSuite fetches the suite.
+// fetchSuite fetches the suite, or skips the test and says why.
 func fetchSuite(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -391,8 +392,9 @@ func fetchSuite(t *testing.T) string {
 	for _, args := range [][]string{{"init", "-q"}, {"fetch", "-q", "--depth", "1", suiteSource, suiteCommit}, {"checkout", "-q", "FETCH_HEAD"}} {
 		cmd := exec.CommandContext(ctx, "git", args...)
 		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Skipf("the suite cannot be fetched (git %s: %v %s)", args[0], err, out)
+			t.Skipf("the suite cannot be fetched; FORTH2012_SUITE may name a directory that has it (git %s: %v %s)", args[0], err, bytes.TrimSpace(out))
 		}
 	}
 	return dir
