@@ -174,9 +174,7 @@ func TestRestartUnderSignal(t *testing.T) {
 	r := newRig(t)
 	r.daemon()
 	before := atoi(t, r.daemonPID())
-	if err := syscall.Kill(before, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, before)
 	p := netlab.StartProcess(t, grouped(r.command(r.control, "ethertap", "restart")))
 	netlab.Await(t, "it is told to end", func() bool { return asked(before, syscall.SIGTERM) })
 	timeoutEnds(p, syscall.SIGTERM)
@@ -332,9 +330,7 @@ func TestStopWithKill(t *testing.T) {
 	r := newRig(t)
 	r.daemon()
 	pid := r.daemonPID()
-	if err := syscall.Kill(atoi(t, pid), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, atoi(t, pid))
 	if _, errs, status := r.run(r.control, "ethertap", "stop", "--timeout", "0"); status != 1 || !strings.Contains(errs, "still running after 0s") {
 		t.Errorf("stop: status %d, %q", status, errs)
 	}

@@ -30,11 +30,7 @@ func TestShellJob(t *testing.T) {
 		t.Error("it does not forward")
 	}
 	pid := atoi(t, regexp.MustCompile(`PID (\d+)`).FindStringSubmatch(r.must(r.control, "ethertap", "status"))[1])
-	stopped := func() bool {
-		b, _ := os.ReadFile(filepath.Join("/proc", regexp.MustCompile(`\d+`).FindString(r.daemonPID()), "stat"))
-		_, rest, _ := strings.Cut(string(b), ") ")
-		return strings.HasPrefix(rest, "T")
-	}
+	stopped := func() bool { return frozen(pid) }
 	if stopped() {
 		t.Error("it is stopped in the background")
 	}
