@@ -117,9 +117,8 @@ func (c *Collector) Reopen() {
 // writing failed, or what is wrong with the queue.
 func (c *Collector) Collect(ctx context.Context) error {
 	woken := make(chan struct{})
-	first := c.r.Files.out // a given stream stays the only one
 	stop := context.AfterFunc(ctx, func() {
-		first.HurryUp()
+		c.r.Files.HurryUp()
 		c.r.Source.Wake()
 		close(woken)
 	})
@@ -188,7 +187,7 @@ func (c *Collector) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !more && files.out.ReaderGone() {
+		if !more && files.ReaderGone() {
 			return ErrReaderGone
 		}
 	}
@@ -224,20 +223,20 @@ func (c *Collector) take() (int, error) {
 
 // describe reads the queue's table of interfaces, if the format has a place for it.
 func (c *Collector) describe() {
-	if !c.r.Files.enc.Describes() {
+	if !c.r.Files.Describes() {
 		return
 	}
 	c.looked = c.now
-	c.r.Files.enc.SetInterfaces(c.r.Source.Interfaces())
+	c.r.Files.Describe(c.r.Source.Interfaces())
 }
 
 func (c *Collector) write(r *shm.Record) error {
 	if c.r.Filter != nil && !c.r.Filter.Match(r.Data, r.OrigLen) {
 		c.filtered.Add(1)
-		c.r.Files.enc.Skipped(r)
+		c.r.Files.Skipped(r)
 		return nil
 	}
-	if !c.r.Files.enc.Knows(r) && c.looked != c.now { // once a batch
+	if !c.r.Files.Knows(r) && c.looked != c.now { // once a batch
 		c.describe()
 	}
 	if err := c.r.Files.Append(c.now, c.stamps.stamp(r), r); err != nil {

@@ -63,6 +63,7 @@ type Files struct {
 	enc   *Encoder
 	z     *zstd.Encoder
 	out   *Output
+	first *Output  // of a pipe or a device it stays the only one, so HurryUp may be called any time
 	file  *os.File // of out, when it is a plain file of ours
 	given *os.File // nil: made by us
 	path  string   // where it is
@@ -97,6 +98,7 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 	}
 	s.path, s.given = name, f
 	s.out = NewOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
+	s.first = s.out
 	return s, nil
 }
 
@@ -129,6 +131,7 @@ func Create(path string, o Options) (*Files, error) {
 	if err := s.open(time.Now()); err != nil {
 		return nil, err
 	}
+	s.first = s.out
 	return s, nil
 }
 
@@ -372,6 +375,25 @@ func (s *Files) Due(now time.Time) error {
 	}
 	return s.enoughDisk()
 }
+
+// Describes says whether the streams have a place for what interfaces are called.
+func (s *Files) Describes() bool { return s.enc.Describes() }
+
+// Knows says whether all that a packet refers to has been described.
+func (s *Files) Knows(r *shm.Record) bool { return s.enc.Knows(r) }
+
+// Describe takes the queue's table of interfaces.
+func (s *Files) Describe(list []shm.Interface) { s.enc.SetInterfaces(list) }
+
+// Skipped learns of a packet that the filter threw away.
+func (s *Files) Skipped(r *shm.Record) { s.enc.Skipped(r) }
+
+// ReaderGone says whether nobody reads the stream any more.
+func (s *Files) ReaderGone() bool { return s.out.ReaderGone() }
+
+// HurryUp says that the end has come: a reader of a pipe has two seconds to take the rest.
+// It may be called from any goroutine.
+func (s *Files) HurryUp() { s.first.HurryUp() }
 
 // Flush writes what waits.
 func (s *Files) Flush() error { return s.out.Flush() }
