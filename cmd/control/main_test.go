@@ -135,6 +135,8 @@ func TestPrompt(t *testing.T) {
 	control(t, "ethertap|status", "", 0, fmt.Sprintf("ethertap PID %d running\n", pid), "")
 	control(t, "ethertap|-e|1 2 .|-e|.", "", 0, "2\n1\n", "")
 	control(t, "-e|1 . .|-e|2 .|ethertap", "", 1, "1\n", "error: -e:1:5: .: stack underflow ( item - )\n")
+	control(t, "ethertap|-e|1|-e|nosuch", "", 0, "", "warning: -e:2:1: nosuch: no such word; left on the stack as a string\n")
+	control(t, "ethertap", "1 .\nnosuch\n", 0, "1\n", "warning: stdin:2:1: nosuch: no such word; left on the stack as a string\n")
 	control(t, "ethertap|-e|1 if", "", 1, "", "error: -e:1:3: if is not closed at the end of the source\n")
 	control(t, "ethertap|-e|1 .|-e|bye|-e|2 .", "", 0, "1\n", "")
 	control(t, "ethertap", "1 if\n2 .\nthen\n", 0, "2\n", "")

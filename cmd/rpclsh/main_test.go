@@ -45,6 +45,9 @@ func TestRun(t *testing.T) {
 		{args: "status.rpcl", out: "1\n", status: 3},
 		{args: "bye.rpcl", out: "leaving\n", status: 4},
 		{args: "-e 7 exit-status", status: 7},
+		{args: "-e 1|-e  dupp", err: "warning: -e:2:2: dupp: no such word; left on the stack as a string; did you mean dup?\n"},
+		{args: "-e eth7|-e .", out: "eth7\n"}, // a later line takes it
+		{args: "-e quit|-e 1 .", out: ""},
 		{args: "bad.rpcl", out: "1\n", err: "error: bad.rpcl:3:8: @: no variable \"nosuch\"\n", status: 1},
 		{args: "open.rpcl", err: "error: open.rpcl:1:1: : is not closed at the end of the source\n", status: 1},
 		{args: "none.rpcl", err: "error: \"none.rpcl\": no such file or directory\n", status: 1},
