@@ -15,15 +15,16 @@ package interp
 //
 // No local variable lives across a call of Go. What the loop holds is written back
 // before, and taken anew at resume: a variable that is used on both sides of one call
-// anywhere in the loop is stored to memory at every instruction. (A goto to a label in
-// front of one loop, where this has two, makes fib slower by a sixth.)
+// anywhere in the loop is stored to memory at every instruction.
 //
 // What it gave, on the programs of tests/bench/vm: inline words instead of calls
 // made loops of arithmetic 3 to 4 times as fast; fusing what follows each other
 // often (op.go) took the sieve from 54 ms to 30; a case of its own for + and - where
-// the others share one, 3 %; nothing that lives across a call, fib from 45 ms to 39;
-// calls that fill their frame in place, where append copied it right after it was
-// written, fib from 54 ms to 45 (a third of its time was the wait of that copy).
+// the others share one, 3 %; calls that fill their frame in place, where append copied
+// it right after it was written, fib from 54 ms to 45 (a third of its time was the wait
+// of that copy); nothing that lives across a call, from there to 39, a part of which is
+// where the linker puts the loop: at a multiple of 64 fib takes a sixth longer than
+// between two, so compare builds in which run has the same address modulo 64.
 
 // put writes a value into a slot of the stack.
 func put(slot *Value, v Value) {
@@ -86,7 +87,7 @@ resume:
 					if s.interrupt.Load() {
 						return s.halt(fr, ip, sp, in, ErrInterrupted)
 					}
-					n := def.code.inputs.plain // a loop here makes fib slower by 4 %
+					n := def.code.inputs.plain // no loop: it would cost a branch at every call
 					if sp-base < def.code.inputs.enough || n > 0 && (st[sp-1].ref != nil || n > 1 && (st[sp-2].ref != nil || n > 2)) {
 						s.sp = sp
 						if err := s.enterChecked(def.code); err != nil {
