@@ -12,7 +12,9 @@ import (
 //
 // Readline would draw the whole line anew for every key, and count columns by tables
 // that do not know emoji; so it is told that there is no screen, and says by its
-// Listener what the line is.
+// Listener what the line is. A frame pasted as hexadecimal digits took, with readline's
+// drawing, 10.8 s and 5.2 MB for 1,514 bytes, and was not done after 120 s and 25 MB for
+// 9,014; now it is 0.01 s and 3.1 kB, and 0.01 s and 42 kB.
 type view struct {
 	w      io.Writer
 	size   func() (columns, rows int)
