@@ -9,8 +9,8 @@
 // listing, completion, arity check) derives from its record.
 //
 // The package knows no application, opens no terminal and no socket, and imports
-// the standard library only. Its files in reading order: value, literal, convert
-// and hexdump (data), scan (tokens), word and dict (the dictionary), compile and
-// control (definitions and structures), session, run (the inner loop), source
-// (files, lines, prompt) and error.
+// the standard library only. Its files in reading order: value, literal, convert,
+// compare and hexdump (data), scan and lookalike (tokens), word, dict and memory (the
+// dictionary), compile, control and inputs (definitions and structures), session, run
+// (the inner loop), source (files, lines, prompt) and error.
 package interp
