@@ -107,6 +107,16 @@ func readFile(t *testing.T, path string) (int, []packet) {
 	return len(text), readStream(t, bytes.NewReader(text))
 }
 
+// eventually waits until the condition holds. The time-out only bounds a failure.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
 // put stores all records, waiting while the queue is full.
 func put(p *shm.Producer, records ...shm.Record) {
 	for len(records) > 0 {
@@ -198,7 +208,7 @@ func TestStream(t *testing.T) {
 	name := newQueue(t, shm.Options{Slots: 1024})
 	f := newFile(t)
 	c := collector(t, name, f, Limits{})
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	begin := time.Now().Truncate(time.Microsecond)
 	var wg sync.WaitGroup
@@ -303,17 +313,14 @@ func TestSharing(t *testing.T) {
 		producing.Go(func() { putFrames(p, who, 0, each, 64) })
 	}
 	producing.Wait()
-	for {
+	eventually(t, "all are collected", func() bool {
 		var sum uint64
 		for _, c := range cs {
 			n, _, _ := counts(c)
 			sum += n
 		}
-		if sum >= producers*each || t.Failed() {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return sum >= producers*each || t.Failed()
+	})
 	stop()
 	running.Wait()
 

@@ -87,8 +87,12 @@ func running(t *testing.T, name string, log *notes) (c *Collector, await func(pa
 func TestQueueThatComesLater(t *testing.T) {
 	name := noQueue(t)
 	var log notes
-	_, await, end := running(t, name, &log)
-	time.Sleep(3 * openEvery)
+	c, await, end := running(t, name, &log)
+	for range 3 { // between two calls that are heard it looks
+		source := c.r.Source
+		source.Wake()
+		eventually(t, "it waits", func() bool { return len(source.wake) == 0 })
+	}
 	if _, err := os.Stat("/dev/shm/" + name); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("there is a file: %v", err)
 	}

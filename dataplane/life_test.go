@@ -85,7 +85,8 @@ func TestKilledEngineLeavesNothingAndStartsAgain(t *testing.T) {
 			t.Fatalf("it runs, but %+v", l)
 		}
 		stop := traffic(t, lab.Src, netlab.S0)
-		time.Sleep(20 * time.Millisecond)
+		before := lab.Snk.Link(netlab.K1).Counters.RxPackets
+		netlab.Await(t, "frames pass", func() bool { return lab.Snk.Link(netlab.K1).Counters.RxPackets > before+20 })
 		if err := p.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

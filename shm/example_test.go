@@ -43,9 +43,8 @@ func TestCReader(t *testing.T) {
 			}
 			recs[i] = Record{Timestamp: int64(n) * 1e9, Interface: uint16(n % 2), Direction: TX, Data: data}
 		}
-		for done := 0; done < len(recs); {
-			done += p.Put(recs[done:])
-			time.Sleep(100 * time.Microsecond)
+		for done := p.Put(recs[:]); done < len(recs); done += p.Put(recs[done:]) {
+			time.Sleep(100 * time.Microsecond) // it is full
 		}
 	}
 	put(0)
@@ -56,8 +55,10 @@ func TestCReader(t *testing.T) {
 	go func() {
 		defer close(fed)
 		for n := 3; n < packets; n += 3 {
+			if n%5 > 0 { // else it may find them without a wake-up
+				awaitSleep(t, q)
+			}
 			put(n)
-			time.Sleep(time.Duration(n%5) * 200 * time.Microsecond)
 		}
 	}()
 	defer func() { <-fed }() // the producer is closed after this test

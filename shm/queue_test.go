@@ -291,6 +291,17 @@ func TestSlowWriter(t *testing.T) {
 	}
 }
 
+// awaitSleep waits until the consumer of a queue has taken all that is there and sleeps.
+func awaitSleep(t *testing.T, q *Queue) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); sleepersSet(q.m.header()) == 0 || status(t, q).Waiting > 0; time.Sleep(50 * time.Microsecond) {
+		if time.Now().After(end) {
+			t.Error("the consumer does not sleep")
+			return
+		}
+	}
+}
+
 func TestWait(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 64})
 	p, c := producer(t, q), consumer(t, q)
@@ -315,14 +326,14 @@ func TestWait(t *testing.T) {
 		done <- nil
 	}()
 	for range packets {
-		time.Sleep(100 * time.Microsecond)
+		awaitSleep(t, q)
 		p.Put(make([]Record, 1))
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		time.Sleep(5 * time.Millisecond)
+		awaitSleep(t, q)
 		c.Wake()
 	}()
 	if again, err := c.Wait(time.Minute); !again || err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,11 +41,12 @@ func bypassRig(t *testing.T) (r *rig, bpffs string) {
 type flowing struct {
 	stopping chan struct{}
 	sent     chan int
+	count    atomic.Int64 // how many until now
 }
 
 func (r *rig) flow() *flowing {
 	r.t.Helper()
-	s := &flowing{make(chan struct{}), make(chan int, 1)}
+	s := &flowing{stopping: make(chan struct{}), sent: make(chan int, 1)}
 	sender := r.Src.NewSender(netlab.S0, true)
 	go func() {
 		n := 0
@@ -59,12 +61,20 @@ func (r *rig) flow() *flowing {
 				close(s.sent)
 				return
 			}
+			s.count.Add(1)
 			if n%8 == 7 {
 				time.Sleep(time.Millisecond)
 			}
 		}
 	}()
 	return s
+}
+
+// goOn waits until so many further frames have been sent.
+func (s *flowing) goOn(t *testing.T, n int64) {
+	t.Helper()
+	n += s.count.Load()
+	netlab.Await(t, "frames flow", func() bool { return s.count.Load() >= n })
 }
 
 func (s *flowing) stop(t *testing.T) int {
@@ -127,12 +137,12 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	program := r.Dut.Link(netlab.D0).XDPProgram
 	receiver := r.Snk.NewReceiver(netlab.K1)
 	s := r.flow()
-	time.Sleep(100 * time.Millisecond)
+	s.goOn(t, 300)
 	r.kill()
 	if l := r.Dut.Link(netlab.D0); l.XDPProgram != program || l.Promiscuity == 0 {
 		t.Errorf("after the kill: program %d (was %d), promiscuity %d", l.XDPProgram, program, l.Promiscuity)
 	}
-	time.Sleep(100 * time.Millisecond)
+	s.goOn(t, 300)
 	r.daemon("--bpffs", bpffs)
 	if out := r.rpcl("bypass.status"); !strings.HasPrefix(out, "bypass enabled, after 200 ms without a sign of life\npinned in ") {
 		t.Errorf("taken over: %s", out)
@@ -140,11 +150,11 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	if l := r.Dut.Link(netlab.D0); l.XDPProgram != program {
 		t.Errorf("taken over: program %d, was %d", l.XDPProgram, program)
 	}
-	time.Sleep(100 * time.Millisecond)
+	s.goOn(t, 300)
 	r.must(r.control, "ethertap", "stop")
-	time.Sleep(100 * time.Millisecond)
+	s.goOn(t, 300)
 	r.daemon("--bpffs", bpffs)
-	time.Sleep(100 * time.Millisecond)
+	s.goOn(t, 300)
 	n := s.stop(t)
 	once(t, receiver, n, 0)
 	netlab.Await(t, "all are counted", func() bool { return r.stat(1, "tx") == r.stat(0, "rx") && atoi(t, r.stat(0, "rx")) >= n })
@@ -213,7 +223,7 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 			}
 		}
 		r.daemon("--bpffs", bpffs)
-		time.Sleep(50 * time.Millisecond)
+		s.goOn(t, 150)
 		once(t, receiver, s.stop(t), 0)
 		if again := pinned(); again != version {
 			t.Errorf("pins of %v, want %v", again, version)
@@ -245,7 +255,8 @@ func TestBypassOfWhatIsDiverted(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	arrived := r.Snk.Link(netlab.K1).Counters.RxPackets
+	netlab.Await(t, "frames go past it", func() bool { return r.Snk.Link(netlab.K1).Counters.RxPackets > arrived+300 })
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -263,11 +274,11 @@ func TestBypassOfWhatIsDiverted(t *testing.T) {
 	})
 
 	s = r.flow()
-	time.Sleep(50 * time.Millisecond)
+	s.goOn(t, 150)
 	r.kill()
-	time.Sleep(50 * time.Millisecond)
+	s.goOn(t, 150)
 	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable")
-	time.Sleep(50 * time.Millisecond)
+	s.goOn(t, 150)
 	const inHand = 100
 	once(t, receiver, s.stop(t), inHand)
 	r.rpcl("bypass.disable if.stop")

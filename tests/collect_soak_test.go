@@ -41,6 +41,7 @@ func (r *rig) stream(n, perSecond uint64) (received uint64) {
 	sender := r.Src.NewSender(netlab.S0, true)
 	frame := netlab.UDP(100, 0)
 	at := len(frame) - 8
+	before := r.Dut.Link(netlab.D0).Counters.RxPackets
 	const burst = 32 // and never more, though it is late: the bridge's rings hold many of them
 	for i := range n {
 		binary.BigEndian.PutUint64(frame[at:], i)
@@ -51,17 +52,11 @@ func (r *rig) stream(n, perSecond uint64) (received uint64) {
 			time.Sleep(burst * time.Second / time.Duration(perSecond))
 		}
 	}
-	last := ""
-	netlab.Await(r.t, "the bridge has forwarded all", func() bool {
-		time.Sleep(100 * time.Millisecond)
-		now := r.stat(0, "rx")
-		same := now == last && now == r.stat(1, "tx")
-		last = now
-		return same
-	})
-	received, err := strconv.ParseUint(last, 10, 64)
+	netlab.Await(r.t, "all have reached the bridge", func() bool { return r.Dut.Link(netlab.D0).Counters.RxPackets-before >= n })
+	netlab.Await(r.t, "the bridge has forwarded all", func() bool { return r.stat(0, "rx") == r.stat(1, "tx") })
+	received, err := strconv.ParseUint(r.stat(0, "rx"), 10, 64)
 	if err != nil || received < n/2 {
-		r.t.Fatalf("the bridge has received %s of %d, %v", last, n, err)
+		r.t.Fatalf("the bridge has received %s of %d, %v", r.stat(0, "rx"), n, err)
 	}
 	return received
 }

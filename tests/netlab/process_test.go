@@ -145,10 +145,7 @@ func endInThisWay(t *testing.T, how string) {
 		}
 		pid = cmd.Process.Pid
 		go cmd.Wait()
-		// ip needs a moment to get there.
-		for !slices.Contains(n.Processes(), pid) {
-			time.Sleep(time.Millisecond)
-		}
+		Await(t, "ip gets there", func() bool { return slices.Contains(n.Processes(), pid) })
 	} else {
 		pid = n.Start("sleep", "1000").PID()
 	}

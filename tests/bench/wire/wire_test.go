@@ -2,7 +2,6 @@ package wire
 
 import (
 	"testing"
-	"time"
 
 	"github.com/asavie/xdp"
 	"github.com/cilium/ebpf/link"
@@ -55,7 +54,7 @@ func TestGeneratorBesideAnotherSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := 0
-	netlab.Await(t, "all have arrived", func() bool {
+	arrived := func() int {
 		k := s.NumReceived()
 		for _, d := range s.Receive(k) {
 			if len(s.GetFrame(d)) != 512 {
@@ -64,11 +63,16 @@ func TestGeneratorBesideAnotherSink(t *testing.T) {
 		}
 		got += k
 		s.Fill(s.GetDescs(s.NumFreeFillSlots()))
-		return got >= n
-	})
-	time.Sleep(settle)
-	if got += s.NumReceived(); got != n {
-		t.Errorf("%d frames arrived, %d were sent", got, n)
+		return got
+	}
+	netlab.Await(t, "all have arrived", func() bool { return arrived() >= n })
+	// What came too often is before one more.
+	if _, err := g.Send(1); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Await(t, "one more has arrived", func() bool { return arrived() > n })
+	if got != n+1 {
+		t.Errorf("%d frames arrived, %d were sent", got, n+1)
 	}
 }
 
@@ -80,8 +84,8 @@ func TestSinkBesideAnotherGenerator(t *testing.T) {
 	sink := NewSink(t, lab.Snk, netlab.K1, false)
 	s := socket(t, lab.Src, netlab.S0)
 	const n = 1000
-	for sent := 0; sent < n; {
-		descs := s.GetDescs(min(32, n-sent, s.NumFreeTxSlots()))
+	send := func(sent, most int) int {
+		descs := s.GetDescs(min(32, most-sent, s.NumFreeTxSlots()))
 		for i := range descs {
 			descs[i].Len = uint32(copy(s.GetFrame(descs[i]), netlab.UDP(64, uint64(sent+i))))
 		}
@@ -93,17 +97,26 @@ func TestSinkBesideAnotherGenerator(t *testing.T) {
 			}
 			return s.NumTransmitted() == 0
 		})
+		return sent
 	}
 	var got uint64
-	netlab.Await(t, "all are counted", func() bool {
-		var err error
-		if got, err = sink.Count(); err != nil {
-			t.Fatal(err)
+	counted := func(most uint64) func() bool {
+		return func() bool {
+			var err error
+			if got, err = sink.Count(); err != nil {
+				t.Fatal(err)
+			}
+			return got >= most
 		}
-		return got >= n
-	})
-	time.Sleep(settle)
-	if got, err := sink.Count(); got != n || err != nil {
-		t.Errorf("%d frames counted, %d were sent: %v", got, n, err)
+	}
+	for sent := 0; sent < n; {
+		sent = send(sent, n)
+	}
+	netlab.Await(t, "all are counted", counted(n))
+	// What is counted too often is so before one more.
+	send(n, n+1)
+	netlab.Await(t, "one more is counted", counted(n+1))
+	if got != n+1 {
+		t.Errorf("%d frames counted, %d were sent", got, n+1)
 	}
 }
