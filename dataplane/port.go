@@ -43,7 +43,7 @@ type port struct {
 	program  *xdp.Program
 	link     link.Link   // holds a program on the interface
 	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
-	goneSaid bool        // and that is said
+	goneSaid bool        // that is said, and not yet that it is back
 
 	switchedOff []string // offloads
 	promisc     bool     // made promiscuous beyond this process, for a bypass

@@ -32,6 +32,9 @@ func (e *Engine) Start() error {
 	if err := e.start(); err != nil {
 		return errors.Join(err, e.rollback(0), home.Close())
 	}
+	for _, p := range e.ports {
+		p.goneSaid = false
+	}
 	e.quit, e.said = make(chan struct{}), ""
 	go e.watch(e.quit, home)
 	go e.watchQueues(e.quit)
@@ -62,7 +65,6 @@ func (e *Engine) start() error {
 		e.warnAllSlots(p)
 		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
-		p.goneSaid = false
 		e.long = e.long || p.mtu > maxMTU
 	}
 	// A thread that spins keeps a P for good; everything else needs others.

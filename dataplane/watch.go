@@ -241,16 +241,17 @@ func (e *Engine) restart() error {
 	if err := e.rollback(0); err != nil {
 		e.config.Logf("while stopping: %v", err)
 	}
-	for _, p := range e.ports {
-		if p.gone.Load() {
-			e.config.Logf("port %s: the interface is back", p.name)
-		}
-	}
 	if err := e.start(); err != nil {
 		if failed := e.rollback(0); failed != nil {
 			e.config.Logf("while stopping: %v", failed)
 		}
-		return err
+		return err // and tried every second: only the reason is said, once
+	}
+	for _, p := range e.ports {
+		if p.goneSaid {
+			p.goneSaid = false
+			e.config.Logf("port %s: the interface is back", p.name)
+		}
 	}
 	return nil
 }

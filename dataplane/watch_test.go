@@ -3,7 +3,6 @@ package dataplane_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -83,13 +82,20 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{Queues: 2})
 	const why = "waiting: port d1: 2 receive queues but 1 to be served"
 	d.await("it is refused", func() bool { return d.said(why) > 0 })
-	time.Sleep(1500 * time.Millisecond) // it is tried every second
-	if d.said(why) != 1 || d.Running() || !strings.Contains(d.Waiting(), "2 receive queues") {
+	// Whenever the interfaces are looked at it is tried again: between two names, once at least.
+	for _, name := range [][2]string{{netlab.D0, "other"}, {"other", netlab.D0}} {
+		lab.Dut.Rename(name[0], name[1])
+		d.await("the name is followed", func() bool { return d.said("the interface is renamed from "+name[0]+" to "+name[1]) == 1 })
+	}
+	if d.said(why) != 1 || d.said("is back") != 0 || d.Running() || !strings.Contains(d.Waiting(), "2 receive queues") {
 		t.Errorf("said %q, waiting: %q", d.lines(), d.Waiting())
 	}
 	lab.Snk.DeleteLink(netlab.K1)
 	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{})
 	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" })
+	if d.said("port d1: the interface is back") != 1 {
+		t.Errorf("said %q", d.lines())
+	}
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 100))
 	d.checkBooks()
 }
