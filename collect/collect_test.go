@@ -117,12 +117,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// put stores all records, waiting while the queue is full.
+// put stores all records, waiting while the queue is full, and panics when it stays so.
 func put(p *shm.Producer, records ...shm.Record) {
-	for len(records) > 0 {
+	for end := time.Now().Add(time.Minute); len(records) > 0; {
 		n := p.Put(records)
 		records = records[n:]
 		if n == 0 {
+			if time.Now().After(end) {
+				panic("nobody empties the queue")
+			}
 			time.Sleep(50 * time.Microsecond)
 		}
 	}

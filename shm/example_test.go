@@ -43,8 +43,13 @@ func TestCReader(t *testing.T) {
 			}
 			recs[i] = Record{Timestamp: int64(n) * 1e9, Interface: uint16(n % 2), Direction: TX, Data: data}
 		}
-		for done := p.Put(recs[:]); done < len(recs); done += p.Put(recs[done:]) {
-			time.Sleep(100 * time.Microsecond) // it is full
+		end := time.Now().Add(20 * time.Second)
+		for done := p.Put(recs[:]); done < len(recs); done += p.Put(recs[done:]) { // it is full
+			if time.Now().After(end) {
+				t.Error("the reader does not read")
+				return
+			}
+			time.Sleep(100 * time.Microsecond)
 		}
 	}
 	put(0)

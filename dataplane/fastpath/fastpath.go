@@ -34,8 +34,8 @@ type Path struct {
 	version  string
 }
 
-// portPrograms and tracePrograms are the names of the programs. What there is one of for
-// each port is written so that it does not compile when a port has none.
+// portPrograms and tracePrograms are the names of the programs, socketMaps those of maps.
+// What each port has one of does not compile when a port has none.
 var (
 	portPrograms  [ports]string = [...]string{objectProgPort0, objectProgPort1}
 	tracePrograms               = [...]string{objectProgTransmitted, objectProgRejected, objectProgEnded}

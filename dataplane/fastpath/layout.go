@@ -1,8 +1,8 @@
 package fastpath
 
-// What Go shares with the programs. Its numbers are made of fastpath.c by bpf2go, out of
-// the BTF of the object, and what other packages have of their own they hold against
-// these when they are compiled: see layout.go of package dataplane.
+// These are the numbers that Go shares with the programs. They are written in fastpath.c
+// alone: bpf2go takes them from the BTF of the object. Other packages have some of their
+// own, and layout.go of package dataplane compares those with these when it is compiled.
 
 // MaxPorts is how many interfaces a Path is on at most, MaxQueues how many queues each of
 // them has, MaxTaps how many taps there can be.
@@ -28,8 +28,8 @@ const (
 	VLANPlaces = Ways << objectSizeVLAN_BITS
 )
 
-// Bits of the keys of tables, counted from the lowest, which is 0. Nothing is set but what
-// these say, the address, the type or the VLAN in the lowest bits, and from LevelAt on how many
+// Bits of the keys of tables, counted from the lowest, which is 0. The lowest bits of a key
+// are the address, the type or the number of the VLAN; the bits from LevelAt on say how many
 // tags are before the type or the tag.
 const (
 	MACAt    = int(objectKeyMAC_AT)    // set for each address

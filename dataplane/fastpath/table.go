@@ -18,7 +18,7 @@ const (
 	VLANs = Table(objectTableOF_VLANS)
 )
 
-// tableMaps, written so that it does not compile when a table has no name.
+// tableMaps are the names of the maps. It does not compile when a table has none.
 var tableMaps [tables]string = [...]string{MACs: objectMapMacs, Types: objectMapTypes, VLANs: objectMapVlans}
 
 // Usage is what was counted for a key.

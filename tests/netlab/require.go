@@ -23,7 +23,7 @@ func RequireTool(t testing.TB, name string) string {
 	return need.Tool(t, name)
 }
 
-// Await waits until the condition holds. The time-out of 20 s only bounds a failure.
+// Await waits until the condition holds. The time-out only bounds a failure.
 func Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
