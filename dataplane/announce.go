@@ -70,11 +70,11 @@ func (e *Engine) announceNames() error {
 	return errors.Join(errs...)
 }
 
-// announceTaps writes what has changed from one policy to the next. The caller holds
-// update.
-func (e *Engine) announceTaps(before, now *policy.Policy) error {
+// announceTaps writes what has changed from one policy to the next into the tables of the
+// queues. The caller holds Engine.update.
+func announceTaps(outlets []*outlet, before, now *policy.Policy) error {
 	var errs []error
-	for _, o := range e.outlets {
+	for _, o := range outlets {
 		q, t := o.queue.Load(), statedFor(now, o.name)
 		if q != nil && t != statedFor(before, o.name) {
 			errs = append(errs, q.SetTaps(t[:]...))

@@ -120,12 +120,10 @@ func (e *Engine) AddQueue(name string) error {
 			e.warnSlots(q, p)
 		}
 	}
-	e.update.Lock()
-	err = e.change(func(p *policy.Policy) error {
+	err = e.changeOutlets(func(p *policy.Policy) error {
 		p.Taps = append(p.Taps, policy.Tap{Name: name})
 		return nil
 	}, append(slices.Clone(e.outlets), out))
-	e.update.Unlock()
 	if err != nil {
 		if _, asked := e.ask(); asked != nil { // until no thread has it any more
 			return errors.Join(err, asked)
@@ -140,15 +138,13 @@ func (e *Engine) RemoveQueue(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := outletOf(e.outlets[1:], name)
-	e.update.Lock()
-	err := e.change(func(p *policy.Policy) error {
+	err := e.changeOutlets(func(p *policy.Policy) error {
 		if _, err := p.Tap(name); err != nil {
 			return err
 		}
 		p.Taps = slices.DeleteFunc(p.Taps, func(t policy.Tap) bool { return t.Name == name })
 		return nil
 	}, slices.DeleteFunc(slices.Clone(e.outlets), func(o *outlet) bool { return o == out }))
-	e.update.Unlock()
 	if err != nil {
 		return err
 	}
@@ -157,6 +153,17 @@ func (e *Engine) RemoveQueue(name string) error {
 		return err
 	}
 	return out.close()
+}
+
+// changeOutlets changes the policy, and with it the outlets. The caller holds mu.
+func (e *Engine) changeOutlets(fn func(*policy.Policy) error, outlets []*outlet) error {
+	e.update.Lock()
+	defer e.update.Unlock()
+	err := e.change(fn, outlets)
+	if err == nil {
+		e.outlets = outlets
+	}
+	return err
 }
 
 // FurtherQueues returns the further queues, in the order in which they were added.

@@ -118,7 +118,8 @@ func (e *Engine) Update(fn func(*policy.Policy) error) error {
 	return e.change(fn, e.outlets)
 }
 
-// change does it, and makes the outlets those of the engine. The caller holds update.
+// change does it with the outlets that the engine has, or has from then on: who changes
+// these holds mu too, and sets them. The caller holds update.
 func (e *Engine) change(fn func(*policy.Policy) error, outlets []*outlet) error {
 	before := e.plan.Load()
 	p := before.Clone()
@@ -139,8 +140,7 @@ func (e *Engine) change(fn func(*policy.Policy) error, outlets []*outlet) error 
 			return fmt.Errorf("fast path: %w", err)
 		}
 	}
-	e.outlets = outlets
-	if err := e.announceTaps(&before.Policy, &p); err != nil { // the taps are on or off all the same
+	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the taps are on or off all the same
 		e.config.Logf("what is tapped is not announced: %v", err)
 	}
 	return nil
