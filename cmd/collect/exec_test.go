@@ -213,6 +213,8 @@ func TestExecMoved(t *testing.T) {
 	dir := t.TempDir()
 	path, out := filepath.Join(dir, "x.pcap"), filepath.Join(dir, "out")
 	cmd := command(t, "-nsq", queue, "--exec", "echo $1 >>"+out, path)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +232,7 @@ func TestExecMoved(t *testing.T) {
 	eventually(t, "the command", func() bool { return slices.Equal(lines(out), []string{path + ".1"}) })
 	cmd.Process.Signal(unix.SIGTERM)
 	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+		t.Errorf("%v: %s", err, errs.String())
 	}
 	if got := lines(out); !slices.Equal(got, []string{path, path + ".1"}) {
 		t.Errorf("%q", got)

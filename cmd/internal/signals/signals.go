@@ -71,8 +71,8 @@ func Catch(daemon bool) *Caught {
 				}
 				continue
 			}
+			cancel(stopped{s}) // before: who has seen the end on Stop is not told of it again
 			stop <- s
-			cancel(stopped{s})
 			break
 		}
 		time.Sleep(sameWish)
