@@ -180,17 +180,6 @@ func TestEncoderWhole(t *testing.T) {
 	}
 }
 
-func TestFaultText(t *testing.T) {
-	for fault, want := range map[uint32]string{
-		0: "", 1: "injected fault: bit flip", 3: "injected fault: bit flip, duplicate",
-		1 << 31: "injected fault: fault 0x80000000",
-	} {
-		if got := FaultText(fault); got != want {
-			t.Errorf("%#x: %q", fault, got)
-		}
-	}
-}
-
 func BenchmarkEncoder(b *testing.B) {
 	for _, format := range []Format{PCAP, PCAPNG} {
 		for _, size := range []int{64, 1500} {

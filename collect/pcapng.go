@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -47,28 +46,6 @@ const (
 	flagBroadcast   = 3 << 2
 	flagPromiscuous = 4 << 2
 )
-
-// faultNames are the names of the bits of a record's fault, the lowest first; they
-// stand in the packet's comment.
-var faultNames = []string{"bit flip", "duplicate", "length changed"}
-
-// FaultText names the injected faults of a record, "" for none.
-func FaultText(fault uint32) string {
-	var names []string
-	for i := 0; fault>>i != 0; i++ {
-		switch {
-		case fault>>i&1 == 0:
-		case i < len(faultNames):
-			names = append(names, faultNames[i])
-		default:
-			names = append(names, fmt.Sprintf("fault %#x", 1<<i))
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return "injected fault: " + strings.Join(names, ", ")
-}
 
 // section is the state of a PCAPNG stream.
 type section struct {
@@ -221,7 +198,7 @@ func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, 
 		b = le.AppendUint32(b, uint32(r.Queue))
 	}
 	if r.Fault != 0 {
-		b = appendText(b, optComment, FaultText(r.Fault))
+		b = appendText(b, optComment, shm.FaultText(r.Fault))
 	}
 	return endBlock(b, at)
 }

@@ -6,13 +6,7 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
-)
-
-// Faults done to a frame, as they stand in shm.Record.Fault.
-const (
-	FaultBitflip = 1 << iota
-	FaultDup
-	FaultLength
+	"ethertap/shm"
 )
 
 // protected is the length of what faults leave alone: both addresses and the
@@ -102,7 +96,7 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	m := mark{id: id}
 	if l.dice.hit(policy.Length, f.Length) && w.stretch(l, &d) {
 		t[countLength]++
-		m.fault |= FaultLength
+		m.fault |= shm.FaultLength
 	}
 	length := w.length(d)
 	if l.dice.hit(policy.Bitflip, f.Bitflip) && length > protected {
@@ -111,12 +105,12 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 		chunk, i := w.at(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
 		t[countBitflipped]++
-		m.fault |= FaultBitflip
+		m.fault |= shm.FaultBitflip
 	}
 	duplicate := l.dice.hit(policy.Dup, f.Dup) && len(w.free) >= w.chunks(d)
 	var second xsk.Desc
 	if duplicate {
-		m.fault |= FaultDup
+		m.fault |= shm.FaultDup
 		second = w.duplicate(d)
 		t[countDuplicated]++
 	}

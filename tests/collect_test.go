@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"ethertap/collect"
-	"ethertap/dataplane"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -55,17 +53,6 @@ func ended(t *testing.T, p *netlab.Process) {
 	t.Helper()
 	if status, err := p.Wait(patience); err != nil || status != 0 {
 		t.Fatalf("status %d, %v: %s", status, err, p.Output())
-	}
-}
-
-// The names of faults in a capture's comments are those of the dataplane's bits.
-func TestFaultNames(t *testing.T) {
-	for bit, want := range map[uint32]string{
-		dataplane.FaultBitflip: "bit flip", dataplane.FaultDup: "duplicate", dataplane.FaultLength: "length changed",
-	} {
-		if got := collect.FaultText(bit); got != "injected fault: "+want {
-			t.Errorf("bit %#x is %q", bit, got)
-		}
 	}
 }
 

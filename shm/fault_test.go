@@ -1,0 +1,21 @@
+package shm
+
+import "testing"
+
+func TestFaultText(t *testing.T) {
+	for fault, want := range map[uint32]string{
+		0:                          "",
+		FaultBitflip:               "injected fault: bit flip",
+		FaultDup:                   "injected fault: duplicate",
+		FaultLength:                "injected fault: length changed",
+		FaultBitflip | FaultLength: "injected fault: bit flip, length changed",
+		1 << 31:                    "injected fault: fault 0x80000000",
+	} {
+		if got := FaultText(fault); got != want {
+			t.Errorf("%#x: %q, want %q", fault, got, want)
+		}
+	}
+	if FaultLength<<1 != 1<<len(faultNames) {
+		t.Errorf("%d names for the bits up to %#x", len(faultNames), FaultLength)
+	}
+}
