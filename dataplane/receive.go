@@ -21,6 +21,7 @@ func (w *worker) receive(in int) int {
 	}
 	t := &w.tally[in]
 	t[countRX] += uint64(n)
+	t[countRXBytes] += w.bytes(w.descs[:n], flags)
 	w.look()
 	taps, port := plan.port[in].rx, &plan.Ports[in]
 	tables := w.tables[in].Load()
@@ -29,7 +30,6 @@ func (w *worker) receive(in int) int {
 		w.reseed(plan.Seed)
 	}
 	out := 0 // frames in w.sending
-	bytes := 0
 	for i := range w.descs[:n] {
 		d := w.descs[i]
 		frame := w.umem.Bytes(d) // of a long one the first chunk
@@ -37,7 +37,6 @@ func (w *worker) receive(in int) int {
 		if d.Options &= flags; d.Options != 0 {
 			length = w.length(d)
 		}
-		bytes += length
 		tables.account(frame, length)
 		id := w.frameID
 		w.frameID++
@@ -65,12 +64,22 @@ func (w *worker) receive(in int) int {
 		}
 		w.retire(d)
 	}
-	t[countRXBytes] += uint64(bytes)
 	if out > 0 {
 		w.transmit(l.output, plan, out)
 	}
 	w.recycle()
 	tables.publish(w.now)
+	return n
+}
+
+// bytes sums up the lengths of frames.
+func (w *worker) bytes(frames []xsk.Desc, flags uint32) (n uint64) {
+	if flags == 0 {
+		return xsk.Bytes(frames)
+	}
+	for _, d := range frames {
+		n += uint64(w.length(d))
+	}
 	return n
 }
 

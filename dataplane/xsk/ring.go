@@ -198,14 +198,23 @@ func (r *TXRing) Span(from, n uint32, begun uint64) (frames int, bytes, rest uin
 func (r *TXRing) Bytes(from, n uint32) (bytes uint64) {
 	first := r.entries[from&(r.size-1):]
 	first = first[:min(int(n), len(first))]
-	for i := range first {
-		bytes += uint64(first[i].Len)
+	return Bytes(first) + Bytes(r.entries[:int(n)-len(first)])
+}
+
+// Bytes sums up the lengths of entries, four at a time: one by one each waited for the sum
+// of those before, half a nanosecond.
+func Bytes(list []Desc) (bytes uint64) {
+	var a, b, c, d uint64
+	for ; len(list) >= 4; list = list[4:] {
+		a += uint64(list[0].Len)
+		b += uint64(list[1].Len)
+		c += uint64(list[2].Len)
+		d += uint64(list[3].Len)
 	}
-	second := r.entries[:int(n)-len(first)]
-	for i := range second {
-		bytes += uint64(second[i].Len)
+	for i := range list {
+		a += uint64(list[i].Len)
 	}
-	return bytes
+	return a + b + c + d
 }
 
 // Last returns the bytes of the frame that ends with the entry before running number end,
