@@ -82,10 +82,14 @@ func onTerminal(t *testing.T, program *exec.Cmd) *screen {
 	return s
 }
 
+// unseen are the sequences by which a terminal is asked to mark pasted text, which may come
+// at any place and show nothing.
+var unseen = strings.NewReplacer("\x1b[?2004h", "", "\x1b[?2004l", "")
+
 // expect waits until a text is drawn.
 func (s *screen) expect(want string) {
 	s.t.Helper()
-	for !strings.Contains(s.seen.String(), want) {
+	for !strings.Contains(unseen.Replace(s.seen.String()), want) {
 		select {
 		case b := <-s.drawn:
 			s.seen.Write(b)
@@ -93,7 +97,7 @@ func (s *screen) expect(want string) {
 			s.t.Fatalf("no %q on the screen: %q", want, s.seen.String())
 		}
 	}
-	_, rest, _ := strings.Cut(s.seen.String(), want)
+	_, rest, _ := strings.Cut(unseen.Replace(s.seen.String()), want)
 	s.seen.Reset()
 	s.seen.WriteString(rest)
 }
