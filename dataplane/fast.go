@@ -315,7 +315,7 @@ func (e *Engine) rules(p *plan) (r fastpath.Rules) {
 	}
 	r.Drop, r.Fault = addresses(p.Drop), addresses(p.Policy.Fault)
 	for _, t := range p.Taps {
-		out := p.outletOf(t.Name)
+		out := outletOf(p.outlets[:], t.Name)
 		r.Taps[out.tap] = fastpath.Tap{RX: t.RX, TX: t.TX, Choosy: t.MACs != "", MACs: addresses(t.MACs)}
 		if q := out.queue.Load(); q != nil {
 			r.Kept = max(r.Kept, q.Room())

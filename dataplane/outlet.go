@@ -60,9 +60,9 @@ func newOutlet(name string, tap int, queue *shm.Queue) *outlet {
 	return o
 }
 
-// outletOf returns the outlet of a tap, or nil.
+// outletOf returns the outlet of a tap, or nil. The list may have gaps.
 func outletOf(outlets []*outlet, name string) *outlet {
-	if i := slices.IndexFunc(outlets, func(o *outlet) bool { return o.name == name }); i >= 0 {
+	if i := slices.IndexFunc(outlets, func(o *outlet) bool { return o != nil && o.name == name }); i >= 0 {
 		return outlets[i]
 	}
 	return nil

@@ -74,16 +74,6 @@ func (p *plan) lookUp(macs policy.MACs) *hosts {
 	return newHosts(macs)
 }
 
-// outletOf returns the outlet of a tap.
-func (p *plan) outletOf(name string) *outlet {
-	for _, o := range p.outlets {
-		if o != nil && o.name == name {
-			return o
-		}
-	}
-	return nil
-}
-
 // wanting returns those of some taps that want a frame. Here alone it is decided in a
 // thread; wish() in fastpath.c is the same in the kernel.
 func (p *plan) wanting(some taps, frame []byte) taps {

@@ -137,7 +137,7 @@ func (l *Log) follow() error {
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // out of reach for now
+		return nil // it cannot be looked at, so the open file goes on
 	}
 	f, err := openLog(l.path, "")
 	if err != nil {
