@@ -13,6 +13,7 @@ func BenchmarkWords(b *testing.B) {
 		{"arithmetic", "", "dup 3 * 7 and drop"},
 		{"call", ": id ;", "id id"},
 		{"variable", "5 v !", "v @ v !"},
+		{"typed", ": id ( mac - mac ) ;", "00:00:00:00:00:01 id drop"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s, _ := session(b)

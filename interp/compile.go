@@ -29,7 +29,8 @@ type code struct {
 	inputs inputs // what is checked before a call
 }
 
-// position is a place in source, from 1.
+// position is a place in source, from 1. The lines of what was typed at a prompt are those
+// of the definition.
 type position struct{ line, col int32 }
 
 // compiler turns tokens into code, from the opening of a definition or structure
@@ -39,6 +40,7 @@ type compiler struct {
 	code   *code
 	open   []opening
 	at     position // of the token being compiled
+	row    int      // of that, in what was typed
 	locals []string
 	list   *localList // while it is read
 	self   *Entry     // of this very definition, if recurse calls it
@@ -70,7 +72,7 @@ const keptRoom = 4096
 // the session keeps and is copied when it is finished: growing it anew for each
 // definition was a third of the time that loading a file takes.
 func (s *Session) newCompiler(name string) *compiler {
-	c := &compiler{memory: &s.dict.memory, code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
+	c := &compiler{memory: &s.dict.memory, row: 1, code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
 	s.room = code{} // a compiler inside this one makes its own
 	return c
 }
@@ -147,7 +149,7 @@ func (c *compiler) pop(openers ...string) (opening, error) {
 // compileToken compiles one token.
 func (s *Session) compileToken(tok token) error {
 	c := s.comp
-	c.at = position{int32(s.line), int32(tok.col)}
+	c.at = s.stands(tok)
 	if c.list != nil {
 		return s.listToken(tok)
 	}
@@ -197,6 +199,14 @@ func (s *Session) compileToken(tok token) error {
 	}
 	s.compiledUnknown(s.dict.find(tok.text))
 	return nil
+}
+
+// stands returns the place of a token that is compiled.
+func (s *Session) stands(tok token) position {
+	if s.comp.code.source == "" {
+		return position{int32(s.comp.row), int32(tok.col)}
+	}
+	return position{int32(s.line), int32(tok.col)}
 }
 
 // compileCall compiles what the name stands for whenever it runs.

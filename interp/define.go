@@ -95,6 +95,7 @@ const blankBytes = " \t\v\f\r"
 
 // endLine keeps the rest of a line in the source of the definition that is open.
 func (c *compiler) endLine(line string) error {
+	c.row++
 	if c.stack { // it goes on in the next line
 		c.comment += strings.Trim(line[c.from:], blankBytes) + " "
 	} else {
@@ -256,6 +257,7 @@ func (s *Session) compileLine(name, line string) (*definition, error) {
 				break
 			}
 		}
+		c.row++
 	}
 	if open := s.Open(); open != "" {
 		return nil, fmt.Errorf("in the definition of %s: %s is still open at its end", name, open)

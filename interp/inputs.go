@@ -122,16 +122,20 @@ func demanded(names []string) (n int) {
 }
 
 // checkInputs checks the stack for what a compound word takes.
-func (s *Session) checkInputs(c *code) error {
-	if s.Depth() < c.inputs.least {
+func (s *Session) checkInputs(c *code) error { return c.inputs.check(s.Depth(), s.Peek) }
+
+// check looks whether a stack of that depth has what is demanded; peek returns the value
+// that lies so many places below the top.
+func (in *inputs) check(depth int, peek func(int) Value) error {
+	if depth < in.least {
 		return ErrUnderflow
 	}
-	for _, in := range c.inputs.types {
-		if in.place >= s.Depth() {
+	for _, t := range in.types {
+		if t.place >= depth {
 			continue // it may be left out
 		}
-		if err := in.fits(s.Peek(in.place)); err != nil {
-			return fmt.Errorf("%s: %w", in.name, err)
+		if err := t.fits(peek(t.place)); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	return nil

@@ -67,7 +67,7 @@ func (s *Session) compiledUnknown(e *Entry) {
 	if u.compiled == nil {
 		u.compiled = make(map[*Entry]position)
 	}
-	u.compiled[e] = s.comp.at
+	u.compiled[e] = position{int32(s.line), s.comp.at.col}
 }
 
 // unknownObjects returns the marks of the unknown tokens on the stack, each once, the
