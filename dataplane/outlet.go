@@ -76,14 +76,6 @@ func (o *outlet) prepared() (n int) {
 	return n
 }
 
-// FurtherQueue is a queue that is fed beside the TAP queue, and what became of the frames
-// that its tap wanted.
-type FurtherQueue struct {
-	policy.Tap
-	Stored, Refused uint64
-	Lost            uint64 // stored, and lost since with the queue's file; not in Stored
-}
-
 // Queue returns the TAP queue: that of the configuration, or the one that has come in its
 // place since. nil if there is none.
 func (e *Engine) Queue() *shm.Queue { return e.tap.queue.Load() }
@@ -166,24 +158,24 @@ func (e *Engine) changeOutlets(fn func(*policy.Policy) error, outlets []*outlet)
 	return err
 }
 
-// FurtherQueues returns the further queues, in the order in which they were added.
-func (e *Engine) FurtherQueues() []FurtherQueue {
+// FurtherCounts returns what became of the frames that the tap of a further queue wanted: how
+// many were put in, how many the queue refused, and how many were put in and then lost with the
+// queue's file, which stored does not count. All are 0 if the queue is not fed.
+func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.fastTally()
-	var list []FurtherQueue
-	for _, t := range e.Policy().Taps[1:] {
-		out := outletOf(e.outlets, t.Name)
-		f := FurtherQueue{Tap: t, Refused: e.fast.missed[out.tap] - out.past}
-		for i := range out.lanes {
-			f.Stored += out.lanes[i].stored.Load()
-			f.Refused += out.lanes[i].refused.Load()
-		}
-		f.Lost = min(total(&out.lost), f.Stored)
-		f.Stored -= f.Lost
-		list = append(list, f)
+	out := outletOf(e.outlets[1:], name)
+	if out == nil {
+		return 0, 0, 0
 	}
-	return list
+	e.fastTally()
+	refused = e.fast.missed[out.tap] - out.past
+	for i := range out.lanes {
+		stored += out.lanes[i].stored.Load()
+		refused += out.lanes[i].refused.Load()
+	}
+	lost = min(total(&out.lost), stored)
+	return stored - lost, refused, lost
 }
 
 // number makes an outlet's number in the fast path its own from now on. The caller holds mu.

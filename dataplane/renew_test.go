@@ -45,7 +45,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 		pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, n))
 		sent += uint64(n)
 		d.await("all is tapped", func() bool {
-			return d.stats(0).TapQualified == sent && d.stats(1).TapQualified == sent && feedTotal(d) == sent
+			return d.stats(0).TapQualified == sent && d.stats(1).TapQualified == sent && d.offered(further) == sent
 		})
 	}
 	for round, take := range []func(path string){
@@ -90,7 +90,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 		if d.said(fmt.Sprintf("queue %s: 170 packets that nobody had taken are lost with its old file", q.Name())) != round+1 {
 			t.Errorf("said %q", d.lines())
 		}
-		d.await("also of the further queue", func() bool { return d.FurtherQueues()[0].Lost == uint64(100*(round+1)) })
+		d.await("also of the further queue", func() bool { _, _, lost := d.FurtherCounts(further); return lost == uint64(100*(round+1)) })
 		if s := d.stats(0); s.TapStored+s.TapLost+s.TapRefused != sent || s.TapRefused != 0 {
 			t.Errorf("%+v", s)
 		}
@@ -132,10 +132,10 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 	}
 }
 
-// feedTotal is what the first further queue was offered.
-func feedTotal(d *device) uint64 {
-	s := d.FurtherQueues()[0]
-	return s.Stored + s.Lost + s.Refused
+// offered returns how many frames the tap of a further queue wanted.
+func (d *device) offered(queue string) uint64 {
+	stored, refused, lost := d.FurtherCounts(queue)
+	return stored + refused + lost
 }
 
 func openQueue(t *testing.T, name string) *shm.Queue {

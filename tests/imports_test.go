@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,10 +23,9 @@ var arrows = map[string]struct {
 	"words/core":           {ours: []string{"interp", "lib"}},
 	"words/packet":         {ours: []string{"interp", "lib/oui"}, modules: []string{"github.com/google/gopacket"}},
 	"words/report":         {ours: []string{"interp"}},
-	"words/port":           {ours: []string{"interp", "dataplane"}},
-	"words/queue":          {ours: []string{"interp", "shm", "words/report"}},
-	"words/machash":        {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/oui", "words/report"}},
-	"words/tap":            {ours: []string{"interp", "dataplane", "dataplane/policy", "words/machash", "words/port", "words/report"}},
+	"words/port":           {ours: []string{"interp"}},
+	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},
+	"words/tap":            {ours: []string{"interp", "dataplane/policy", "shm", "words/machash", "words/port", "words/report"}},
 	"words/ixdp":           {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/oui", "words/machash", "words/port", "words/report"}},
 	"lib/ownfile":          {modules: []string{"golang.org/x/sys"}},
 	"shm":                  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
@@ -81,6 +81,25 @@ func TestImportPicture(t *testing.T) {
 	for name := range arrows {
 		if !seen[name] {
 			t.Errorf("%s is in the picture but not in the tree", name)
+		}
+	}
+}
+
+// The bare shell has the words of queues, but no dataplane in its binary.
+func TestBareShellHasNoDataplane(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./cmd/rpclsh")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, "ethertap/words/tap") {
+		t.Error("rpclsh does not have words/tap")
+	}
+	for _, d := range deps {
+		if d == "ethertap/dataplane" || strings.HasPrefix(d, "ethertap/dataplane/") && d != "ethertap/dataplane/policy" {
+			t.Errorf("rpclsh depends on %s", d)
 		}
 	}
 }

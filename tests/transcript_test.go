@@ -19,7 +19,6 @@ import (
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
-	"ethertap/words/queue"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -89,7 +88,7 @@ func dictionaryOf(t *testing.T, interfaces ...string) (*interp.Dict, *shm.Queue)
 		}
 	})
 	from := report.Source{Instance: "ethertap"}
-	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return q, nil }, from), tap.Words(engine, from), ixdp.Words(engine, from))
+	dict, err := interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) { return q, nil }, engine, from), tap.Words(engine, from), ixdp.Words(engine, from))
 	if err != nil {
 		t.Fatal(err)
 	}

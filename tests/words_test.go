@@ -82,6 +82,45 @@ func TestMirrorRefusesWhatHasNoEffect(t *testing.T) {
 	}
 }
 
+// Every word that asks for an interface takes its number or its name, and its error for another
+// lists the interfaces there are.
+func TestInterfacesByNumberOrName(t *testing.T) {
+	dict, q := dictionary(t)
+	asked := 0
+	for _, set := range dict.Sets() {
+		for _, w := range set.Words {
+			if !strings.Contains(w.Stack, "interface") {
+				continue
+			}
+			asked++
+			// The interface is the last number of the examples, before the name of a queue if there is one.
+			last := strings.LastIndex(w.Example, "0 "+w.Name)
+			if named := strings.LastIndex(w.Example, `0 "`); last < 0 {
+				last = named
+			}
+			if last < 0 {
+				t.Errorf("%s: the example %s has no interface 0", w.Name, w.Example)
+				continue
+			}
+			for given, want := range map[string]string{
+				"0": "", "enp1s0f0": "", `"enp1s0f0"`: "",
+				"2": "there is no interface 2, only 0 enp1s0f0 and 1 enp1s0f1", "-1": "there is no interface -1, only 0 enp1s0f0 and 1 enp1s0f1",
+				"eth7": `there is no interface "eth7", only 0 enp1s0f0 and 1 enp1s0f1`,
+			} {
+				line := private(q, w.Example[:last]+given+w.Example[last+1:])
+				s := interp.NewSession(dict, strings.NewReader(""), io.Discard, io.Discard)
+				err := s.Interpret(line)
+				if want == "" && err != nil || want != "" && (err == nil || err.Error() != w.Name+": "+want) {
+					t.Errorf("%s: %v, want %q", line, err, want)
+				}
+			}
+		}
+	}
+	if asked < 30 {
+		t.Errorf("only %d words ask for an interface", asked)
+	}
+}
+
 // samples are values of every type, extreme ones among them.
 func samples() []interp.Value {
 	mac, ip, ip6 := [6]byte{0, 0x23, 0x7d, 0x86, 0x71, 0xff}, netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("fe80::1")

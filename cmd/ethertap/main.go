@@ -24,7 +24,6 @@ import (
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
-	"ethertap/words/queue"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -191,7 +190,7 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 		return err
 	}
 	from := report.Source{Instance: p.name}
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, p.engine, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return err
 	}
 	p.errors.w = p.console.Errors()

@@ -19,8 +19,8 @@ import (
 	"ethertap/shm"
 	"ethertap/words/core"
 	"ethertap/words/packet"
-	"ethertap/words/queue"
 	"ethertap/words/report"
+	"ethertap/words/tap"
 )
 
 const usage = `usage: rpclsh [options] [file.rpcl [argument...]]
@@ -67,7 +67,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return ok
 	}
 	var q *shm.Queue
-	dict, err := interp.NewDict(core.Set(), packet.Set(), queue.Words(func() (*shm.Queue, error) {
+	dict, err := interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) {
 		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 		if err != nil {
 			return nil, err
@@ -77,7 +77,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		q = opened
 		return q, nil
-	}, report.Source{Instance: "rpclsh"}))
+	}, nil, report.Source{Instance: "rpclsh"}))
 	if err != nil {
 		fmt.Fprintf(stderr, "rpclsh: %v\n", err)
 		return failed

@@ -36,9 +36,9 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 			report.Pair[books]{Name: "if.check", Stack: "( - )", Help: "show where the frames of each interface are, to the last one; an error if some are not accounted for", Example: "if.check", Get: w.books, Text: showBooks, Check: books.check}.Words(from),
 			w.lifeWords(),
 			w.fastWords(),
-			machash.Set{Engine: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *policy.Policy) *policy.MACs { return &p.Drop }}.Words(),
+			machash.Set{Policy: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *policy.Policy) *policy.MACs { return &p.Drop }}.Words(),
 			w.faultWords(),
-			machash.Set{Engine: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *policy.Policy) *policy.MACs { return &p.Fault }}.Words(),
+			machash.Set{Policy: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *policy.Policy) *policy.MACs { return &p.Fault }}.Words(),
 		),
 	}
 }

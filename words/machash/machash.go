@@ -1,31 +1,37 @@
-// Package machash makes the words of one set of addresses in the dataplane's
-// policy: `tap.hash.*`, `drop.hash.*` and `fault.hash.*` are the same four words on
-// three sets. It knows which set it is given and not what it is for.
+// Package machash makes the words of a set of addresses in a policy: `tap.hash.*`,
+// `pqueue.hash.*`, `drop.hash.*` and `fault.hash.*` are the same words on different sets. It
+// does not know what a set is for, nor who carries out the policy.
 package machash
 
 import (
-	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/lib/oui"
 	"ethertap/words/report"
 )
 
-// Set is a set of addresses in the policy of an engine.
+// Policy is a policy that words read and change, as dataplane.Engine has it.
+type Policy interface {
+	Policy() policy.Policy
+	Update(func(*policy.Policy) error) error // changes all or, on an error, nothing
+}
+
+// Set is a set of addresses in a policy.
 type Set struct {
-	Engine *dataplane.Engine
+	Policy Policy
 	From   report.Source
 	Prefix string                            // of the words: "tap.hash"
 	Name   string                            // in their help: "TAP"
-	Of     func(*policy.Policy) *policy.MACs // where it is
+	Of     func(*policy.Policy) *policy.MACs // finds the set
 
-	// Where there is one for each of several things, OfKey finds it by the name that
-	// is then on top of the stack: Key in the examples, which begin with Example.
+	// Where several things have such a set each, OfKey is set and not Of: it finds the set by
+	// a name, which the words take from the top of the stack. The examples begin with Example
+	// and give Key as the name.
 	OfKey        func(*policy.Policy, string) (*policy.MACs, error)
 	Key, Example string
 }
 
-// Words returns the words of a set.
+// Words returns the words of the set.
 func (h Set) Words() []interp.Word {
 	const mac = "00:23:7d:86:71:ff "
 	one, none := "( mac - )", "( - )"
@@ -39,12 +45,12 @@ func (h Set) Words() []interp.Word {
 	}, report.Pair[addresses]{Name: h.Prefix + ".show", Stack: none, Help: "show " + h.Name + " machash", Example: h.Example + h.Key + h.Prefix + ".show", Get: h.addresses, Text: show}.Words(h.From)...)
 }
 
-// addresses are what is in a set, in the order of insertion.
+// addresses is the content of a set, in the order of insertion.
 type addresses struct {
 	Addresses []Address `json:"addresses"`
 }
 
-// Address is one with who makes its card, "" if nobody knows.
+// Address is a MAC address and the vendor of its network card, "" if that is not known.
 type Address struct {
 	MAC    policy.MAC `json:"mac"`
 	Vendor string     `json:"vendor"`
@@ -59,7 +65,8 @@ func Described(set policy.MACs) []Address {
 	return list
 }
 
-// String is `00:23:7d:86:71:ff Hewlett Packard`, or the bare address if nobody knows.
+// String returns `00:23:7d:86:71:ff Hewlett Packard`, or the bare address if the vendor is not
+// known.
 func (a Address) String() string {
 	if a.Vendor == "" {
 		return a.MAC.String()
@@ -67,8 +74,8 @@ func (a Address) String() string {
 	return a.MAC.String() + " " + a.Vendor
 }
 
-// find takes the name off the stack, if there is to be one, and returns what finds the
-// set in a policy.
+// find takes the name from the stack, if the words need one, and returns a function that
+// finds the set in a policy.
 func (h Set) find(s *interp.Session) (func(*policy.Policy) (*policy.MACs, error), error) {
 	if h.OfKey == nil {
 		return func(p *policy.Policy) (*policy.MACs, error) { return h.Of(p), nil }, nil
@@ -92,9 +99,9 @@ func (h Set) change(by func(policy.MACs, ...policy.MAC) policy.MACs) func(*inter
 	}
 }
 
-// update puts another set in the place of the one that find finds.
+// update replaces the set that find finds by what by makes of it.
 func (h Set) update(find func(*policy.Policy) (*policy.MACs, error), by func(policy.MACs) policy.MACs) error {
-	return h.Engine.Update(func(p *policy.Policy) error {
+	return h.Policy.Update(func(p *policy.Policy) error {
 		set, err := find(p)
 		if err == nil {
 			*set = by(*set)
@@ -116,7 +123,7 @@ func (h Set) addresses(s *interp.Session) (v addresses, err error) {
 	if err != nil {
 		return v, err
 	}
-	now := h.Engine.Policy()
+	now := h.Policy.Policy()
 	set, err := find(&now)
 	if err != nil {
 		return v, err

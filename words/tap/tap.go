@@ -1,12 +1,13 @@
-// Package tap is the word set that says what goes into the TAP queue: `tap.rx.*`,
-// `tap.tx.*` and `tap.hash.*`, and into further queues: `pqueue.*`. It translates between the VM and the dataplane's
-// policy and holds nothing but a pointer to the engine.
+// Package tap is the word sets of the tap and its queues. The set `tap` says which frames go
+// into the TAP queue; the set `queue` takes packets out of the TAP queue (`tap.queue.*`) and
+// has all words of queues by name (`pqueue.*`), those that feed further queues among them.
+// The package knows policies and queues in shared memory. It reaches the dataplane through
+// Engine and does not import it, so that a program without a dataplane has the words of queues.
 package tap
 
 import (
 	"slices"
 
-	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/words/machash"
@@ -24,60 +25,73 @@ into a queue as well, from which collect writes them to a file.
   help tap             the words for all this; for faults help fault. and help drop.
 `
 
-// Words returns the words that work on one engine.
-func Words(e *dataplane.Engine, from report.Source) interp.Set {
-	w := words{e, from}
+// Engine is the part of dataplane.Engine that the words use.
+type Engine interface {
+	port.Names
+	machash.Policy
+
+	// AddQueue feeds a further queue from then on, and RemoveQueue no longer.
+	AddQueue(name string) error
+	RemoveQueue(name string) error
+
+	// FurtherCounts returns how many frames were put into a further queue, how many it
+	// refused, and how many were put in and then lost with its file. All are 0 if the queue
+	// is not fed.
+	FurtherCounts(name string) (stored, refused, lost uint64)
+}
+
+// Words returns the words that say which frames go into the TAP queue.
+func Words(e Engine, from report.Source) interp.Set {
 	return interp.Set{
 		Name:     "tap",
-		Help:     "what goes into the TAP queue and into further ones: by interface and direction, by MAC address",
+		Help:     "what goes into the TAP queue: by interface and direction, by MAC address",
 		Intro:    intro,
-		Prefixes: []string{"tap.", "pqueue."},
-		Words: slices.Concat(w.tapWords(),
-			machash.Set{Engine: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *policy.Policy) *policy.MACs { return &p.First().MACs }}.Words(),
-			w.feedWords()),
+		Prefixes: []string{"tap."},
+		Words: slices.Concat(
+			switches(e, "tap", "( interface - )", "for interface", first, func(word string) string { return "0 " + word }),
+			machash.Set{Policy: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *policy.Policy) *policy.MACs { return &p.First().MACs }}.Words(),
+		),
 	}
-}
-
-type words struct {
-	engine *dataplane.Engine
-	from   report.Source
-}
-
-// tapWords switch the taps of the TAP queue.
-func (w words) tapWords() (list []interp.Word) {
-	for _, way := range ways {
-		for _, state := range []string{"enable", "disable"} {
-			name := "tap." + way.name + "." + state
-			list = append(list, interp.Word{Name: name, Stack: "( interface - )", Help: state + " " + way.what + " TAP for interface", Example: "0 " + name,
-				Func: w.way(first, way.of, state == "enable")})
-		}
-	}
-	return list
 }
 
 // ways are the two lists of a tap, by direction.
 var ways = [...]struct {
-	name, what string
-	of         func(*policy.Tap) *[policy.MaxPorts]bool
+	name, title string
+	of          func(*policy.Tap) *[policy.MaxPorts]bool
 }{
 	{"rx", "RX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.RX }},
 	{"tx", "TX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.TX }},
 }
 
-// way makes the function of a word that switches a tap for an interface on or off. find
-// says which tap, after it has taken what it needs from the stack.
-func (w words) way(find func(*interp.Session) (func(*policy.Policy) (*policy.Tap, error), error), of func(*policy.Tap) *[policy.MaxPorts]bool, on bool) func(*interp.Session) error {
+// choice takes from the stack what says which tap is meant, and returns a function that
+// finds this tap in a policy.
+type choice func(*interp.Session) (func(*policy.Policy) (*policy.Tap, error), error)
+
+// switches returns the four words that switch a tap on and off for an interface.
+func switches(e Engine, prefix, stack, help string, which choice, example func(word string) string) (list []interp.Word) {
+	for _, way := range ways {
+		for _, state := range []string{"enable", "disable"} {
+			name := prefix + "." + way.name + "." + state
+			list = append(list, interp.Word{Name: name, Stack: stack, Help: state + " " + way.title + " TAP " + help,
+				Example: example(name), Func: switchTap(e, which, way.of, state == "enable")})
+		}
+	}
+	return list
+}
+
+// switchTap makes the function of a word that switches a tap on or off for an interface.
+func switchTap(e Engine, which choice, of func(*policy.Tap) *[policy.MaxPorts]bool, on bool) func(*interp.Session) error {
 	return func(s *interp.Session) error {
-		tap, err := find(s)
+		find, err := which(s)
 		if err != nil {
 			return err
 		}
-		i, err := port.Pop(s, w.engine)
+		i, err := port.Pop(s, e)
 		if err != nil {
 			return err
 		}
-		return w.engine.Update(func(p *policy.Policy) error {
-			t, err := tap(p)
+		return e.Update(func(p *policy.Policy) error {
+			t, err := find(p)
 			if err == nil {
 				of(t)[i] = on
 			}
@@ -86,12 +100,12 @@ func (w words) way(find func(*interp.Session) (func(*policy.Policy) (*policy.Tap
 	}
 }
 
-// first finds the tap of the TAP queue.
+// first chooses the tap of the TAP queue.
 func first(*interp.Session) (func(*policy.Policy) (*policy.Tap, error), error) {
 	return func(p *policy.Policy) (*policy.Tap, error) { return p.First(), nil }, nil
 }
 
-// named finds the tap of a further queue, whose name is on the stack.
+// named chooses the tap of a further queue, whose name is on the stack.
 func named(s *interp.Session) (func(*policy.Policy) (*policy.Tap, error), error) {
 	name, err := s.PopString()
 	return func(p *policy.Policy) (*policy.Tap, error) { return p.Tap(name) }, err

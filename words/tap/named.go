@@ -1,4 +1,4 @@
-package queue
+package tap
 
 import (
 	"errors"
@@ -11,12 +11,13 @@ import (
 	"ethertap/words/report"
 )
 
-// lab is the queue of the examples.
+// lab is the name of the queue of the examples, as source.
 const lab = `"` + shm.Prefix + `lab" `
 
-// named returns the words on queues by name. Each opens the queue for as long as it runs.
-func named(from report.Source) []interp.Word {
-	const made = "0 0 " + lab + "pqueue.create " // the queue of an example
+// namedWords returns the words that work on a queue by its name. Each opens the queue for as
+// long as it runs.
+func namedWords(from report.Source) []interp.Word {
+	const made = "0 0 " + lab + "pqueue.create " // makes the queue of an example
 	word := func(name, stack, help, inputs string, f func(*interp.Session, *shm.Queue) error) interp.Word {
 		return interp.Word{Name: name, Stack: stack, Help: help, Example: made + inputs + lab + name, Func: on(useNamed, f)}
 	}
@@ -47,7 +48,7 @@ func useNamed(s *interp.Session, f func(*shm.Queue) error) error {
 	return errors.Join(f(q), q.Close())
 }
 
-// create makes a queue, or finds it there with the sizes wanted.
+// create makes a queue, unless there is one of this name and these sizes.
 func create(s *interp.Session) error {
 	name, err := s.PopString()
 	if err != nil {
@@ -71,7 +72,7 @@ func create(s *interp.Session) error {
 	return q.Close()
 }
 
-// take is get with a consumer for one packet.
+// take gets one packet, with a consumer of its own.
 func take(s *interp.Session, q *shm.Queue) error {
 	c, err := q.NewConsumer("pqueue.get")
 	if err != nil {

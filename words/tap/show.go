@@ -1,4 +1,4 @@
-package queue
+package tap
 
 import (
 	"time"
@@ -7,8 +7,8 @@ import (
 	"ethertap/shm"
 )
 
-// get leaves the next packet of a queue, taken through buf, which it returns. The packet
-// is taken only when the stack has room for it.
+// get leaves the next packet of a queue, and returns buf, grown if the packet needed it. It
+// takes the packet only when the stack has room for it.
 func get(s *interp.Session, c *shm.Consumer, buf []byte) ([]byte, error) {
 	if err := s.Room(); err != nil {
 		return buf, err
@@ -39,8 +39,8 @@ func overwrite(s *interp.Session, q *shm.Queue) error {
 // state is a picture of a queue.
 type state struct {
 	Name        string    `json:"name"`
-	Head        uint64    `json:"head"` // slots: the next to be written
-	Tail        uint64    `json:"tail"` // and to be read
+	Head        uint64    `json:"head"` // the number of the next slot to be written
+	Tail        uint64    `json:"tail"` // the number of the next slot to be read
 	Inserted    uint64    `json:"inserted"`
 	Full        uint64    `json:"full"`
 	Retrieved   uint64    `json:"retrieved"`
@@ -70,7 +70,7 @@ func stateOf(q *shm.Queue) (state, error) {
 	}, err
 }
 
-// showState prints what has always been printed, the sizes, and what there is to say more.
+// showState prints the rows that every queue has, and of the others those that are not 0.
 func showState(s *interp.Session, v state) {
 	s.Printf("packet queue %s\n", v.Name)
 	for _, row := range []struct {
@@ -87,13 +87,13 @@ func showState(s *interp.Session, v state) {
 		{"slot size", v.SlotSize, false},
 		{"waiting", v.Waiting, true},
 		{"highwater", v.HighWater, true},
-		{"discarded", v.Discarded, true}, // thrown away by reset
+		{"discarded", v.Discarded, true}, // removed by reset
 		{"overwrote", v.Overwritten, true},
 		{"truncated", v.Truncated, true},
-		{"orphaned", v.Orphaned, true},   // written too slowly, not in
-		{"abandoned", v.Abandoned, true}, // in the hands of producers that were killed
-		{"lost", v.Lost, true},           // in the hands of consumers that were killed
-		{"holes", v.Holes, true},         // slots of slow consumers gone round
+		{"orphaned", v.Orphaned, true},   // written so slowly that the slot was given up
+		{"abandoned", v.Abandoned, true}, // held by producers that were killed
+		{"lost", v.Lost, true},           // held by consumers that were killed
+		{"holes", v.Holes, true},         // slots skipped because a slow consumer held them
 	} {
 		if row.n > 0 || !row.rare {
 			s.Printf("  %-9s %d\n", row.name, row.n)
@@ -122,7 +122,7 @@ type user struct {
 	Alive   bool   `json:"alive"`
 }
 
-// usersOf lists who is there, but for the handle that asks when it is there for that alone.
+// usersOf lists the users of a queue, but not the handle that was opened only to list them.
 func usersOf(q *shm.Queue) (users, error) {
 	v := users{Queue: q.Name(), Users: []user{}}
 	list, err := q.Participants()
@@ -149,7 +149,7 @@ func showUsers(s *interp.Session, v users) {
 	}
 }
 
-// producers are those of a queue.
+// producers are the producers of a queue.
 type producers struct {
 	Queue     string     `json:"queue"`
 	Producers []producer `json:"producers"`
@@ -186,7 +186,7 @@ func showProducers(s *interp.Session, v producers) {
 	}
 }
 
-// label is the name of a participant, and that it is gone if it is.
+// label returns the name of a participant, marked if its process has ended.
 func label(name string, alive bool) string {
 	if !alive {
 		return interp.Printable(name) + " (ended)"

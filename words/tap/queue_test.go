@@ -1,4 +1,4 @@
-package queue
+package tap
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func TestQueueThatIsGone(t *testing.T) {
 	}
 	first := open()
 	next := first
-	w := &tap{open: func() (*shm.Queue, error) { return next, nil }}
+	w := &tapQueue{open: func() (*shm.Queue, error) { return next, nil }}
 	want := func(what string, q *shm.Queue) {
 		t.Helper()
 		if got, err := w.opened(); err != nil || got != q {
