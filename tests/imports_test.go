@@ -20,6 +20,7 @@ var arrows = map[string]struct {
 	"interp/console":       {ours: []string{"interp"}, modules: []string{"golang.org/x/text/width", "github.com/chzyer/readline", "golang.org/x/sys"}},
 	"lib":                  {},
 	"lib/oui":              {},
+	"lib/predicate":        {},
 	"words/core":           {ours: []string{"interp", "lib"}},
 	"words/packet":         {ours: []string{"interp", "lib/oui"}, modules: []string{"github.com/google/gopacket"}},
 	"words/report":         {ours: []string{"interp"}},
