@@ -2,10 +2,10 @@ package core
 
 import "ethertap/interp"
 
-// absent are the words of Forth 2012, and some that gforth adds, that have no meaning
-// here: there is no address space, and no compiler that words could drive. Plain nouns
-// such as count, find, source or block are not among them, since they are good names
-// for variables; programs that use them for Forth's words use others of the table too.
+// absent are the words of Forth 2012, and some of gforth, that have no meaning here: there is no
+// address space, and no compiler for words to drive. Plain nouns such as count, find, source or
+// block are not among them, since they are good names for variables; a program that uses them as
+// Forth does also uses other words of the table.
 var absent = []interp.Absent{
 	{Names: "create >body here allot align aligned unused pad allocate resize", Here: `"name" buffer`},
 	{Names: "does>", Here: `"source" "name" !!`},

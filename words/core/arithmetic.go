@@ -13,10 +13,10 @@ var arithmeticWords = []interp.Word{
 	{Name: "-", Stack: "( n1 n2 - difference )", Help: "n1 less n2", Example: "3 4 - .", Inline: interp.OpSub, Func: sub},
 	{Name: "*", Stack: "( [n1] n2 - product )", Help: "product of two numbers; n1 is 1 if it is not there", Example: "3 4 * .", Inline: interp.OpMul, Func: mul},
 	{Name: "/", Stack: "( n1 n2 - quotient )", Help: "n1 divided by n2, rounded down", Example: "-7 2 / .", Inline: interp.OpDiv, Func: div},
-	{Name: "mod", Stack: "( n1 n2 - remainder )", Help: "what n1 divided by n2 leaves, with the sign of n2", Example: "-7 2 mod .", Inline: interp.OpMod, Func: mod},
-	{Name: "/mod", Stack: "( n1 n2 - remainder quotient )", Help: "what mod and / give", Example: "-7 2 /mod .s", Func: divMod},
+	{Name: "mod", Stack: "( n1 n2 - remainder )", Help: "remainder of n1 divided by n2, with the sign of n2", Example: "-7 2 mod .", Inline: interp.OpMod, Func: mod},
+	{Name: "/mod", Stack: "( n1 n2 - remainder quotient )", Help: "remainder and quotient, as mod and / give them", Example: "-7 2 /mod .s", Func: divMod},
 	{Name: "*/", Stack: "( n1 n2 n3 - n )", Help: "n1 times n2 divided by n3, rounded down, with a product of 128 bits", Example: "1000000000000 1000000000000 1000000000001 */ .", Func: mulDiv},
-	{Name: "*/mod", Stack: "( n1 n2 n3 - remainder n )", Help: "what n1 times n2 divided by n3 leaves, and */ of them", Example: "7 3 2 */mod .s", Func: mulDivMod},
+	{Name: "*/mod", Stack: "( n1 n2 n3 - remainder n )", Help: "remainder of n1 times n2 divided by n3, and the quotient that */ gives", Example: "7 3 2 */mod .s", Func: mulDivMod},
 	{Name: "negate", Stack: "( n - n )", Help: "n with the other sign", Example: "5 negate .", Inline: interp.OpNegate, Func: negate},
 	{Name: "abs", Stack: "( n - n )", Help: "n without its sign", Example: "-5 abs .", Func: abs},
 	{Name: "1+", Stack: "( n - n )", Help: "adds 1", Example: "5 1+ .", Inline: interp.OpOnePlus, Func: onePlus},
@@ -49,8 +49,8 @@ var arithmeticWords = []interp.Word{
 
 var errDivision = interp.Coded(-10, "division by zero")
 
-// calculate applies f to the two numbers on top. The first defaults to absent when the
-// frame holds one value only, for the words whose comment puts it in brackets.
+// calculate applies f to the two numbers on top. For words whose comment has the first number in
+// brackets, that number is absent if the frame holds only one value.
 func calculate(s *interp.Session, absent int64, f func(a, b int64) (int64, error)) error {
 	b, err := s.PopInt()
 	if err != nil {
@@ -81,7 +81,7 @@ func mul(s *interp.Session) error {
 	return calculate(s, 1, func(a, b int64) (int64, error) { return a * b, nil })
 }
 
-// quotient divides and rounds down, as Forth's / may and as ranges of numbers want.
+// quotient divides and rounds down, as Forth's / may.
 func quotient(a, b int64) (q, m int64, err error) {
 	if b == 0 {
 		return 0, 0, errDivision
@@ -127,8 +127,8 @@ func mulDiv(s *interp.Session) error { return scale(s, false) }
 
 func mulDivMod(s *interp.Session) error { return scale(s, true) }
 
-// scale takes n1, n2 and n3 and leaves n1 times n2 divided by n3, rounded down, and
-// below it, if asked for, what that leaves.
+// scale takes n1, n2 and n3 and leaves n1 times n2 divided by n3, rounded down; if remainder is
+// set, it leaves the remainder below it.
 func scale(s *interp.Session, remainder bool) error {
 	c, err := s.PopInt()
 	if err != nil {
@@ -147,12 +147,12 @@ func scale(s *interp.Session, remainder bool) error {
 		return err
 	}
 	if remainder {
-		return replace(s, 0, interp.NewInt(a*b-q*c), interp.NewInt(q)) // the bits that wrap are those it has not
+		return replace(s, 0, interp.NewInt(a*b-q*c), interp.NewInt(q)) // both products wrap, but their difference fits
 	}
 	return s.Push(interp.NewInt(q))
 }
 
-// scaled is a times b divided by c, rounded down, with a product of 128 bits.
+// scaled returns a times b divided by c, rounded down, with a product of 128 bits.
 func scaled(a, b, c int64) (int64, error) {
 	if c == 0 {
 		return 0, errDivision
@@ -170,7 +170,7 @@ func scaled(a, b, c int64) (int64, error) {
 	case !negative:
 		return int64(q), nil
 	case m != 0:
-		q++ // down, not towards 0
+		q++ // round down, not towards 0
 	}
 	return -int64(q), nil
 }
@@ -258,7 +258,7 @@ func notEqual(s *interp.Session) error {
 	return s.Push(interp.NewFlag(!eq))
 }
 
-// order compares the two values on top; f says what follows from -1, 0 and 1.
+// order compares the two values on top; f makes the result from -1, 0 or 1.
 func order(s *interp.Session, f func(c int) bool) error {
 	b, err := s.Pop()
 	if err != nil {
@@ -283,7 +283,7 @@ func atMost(s *interp.Session) error { return order(s, func(c int) bool { return
 
 func atLeast(s *interp.Session) error { return order(s, func(c int) bool { return c >= 0 }) }
 
-// choose leaves the one of two values that comes first, or last.
+// choose leaves the lesser or the greater of two values.
 func choose(s *interp.Session, first bool) error {
 	a, b := s.Peek(1), s.Peek(0)
 	c, err := a.Compare(b)

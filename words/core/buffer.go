@@ -36,8 +36,8 @@ func newBuffer(s *interp.Session) error {
 	return s.DefineBuffer(name, size)
 }
 
-// at takes a buffer and an index of things of so many bytes, and returns the bytes
-// of the one at the index.
+// at takes a buffer and an index. It returns the bytes of the element at the index, where
+// elements have size bytes.
 func at(s *interp.Session, size int) ([]byte, error) {
 	b, err := s.PopBuffer()
 	if err != nil {
@@ -204,7 +204,7 @@ func bufferPut(s *interp.Session) error {
 
 func listBuffers(s *interp.Session) error {
 	for _, name := range s.Dict().Buffers() {
-		if b, err := s.Buffer(interp.NewString(name)); err == nil { // else deleted since by another session
+		if b, err := s.Buffer(interp.NewString(name)); err == nil { // otherwise another session has deleted it since
 			list(s, name, fmt.Sprintf("%d bytes", len(b)))
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"ethertap/interp"
 )
 
-// Conversions that words make by themselves when they need another type have a word
-// too, so that a script can ask for a type, and find out what does not convert.
+// Words that need another type convert by themselves. These conversions are words too, so that a
+// script can ask for a type and find out whether a value converts.
 var convertWords = append([]interp.Word{
 	{Name: "typeof", Stack: "( item - string )", Help: "the type of an item: integer string data mac macrange ip ip4 iprange, or that of a fixed-width number such as uint32", Example: "10.1.1.1 typeof .\nrandom32 typeof .", Func: typeOf},
 	{Name: "num?", Stack: "( item - flag )", Help: "whether an item is a number or reads as one", Example: "\"0x10\" num? .", Func: isNumber},
@@ -29,7 +29,7 @@ var convertWords = append([]interp.Word{
 	{Name: "num->ip4", Stack: "( n - ip4 )", Help: "the IPv4 address with a number", Example: "0x0a010101 num->ip4 .", Func: numToIP4},
 }, fixedWords()...)
 
-// fixedWords makes the conversions to the fixed-width integers.
+// fixedWords returns the conversions to the fixed-width integers.
 func fixedWords() []interp.Word {
 	var words []interp.Word
 	for _, t := range interp.Subtypes() {
@@ -119,7 +119,7 @@ func baseToNum(s *interp.Session) error {
 	return s.Push(interp.NewInt(n))
 }
 
-// shown is text for an error message, quoted and not too long.
+// shown returns text for an error message, quoted and shortened.
 func shown(text string) string { return interp.Shown(interp.NewString(text)) }
 
 func codeToStr(s *interp.Session) error {

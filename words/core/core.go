@@ -28,8 +28,8 @@ func Set() interp.Set {
 	}
 }
 
-// Prelude runs the embedded prelude in a session, which defines the predefined
-// compound words in its dictionary.
+// Prelude runs the embedded prelude in a session. It defines compound words in the dictionary of
+// the session.
 func Prelude(s *interp.Session) error {
 	f, err := lib.Files.Open(lib.Prelude)
 	if err != nil {

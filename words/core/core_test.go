@@ -62,8 +62,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// The words that are said not to be there are not, each stands in the table once, and a
-// user may take the name of one.
+// No word of the table of absent words exists, each stands there once, and a user may define
+// words of these names.
 func TestAbsentWordsAreAbsent(t *testing.T) {
 	s, _ := newSession(t)
 	seen := make(map[string]bool)
@@ -73,7 +73,7 @@ func TestAbsentWordsAreAbsent(t *testing.T) {
 				t.Errorf("%s is there, or twice in the table", name)
 			}
 			seen[name] = true
-			if strings.ContainsAny(name, `"#\`) { // no name of a user's, and # begins a comment
+			if strings.ContainsAny(name, `"#\`) { // users cannot define such names, and # begins a comment
 				continue
 			}
 			if err := s.Interpret(name); err == nil || !strings.HasSuffix(err.Error(), "not in RPCL; here: "+a.Here) {
@@ -86,8 +86,8 @@ func TestAbsentWordsAreAbsent(t *testing.T) {
 	}
 }
 
-// Names of files are completed: in their directory, in those of load.path, and in the
-// library; hidden ones and those that no string can hold as they are stay away.
+// Names of files are completed from their directory, from load.path and from the library. Hidden
+// files, and names that no string can hold unchanged, are left out.
 func TestLoadableNames(t *testing.T) {
 	s, _ := newSession(t)
 	dir := t.TempDir()

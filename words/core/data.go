@@ -2,7 +2,7 @@ package core
 
 import (
 	"bytes"
-	endian "encoding/binary" // binary is a function of arithmetic.go
+	endian "encoding/binary" // since arithmetic.go has a function called binary
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,16 +13,15 @@ import (
 	"ethertap/interp"
 )
 
-// Data is immutable: words that patch it leave a changed copy. Offsets count bytes
-// from 0. Words with an h work in the byte order of this host, all others in that of
-// the network.
+// Data is immutable: words that patch it leave a changed copy. Offsets count bytes from 0. Words
+// with an h use the byte order of this host, all others that of the network.
 var dataWords = []interp.Word{
 	{Name: "datacat", Stack: "( data data - data )", Help: "concatenates data", Example: "\"ab\" \"cd\" datacat .", Func: datacat},
 	{Name: "data.new", Stack: "( n - data )", Help: "n bytes of 0", Example: "20 data.new .", Func: dataNew},
 	{Name: "data.len", Stack: "( data - n )", Help: "number of bytes", Example: "\"abc\" data.len .", Func: dataLen},
 	{Name: "data.slice", Stack: "( data start count - data )", Help: "at most count bytes from start on, counted from 0, or from the end if it is negative", Example: "\"abcdef\" 1 3 data.slice .\n\"abcdef\" -2 2 data.slice .", Func: dataSlice},
 	{Name: "data.find", Stack: "( data part - offset )", Help: "where part first stands in the data, or -1", Example: "\"abcdef\" \"cd\" data.find .", Func: dataFind},
-	{Name: "data.patch", Stack: "( data part offset - data )", Help: "the data with part in the place of the bytes from offset on", Example: "\"abcdef\" \"XY\" 2 data.patch .", Func: dataPatch},
+	{Name: "data.patch", Stack: "( data part offset - data )", Help: "the data with part in place of the bytes from offset on", Example: "\"abcdef\" \"XY\" 2 data.patch .", Func: dataPatch},
 	{Name: "data.8@", Stack: "( data offset - n )", Help: "the byte at offset", Example: "\"abc\" 1 data.8@ .", Func: fetchBytes(1, endian.BigEndian)},
 	{Name: "data.16@", Stack: "( data offset - n )", Help: "the number in 2 bytes at offset, network order", Example: "\"88cc0001\" hex->data 0 data.16@ 16 num->base .", Func: fetchBytes(2, endian.BigEndian)},
 	{Name: "data.32@", Stack: "( data offset - n )", Help: "the number in 4 bytes at offset, network order", Example: "\"00000102\" hex->data 0 data.32@ .", Func: fetchBytes(4, endian.BigEndian)},
@@ -170,8 +169,8 @@ func fetchBytes(n int, order endian.ByteOrder) func(*interp.Session) error {
 	}
 }
 
-// storeBytes makes the function of a word that writes a number of n bytes. Numbers
-// with and without a sign fit when their bits do.
+// storeBytes makes the function of a word that writes a number of n bytes. A number fits if its
+// bits do, with or without a sign.
 func storeBytes(n int, order endian.ByteOrder) func(*interp.Session) error {
 	lo, hi := int64(-1)<<(8*n-1), int64(1)<<(8*n)-1
 	if n == 8 {
@@ -281,7 +280,7 @@ func lowest(n int64, size int) []byte {
 	return endian.BigEndian.AppendUint64(nil, uint64(n))[8-size:]
 }
 
-// number is what lowest undoes; b has 8 bytes at most.
+// number is the reverse of lowest; b has 8 bytes at most.
 func number(b []byte) int64 {
 	var whole [8]byte
 	copy(whole[8-len(b):], b)

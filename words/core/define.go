@@ -7,8 +7,7 @@ import (
 	"ethertap/interp"
 )
 
-// Words of Forth that define words by the name that follows them, and that work on
-// words by their names.
+// These are the words of Forth that define words, and those that work on words, by their names.
 var defineWords = []interp.Word{
 	{Name: "variable", Stack: `( "name" - )`, Help: "makes a variable that holds 0", Example: "variable count\n3 count !\ncount @ .", Func: newVariable},
 	{Name: "constant", Stack: `( item "name" - )`, Help: "makes a word that leaves the item", Example: "0x88cc constant lldp\nlldp .", Func: newHeld(true)},

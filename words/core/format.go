@@ -8,10 +8,10 @@ import (
 	"ethertap/interp"
 )
 
-// place is a place of a format: what stands before it, and how its value is put in.
+// place is a place of a format: the text before it, and how its value is formatted.
 type place struct {
 	before string
-	spec   string // for fmt, without the verb: %-08
+	spec   string // flags and width for fmt, without the verb: %-08
 	verb   byte
 }
 
@@ -49,7 +49,7 @@ func strFormat(s *interp.Session) error {
 	return s.Push(interp.NewString(b.String()))
 }
 
-// parseFormat takes a format apart; rest is what follows the last place.
+// parseFormat splits a format into its places; rest is the text after the last place.
 func parseFormat(format string) (places []place, rest string, err error) {
 	var text strings.Builder
 	for {
@@ -121,13 +121,13 @@ func (p place) put(b *strings.Builder, v interp.Value) error {
 			return err
 		}
 		fmt.Fprintf(b, p.spec+"c", rune(n))
-	default: // the bits, as Forth shows them; a sign would hide them
+	default: // print the bits, as Forth does; a sign would hide them
 		fmt.Fprintf(b, p.spec+string(p.verb), uint64(n))
 	}
 	return nil
 }
 
-// checkRune says whether a number is that of a character.
+// checkRune returns an error if a number is not that of a character.
 func checkRune(n int64) error {
 	if n < 0 || n > utf8.MaxRune || !utf8.ValidRune(rune(n)) {
 		return fmt.Errorf("no character has the number %d", n)

@@ -85,8 +85,7 @@ const overview = `RPCL: values are put on a stack, words take them from there an
   ?                help, at a line's start   bye              leaves (Ctrl-D too)
 `
 
-// help shows the help of what has this name: a word, a word set, or the words that begin
-// with it.
+// help shows the help of a word, of a word set, or of the words that begin with a text.
 func help(s *interp.Session) error {
 	name, err := s.PopString()
 	if err != nil {
@@ -143,7 +142,7 @@ func help(s *interp.Session) error {
 	return nil
 }
 
-// introduce says what there is, what the program is for first.
+// introduce prints an overview that begins with the purpose of the program.
 func introduce(s *interp.Session) {
 	sets := s.Dict().Sets()
 	for _, set := range slices.Backward(sets) {
@@ -153,14 +152,14 @@ func introduce(s *interp.Session) {
 	paragraph(s, "word sets", setNames(s.Dict()))
 }
 
-// more points at the words that belong to one of this name.
+// more mentions the words that begin with a name and a dot, if there are any.
 func more(s *interp.Session, name string) {
 	if n := len(s.Dict().Complete(name + ".")); n > 0 {
 		s.Printf("help %s. lists the words that begin so\n", name)
 	}
 }
 
-// usage is the help of a word in one line.
+// usage returns the help of a word in one line.
 func usage(d *interp.Dict, name string) (string, bool) {
 	if w, ok := d.Word(name); ok {
 		return w.Usage(), true
@@ -169,8 +168,8 @@ func usage(d *interp.Dict, name string) (string, bool) {
 	return strings.TrimSpace("a compound word " + stack), ok
 }
 
-// apropos lists the words in whose name or help all parts of a text occur, and the files
-// of the library.
+// apropos lists the words and the files of the library whose name or help contains all parts of a
+// text.
 func apropos(s *interp.Session) error {
 	text, err := s.PopString()
 	if err != nil {
@@ -211,7 +210,7 @@ func pager(s *interp.Session) error {
 	return s.Page(func() error { return s.Execute(line) })
 }
 
-// noWord says that there is no word of a name, and which may have been meant.
+// noWord returns the error that a name is no word, and suggests a similar one.
 func noWord(d *interp.Dict, name string) error {
 	if err := d.Absent(name); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -235,7 +234,7 @@ func heading(s *interp.Session, name, stack string) {
 	s.Print(strings.TrimSpace(name+" "+stack) + "\n")
 }
 
-// record prints what is known of a built-in word.
+// record prints the record of a built-in word.
 func record(s *interp.Session, w *interp.Word) {
 	heading(s, w.Name, w.Stack)
 	s.Printf("  %s\n", w.Help)
@@ -247,7 +246,7 @@ func record(s *interp.Session, w *interp.Word) {
 	}
 }
 
-// other shows what is no compound word as one would make it.
+// other returns source that makes a variable, constant, buffer or deferred word.
 func other(s *interp.Session, name string) (text string, ok bool) {
 	d := s.Dict()
 	if v, constant, ok := d.Held(name); ok {
@@ -300,13 +299,13 @@ func see(s *interp.Session) error {
 	return noWord(d, name)
 }
 
-// definition is the source of a compound word, as it was typed, in a form that defines
-// it again. A single line that is too long is broken.
+// definition returns the source of a compound word as it was typed, in a form that defines it
+// again. A single line that is too long is broken.
 func definition(d *interp.Dict, name, stack, source string) string {
 	head := strings.TrimSpace(": " + name + " " + stack)
 	tokens, comment := d.Tokens(source[strings.LastIndexByte(source, '\n')+1:])
 	switch {
-	case comment: // it would swallow the end
+	case comment: // a comment at the end would swallow the closing ;
 		source += "\n;"
 	case strings.Contains(source, "\n"):
 		source += " ;"
@@ -319,7 +318,7 @@ func definition(d *interp.Dict, name, stack, source string) string {
 	return head + source + "\n"
 }
 
-// fold puts tokens into lines of at most 78 columns, if they are not longer themselves.
+// fold puts tokens into lines of at most 78 columns; a longer token has a line of its own.
 func fold(tokens []string) string {
 	const indent, width = 2, 78
 	var b strings.Builder

@@ -8,7 +8,7 @@ import (
 	"ethertap/interp"
 )
 
-// What `.` and `.x` print ends its line; emit, space, spaces and type print within one.
+// The words `.` and `.x` end the line; emit, space, spaces and type do not.
 var printWords = []interp.Word{
 	{Name: ".", Stack: "( item - )", Help: "prints an item; generic data as a hexdump", Example: "10.1.1.1 .", Func: printItem},
 	{Name: ".x", Stack: "( item - )", Help: "prints any item as a hexdump", Example: "\"abc\" .x", Func: printHex},
@@ -101,12 +101,12 @@ func capture(s *interp.Session) error {
 		return err
 	}
 	if !utf8.ValidString(text) {
-		return errors.New("what was printed is not UTF-8 text")
+		return errors.New("the output is not UTF-8 text")
 	}
 	return s.Push(interp.NewString(text))
 }
 
-// clearScreen takes the cursor to the upper left corner and clears from there on.
+// clearScreen moves the cursor to the upper left corner and clears from there on.
 const clearScreen = "\x1b[H\x1b[J"
 
 func page(s *interp.Session) error {

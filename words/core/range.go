@@ -9,7 +9,7 @@ import (
 	"ethertap/interp"
 )
 
-// Ranges hold both of their ends. A single address is taken as a range of one.
+// A range includes both of its ends. A single address is taken as a range of one.
 var rangeWords = []interp.Word{
 	{Name: "range", Stack: "( first last - range )", Help: "the range between two MAC or two IP addresses", Example: "10.0.0.1 10.0.0.9 range .", Func: makeRange},
 	{Name: "range.first", Stack: "( range - address )", Help: "the first address of a range", Example: "\"10.0.0.0/24\" str->iprange_t range.first .", Func: rangeEnd(false)},
@@ -19,8 +19,8 @@ var rangeWords = []interp.Word{
 	{Name: "address+", Stack: "( address n - address )", Help: "the MAC or IP address n places further on; n may be negative", Example: "10.0.0.255 1 address+ .", Func: addressPlus},
 }
 
-// limits are the ends of a range of either kind, as bytes in network order, with the
-// way back to a value.
+// limits are the ends of a range of MAC or IP addresses, as bytes in network order, with the
+// function that turns such bytes back into a value.
 type limits struct {
 	lo, hi []byte
 	value  func([]byte) interp.Value
@@ -33,7 +33,7 @@ func ipValue(b []byte) interp.Value {
 	return interp.NewIP(a)
 }
 
-// limitsOf returns the ends of a range, or of the range of one that an address is.
+// limitsOf returns the ends of a range. For an address both are the address.
 func limitsOf(v interp.Value) (limits, error) {
 	if lo, hi, err := v.MACRange(); err == nil {
 		return limits{lo[:], hi[:], macValue}, nil
@@ -113,8 +113,8 @@ func rangeCount(s *interp.Session) error {
 	return s.Push(interp.NewInt(n.Int64()))
 }
 
-// member compares an IPv4 address with a range of v4-mapped ones and the other way
-// round as what they mean.
+// member compares by meaning: an IPv4 address can be in a range of v4-mapped addresses, and the
+// other way round.
 func member(s *interp.Session) error {
 	r, err := popLimits(s)
 	if err != nil {
@@ -129,7 +129,7 @@ func member(s *interp.Session) error {
 	return s.Push(interp.NewFlag(in))
 }
 
-// wide is an address with IPv4 in the form of 16 bytes.
+// wide returns an address in 16 bytes; IPv4 becomes v4-mapped.
 func wide(b []byte) []byte {
 	if len(b) != 4 {
 		return b

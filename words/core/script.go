@@ -9,8 +9,8 @@ import (
 	"ethertap/interp"
 )
 
-// What a script has of the world around it: arguments, environment, standard input,
-// exit status.
+// These words connect a script to its environment: arguments, environment variables, standard
+// input, exit status.
 var scriptWords = []interp.Word{
 	{Name: "argc", Stack: "( - n )", Help: "number of arguments of the script, its name not counted", Example: "argc .", Func: argc},
 	{Name: "argv", Stack: "( n - string )", Help: "argument n of the script, from 1 on; 0 is its name", Example: "0 argv .", Func: argv},
@@ -21,13 +21,13 @@ var scriptWords = []interp.Word{
 	{Name: "exit-status", Stack: "( n - )", Help: "the exit status that the program is to end with, 0 to 255", Example: "0 exit-status", Func: exitStatus},
 }
 
-// arguments is the key under which a session keeps those of its script.
+// arguments is the key under which a session keeps the arguments of its script.
 type arguments struct{}
 
-// SetArguments says what argc and argv give: the name of the script, then its arguments.
+// SetArguments sets what argc and argv give: the name of the script, then its arguments.
 func SetArguments(s *interp.Session, args []string) { s.SetLocal(arguments{}, args) }
 
-// args returns the name and the arguments of the script; a prompt has an empty name.
+// args returns the name of the script and its arguments; at a prompt the name is empty.
 func args(s *interp.Session) []string {
 	if a, ok := s.Local(arguments{}).([]string); ok && len(a) > 0 {
 		return a
@@ -46,7 +46,7 @@ func argv(s *interp.Session) error {
 	return pushText(s, all[n])
 }
 
-// pushText pushes text that comes from outside.
+// pushText pushes text that comes from outside of RPCL.
 func pushText(s *interp.Session, text string) error {
 	if !utf8.ValidString(text) {
 		return errors.New("it is not UTF-8 text")
@@ -62,7 +62,7 @@ func getenv(s *interp.Session) error {
 	return pushText(s, os.Getenv(name))
 }
 
-// readLine takes a line only when the stack has room for what it leaves.
+// readLine takes a line only when the stack has room for its results.
 func readLine(s *interp.Session) error {
 	if err := s.Push(interp.Value{}); err != nil {
 		return err

@@ -41,8 +41,8 @@ func loadIfPresent(s *interp.Session) error {
 	return nil
 }
 
-// missing tells whether the file to load itself is not there, and not one that it
-// loads in turn.
+// missing says whether the file to load does not exist; a file that is missing when this one
+// loads it does not count.
 func missing(err error) bool {
 	var inside *interp.Error
 	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &inside)
@@ -58,10 +58,10 @@ func runFile(s *interp.Session, name string) error {
 	return s.Load(at, f)
 }
 
-// loadPath is the variable with the directories to look for files in.
+// loadPath is the variable that holds the directories in which to look for files.
 const loadPath = "load.path"
 
-// find opens the file that a name means, and says where it was.
+// find opens the file with a name, and returns where it was found.
 func find(s *interp.Session, name string) (f fs.File, at string, err error) {
 	places := []string{name}
 	if !strings.Contains(name, "/") {
@@ -97,10 +97,10 @@ func find(s *interp.Session, name string) (f fs.File, at string, err error) {
 	return nil, "", err
 }
 
-// loadable returns the files that a name may mean which begins with prefix: those of
-// its directory, and for a name without / those that load finds elsewhere.
+// loadable returns the names that complete prefix: files in the directory of the prefix, and, for
+// a prefix without /, those that load finds elsewhere.
 func loadable(d *interp.Dict, prefix string) []string {
-	const most = 1000 // that anybody reads
+	const most = 1000 // more names than anybody reads
 	dir, base := filepath.Split(prefix)
 	var names []string
 	add := func(where, before, suffix string) {
@@ -146,7 +146,7 @@ func loadable(d *interp.Dict, prefix string) []string {
 
 // open opens a regular file.
 func open(name string) (fs.File, error) {
-	// A pipe or device could make the session wait for ever, at open or later.
+	// A pipe or device could make the session wait for ever, in open or later.
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, interp.FileError(err)
@@ -158,13 +158,13 @@ func open(name string) (fs.File, error) {
 	return f, nil
 }
 
-// listLibrary prints each file with the sentence its first line has.
+// listLibrary prints the name of each file and the sentence in its first line.
 func listLibrary(s *interp.Session) error {
 	return library(func(name, about string) { list(s, name, about) })
 }
 
-// library calls show with the name of each file of the library, and the sentence its first
-// line has.
+// library calls show for each file of the library, with its name and the sentence in its first
+// line.
 func library(show func(name, about string)) error {
 	files, err := fs.Glob(lib.Files, "*.rpcl")
 	if err != nil {

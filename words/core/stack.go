@@ -18,7 +18,7 @@ var stackWords = []interp.Word{
 	{Name: "2drop", Stack: "( a b - )", Help: "removes the two values on top", Example: "1 2 2drop .s", Inline: interp.OpTwoDrop, Func: twoDrop},
 	{Name: "2swap", Stack: "( a b c d - c d a b )", Help: "exchanges the two pairs on top", Example: "1 2 3 4 2swap .s", Func: twoSwap},
 	{Name: "2over", Stack: "( a b c d - a b c d a b )", Help: "copies the second pair to the top", Example: "1 2 3 4 2over .s", Func: twoOver},
-	{Name: ">r", Stack: "( a - )", Help: "moves a value to the return stack; what a word leaves there goes when it ends", Example: "1 2 >r 5 + r> .s", Inline: interp.OpToR, Func: toR},
+	{Name: ">r", Stack: "( a - )", Help: "moves a value to the return stack; values that a word leaves there are removed when it ends", Example: "1 2 >r 5 + r> .s", Inline: interp.OpToR, Func: toR},
 	{Name: "r>", Stack: "( - a )", Help: "takes the value back that >r has put away in the same word", Example: "1 2 >r 5 + r> .s", Inline: interp.OpFromR, Func: fromR},
 	{Name: "r@", Stack: "( - a )", Help: "copies the value that >r has put away in the same word", Example: "7 >r r@ r> .s", Inline: interp.OpRFetch, Func: rFetch},
 	{Name: "2>r", Stack: "( a b - )", Help: "moves two values to the return stack", Example: "1 2 2>r 5 2r> .s", Func: twoToR},
@@ -63,7 +63,7 @@ func dupIfTrue(s *interp.Session) error {
 	return dup(s)
 }
 
-// below returns the value that lies n places below the top, which is n itself.
+// below takes n and returns it with the value that lies n places below the top.
 func below(s *interp.Session) (n int, v interp.Value, err error) {
 	last := int64(s.Depth() - 2)
 	if last < 0 {
@@ -164,7 +164,7 @@ func twoRFetch(s *interp.Session) error {
 	return replace(s, 0, a, b)
 }
 
-// replace takes n values and puts others in their place.
+// replace takes n values and pushes others in their place.
 func replace(s *interp.Session, n int, values ...interp.Value) error {
 	for range n {
 		if _, err := s.Pop(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"ethertap/interp"
 )
 
-// Strings are counted in characters, not bytes, so that no word can cut one in two.
+// Strings are counted in characters, not bytes, so that no word can cut a character in two.
 var stringWords = []interp.Word{
 	{Name: `s"`, Stack: `( "text" - string )`, Help: "the text up to the quote, in which a backslash is one", Example: "s\" C:\\temp\" .", Func: textTaken},
 	{Name: "str.len", Stack: "( string - n )", Help: "number of characters", Example: "\"grüezi\" str.len .", Func: strLen},
@@ -63,7 +63,7 @@ func strCat(s *interp.Session) error {
 		}
 		a = interp.NewString(text)
 	}
-	var digits [20]byte // a number becomes text on the way, without memory of its own
+	var digits [20]byte // a number becomes text here without an allocation
 	if b.Kind() == interp.KindInt {
 		n, _ := b.Int()
 		return s.Push(a.Append(strconv.AppendInt(digits[:0], n, 10)))
@@ -75,8 +75,7 @@ func strCat(s *interp.Session) error {
 	return s.Push(a.Append([]byte(text)))
 }
 
-// window clips start and count to what there is of n things. A negative start
-// counts from the end.
+// window clips start and count to n elements. A negative start counts from the end.
 func window(n int, start, count int64) (from, to int, err error) {
 	if count < 0 {
 		return 0, 0, fmt.Errorf("count %d is negative", count)
@@ -115,7 +114,7 @@ func strSlice(s *interp.Session) error {
 	return s.Push(interp.NewPart(text[a:a+byteIndex(text[a:], to-from)], text))
 }
 
-// byteIndex is where the character number n begins.
+// byteIndex returns where character number n begins.
 func byteIndex(text string, n int) int {
 	for i := range text {
 		if n == 0 {
@@ -138,7 +137,7 @@ func strFind(s *interp.Session) error {
 	return s.Push(interp.NewInt(int64(i)))
 }
 
-// strTest makes the function of a word that asks something of two strings.
+// strTest makes the function of a word that tests two strings.
 func strTest(test func(text, part string) bool) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		text, part, err := popTwo(s)
@@ -149,7 +148,7 @@ func strTest(test func(text, part string) bool) func(*interp.Session) error {
 	}
 }
 
-// strMap makes the function of a word that makes a string of a string.
+// strMap makes the function of a word that turns a string into another.
 func strMap(f func(string) string) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		text, err := s.PopString()
@@ -207,7 +206,7 @@ func strReplace(s *interp.Session) error {
 		return err
 	}
 	if old == "" {
-		return errors.New("what is to be replaced is empty")
+		return errors.New("the text to be replaced is empty")
 	}
 	if n := strings.Count(text, old); n > 0 && len(replacement) > interp.MaxValue/n {
 		return errTooLong
@@ -215,7 +214,7 @@ func strReplace(s *interp.Session) error {
 	return s.Push(interp.NewString(strings.ReplaceAll(text, old, replacement)))
 }
 
-// errTooLong is for results whose making alone would cost too much.
+// errTooLong is the error for a result that would be too large to make.
 var errTooLong = fmt.Errorf("value longer than %d bytes", interp.MaxValue)
 
 func strRepeat(s *interp.Session) error {
@@ -257,5 +256,5 @@ func strCode(s *interp.Session) error {
 	return s.Push(interp.NewInt(int64(r)))
 }
 
-// textTaken leaves the text that s" takes where it is.
+// textTaken does nothing: the text of s" is on the stack already.
 func textTaken(*interp.Session) error { return nil }

@@ -20,7 +20,7 @@ var timeWords = []interp.Word{
 	{Name: "timer-show", Stack: "( - )", Help: "shows the time since timer-start", Example: "timer-start timer-show", Func: timerShow},
 }
 
-// started is where the clock of ticks begins.
+// started is the beginning of the clock of ticks.
 var started = time.Now()
 
 func now(s *interp.Session) error { return s.Push(interp.NewInt(time.Now().UnixNano())) }
@@ -41,7 +41,7 @@ func sleep(s *interp.Session) error {
 	return s.Sleep(d)
 }
 
-// timeForms are the forms of time that str->time reads; the first is that of time->str.
+// timeForms are the forms of time that str->time reads; time->str writes the first.
 var timeForms = []string{"2006-01-02 15:04:05.000000", "2006-01-02 15:04:05.999999999", "2006-01-02", time.RFC3339Nano}
 
 func timeToStr(s *interp.Session) error {
@@ -62,7 +62,7 @@ func strToTime(s *interp.Session) error {
 		if err != nil {
 			continue
 		}
-		if t.Year() < 1678 || t.Year() > 2261 { // what 64 bits of nanoseconds hold
+		if t.Year() < 1678 || t.Year() > 2261 { // the years that fit in 64 bits of nanoseconds
 			return fmt.Errorf("%s is too far away for nanoseconds since 1970", shown(text))
 		}
 		return s.Push(interp.NewInt(t.UnixNano()))

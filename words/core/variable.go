@@ -96,7 +96,7 @@ func listVariables(s *interp.Session) error {
 		if !ok {
 			var err error
 			if v, err = s.Fetch(interp.NewString(name)); err != nil {
-				continue // deleted by another session since
+				continue // another session has deleted it since
 			}
 		}
 		list(s, name, v.Source())

@@ -35,7 +35,7 @@ func watch(s *interp.Session) error {
 			err = redraw(s, line, title(text, pause), columns, rows)
 		} else {
 			if !first {
-				s.Print("\n") // between one time and the next
+				s.Print("\n") // an empty line between two runs
 			}
 			err = s.Execute(line)
 		}
@@ -48,13 +48,12 @@ func watch(s *interp.Session) error {
 	}
 }
 
-// title says what is watched, and when it was looked at.
+// title returns the heading: the line that is watched, and the time.
 func title(text string, pause time.Duration) string {
 	return fmt.Sprintf("%s  every %v: %s", time.Now().Format("15:04:05"), pause, interp.Printable(text))
 }
 
-// redraw runs a line and puts what it prints in the place of what stands on the screen,
-// as much of it as the screen holds.
+// redraw runs a line and replaces the screen with its output, as far as it fits.
 func redraw(s *interp.Session, line interp.Value, title string, columns, rows int) error {
 	text, err := s.Capture(func() error { return s.Execute(line) })
 	if err != nil {
@@ -78,7 +77,7 @@ func redraw(s *interp.Session, line interp.Value, title string, columns, rows in
 	return nil
 }
 
-// keyWithin waits, and tells whether a key was pressed meanwhile.
+// keyWithin waits for a key or the end of the pause, and says whether there was a key.
 func keyWithin(s *interp.Session, pause time.Duration) (bool, error) {
 	if !s.Keyboard() {
 		return false, s.Sleep(pause)

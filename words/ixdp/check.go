@@ -7,11 +7,11 @@ import (
 	"ethertap/interp"
 )
 
-// books are the accounts of all interfaces.
+// books are the accounts of all interfaces, which tell where every frame went.
 type books struct {
-	Closes   bool      `json:"closes"` // every account does
+	Closes   bool      `json:"closes"` // every account closes
 	Accounts []account `json:"accounts"`
-	Hints    []string  `json:"hints"` // why frames are lost, as far as that is known, and what mends it
+	Hints    []string  `json:"hints"` // why frames are lost, where that is known, and how to mend it
 }
 
 type account struct {
@@ -28,8 +28,8 @@ func (w words) books(*interp.Session) (books, error) {
 	return v, nil
 }
 
-// showBooks prints every term of every account and says whether it closes; what is advised
-// goes to the error output.
+// showBooks prints every term of every account and whether the account closes. Hints go to the
+// error output.
 func showBooks(s *interp.Session, v books) {
 	for _, hint := range v.Hints {
 		s.Hint(func() string { return hint })
@@ -57,7 +57,7 @@ func showBooks(s *interp.Session, v books) {
 	}
 }
 
-// check names the first account that does not close.
+// check returns an error that names the first account that does not close, or nil.
 func (v books) check() error {
 	for _, b := range v.Accounts {
 		if b.Difference != 0 {

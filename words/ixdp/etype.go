@@ -1,7 +1,6 @@
 package ixdp
 
-// typeName returns the name of the protocol of an Ethertype, "" if it has none
-// that is known.
+// typeName returns the name of the protocol with this Ethertype, "" if the table has none.
 func typeName(t uint16) string { return typeNames[t] }
 
 var typeNames = map[uint16]string{

@@ -9,7 +9,7 @@ import (
 	"ethertap/words/report"
 )
 
-// fastWords are about the part of the dataplane that is in the kernel.
+// fastWords returns the words of the fast path and the bypass.
 func (w words) fastWords() []interp.Word {
 	return slices.Concat([]interp.Word{
 		{Name: "fastpath.enable", Stack: "( - )", Help: "leave frames that suffer no faults in the kernel, where the interfaces can", Example: "fastpath.enable",
@@ -37,19 +37,19 @@ func (w words) bypassLimit(s *interp.Session) error {
 	return w.engine.SetBypassLimit(time.Duration(n) * time.Millisecond)
 }
 
-// bypass is what becomes of the link without this process.
+// bypass describes what happens to the link when this process is gone.
 type bypass struct {
 	Enabled    bool         `json:"enabled"`
-	Limit      int64        `json:"limit_ms"` // without a sign of life, until a thread is taken for dead
-	Pinned     string       `json:"pinned"`   // where programs and maps are, "" if nowhere
-	Why        string       `json:"why"`      // it is not in use, "" if it is
+	Limit      int64        `json:"limit_ms"` // how long a thread may show no sign of life before it is taken for dead
+	Pinned     string       `json:"pinned"`   // the directory of the pinned programs and maps, "" if they are not pinned
+	Why        string       `json:"why"`      // the reason why the bypass is not in use, "" if it is
 	Interfaces []bypassPort `json:"interfaces"`
 }
 
 type bypassPort struct {
 	Index    int    `json:"index"`
 	Name     string `json:"name"`
-	Bypassed uint64 `json:"bypassed"` // frames that went past the taps and faults
+	Bypassed uint64 `json:"bypassed"` // frames that went past taps and faults
 }
 
 func (w words) bypass(*interp.Session) (bypass, error) {
@@ -78,7 +78,7 @@ func showBypass(s *interp.Session, v bypass) {
 	}
 }
 
-// fastPath says which interfaces have it.
+// fastPath lists which interfaces use the fast path.
 type fastPath struct {
 	Enabled    bool       `json:"enabled"`
 	Interfaces []fastPort `json:"interfaces"`
@@ -87,8 +87,8 @@ type fastPath struct {
 type fastPort struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
-	InUse bool   `json:"in_use"` // for frames received here
-	Why   string `json:"why"`    // not, "" if it is
+	InUse bool   `json:"in_use"` // frames received here use the fast path
+	Why   string `json:"why"`    // the reason why they do not, "" if they do
 }
 
 func (w words) fastPath(*interp.Session) (v fastPath, err error) {
@@ -111,8 +111,8 @@ func showFastPath(s *interp.Session, v fastPath) {
 	}
 }
 
-// mode says how an interface is attached, and with the fast path enabled whether it
-// is used.
+// mode returns how an interface is attached, followed by the state of its fast path if the fast
+// path is enabled.
 func mode(p dataplane.PortInfo) string {
 	if p.FastPath == "" {
 		return p.Mode

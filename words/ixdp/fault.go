@@ -11,7 +11,7 @@ import (
 	"ethertap/words/report"
 )
 
-// faultWords are the words of fault injection but for those of its machash.
+// faultWords returns the words of fault injection, except fault.hash.*.
 func (w words) faultWords() []interp.Word {
 	list := []interp.Word{
 		{Name: "fault.enable", Stack: "( interface - )", Help: "enable fault injection on frames received on interface", Example: "0 fault.enable",
@@ -40,8 +40,8 @@ func (w words) faultWords() []interp.Word {
 	return list
 }
 
-// fault makes the function of a word that changes the faults of one interface. The
-// change takes its values, beneath the interface, from the session.
+// fault makes the function of a word that changes the faults of one interface. The word takes the
+// interface from the stack, then change takes its values from below it.
 func (w words) fault(change func(*interp.Session, *policy.Fault) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		i, err := port.Pop(s, w.engine)
@@ -52,8 +52,8 @@ func (w words) fault(change func(*interp.Session, *policy.Fault) error) func(*in
 	}
 }
 
-// setting is fault for words that say what a fault does, which it begins to do with
-// fault.enable: there is a hint while that is missing.
+// setting is like fault, for words that configure a fault. A configured fault has no effect
+// before fault.enable, so the word hints at that while it is missing.
 func (w words) setting(change func(*interp.Session, *policy.Fault) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		i, err := port.Pop(s, w.engine)
@@ -74,7 +74,8 @@ func (w words) setting(change func(*interp.Session, *policy.Fault) error) func(*
 	}
 }
 
-// idle says that the faults of an interface do nothing though some are set.
+// idle returns the hint that the faults of an interface have no effect yet, "" if they have or
+// none is set.
 func (w words) idle(i int) string {
 	f := w.engine.Policy().Ports[i].Fault
 	if f.Enabled || f == (policy.Fault{Outage: f.Outage}) {
@@ -83,8 +84,8 @@ func (w words) idle(i int) string {
 	return fmt.Sprintf("fault injection is disabled on interface %d, so this has no effect yet: %d fault.enable", i, i)
 }
 
-// chance makes the function of a word that sets the chance of a fault: the kind-th
-// of policy.Chances.
+// chance makes the function of a word that sets the chance of policy.Chances[kind], as a
+// probability if random is set, and otherwise as every n-th frame.
 func (w words) chance(kind int, random bool) func(*interp.Session) error {
 	return w.setting(func(s *interp.Session, f *policy.Fault) error {
 		what, most := "probability", int64(policy.Certain)
@@ -115,11 +116,11 @@ func (w words) seed(s *interp.Session) error {
 	})
 }
 
-// faults are what is set and how often it has happened.
+// faults are the settings of all faults, and how often each has happened.
 type faults struct {
 	Seed       int64       `json:"seed"`
-	Sources    policy.MACs `json:"sources"`    // whose frames suffer; none is all
-	HoldLimit  int         `json:"hold_limit"` // frames that may wait, of each queue of an interface
+	Sources    policy.MACs `json:"sources"`    // the sources whose frames suffer; empty means all
+	HoldLimit  int         `json:"hold_limit"` // the most frames that may wait, per queue of an interface
 	Interfaces []faultPort `json:"interfaces"`
 }
 
@@ -127,11 +128,11 @@ type faultPort struct {
 	Index int    `json:"index"`
 	Name  string `json:"name"`
 	policy.Fault
-	OutageLeft time.Duration `json:"outage_left_ns"` // until the outage ends, 0 if there is none
+	OutageLeft time.Duration `json:"outage_left_ns"` // 0 if there is no outage
 	Done       done          `json:"done"`
 }
 
-// done is how many frames have suffered each fault.
+// done counts the frames that have suffered each fault.
 type done struct {
 	Outage    uint64 `json:"outage"`
 	Burst     uint64 `json:"burst"`
@@ -143,7 +144,7 @@ type done struct {
 	Delay     uint64 `json:"delay"`
 	RateLimit uint64 `json:"rate_limit"`
 	HoldLimit uint64 `json:"hold_limit"`
-	Held      uint64 `json:"held"` // now
+	Held      uint64 `json:"held"` // frames waiting now
 }
 
 func (w words) faults(*interp.Session) (faults, error) {
@@ -162,8 +163,7 @@ func (w words) faults(*interp.Session) (faults, error) {
 	return v, nil
 }
 
-// showFaults prints for each interface what is set and, behind it, how often it has
-// happened.
+// showFaults prints, for each interface, the setting of each fault and how often it has happened.
 func showFaults(s *interp.Session, v faults) {
 	row(s, "seed", v.Seed)
 	if n := v.Sources.Len(); n == 0 {
@@ -192,7 +192,7 @@ func showFaults(s *interp.Session, v faults) {
 	}
 }
 
-// burst takes the four probabilities of Burst, in the order of its fields.
+// burst takes the four probabilities of a burst, in the order of the fields of policy.Burst.
 func burst(s *interp.Session, f *policy.Fault) error {
 	var b policy.Burst
 	for _, p := range []struct {
@@ -244,13 +244,13 @@ func (w words) outage(s *interp.Session) error {
 	return w.engine.Outage(i, d)
 }
 
-// popTime takes a time, at most policy.MaxDelay, in units.
+// popTime takes a time in units, at most policy.MaxDelay.
 func popTime(s *interp.Session, what string, unit time.Duration) (time.Duration, error) {
 	n, err := s.PopRange(what, 0, int64(policy.MaxDelay/unit))
 	return time.Duration(n) * unit, err
 }
 
-// happening prints a fault, its setting and how many frames have suffered it.
+// happening prints a row: a fault, its setting, and the number of frames that have suffered it.
 func happening(s *interp.Session, name, setting string, n uint64) {
 	s.Printf("  %-21s %-32s %d\n", name, setting, n)
 }

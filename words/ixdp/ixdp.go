@@ -1,5 +1,6 @@
-// Package ixdp is the word set that looks at the dataplane: `if.*`. It translates
-// between the VM and the engine and holds nothing but a pointer to it.
+// Package ixdp is the word set of the dataplane: interfaces and their counters (`if.*`), faults
+// (`fault.*`), the drop list (`drop.*`), the fast path and the bypass. It translates between the
+// VM and the engine and holds nothing but a pointer to the engine.
 package ixdp
 
 import (
@@ -14,15 +15,14 @@ import (
 	"ethertap/words/report"
 )
 
-// Words returns the words that work on one engine. The prefixes of fault injection
-// and the drop list are reserved with them: they are the dataplane's too.
+// Words returns the words that work on one engine.
 func Words(e *dataplane.Engine, from report.Source) interp.Set {
 	w := words{e, from}
 	return interp.Set{
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
 		Prefixes: []string{"if.", "fault.", "drop.", "fastpath.", "bypass."},
-		Shared:   []string{"link."}, // profiles of links, which files define with the words of fault injection
+		Shared:   []string{"link."}, // profiles of links, which users define in files with the words of fault injection
 		Words: slices.Concat(
 			report.Pair[interfaces]{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Get: w.interfaces, Text: showStats}.Words(from),
 			[]interp.Word{
@@ -48,12 +48,12 @@ type words struct {
 	from   report.Source
 }
 
-// row prints a line of statistics: the label in 24 columns, then the value. The
-// kernel has names that are longer.
+// row prints a line of statistics: the label in 24 columns, then the value. Some of the kernel's
+// labels are longer.
 func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", label, value) }
 
-// interfaces are all of them with what was counted and what is set, of one moment, so
-// that the figures of both sides agree.
+// interfaces are the counters and settings of all interfaces, read at one moment, so that the
+// figures of both sides agree.
 type interfaces struct {
 	Running    bool        `json:"running"`
 	FaultSeed  int64       `json:"fault_seed"`
@@ -63,7 +63,7 @@ type interfaces struct {
 	Interfaces []portState `json:"interfaces"`
 }
 
-// portState is one of the interfaces.
+// portState is one interface, with its counters, taps and faults.
 type portState struct {
 	info  dataplane.PortInfo
 	stats dataplane.PortStats
@@ -71,7 +71,7 @@ type portState struct {
 	policy.Port
 }
 
-// taps say which frames of an interface go to the TAP queue.
+// taps are the directions in which frames of an interface go to the TAP queue.
 type taps struct {
 	RX bool `json:"rx_tap"`
 	TX bool `json:"tx_tap"`
@@ -112,7 +112,7 @@ func showStats(s *interp.Session, v interfaces) {
 	}
 }
 
-// rows prints the counters of some parts of the listing.
+// rows prints the counters that belong to the given parts of the listing.
 func rows(s *interp.Session, st dataplane.PortStats, indent string, parts ...dataplane.Rows) {
 	for _, part := range parts {
 		for i := range dataplane.Counters {
@@ -123,8 +123,8 @@ func rows(s *interp.Session, st dataplane.PortStats, indent string, parts ...dat
 	}
 }
 
-// lastRows are the parts at the end: the rest of the accounting identity, what the kernel
-// lost before us, and what became of tapped frames.
+// lastRows returns the parts at the end of the listing: the rest of the accounting identity, the
+// losses in the kernel, and the counters of the tap.
 func lastRows(mirror bool) []dataplane.Rows {
 	if mirror {
 		return []dataplane.Rows{dataplane.MirrorRows, dataplane.EndRows}
@@ -139,7 +139,7 @@ func enabled(on bool) string {
 	return "disabled"
 }
 
-// percent shows a probability in its unit and in percent: `1000 (1.000%)`.
+// percent formats a probability in its unit and in percent: `1000 (1.000%)`.
 func percent(p uint32) string {
 	return fmt.Sprintf("%d (%d.%03d%%)", p, p/1000, p%1000)
 }

@@ -13,7 +13,7 @@ import (
 	"ethertap/words/report"
 )
 
-// counted is an interface each of whose counters has a value of its own.
+// counted returns the counters of an interface, all of them different.
 func counted() (s dataplane.PortStats) {
 	v := reflect.ValueOf(&s).Elem()
 	for i := range v.NumField() {
@@ -46,7 +46,7 @@ func printed(t *testing.T, show func(*interp.Session)) string {
 	return out.String()
 }
 
-// Each row shows what its label says: all values are different.
+// Each row shows the value that its label says. All values differ, so an exchange is found.
 func TestRowsOfStats(t *testing.T) {
 	info := dataplane.PortInfo{Index: 1, Name: "eth1", Driver: "ixgbe", Queues: 2, Mode: "ZEROCOPY"}
 	stats := interfaces{Interfaces: []portState{{info, counted(), taps{RX: true}, settings()}, {info, counted(), taps{RX: true}, settings()}}}
@@ -112,7 +112,7 @@ func TestRowsOfStats(t *testing.T) {
 	}
 }
 
-// The same values under the keys that the document has.
+// The keys in JSON are the documented ones, with the same values.
 func TestKeysOfStats(t *testing.T) {
 	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), taps{RX: true}, settings()}}}})
 	if err != nil {
@@ -138,7 +138,7 @@ func TestKeysOfStats(t *testing.T) {
 	}
 }
 
-// fault.show has the setting and the count of each fault in its own row.
+// Each row of fault.show has the setting and the count of its own fault.
 func TestRowsOfFaults(t *testing.T) {
 	d := done{Outage: 1, Burst: 2, Drop: 3, Length: 4, Bitflip: 5, Dup: 6, Reorder: 7, Delay: 8, RateLimit: 9, HoldLimit: 10, Held: 11}
 	f := settings().Fault

@@ -6,7 +6,7 @@ import (
 	"ethertap/words/report"
 )
 
-// lifeWords start, stop and list.
+// lifeWords returns the words that start and stop the engine and list the interfaces.
 func (w words) lifeWords() []interp.Word {
 	return append(report.Pair[list]{Name: "if.list", Stack: "( - )", Help: "list the interfaces and how they are", Example: "if.list", Get: w.list, Text: showList}.Words(w.from), []interp.Word{
 		{Name: "if.start", Stack: "( - )", Help: "attach to the interfaces and forward", Example: "\"if.start\" try drop", Func: func(*interp.Session) error { return w.engine.Start() }},
@@ -18,8 +18,8 @@ func (w words) lifeWords() []interp.Word {
 // list is the state of the engine and of the interfaces.
 type list struct {
 	State      string               `json:"state"`   // "running", "stopped", or "waiting"
-	Waiting    string               `json:"waiting"` // for what, "" if it is not
-	Short      string               `json:"short"`   // what is lost though it runs, as queues have no thread or threads no queue; "" if nothing is
+	Waiting    string               `json:"waiting"` // what the engine waits for, "" if it does not wait
+	Short      string               `json:"short"`   // what is lost though the engine runs, because queues and threads do not match; "" if nothing is
 	Idle       string               `json:"idle"`    // what threads do when no frame comes
 	Interfaces []dataplane.PortInfo `json:"interfaces"`
 }
@@ -40,7 +40,7 @@ func showList(s *interp.Session, v list) {
 	state := v.State
 	switch {
 	case v.Waiting == "":
-	case v.State == "running": // with the interface that is there
+	case v.State == "running": // one interface is missing, the other is served
 		state += ", waiting: " + v.Waiting
 	default:
 		state += ": " + v.Waiting

@@ -9,8 +9,8 @@ import (
 	"ethertap/words/report"
 )
 
-// oneQueue is what one thread counted for an interface, and what the kernel did for
-// the socket of that queue.
+// oneQueue has the counters of one queue of an interface: those of the thread, and the kernel's
+// for the socket.
 type oneQueue struct {
 	dataplane.PortInfo
 	Queue int

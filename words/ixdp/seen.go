@@ -11,7 +11,7 @@ import (
 	"ethertap/words/port"
 )
 
-// seenRow prints a line of a table: what, frames, bytes, and a remark.
+// seenRow prints a row of a table: label, frames, bytes, and a remark if there is one.
 func seenRow(s *interp.Session, label string, u dataplane.Usage, remark string) {
 	line := fmt.Sprintf("  %-31s %-11d %d", label, u.Frames, u.Bytes)
 	if remark != "" {
@@ -24,7 +24,7 @@ func heading(s *interp.Session, what, remark string) {
 	s.Printf("  %-31s %-11s %-14s %s\n", what, "frames", "bytes", remark)
 }
 
-// macs are who sends on an interface, the busiest first.
+// macs is the table of the source addresses seen on an interface, the busiest first.
 type macs struct {
 	Interface int             `json:"interface"`
 	Name      string          `json:"name"`
@@ -34,7 +34,7 @@ type macs struct {
 
 type mac struct {
 	dataplane.MACUsage
-	Vendor string `json:"vendor"` // "" if nobody knows
+	Vendor string `json:"vendor"` // "" if it is not known
 }
 
 func (w words) macs(s *interp.Session) (v macs, err error) {
@@ -61,7 +61,7 @@ func showMACs(s *interp.Session, v macs) {
 	seenRow(s, "no room", v.NoRoom, "")
 }
 
-// types are what is sent on an interface: what stands below how many tags, and the tags.
+// types are the Ethertypes and VLANs seen on an interface.
 type types struct {
 	Interface   int             `json:"interface"`
 	Name        string          `json:"name"`
@@ -72,9 +72,9 @@ type types struct {
 }
 
 type etype struct {
-	Tags int    `json:"tags"` // before it
+	Tags int    `json:"tags"` // VLAN tags before it
 	Type string `json:"type"` // "0x0800", "length" or "short"
-	Name string `json:"name"` // of its protocol, "" if nobody knows
+	Name string `json:"name"` // name of the protocol, "" if it is not known
 	last
 }
 
@@ -85,7 +85,7 @@ type vlan struct {
 	last
 }
 
-// last is what was counted, and by whom and when the last one was sent.
+// last is a usage with the source and the time of the last frame.
 type last struct {
 	dataplane.Usage
 	Last policy.MAC `json:"last"`
@@ -117,7 +117,7 @@ func (w words) types(s *interp.Session) (v types, err error) {
 	return v, nil
 }
 
-// showTypes prints what stands below the tags, then the tags.
+// showTypes prints a table of the Ethertypes, then one of the VLANs.
 func showTypes(s *interp.Session, v types) {
 	s.Printf("%d %s\n", v.Interface, v.Name)
 	heading(s, "tags type", "last source")
@@ -132,7 +132,7 @@ func showTypes(s *interp.Session, v types) {
 	seenRow(s, "no room", v.VLANsNoRoom, "")
 }
 
-// label is a type as a person reads it.
+// label formats a type for people.
 func (r etype) label() string {
 	switch {
 	case r.Type == "length":

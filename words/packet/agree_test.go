@@ -15,7 +15,7 @@ import (
 	"ethertap/interp"
 )
 
-// agree holds the words for fields against what the view makes of a packet.
+// agree compares what the words for fields and the view say about a packet.
 func agree(b []byte) error {
 	if len(b) < etherHeader {
 		return nil
@@ -98,7 +98,7 @@ extensions:
 	return nil
 }
 
-// frames makes packets of all that headers can be, most of them nearly right.
+// frames makes random packets of every kind of header, most of them nearly valid.
 type frames struct{ *rand.Rand }
 
 func (r frames) pick(of ...int) int { return of[r.IntN(len(of))] }
@@ -143,7 +143,7 @@ func (r frames) frame() []byte {
 	return b
 }
 
-// carried is what IP carries, with so many extension headers before it.
+// carried returns the payload of an IP packet, with a number of extension headers before it.
 func (r frames) carried(extensions int) (proto int, b []byte) {
 	if extensions == 0 {
 		proto, b = r.pick(6, 6, 17, 17, 132, 1, 58, 4, 41, 50, 59, 135), r.bytes(r.pick(0, 1, 8, 12, 20, 40, 60))
@@ -169,8 +169,8 @@ func (r frames) carried(extensions int) (proto int, b []byte) {
 	return proto, append(b, rest...)
 }
 
-// The words give one answer about every packet: of the samples, of random ones, and of those cut
-// short or with bits turned over.
+// The words for fields and the view agree about every packet: the samples, random ones, and those
+// cut short or with inverted bits.
 func TestWordsAgree(t *testing.T) {
 	check := func(b []byte) {
 		t.Helper()
@@ -217,7 +217,7 @@ func TestWordsAgree(t *testing.T) {
 	}
 }
 
-// What the words once disagreed about.
+// These are packets about which the words once disagreed.
 func TestOneAnswer(t *testing.T) {
 	const ip6 = "86dd 60000000 %04x %02x 40 fe800000000000000000000000000001 fe800000000000000000000000000002 "
 	const udp = "03e8 07d0 000c 1e57 64617461"
@@ -232,7 +232,7 @@ func TestOneAnswer(t *testing.T) {
 		{"an authentication header", fmt.Sprintf(ip6, 36, 51) + "1104 0000 00000001 00000001 000000000000000000000000" + udp, "ethernet ip6 ipsecah udp data", "[]", "1000", "[fe80::1]:1000 > [fe80::2]:2000 udp 90 bytes"},
 		{"broken options", "0800 4600 0024 0001 0000 40 11 0000 0a010101 0a010102 07ff0000 " + udp, "ethernet ip4 udp data", "[]", "1000", "10.1.1.1:1000 > 10.1.1.2:2000 udp 50 bytes"},
 		{"MPLS", "8847 00014140" + "4500 0020 0001 0000 40 11 0000 0a010101 0a010102" + udp, "ethernet mpls ip4 udp data", "[]",
-			"the packet is neither TCP nor UDP nor SCTP: what is behind MPLS labels has no fields here; packet.show shows it", "10.1.1.1:1000 > 10.1.1.2:2000 udp 50 bytes"},
+			"the packet is neither TCP nor UDP nor SCTP: the words for fields stop at MPLS labels; packet.show shows the rest", "10.1.1.1:1000 > 10.1.1.2:2000 udp 50 bytes"},
 	} {
 		b := unhex(t, "02bb00000002 02bb00000001"+c.packet)
 		h := &headers{packet: b}

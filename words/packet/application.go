@@ -12,7 +12,7 @@ import (
 	"ethertap/interp"
 )
 
-// application writes what TCP and UDP carry, as far as ports tell.
+// application writes the payload of TCP and UDP, if a decoder is known for the ports.
 func (c context) application(l gopacket.Layer) bool {
 	switch l := l.(type) {
 	case *layers.DNS:
@@ -64,7 +64,7 @@ func (c context) dns(l *layers.DNS) {
 	c.records("additional", l.Additionals)
 }
 
-// more says how many records of a list are left out.
+// more says how many entries of a list are left out.
 func (c context) more(n int) {
 	c.line()
 	c.field("… %d more", n)
@@ -81,7 +81,7 @@ func (c context) records(mark string, records []layers.DNSResourceRecord) {
 	}
 }
 
-// name shows a domain name; the root has an empty one.
+// name formats a domain name; that of the root is empty.
 func name(b []byte) string {
 	if len(b) == 0 {
 		return "."
@@ -175,13 +175,13 @@ func summarize(s *interp.Session) error {
 	return s.Push(interp.NewString(summary(b)))
 }
 
-// aside are the layers that say nothing in a summary.
+// aside lists the layers that a summary does not mention.
 var aside = map[string]bool{"data": true, "vlan": true, "echo": true, "neighbor": true, "router": true, "redirect": true, "mld": true, "lldpinfo": true, "hopbyhop": true}
 
 func end(host string, port uint16) string { return net.JoinHostPort(host, fmt.Sprint(port)) }
 
-// summary is a packet in one line: from whom to whom, by what, about what, how long.
-// Of packets in packets the innermost counts.
+// summary returns a packet in one line: addresses, protocols, subject, length. Of packets within
+// packets it describes the innermost.
 func summary(b []byte) string {
 	from, to, what, about := "", "", "packet", ""
 	var tags strings.Builder

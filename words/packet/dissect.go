@@ -9,11 +9,12 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// How headers follow each other from Ethernet to the ports, for the words of fields and for
-// the view alike: both go by the functions of this file, so they give one answer. What lies
-// beyond (payloads, tunnels, MPLS) only the view decodes.
+// This file says how headers follow each other, from Ethernet to the ports. The words for fields
+// and the view both use its functions, so they agree. Only the view decodes what lies beyond:
+// payloads, tunnels, MPLS.
 //
-// Options of IPv4 and TCP that are broken do not end it: the lengths of the headers say what follows.
+// Broken options of IPv4 and TCP do not stop the decoding, since the lengths in the headers say
+// where the next header begins.
 
 const (
 	etherHeader = 14
@@ -23,24 +24,25 @@ const (
 	typeARP     = uint16(layers.EthernetTypeARP)
 )
 
-// isTag tells whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad and what
-// came before it.
+// isTag says whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad, and the types in use
+// before them.
 func isTag(etype uint16) bool {
 	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
 }
 
-// Headers are read into what the caller has: the fields need none of them afterwards, but
-// TCP's, and on the stack they cost nothing.
+// The functions that read headers fill structs of the caller. The words for fields need only
+// TCP's afterwards; the others stay on the stack and cost nothing.
 
 func readIPv4(ip *layers.IPv4, b []byte) error {
-	if err := ip.DecodeFromBytes(b, gopacket.NilDecodeFeedback); ip.Payload == nil { // else it got as far as the options
+	if err := ip.DecodeFromBytes(b, gopacket.NilDecodeFeedback); ip.Payload == nil { // otherwise only the options are broken
 		return err
 	}
 	return nil
 }
 
-// readIPv6 leaves the extension headers in the payload. gopacket's decoder forgets that a
-// hop-by-hop header counts into the length, and refuses packets that carry nothing.
+// readIPv6 reads the fixed header and leaves the extension headers in the payload. gopacket's own
+// decoder does not count the hop-by-hop header into the length, and refuses packets without
+// payload.
 func readIPv6(ip *layers.IPv6, b []byte) error {
 	const header = 40
 	if len(b) < header {
@@ -51,14 +53,14 @@ func readIPv6(ip *layers.IPv6, b []byte) error {
 	ip.Version, ip.TrafficClass, ip.FlowLabel = b[0]>>4, uint8(be.Uint16(b)>>4), be.Uint32(b)&0xfffff
 	ip.Length, ip.NextHeader, ip.HopLimit = be.Uint16(b[4:]), layers.IPProtocol(b[6]), b[7]
 	ip.SrcIP, ip.DstIP = b[8:24], b[24:40]
-	if ip.Length > 0 || ip.NextHeader != layers.IPProtocolIPv6HopByHop { // else a jumbogram
+	if ip.Length > 0 || ip.NextHeader != layers.IPProtocolIPv6HopByHop { // otherwise the packet is a jumbogram
 		ip.Payload = ip.Payload[:min(int(ip.Length), len(ip.Payload))]
 	}
 	return nil
 }
 
 func readTCP(tcp *layers.TCP, b []byte) error {
-	if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); tcp.Payload == nil { // as for IPv4
+	if err := tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); tcp.Payload == nil { // see readIPv4
 		return err
 	}
 	return nil
@@ -75,14 +77,14 @@ func readSCTP(sctp *layers.SCTP, b []byte) error {
 	return nil
 }
 
-// chain is where one is among the headers of an IP packet.
+// chain is a position in the headers of an IP packet.
 type chain struct {
 	six   bool
-	first bool // of several fragments: what follows is cut off somewhere
-	later bool // a fragment without what follows
+	first bool // the first of several fragments: its payload is cut off somewhere
+	later bool // a later fragment, which has no further headers
 }
 
-// extends tells whether a protocol is a header with another one behind it.
+// extends says whether a protocol is an extension header, which another header follows.
 func (c chain) extends(p layers.IPProtocol) bool {
 	switch p {
 	case layers.IPProtocolAH:
@@ -93,7 +95,8 @@ func (c chain) extends(p layers.IPProtocol) bool {
 	return false
 }
 
-// extension reads such a header: its size, the protocol behind it, and where that leaves us.
+// extension reads an extension header. It returns the protocol of the next header, the size of
+// this one, and the position after it.
 func (c chain) extension(p layers.IPProtocol, b []byte) (next layers.IPProtocol, size int, after chain, err error) {
 	least := 8
 	if len(b) >= 2 {
@@ -115,7 +118,8 @@ func (c chain) extension(p layers.IPProtocol, b []byte) (next layers.IPProtocol,
 	return layers.IPProtocol(b[0]), size, c, nil
 }
 
-// The same for the view, as decoders of gopacket, each of which hands over to the next.
+// The rest of the file does the same for the view: decoders for gopacket, each of which hands
+// over to the next.
 
 func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
 	eth := new(layers.Ethernet)
@@ -127,7 +131,7 @@ func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
 	return p.NextDecoder(behind(eth.EthernetType))
 }
 
-// behind decodes what an Ethertype announces.
+// behind returns the decoder for an Ethertype.
 func behind(t layers.EthernetType) gopacket.Decoder {
 	switch {
 	case isTag(uint16(t)):
@@ -171,7 +175,7 @@ func decodeIPv6(b []byte, p gopacket.PacketBuilder) error {
 		p.SetNetworkLayer(ip)
 		return p.NextDecoder(c.carried(ip.NextHeader))
 	}
-	// For gopacket this one is a part of the IPv6 header, and so it is for the view.
+	// gopacket takes the hop-by-hop header for a part of the IPv6 header, so the view does too.
 	next, size, _, err := c.extension(ip.NextHeader, ip.Payload)
 	if err == nil {
 		hop := new(layers.IPv6HopByHop)
@@ -188,7 +192,7 @@ func decodeIPv6(b []byte, p gopacket.PacketBuilder) error {
 	return p.NextDecoder(c.carried(next))
 }
 
-// carried decodes what a protocol number of IP announces.
+// carried returns the decoder for a protocol number of IP.
 func (c chain) carried(proto layers.IPProtocol) gopacket.Decoder {
 	switch {
 	case c.later:
@@ -197,7 +201,7 @@ func (c chain) carried(proto layers.IPProtocol) gopacket.Decoder {
 		return gopacket.DecodeFunc(func(b []byte, p gopacket.PacketBuilder) error { return c.decodeExtension(proto, b, p) })
 	case proto == layers.IPProtocolTCP, proto == layers.IPProtocolUDP, proto == layers.IPProtocolSCTP && c.first:
 		return gopacket.DecodeFunc(func(b []byte, p gopacket.PacketBuilder) error { return c.decodeTransport(proto, b, p) })
-	case c.first, (chain{six: true}).extends(proto): // a piece of something, or a header that IPv4 does not have
+	case c.first, (chain{six: true}).extends(proto): // a part of a payload, or a header that IPv4 does not have
 		return gopacket.DecodeFragment
 	case proto == layers.IPProtocolIPv4:
 		return gopacket.DecodeFunc(decodeIPv4)

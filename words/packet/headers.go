@@ -11,32 +11,31 @@ import (
 	"ethertap/interp"
 )
 
-// headers is a packet taken apart as far as its headers go, by the rules of dissect.go:
-// Ethernet, VLAN tags, then ARP or IP, then TCP, UDP or SCTP. In tunnels it is the outermost
-// IP that counts.
+// headers are the decoded headers of a packet, by the rules of dissect.go: Ethernet, VLAN tags,
+// then ARP or IP, then TCP, UDP or SCTP. In a tunnel they are the outermost ones.
 type headers struct {
 	packet  []byte
 	vlans   []uint16 // ids of the tags, the outermost first
-	etype   uint16   // behind the tags
-	payload []byte   // behind the tags
+	etype   uint16   // after the tags
+	payload []byte   // after the tags
 
 	arp *layers.ARP
 
 	src, dst   netip.Addr // not valid if the packet is not IP
 	proto      layers.IPProtocol
 	ttl, tos   uint8
-	carried    []byte // by IP
-	fragment   bool   // not the first one
-	ports      bool   // the transport header is there
+	carried    []byte // payload of IP
+	fragment   bool   // a fragment, but not the first one
+	ports      bool   // there is a transport header
 	sport      uint16
 	dport      uint16
 	tcp        *layers.TCP
 	flags      uint8
 	body       []byte
-	incomplete error // why it stopped early
+	incomplete error // why decoding stopped early
 }
 
-// popHeaders takes a packet from the stack, and apart.
+// popHeaders takes a packet from the stack and decodes its headers.
 func popHeaders(s *interp.Session) (*headers, error) {
 	b, err := s.PopData()
 	if err != nil {
@@ -50,7 +49,8 @@ func popHeaders(s *interp.Session) (*headers, error) {
 	return h, nil
 }
 
-// because is why a packet lacks a header: it is of another kind, or broken before it.
+// because returns the reason why a header is missing: the packet is broken before it, or is of
+// another kind, which other says.
 func (h *headers) because(other error) error {
 	if h.incomplete != nil {
 		return fmt.Errorf("%w: %w", other, h.incomplete)
@@ -58,9 +58,8 @@ func (h *headers) because(other error) error {
 	return other
 }
 
-// dissect goes through the headers up to one that is not there or not whole. The
-// decoders check lengths; should one of them panic all the same, that is one more
-// way to be malformed.
+// dissect decodes headers until one is missing or incomplete. The decoders check lengths; if one
+// panics all the same, the packet counts as malformed.
 func (h *headers) dissect() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -87,10 +86,10 @@ func (h *headers) dissect() (err error) {
 	return h.beyond()
 }
 
-// elsewhere says what stands between Ethernet and an IP packet that there may be.
+// elsewhere names what can stand between Ethernet and IP, by Ethertype.
 var elsewhere = map[uint16]string{0x8847: "MPLS labels", 0x8848: "MPLS labels", 0x8864: "a PPPoE header"}
 
-// beyond is the error for what the view decodes and the fields do not.
+// beyond is the error for headers that the view decodes and the words for fields do not.
 func (h *headers) beyond() error {
 	what := elsewhere[h.etype]
 	if h.etype < 1536 && len(h.payload) > 1 && h.payload[0] == 0xaa && h.payload[1] == 0xaa {
@@ -99,7 +98,7 @@ func (h *headers) beyond() error {
 	if what == "" {
 		return nil
 	}
-	return fmt.Errorf("what is behind %s has no fields here; packet.show shows it", what)
+	return fmt.Errorf("the words for fields stop at %s; packet.show shows the rest", what)
 }
 
 func (h *headers) ipv4() error {
@@ -124,7 +123,7 @@ func (h *headers) ipv6() error {
 	return h.follow(chain{six: true})
 }
 
-// follow goes through extension headers to the ports.
+// follow skips extension headers and reads the transport header.
 func (h *headers) follow(c chain) error {
 	for !c.later && c.extends(h.proto) {
 		next, size, after, err := c.extension(h.proto, h.carried)

@@ -14,7 +14,7 @@ import (
 	"ethertap/lib/oui"
 )
 
-// known writes the layers whose fields have words of their own here.
+// known writes the layers that have formats of their own here.
 func (c context) known(l gopacket.Layer) bool {
 	switch l := l.(type) {
 	case *layers.Ethernet:
@@ -88,7 +88,7 @@ func mac(b []byte) string {
 	return interp.NewMAC([6]byte(b)).Text()
 }
 
-// station says what is known of an address besides its digits.
+// station describes an address beyond its digits: its vendor, or that it is a group.
 func station(a [6]byte) string {
 	switch {
 	case a == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}:
@@ -99,7 +99,7 @@ func station(a [6]byte) string {
 	return oui.Describe(a)
 }
 
-// etherType shows an Ethertype with its name.
+// etherType formats an Ethertype with its name.
 func etherType(t uint16) string {
 	name := layers.EthernetType(t).String()
 	switch {
@@ -146,7 +146,7 @@ func (c context) arp(l *layers.ARP) {
 	}
 }
 
-// ip shows a network address of any length.
+// ip formats a network address of any length.
 func ip(b []byte) string {
 	v, err := address(b)
 	if err != nil {
@@ -155,7 +155,7 @@ func ip(b []byte) string {
 	return v.Text()
 }
 
-// stp writes a bridge protocol data unit, which gopacket leaves as bytes.
+// stp writes a bridge protocol data unit, which gopacket does not decode.
 func (c context) stp(b []byte) bool {
 	const config = 35
 	if len(b) < 4 || binary.BigEndian.Uint16(b) != 0 {
@@ -196,8 +196,8 @@ func (c context) lldp(l *layers.LinkLayerDiscovery) {
 	c.field("ttl %d s", l.TTL)
 }
 
-// identity shows an LLDP identifier: a MAC address, a network address with its family
-// before it, or a name.
+// identity formats an LLDP identifier: a MAC address, a network address that begins with its
+// family, or a name.
 func identity(b []byte, isMAC, isNetwork bool) string {
 	switch {
 	case isMAC:
@@ -208,7 +208,7 @@ func identity(b []byte, isMAC, isNetwork bool) string {
 	return text(b)
 }
 
-// text shows bytes that are meant to be text.
+// text formats bytes that are meant to be text.
 func text(b []byte) string {
 	b = []byte(strings.TrimRight(string(b), "\x00"))
 	if !utf8.Valid(b) {
@@ -264,7 +264,7 @@ func capabilities(l layers.LLDPCapabilities) string {
 	return strings.Join(all, "+")
 }
 
-// plain is a name of gopacket's in plain words: EchoRequest becomes echo request.
+// plain splits a name of gopacket's into words: EchoRequest becomes echo request.
 func plain(name string) string {
 	var b strings.Builder
 	before := ' '

@@ -9,7 +9,7 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// network writes the layers of IP and what belongs to it.
+// network writes the layers of IP, ICMP and IGMP.
 func (c context) network(l gopacket.Layer) bool {
 	switch l := l.(type) {
 	case *layers.IPv4:
@@ -115,7 +115,7 @@ func (c context) network(l gopacket.Layer) bool {
 	return true
 }
 
-// icmp6 names a message, those of multicast listeners too, which gopacket's names lack.
+// icmp6 names a message, including those of multicast listeners, which gopacket does not name.
 func icmp6(t layers.ICMPv6TypeCode) string {
 	switch t.Type() {
 	case layers.ICMPv6TypeMLDv1MulticastListenerQueryMessage:
@@ -135,7 +135,7 @@ func echoes(icmp uint8) bool {
 		icmp >= layers.ICMPv4TypeTimestampRequest && icmp <= layers.ICMPv4TypeAddressMaskReply
 }
 
-// protocol shows the number of a protocol with its name.
+// protocol formats the number of a protocol with its name.
 func protocol(p layers.IPProtocol) string {
 	if name := p.String(); !strings.HasPrefix(name, "Unknown") {
 		return fmt.Sprintf("%d %s", uint8(p), name)
@@ -182,7 +182,7 @@ func (c context) ip6(l *layers.IPv6) {
 	}
 }
 
-// spare says what lies behind an IP packet in its frame, or how much of it is missing.
+// spare says how many bytes follow the IP packet in its frame, or how many are missing.
 func (c context) spare(said, there int) {
 	if said > there {
 		c.field("cut short by %d", said-there)
@@ -195,18 +195,18 @@ func (c context) spare(said, there int) {
 	}
 }
 
-// checksum shows a checksum; sum is that of everything, itself included.
+// checksum formats a checksum. sum is the sum over everything, the checksum included.
 func (c context) checksum(is, sum uint16) {
 	if sum == 0 {
 		c.field("checksum %#04x ok", is)
 		return
 	}
-	// The sum without the checksum, in ones' complement: what it had to be.
+	// Subtracting the checksum in ones' complement gives the correct value.
 	c.field("checksum %#04x wrong, not %#04x", is, checksum(uint64(^is)+uint64(^sum), nil))
 }
 
-// carried shows the checksum of a protocol that is summed with the addresses of IP. It
-// cannot be told for a fragment or a packet that was cut short.
+// carried formats the checksum of a protocol that includes the addresses of IP. It cannot be
+// checked in a fragment or in a packet that was cut short.
 func (c context) carried(p layers.IPProtocol, is uint16, l gopacket.Layer) {
 	b := append(append([]byte(nil), l.LayerContents()...), l.LayerPayload()...)
 	var addresses []byte
@@ -236,7 +236,7 @@ func (c context) carried(p layers.IPProtocol, is uint16, l gopacket.Layer) {
 	c.checksum(is, checksum(uint64(pseudo), b))
 }
 
-// neighborOptions shows the options of neighbor discovery.
+// neighborOptions formats the options of neighbor discovery.
 func (c context) neighborOptions(options layers.ICMPv6Options) {
 	for i, o := range options {
 		switch {

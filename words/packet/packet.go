@@ -1,10 +1,9 @@
-// Package packet is the word set that takes packets apart, `packet.*`: words for the
-// fields of the common headers, and one that shows a packet layer by layer. The
-// decoders are gopacket's; what they make of malformed packets is an error here, and
-// never more than that.
+// Package packet is the word set that decodes packets, `packet.*`: words for the fields of the
+// common headers, and one that shows a packet layer by layer. The decoders are gopacket's. What
+// they report about a malformed packet becomes an error of the word.
 //
-// It knows the VM and the registry of vendors. Where packets come from it does not
-// know: a packet is data like any other.
+// The package knows the VM and the registry of vendors. It does not know where packets come from:
+// a packet is data like any other.
 package packet
 
 import (
@@ -16,7 +15,7 @@ import (
 	"ethertap/interp"
 )
 
-// Set returns the packet words.
+// Set returns the words that decode packets.
 func Set() interp.Set {
 	return interp.Set{
 		Name:     "packet",
@@ -40,10 +39,10 @@ var words = []interp.Word{
 	{Name: "packet.checksum", Stack: "( data - n )", Help: "the Internet checksum of data, that of IP, ICMP, UDP and TCP (RFC 1071)", Example: "\"0001f203f4f5f6f7\" hex->data packet.checksum 16 num->base .", Func: checksumOf},
 }
 
-// example is the source that shows a word on the sample.
+// example returns source that shows a word on the sample.
 func example(line string) string { return strings.ReplaceAll(sample, "\n", "") + line }
 
-// A field is a word that takes a packet and leaves one value of it.
+// field is a word that takes a packet and leaves one value of it.
 type field struct {
 	name, result, help string
 	value              func(*headers) (interp.Value, error)
@@ -73,7 +72,7 @@ var fields = []field{
 	{"packet.tcp.ack", "n", "TCP acknowledgement number", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.tcp.Ack)) })},
 }
 
-// arpSample is ARP from 10.1.1.1, who asks for 10.1.1.2.
+// arpSample is an ARP request from 10.1.1.1 for 10.1.1.2.
 const arpSample = `"ffffffffffff 00005e005302 0806 0001080006040001 00005e005302 0a010101 000000000000 0a010102" hex->data `
 
 func fieldWords() []interp.Word {
@@ -102,7 +101,7 @@ func fieldWords() []interp.Word {
 
 func number(n int) (interp.Value, error) { return interp.NewInt(int64(n)), nil }
 
-// address is an IP address of 4 or 16 bytes.
+// address converts 4 or 16 bytes to an IP address.
 func address(b []byte) (interp.Value, error) {
 	a, ok := netip.AddrFromSlice(b)
 	if !ok {
@@ -189,8 +188,8 @@ func checksumOf(s *interp.Session) error {
 	return s.Push(interp.NewInt(int64(checksum(0, b))))
 }
 
-// checksum is the complement of the sum in ones' complement of all 16-bit words of
-// b and of what was summed before it.
+// checksum returns the complement of the ones' complement sum of all 16-bit words of b and of
+// sum, which was summed before.
 func checksum(sum uint64, b []byte) uint16 {
 	for ; len(b) > 1; b = b[2:] {
 		sum += uint64(b[0])<<8 | uint64(b[1])

@@ -14,7 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the views show now into testdata")
 
-// packets reads testdata/packets.txt: a name and the hexadecimal digits of a packet a line.
+// packets reads testdata/packets.txt: each line has a name and the hexadecimal digits of a
+// packet.
 func packets(t testing.TB) (all map[string][]byte, order []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "packets.txt"))
@@ -42,7 +43,7 @@ func unhex(t testing.TB, digits string) []byte {
 	return b
 }
 
-// The view of every sample, against testdata/views.txt.
+// The views of all samples are those in testdata/views.txt.
 func TestViews(t *testing.T) {
 	all, order := packets(t)
 	var got strings.Builder
@@ -69,7 +70,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// session returns one with these words alone.
+// session returns a session that has only the words of packets.
 func session(t testing.TB) (*interp.Session, *bytes.Buffer) {
 	dict, err := interp.NewDict(Set())
 	if err != nil {
@@ -79,7 +80,7 @@ func session(t testing.TB) (*interp.Session, *bytes.Buffer) {
 	return interp.NewSession(dict, strings.NewReader(""), &out, &out), &out
 }
 
-// Every word on every sample, whole and cut at every length: an error or a value.
+// Every word on every sample, whole and cut at every length, leaves a value or an error.
 func TestCutPackets(t *testing.T) {
 	all, _ := packets(t)
 	s, out := session(t)

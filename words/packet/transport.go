@@ -9,7 +9,7 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// transport writes the layers with ports.
+// transport writes the layers of protocols that have ports.
 func (c context) transport(l gopacket.Layer) bool {
 	switch l := l.(type) {
 	case *layers.TCP:

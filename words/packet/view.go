@@ -11,22 +11,22 @@ import (
 	"ethertap/interp"
 )
 
-// view is the text of a packet: a paragraph per layer, its name in the margin, its
+// view is the text of a packet: a paragraph for each layer, with its name in the margin and its
 // fields beside it, wrapped.
 type view struct {
 	b     strings.Builder
 	col   int
-	fresh bool // nothing stands in the line yet but the margin
+	fresh bool // the line has only its margin yet
 }
 
 const (
 	margin  = 10  // columns of the layers' names
 	width   = 79  // columns of a line
-	dumped  = 256 // bytes of a payload that are shown
-	entries = 64  // records of a list that are shown
+	dumped  = 256 // the most bytes of a payload that are shown
+	entries = 64  // the most entries of a list that are shown
 )
 
-// layer begins a paragraph.
+// layer begins the paragraph of a layer.
 func (v *view) layer(name string) {
 	v.end()
 	fmt.Fprintf(&v.b, "%-*s ", margin-1, name)
@@ -83,9 +83,9 @@ func (v *view) dump(b []byte) {
 	}
 }
 
-// decode takes a packet apart. gopacket catches panics of its decoders and makes a
-// layer of what it could not decode; it leaves a layer of zeros before that too, which
-// is none.
+// decode splits a packet into layers. gopacket catches panics of its decoders and makes a layer
+// of the bytes it could not decode. It may leave a layer of zeros before that, which decode
+// removes.
 func decode(b []byte) []gopacket.Layer {
 	p := gopacket.NewPacket(b, gopacket.DecodeFunc(decodeEthernet), gopacket.DecodeOptions{NoCopy: true})
 	all := p.Layers()
@@ -104,7 +104,7 @@ func showPacket(s *interp.Session) error {
 	return nil
 }
 
-// show is the view of a packet.
+// show returns the view of a packet.
 func show(b []byte) string {
 	v := new(view)
 	v.layer("packet")
@@ -118,15 +118,15 @@ func show(b []byte) string {
 	return v.b.String()
 }
 
-// context is what the text of a layer may need to know of those before it.
+// context holds what the text of a layer needs of the layers before it.
 type context struct {
 	*view
 	below []gopacket.Layer
 	last  bool
 }
 
-// show writes one layer. Decoders guard lengths, not all that is in the values they
-// leave; what panics here is shown as bytes.
+// show writes one layer. Decoders check lengths, but not all values, so formatting may panic; the
+// layer is shown as bytes then.
 func (c context) show(l gopacket.Layer) {
 	mark := c.b.Len()
 	defer func() {
@@ -152,8 +152,8 @@ func (c context) show(l gopacket.Layer) {
 	}
 }
 
-// failure shows what could not be decoded: because it is broken, or because nobody
-// knows how.
+// failure shows a part that could not be decoded, because it is broken or because there is no
+// decoder.
 func (c context) failure(f gopacket.ErrorLayer) {
 	b := f.LayerContents()
 	for i := len(c.below) - 1; i >= 0 && len(b) == 0; i-- {
@@ -170,16 +170,16 @@ func (c context) failure(f gopacket.ErrorLayer) {
 	}
 }
 
-// unknown tells whether a layer was not decoded for want of a decoder.
+// unknown says whether there was no decoder for a layer.
 func unknown(f gopacket.ErrorLayer) bool { return strings.HasPrefix(reason(f), "Unable to decode ") }
 
-// reason is the error of a layer, in one line.
+// reason returns the error of a layer in one line.
 func reason(f gopacket.ErrorLayer) string {
 	line, _, _ := strings.Cut(f.Error().Error(), "\n")
 	return line
 }
 
-// size is a number of bytes in words.
+// size formats a number of bytes.
 func size(n int) string {
 	if n == 1 {
 		return "1 byte"
@@ -187,7 +187,7 @@ func size(n int) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// bytes shows a layer that nothing is known of but its bytes.
+// bytes shows a layer as bytes, because nothing else is known about it.
 func (c context) bytes(name string, b []byte) {
 	c.layer(name)
 	c.field("%s", size(len(b)))
@@ -196,7 +196,7 @@ func (c context) bytes(name string, b []byte) {
 	}
 }
 
-// names are those of layers that are known by others than gopacket's.
+// names are the names of layers whose usual name is not gopacket's.
 var names = map[gopacket.LayerType]string{
 	layers.LayerTypeDot1Q:                        "vlan",
 	layers.LayerTypeIPv4:                         "ip4",
@@ -229,7 +229,7 @@ var names = map[gopacket.LayerType]string{
 	gopacket.LayerTypeDecodeFailure:              "malformed",
 }
 
-// layerName is the name of a layer: short, in small letters, one word.
+// layerName returns the name of a layer: one short word in small letters.
 func layerName(t gopacket.LayerType) string {
 	if n, ok := names[t]; ok {
 		return n

@@ -1,6 +1,5 @@
-// Package report makes words in pairs: one that shows something to a person, and its
-// twin that prints the same values as one line of JSON. It knows neither what is shown
-// nor where that comes from.
+// Package report makes words in pairs: a word that shows values to a person, and its twin, which
+// prints the same values as one line of JSON. It does not know what the values are.
 package report
 
 import (
@@ -12,33 +11,33 @@ import (
 	"ethertap/interp"
 )
 
-// Schema is the version of the JSON that the words print, the key "schema" of each line.
-// It grows when a key disappears or changes its meaning, not when one is added.
+// Schema is the version of the JSON that the words print, the key "schema" of each line. It grows
+// when a key disappears or changes its meaning, not when one is added.
 const Schema = 1
 
-// Source is who prints: the key "instance" of each line.
+// Source identifies the program that prints.
 type Source struct {
-	Instance string // the name of the running program, as control and ps show it
+	Instance string // the name of the running program as control and ps show it; the key "instance" of each line
 }
 
-// head are the keys with which every line begins.
+// head holds the keys with which every line begins.
 type head struct {
 	Schema   int       `json:"schema"`
 	Instance string    `json:"instance"`
 	Time     time.Time `json:"time"` // when the values were read; RFC 3339 with nanoseconds and zone
 }
 
-// Pair is a word that shows values, and its twin. Both read them by Get and differ in
-// how they print them only.
+// Pair is a word that shows values, and its twin. Both read the values with Get; only the way
+// they print them differs.
 type Pair[T any] struct {
-	Name, Stack, Help, Example string // of the word that shows; the Example calls it once
+	Name, Stack, Help, Example string // of the word that shows; Example calls it once
 
 	Get   func(*interp.Session) (T, error) // takes the inputs from the stack; T is a struct
 	Text  func(*interp.Session, T)         // prints for a person
-	Check func(T) error                    // nil, or what is said, after printing, of values that are wrong
+	Check func(T) error                    // nil, or returns an error for values that are wrong; it is called after printing
 }
 
-// Words returns the word and its twin, whose name is TwinName's.
+// Words returns the word and its twin.
 func (p Pair[T]) Words(from Source) []interp.Word {
 	twin := TwinName(p.Name)
 	return []interp.Word{
@@ -51,7 +50,7 @@ func (p Pair[T]) Words(from Source) []interp.Word {
 	}
 }
 
-// function makes the function of a word that prints in one of the two ways.
+// function makes the function of a word, given how it prints.
 func (p Pair[T]) function(print func(*interp.Session, T) error) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		v, err := p.Get(s)
@@ -65,8 +64,8 @@ func (p Pair[T]) function(print func(*interp.Session, T) error) func(*interp.Ses
 	}
 }
 
-// TwinName returns the name of a word's twin: `if.list.json` is that of `if.list`, and
-// `tap.hash.json` that of `tap.hash.show`.
+// TwinName returns the name of a word's twin: `if.list.json` for `if.list`, and `tap.hash.json`
+// for `tap.hash.show`.
 func TwinName(name string) string { return strings.TrimSuffix(name, ".show") + ".json" }
 
 func replaceLast(text, old, new string) string {
@@ -77,7 +76,7 @@ func replaceLast(text, old, new string) string {
 	return text[:i] + new + text[i+len(old):]
 }
 
-// Flat is one object in JSON: the keys of several, one after the other.
+// Flat is one JSON object with the keys of several values, in their order.
 type Flat []any
 
 // MarshalJSON implements json.Marshaler.
@@ -99,7 +98,7 @@ func (f Flat) MarshalJSON() ([]byte, error) {
 	return append(all, '}'), nil
 }
 
-// print writes the head and a struct as the keys of one object.
+// print writes the head and the keys of a struct as one object on a line.
 func (from Source) print(s *interp.Session, v any) error {
 	line, err := json.Marshal(Flat{head{Schema, from.Instance, time.Now()}, v})
 	if err != nil {
