@@ -22,7 +22,7 @@ var arrows = map[string]struct {
 	"lib/oui":              {},
 	"lib/predicate":        {},
 	"words/core":           {ours: []string{"interp", "lib"}},
-	"words/packet":         {ours: []string{"interp", "lib/oui"}, modules: []string{"github.com/google/gopacket"}},
+	"words/packet":         {ours: []string{"interp", "lib/oui", "lib/predicate"}, modules: []string{"github.com/google/gopacket"}},
 	"words/report":         {ours: []string{"interp"}},
 	"words/port":           {ours: []string{"interp"}},
 	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},

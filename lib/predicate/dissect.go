@@ -37,6 +37,7 @@ const (
 	ShortExtension
 	ShortTransport
 	LengthTransport
+	ShortICMP
 )
 
 var damages = [...]string{
@@ -48,6 +49,7 @@ var damages = [...]string{
 	ShortExtension:  "an IP extension header is cut short",
 	ShortTransport:  "the transport header is cut short",
 	LengthTransport: "the transport header has a length that cannot be",
+	ShortICMP:       "the ICMP header is cut short",
 }
 
 // Error says it in one sentence.
@@ -259,7 +261,7 @@ func (h *Headers) carried(data []byte) {
 
 // transport looks at the header that the frame is about.
 func (h *Headers) transport(data []byte) {
-	layer, size := Layers(0), 0
+	layer, size, damage := Layers(0), 0, ShortTransport
 	switch h.Protocol {
 	case protoTCP:
 		layer, size = TCP, 20
@@ -268,20 +270,14 @@ func (h *Headers) transport(data []byte) {
 	case protoSCTP:
 		layer, size = SCTP, 12
 	case protoICMP4:
-		if h.Layers&IP4 == 0 {
-			return
-		}
-		layer, size = ICMP4, 8
+		layer, size, damage = ICMP4, 8, ShortICMP
 	case protoICMP6:
-		if h.Layers&IP6 == 0 {
-			return
-		}
-		layer, size = ICMP6, 4
+		layer, size, damage = ICMP6, 4, ShortICMP
 	default:
 		return
 	}
 	at := h.Transport
-	if h.lacks(at+size, h.End, data, layer, ShortTransport) {
+	if h.lacks(at+size, h.End, data, layer, damage) {
 		return
 	}
 	switch layer {

@@ -1,6 +1,9 @@
 package predicate
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // has tells whether a field is there and known for good.
 func (h *Headers) has(f Field) bool {
@@ -81,4 +84,30 @@ func (h *Headers) address(data []byte, f Field) (six bool, high, low uint64) {
 		return true, be.Uint64(b[8:]), be.Uint64(b[16:])
 	}
 	return true, be.Uint64(b[24:]), be.Uint64(b[32:])
+}
+
+// Value returns a field of the packet that was dissected to its end; ok is false when it
+// is not there.
+func (h *Headers) Value(data []byte, f Field) (n int64, ok bool) {
+	if !h.has(f) || f == IPSource || f == IPDestination {
+		return 0, false
+	}
+	return h.value(data, f), true
+}
+
+// Address returns IPSource or IPDestination of the packet that was dissected, an invalid
+// one when it is not there.
+func (h *Headers) Address(data []byte, f Field) netip.Addr {
+	size, at := 4, 12
+	switch {
+	case h.Layers&IP == 0:
+		return netip.Addr{}
+	case h.Layers&IP6 != 0:
+		size, at = 16, 8
+	}
+	if f == IPDestination {
+		at += size
+	}
+	a, _ := netip.AddrFromSlice(data[h.Network+at:][:size])
+	return a
 }

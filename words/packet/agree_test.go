@@ -2,9 +2,7 @@ package packet
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -12,7 +10,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
-	"ethertap/interp"
+	"ethertap/lib/predicate"
+	"ethertap/tests/frames"
 )
 
 // agree compares what the words for fields and the view say about a packet.
@@ -20,8 +19,7 @@ func agree(b []byte) error {
 	if len(b) < etherHeader {
 		return nil
 	}
-	h := &headers{packet: b}
-	h.incomplete = h.dissect()
+	h := dissect(b)
 	all := decode(b)
 	if _, ok := all[0].(*layers.Ethernet); !ok {
 		return fmt.Errorf("no Ethernet but %v", all[0].LayerType())
@@ -38,11 +36,15 @@ func agree(b []byte) error {
 		tags = append(tags, tag.VLANIdentifier)
 		l = next()
 	}
-	if !slices.Equal(tags, h.vlans) {
-		return fmt.Errorf("tags %v, fields %v", tags, h.vlans)
+	if !slices.Equal(tags, h.vlans()) {
+		return fmt.Errorf("tags %v, fields %v", tags, h.vlans())
 	}
-	if _, is := l.(*layers.ARP); is != (h.arp != nil) {
-		return fmt.Errorf("ARP %v, fields %v", is, h.arp != nil)
+	arp, is := l.(*layers.ARP)
+	if is != h.has(predicate.ARP) {
+		return fmt.Errorf("ARP %v, fields %v", is, h.Headers)
+	}
+	if op, _ := h.Value(b, predicate.ARPOperation); is && int(op) != int(arp.Operation) {
+		return fmt.Errorf("ARP %d, field %d", arp.Operation, op)
 	}
 	var src, dst netip.Addr
 	var ttl, tos uint8
@@ -57,8 +59,11 @@ func agree(b []byte) error {
 		dst, _ = netip.AddrFromSlice(ip.DstIP)
 		ttl, tos = ip.HopLimit, ip.TrafficClass
 	}
-	if src != h.src || dst != h.dst || ttl != h.ttl || tos != h.tos {
-		return fmt.Errorf("IP %v > %v ttl %d tos %d, fields %v > %v ttl %d tos %d", src, dst, ttl, tos, h.src, h.dst, h.ttl, h.tos)
+	fsrc, fdst := h.ip(predicate.IPSource), h.ip(predicate.IPDestination)
+	fttl, _ := h.Value(b, predicate.IPTTL)
+	ftos, _ := h.Value(b, predicate.IPTOS)
+	if src != fsrc || dst != fdst || int64(ttl) != fttl || int64(tos) != ftos {
+		return fmt.Errorf("IP %v > %v ttl %d tos %d, fields %v > %v ttl %d tos %d", src, dst, ttl, tos, fsrc, fdst, fttl, ftos)
 	}
 	if src.IsValid() {
 		l = next()
@@ -74,8 +79,8 @@ extensions:
 		}
 		l = next()
 	}
-	if later != h.fragment {
-		return fmt.Errorf("later fragment %v, fields %v", later, h.fragment)
+	if later != h.has(predicate.Later) {
+		return fmt.Errorf("later fragment %v, fields %v", later, h.Headers)
 	}
 	var sport, dport uint16
 	ports := src.IsValid()
@@ -89,84 +94,38 @@ extensions:
 	default:
 		ports = false
 	}
-	if ports != h.ports || sport != h.sport || dport != h.dport {
-		return fmt.Errorf("ports %v %d > %d, fields %v %d > %d: %v", ports, sport, dport, h.ports, h.sport, h.dport, h.incomplete)
+	fsport, _ := h.Value(b, predicate.SourcePort)
+	fdport, _ := h.Value(b, predicate.DestinationPort)
+	if ports != h.has(predicate.Ports) || int64(sport) != fsport || int64(dport) != fdport {
+		return fmt.Errorf("ports %v %d > %d, fields %+v", ports, sport, dport, h.Headers)
 	}
-	if ports && !bytes.Equal(l.LayerPayload(), h.body) {
-		return fmt.Errorf("a body of %d bytes, fields %d", len(l.LayerPayload()), len(h.body))
+	if ports && !bytes.Equal(l.LayerPayload(), h.body()) {
+		return fmt.Errorf("a body of %d bytes, fields %d", len(l.LayerPayload()), len(h.body()))
+	}
+	if tcp, is := l.(*layers.TCP); is {
+		flags, _ := h.Value(b, predicate.TCPFlags)
+		seq, _ := h.Value(b, predicate.TCPSequence)
+		ack, _ := h.Value(b, predicate.TCPAcknowledgement)
+		if uint8(flags) != tcp.Contents[13] || uint32(seq) != tcp.Seq || uint32(ack) != tcp.Ack {
+			return fmt.Errorf("TCP %+v, fields %x %d %d", tcp, flags, seq, ack)
+		}
+	}
+	switch i := l.(type) {
+	case *layers.ICMPv4:
+		return agreeICMP(h, predicate.ICMP4, i.TypeCode.Type(), i.TypeCode.Code())
+	case *layers.ICMPv6:
+		return agreeICMP(h, predicate.ICMP6, i.TypeCode.Type(), i.TypeCode.Code())
 	}
 	return nil
 }
 
-// frames makes random packets of every kind of header, most of them nearly valid.
-type frames struct{ *rand.Rand }
-
-func (r frames) pick(of ...int) int { return of[r.IntN(len(of))] }
-
-func (r frames) bytes(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
+func agreeICMP(h *headers, l predicate.Layers, kind, code uint8) error {
+	fkind, _ := h.Value(h.packet, predicate.ICMPType)
+	fcode, _ := h.Value(h.packet, predicate.ICMPCode)
+	if !h.has(l) || int64(kind) != fkind || int64(code) != fcode {
+		return fmt.Errorf("ICMP %d %d, fields %+v %d %d", kind, code, h.Headers, fkind, fcode)
 	}
-	return b
-}
-
-func (r frames) frame() []byte {
-	be := binary.BigEndian
-	b := r.bytes(12)
-	for range r.IntN(4) {
-		b = be.AppendUint16(b, uint16(r.pick(0x8100, 0x88a8, 0x9100, 0x9200)))
-		b = append(b, r.bytes(2)...)
-	}
-	etype := r.pick(0x0800, 0x0800, 0x86dd, 0x86dd, 0x86dd, 0x0806, 0x8847, 0x8864, 46, 0x1234)
-	b = be.AppendUint16(b, uint16(etype))
-	proto, rest := r.carried(r.IntN(5))
-	switch etype {
-	case 0x0800:
-		options := 4 * r.pick(0, 0, 0, 1, 2, 10)
-		ip := append([]byte{byte(0x40 | (5 + options/4)), byte(r.Uint32())}, be.AppendUint16(nil, uint16(20+options+len(rest)+r.pick(0, 0, 0, 1, -1)))...)
-		ip = append(ip, 0, 1)
-		ip = be.AppendUint16(ip, uint16(r.pick(0, 0, 0, 0x4000, 0x2000, 0x2000, 1, 0x2001)))
-		ip = append(ip, 64, byte(proto))
-		ip = append(append(ip, r.bytes(10)...), r.bytes(options)...)
-		b = append(append(b, ip...), rest...)
-	case 0x86dd:
-		b = append(b, 0x60, 0, 0, 0)
-		b = be.AppendUint16(b, uint16(max(0, len(rest)+r.pick(0, 0, 0, 0, 1, -1, -len(rest)))))
-		b = append(append(b, byte(proto), 64), r.bytes(32)...)
-		b = append(b, rest...)
-	case 0x0806:
-		b = append(append(b, 0, 1, 8, 0, 6, 4, 0, 1), r.bytes(r.pick(20, 20, 38, 3))...)
-	default:
-		b = append(b, r.bytes(r.IntN(60))...)
-	}
-	return b
-}
-
-// carried returns the payload of an IP packet, with a number of extension headers before it.
-func (r frames) carried(extensions int) (proto int, b []byte) {
-	if extensions == 0 {
-		proto, b = r.pick(6, 6, 17, 17, 132, 1, 58, 4, 41, 50, 59, 135), r.bytes(r.pick(0, 1, 8, 12, 20, 40, 60))
-		if proto == 6 && len(b) > 12 {
-			b[12] = byte(r.pick(0x50, 0x50, 0x60, 0xf0, 0x40))
-		}
-		if proto == 17 && len(b) > 5 {
-			binary.BigEndian.PutUint16(b[4:], uint16(len(b)+r.pick(0, 0, 1, -1, -len(b))))
-		}
-		return proto, b
-	}
-	next, rest := r.carried(extensions - 1)
-	switch proto = r.pick(0, 43, 44, 44, 51, 60); proto {
-	case 44:
-		b = []byte{byte(next), 0, 0, byte(r.pick(0, 1, 1, 8, 9)), 0, 0, 0, 7}
-	case 51:
-		n := r.pick(0, 1, 4)
-		b = append([]byte{byte(next), byte(n)}, r.bytes(4*(n+2)-2)...)
-	default:
-		n := r.pick(0, 0, 1)
-		b = append([]byte{byte(next), byte(n)}, r.bytes(8*(n+1)-2)...)
-	}
-	return proto, append(b, rest...)
+	return nil
 }
 
 // The words for fields and the view agree about every packet: the samples, random ones, and those
@@ -179,22 +138,15 @@ func TestWordsAgree(t *testing.T) {
 		}
 	}
 	all, _ := packets(t)
-	r := frames{rand.New(rand.NewPCG(25, 7))}
+	r := frames.New(25)
 	kinds := map[string]int{}
-	for i := range 20_000 {
-		b := r.frame()
+	for range 20_000 {
+		b := r.Frame()
 		for _, name := range layersOf(b) {
 			kinds[name]++
 		}
 		check(b)
-		switch i % 3 {
-		case 0:
-			b = b[:r.IntN(len(b)+1)]
-		case 1:
-			for range 1 + r.IntN(4) {
-				b[r.IntN(len(b))] ^= 1 << r.IntN(8)
-			}
-		}
+		b = r.Damaged(b)
 		check(b)
 		if t.Failed() {
 			return
@@ -235,15 +187,14 @@ func TestOneAnswer(t *testing.T) {
 			"the packet is neither TCP nor UDP nor SCTP: the words for fields stop at MPLS labels; packet.show shows the rest", "10.1.1.1:1000 > 10.1.1.2:2000 udp 50 bytes"},
 	} {
 		b := unhex(t, "02bb00000002 02bb00000001"+c.packet)
-		h := &headers{packet: b}
-		h.incomplete = h.dissect()
+		h := dissect(b)
 		sport := ""
-		if v, err := ofPorts(func(h *headers) (interp.Value, error) { return number(int(h.sport)) })(h); err != nil {
+		if v, err := numberOf(predicate.SourcePort)(h); err != nil {
 			sport = err.Error()
 		} else {
 			sport = v.Text()
 		}
-		if got := fmt.Sprint(h.vlans); got != c.vlans || sport != c.sport || fmt.Sprint(layersOf(b)) != "["+c.layers+"]" || summary(b) != c.summary {
+		if got := fmt.Sprint(h.vlans()); got != c.vlans || sport != c.sport || fmt.Sprint(layersOf(b)) != "["+c.layers+"]" || summary(b) != c.summary {
 			t.Errorf("%s: vlans %s, sport %s, layers %v, summary %q; want %s, %s, %s, %q", c.what, got, sport, layersOf(b), summary(b), c.vlans, c.sport, c.layers, c.summary)
 		}
 	}

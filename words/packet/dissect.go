@@ -7,31 +7,16 @@ import (
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+
+	"ethertap/lib/predicate"
 )
 
-// This file says how headers follow each other, from Ethernet to the ports. The words for fields
-// and the view both use its functions, so they agree. Only the view decodes what lies beyond:
-// payloads, tunnels, MPLS.
+// This file says how headers follow each other in the view. From Ethernet to the ports it follows
+// the rules of the dissector of lib/predicate, which the words for fields use; the tests compare
+// the two. Only the view decodes what lies beyond: payloads, tunnels, MPLS.
 //
 // Broken options of IPv4 and TCP do not stop the decoding, since the lengths in the headers say
 // where the next header begins.
-
-const (
-	etherHeader = 14
-	tagSize     = 4
-	typeIPv4    = uint16(layers.EthernetTypeIPv4)
-	typeIPv6    = uint16(layers.EthernetTypeIPv6)
-	typeARP     = uint16(layers.EthernetTypeARP)
-)
-
-// isTag says whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad, and the types in use
-// before them.
-func isTag(etype uint16) bool {
-	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
-}
-
-// The functions that read headers fill structs of the caller. The words for fields need only
-// TCP's afterwards; the others stay on the stack and cost nothing.
 
 func readIPv4(ip *layers.IPv4, b []byte) error {
 	if err := ip.DecodeFromBytes(b, gopacket.NilDecodeFeedback); ip.Payload == nil { // otherwise only the options are broken
@@ -118,8 +103,7 @@ func (c chain) extension(p layers.IPProtocol, b []byte) (next layers.IPProtocol,
 	return layers.IPProtocol(b[0]), size, c, nil
 }
 
-// The rest of the file does the same for the view: decoders for gopacket, each of which hands
-// over to the next.
+// The rest of the file are decoders for gopacket, each of which hands over to the next.
 
 func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
 	eth := new(layers.Ethernet)
@@ -134,11 +118,11 @@ func decodeEthernet(b []byte, p gopacket.PacketBuilder) error {
 // behind returns the decoder for an Ethertype.
 func behind(t layers.EthernetType) gopacket.Decoder {
 	switch {
-	case isTag(uint16(t)):
+	case predicate.IsTag(uint16(t)):
 		return gopacket.DecodeFunc(decodeTag)
-	case uint16(t) == typeIPv4:
+	case t == layers.EthernetTypeIPv4:
 		return gopacket.DecodeFunc(decodeIPv4)
-	case uint16(t) == typeIPv6:
+	case t == layers.EthernetTypeIPv6:
 		return gopacket.DecodeFunc(decodeIPv6)
 	}
 	return t

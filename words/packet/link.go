@@ -12,6 +12,7 @@ import (
 
 	"ethertap/interp"
 	"ethertap/lib/oui"
+	"ethertap/lib/predicate"
 )
 
 // known writes the layers that have formats of their own here.
@@ -103,7 +104,7 @@ func station(a [6]byte) string {
 func etherType(t uint16) string {
 	name := layers.EthernetType(t).String()
 	switch {
-	case isTag(t):
+	case predicate.IsTag(t):
 		name = "VLAN"
 	case t == uint16(layers.EthernetTypeLinkLayerDiscovery):
 		name = "LLDP"

@@ -1,6 +1,7 @@
 // Package packet is the word set that decodes packets, `packet.*`: words for the fields of the
-// common headers, and one that shows a packet layer by layer. The decoders are gopacket's. What
-// they report about a malformed packet becomes an error of the word.
+// common headers, and one that shows a packet layer by layer. The fields are those that filters
+// see, by the dissector of lib/predicate. The view uses gopacket's decoders; what they report
+// about a malformed packet is shown.
 //
 // The package knows the VM and the registry of vendors. It does not know where packets come from:
 // a packet is data like any other.
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"ethertap/interp"
+	"ethertap/lib/predicate"
 )
 
 // Set returns the words that decode packets.
@@ -49,27 +51,27 @@ type field struct {
 }
 
 var fields = []field{
-	{"packet.len", "n", "length of the packet in bytes", func(h *headers) (interp.Value, error) { return number(len(h.packet)) }},
+	{"packet.len", "n", "length of the packet in bytes", func(h *headers) (interp.Value, error) { return interp.NewInt(int64(len(h.packet))), nil }},
 	{"packet.dst", "mac", "destination MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[:6])), nil }},
 	{"packet.src", "mac", "source MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[6:12])), nil }},
-	{"packet.etype", "n", "Ethertype behind the VLAN tags; below 1536 it is the length of an 802.3 frame", func(h *headers) (interp.Value, error) { return number(int(h.etype)) }},
-	{"packet.vlan", "id", "id of the outermost VLAN tag, -1 if there is none", outerVLAN},
-	{"packet.payload", "data", "what follows the Ethernet header and the VLAN tags", func(h *headers) (interp.Value, error) { return interp.NewData(h.payload), nil }},
-	{"packet.arp.op", "n", "ARP operation: 1 request, 2 reply", ofARP(func(h *headers) (interp.Value, error) { return number(int(h.arp.Operation)) })},
-	{"packet.arp.src", "ip", "sender's IP address in ARP", ofARP(func(h *headers) (interp.Value, error) { return address(h.arp.SourceProtAddress) })},
-	{"packet.arp.dst", "ip", "target's IP address in ARP", ofARP(func(h *headers) (interp.Value, error) { return address(h.arp.DstProtAddress) })},
-	{"packet.ip.src", "ip", "source IP address", ofIP(func(h *headers) (interp.Value, error) { return interp.NewIP(h.src), nil })},
-	{"packet.ip.dst", "ip", "destination IP address", ofIP(func(h *headers) (interp.Value, error) { return interp.NewIP(h.dst), nil })},
-	{"packet.ip.proto", "n", "protocol that IP carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.proto)) })},
-	{"packet.ip.ttl", "n", "time to live, or hop limit", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.ttl)) })},
-	{"packet.ip.tos", "n", "type of service, or traffic class", ofIP(func(h *headers) (interp.Value, error) { return number(int(h.tos)) })},
-	{"packet.ip.payload", "data", "what IP carries, behind extension headers", ofIP(func(h *headers) (interp.Value, error) { return interp.NewData(h.carried), nil })},
-	{"packet.sport", "port", "source port of TCP, UDP or SCTP", ofPorts(func(h *headers) (interp.Value, error) { return number(int(h.sport)) })},
-	{"packet.dport", "port", "destination port of TCP, UDP or SCTP", ofPorts(func(h *headers) (interp.Value, error) { return number(int(h.dport)) })},
-	{"packet.body", "data", "what TCP or UDP carries", ofPorts(func(h *headers) (interp.Value, error) { return interp.NewData(h.body), nil })},
-	{"packet.tcp.flags", "n", "TCP flags: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.flags)) })},
-	{"packet.tcp.seq", "n", "TCP sequence number", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.tcp.Seq)) })},
-	{"packet.tcp.ack", "n", "TCP acknowledgement number", ofTCP(func(h *headers) (interp.Value, error) { return number(int(h.tcp.Ack)) })},
+	{"packet.etype", "n", "Ethertype behind the VLAN tags; below 1536 it is the length of an 802.3 frame", numberOf(predicate.EtherType)},
+	{"packet.vlan", "id", "id of the outermost VLAN tag, -1 if there is none", numberOf(predicate.VLAN)},
+	{"packet.payload", "data", "what follows the Ethernet header and the VLAN tags", func(h *headers) (interp.Value, error) { return interp.NewData(h.payload()), nil }},
+	{"packet.arp.op", "n", "ARP operation: 1 request, 2 reply", numberOf(predicate.ARPOperation)},
+	{"packet.arp.src", "ip", "sender's IP address in ARP", of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(false) })},
+	{"packet.arp.dst", "ip", "target's IP address in ARP", of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(true) })},
+	{"packet.ip.src", "ip", "source IP address", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPSource)), nil })},
+	{"packet.ip.dst", "ip", "destination IP address", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPDestination)), nil })},
+	{"packet.ip.proto", "n", "protocol that IP carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6", numberOf(predicate.IPProtocol)},
+	{"packet.ip.ttl", "n", "time to live, or hop limit", numberOf(predicate.IPTTL)},
+	{"packet.ip.tos", "n", "type of service, or traffic class", numberOf(predicate.IPTOS)},
+	{"packet.ip.payload", "data", "what IP carries, behind extension headers", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewData(h.carried()), nil })},
+	{"packet.sport", "port", "source port of TCP, UDP or SCTP", numberOf(predicate.SourcePort)},
+	{"packet.dport", "port", "destination port of TCP, UDP or SCTP", numberOf(predicate.DestinationPort)},
+	{"packet.body", "data", "what TCP or UDP carries", of(predicate.Ports, func(h *headers) (interp.Value, error) { return interp.NewData(h.body()), nil })},
+	{"packet.tcp.flags", "n", "TCP flags: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG", numberOf(predicate.TCPFlags)},
+	{"packet.tcp.seq", "n", "TCP sequence number", numberOf(predicate.TCPSequence)},
+	{"packet.tcp.ack", "n", "TCP acknowledgement number", numberOf(predicate.TCPAcknowledgement)},
 }
 
 // arpSample is an ARP request from 10.1.1.1 for 10.1.1.2.
@@ -99,8 +101,6 @@ func fieldWords() []interp.Word {
 	return all
 }
 
-func number(n int) (interp.Value, error) { return interp.NewInt(int64(n)), nil }
-
 // address converts 4 or 16 bytes to an IP address.
 func address(b []byte) (interp.Value, error) {
 	a, ok := netip.AddrFromSlice(b)
@@ -110,61 +110,46 @@ func address(b []byte) (interp.Value, error) {
 	return interp.NewIP(a), nil
 }
 
-func outerVLAN(h *headers) (interp.Value, error) {
-	if len(h.vlans) == 0 {
-		return number(-1)
-	}
-	return number(int(h.vlans[0]))
+// numberOf returns the function for a field that is a number.
+func numberOf(f predicate.Field) func(*headers) (interp.Value, error) {
+	return of(f.Needs(), func(h *headers) (interp.Value, error) {
+		n, _ := h.Value(h.packet, f)
+		return interp.NewInt(n), nil
+	})
 }
 
-var errNoARP = errors.New("the packet is not ARP")
-
-func ofARP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
+// of returns the function for a value that takes one of the layers. On a packet without any of
+// them it returns an error that says why.
+func of(l predicate.Layers, value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
 	return func(h *headers) (interp.Value, error) {
-		if h.arp == nil {
-			return interp.Value{}, h.because(errNoARP)
-		}
-		return value(h)
-	}
-}
-
-var errNoIP = errors.New("the packet is not IP")
-
-func ofIP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
-	return func(h *headers) (interp.Value, error) {
-		if !h.src.IsValid() {
-			return interp.Value{}, h.because(errNoIP)
+		if !h.has(l) {
+			return interp.Value{}, h.without(l)
 		}
 		return value(h)
 	}
 }
 
 var (
+	errNoARP    = errors.New("the packet is not ARP")
+	errNoIP     = errors.New("the packet is not IP")
 	errNoPorts  = errors.New("the packet is neither TCP nor UDP nor SCTP")
 	errFragment = errors.New("the packet is a fragment without the transport header")
+	errNoTCP    = errors.New("the packet is not TCP")
 )
 
-func ofPorts(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
-	return func(h *headers) (interp.Value, error) {
-		switch {
-		case h.fragment:
-			return interp.Value{}, errFragment
-		case !h.ports:
-			return interp.Value{}, h.because(errNoPorts)
-		}
-		return value(h)
+// without returns the error for a packet that has none of the layers.
+func (h *headers) without(l predicate.Layers) error {
+	switch {
+	case l == predicate.ARP:
+		return h.because(errNoARP)
+	case l == predicate.IP:
+		return h.because(errNoIP)
+	case h.has(predicate.Later):
+		return errFragment
+	case l == predicate.TCP && h.has(predicate.Ports):
+		return errNoTCP
 	}
-}
-
-var errNoTCP = errors.New("the packet is not TCP")
-
-func ofTCP(value func(*headers) (interp.Value, error)) func(*headers) (interp.Value, error) {
-	return ofPorts(func(h *headers) (interp.Value, error) {
-		if h.tcp == nil {
-			return interp.Value{}, errNoTCP
-		}
-		return value(h)
-	})
+	return h.because(errNoPorts)
 }
 
 func vlans(s *interp.Session) error {
@@ -172,12 +157,12 @@ func vlans(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range h.vlans {
+	for _, id := range h.vlans() {
 		if err := s.Push(interp.NewInt(int64(id))); err != nil {
 			return err
 		}
 	}
-	return s.Push(interp.NewInt(int64(len(h.vlans))))
+	return s.Push(interp.NewInt(int64(h.Tags)))
 }
 
 func checksumOf(s *interp.Session) error {

@@ -148,7 +148,7 @@ func TestFields(t *testing.T) {
 		{"fragment6", "packet.dport", "packet.dport: the packet is a fragment without the transport header"},
 		{"hopbyhop", "packet.ip.proto", "58"}, {"dns", "packet.tcp.seq", "packet.tcp.seq: the packet is not TCP"},
 		{"stp", "packet.etype", "39"}, {"dns6", "packet.dport", "53"}, {"dns6", "packet.ip.src", "2001:db8::1"},
-		{"short4", "packet.ip.src", "packet.ip.src: the packet is not IP: Invalid ip4 header. Length 8 less than 20"},
+		{"short4", "packet.ip.src", "packet.ip.src: the packet is not IP: the IPv4 header is cut short"},
 	} {
 		s.Clear()
 		out.Reset()
