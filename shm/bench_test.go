@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// One iteration is one packet put and taken, in one goroutine: for profiles. How the queue
-// compares is measured by tests/bench/queue.
+// BenchmarkPutGet puts and takes one packet per iteration, in one goroutine. It is for profiles;
+// tests/bench/queue compares the queue with others.
 func BenchmarkPutGet(b *testing.B) {
 	for _, size := range []int{64, 1500} {
 		for _, batch := range []int{1, 32} {
@@ -44,7 +44,7 @@ func BenchmarkPutGet(b *testing.B) {
 	}
 }
 
-// What a full queue costs a producer, for each packet.
+// BenchmarkFull measures what a full queue costs a producer, per packet.
 func BenchmarkFull(b *testing.B) {
 	for _, batch := range []int{1, 32} {
 		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {

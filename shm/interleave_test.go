@@ -11,15 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The interleaving test runs the real code on a queue of two or four slots, one
-// participant at a time, and gives the turn to another (or kills the one whose turn it
-// is) at every point where shared memory is looked at or changed. It goes through all
-// schedules with at most so many switches from somebody who could have gone on and so
-// many kills, depth first: a schedule is the list of its choices, and the next one is the
-// same list with its last choice changed that can still be changed.
+// The interleaving test runs the real code on a queue of two or four slots, one participant at a
+// time. Wherever shared memory is read or changed it may switch to another participant, or kill
+// the current one. It goes through all schedules with a limited number of kills and of switches
+// away from a participant that could have gone on, depth first. A schedule is the list of its
+// choices; the next schedule is the same list with the last choice changed that still can be.
 
-// actor is a participant with its work. It runs in a goroutine of its own that waits at
-// every point for its turn.
+// actor is a participant with its work. It runs in a goroutine of its own, which waits for its
+// turn at every point.
 type actor struct {
 	name     string
 	work     func(a *actor)
@@ -31,12 +30,12 @@ type actor struct {
 	consumer *Consumer
 }
 
-// point is where a turn may end. A member that dies leaves everything as it is.
+// point is where a turn may end. An actor that dies leaves everything as it is.
 func (a *actor) point() {
 	a.yielded <- true
 	if !<-a.turn {
 		if a.consumer != nil {
-			a.consumer.held = 0 // the end of the goroutine is not to clear up
+			a.consumer.held = 0 // the end of the goroutine must not clean up
 		}
 		runtime.Goexit()
 	}
@@ -50,7 +49,7 @@ func (a *actor) run() {
 	a.work(a)
 }
 
-// scenario is who takes part. Each schedule begins with an empty queue.
+// scenario says which participants there are. Each schedule begins with an empty queue.
 type scenario struct {
 	name      string
 	slots     int
@@ -70,11 +69,11 @@ type world struct {
 	s      scenario
 	q      *Queue
 	actors []*actor
-	given  map[uint64]int // packets that a consumer was given, by number
+	given  map[uint64]int // how often each packet was given to a consumer, by number
 	stored map[uint64]bool
 	kills  int
 	choice []int
-	width  []int // how many choices there were
+	width  []int // the number of choices there were
 	depth  int
 }
 
@@ -89,7 +88,7 @@ func TestInterleavings(t *testing.T) {
 		{name: "emptied", slots: 2, producers: 1, packets: 3, consumers: 1, takes: 2, resets: 1, switches: 2, kills: 1},
 		{name: "overwriting and emptied", slots: 2, overwrite: true, producers: 1, packets: 4, consumers: 1, takes: 2, resets: 1, switches: 2, kills: 1},
 	} {
-		if os.Getenv(chaosTime) == "" { // make chaos goes through all of them
+		if os.Getenv(chaosTime) == "" { // `make chaos` goes through all of them
 			s.switches = max(1, s.switches-1)
 			s.kills = 1
 		}
@@ -97,7 +96,7 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// mostSchedules bounds a scenario; one that has more is not exhausted and fails.
+// mostSchedules bounds a scenario; a scenario with more fails.
 const mostSchedules = 2_000_000
 
 func explore(t *testing.T, s scenario) {
@@ -122,7 +121,7 @@ func explore(t *testing.T, s scenario) {
 		if t.Failed() {
 			t.Fatalf("schedule %d: %v", n, w.choice[:w.depth])
 		}
-		// the next one
+		// go to the next schedule
 		choice = w.choice[:w.depth]
 		for len(choice) > 0 && choice[len(choice)-1]+1 >= w.width[len(choice)-1] {
 			choice = choice[:len(choice)-1]
@@ -138,7 +137,7 @@ func explore(t *testing.T, s scenario) {
 	}
 }
 
-// choose returns the choice of this schedule among n, the first one where it is new.
+// choose returns the choice of this schedule among n, or the first one where it has none yet.
 func (w *world) choose(n int) int {
 	if w.depth == len(w.choice) {
 		w.choice = append(w.choice, 0)
@@ -156,7 +155,7 @@ func (w *world) run() {
 	switches, kills := w.s.switches, w.s.kills
 	var current *actor
 	for {
-		// What may happen: the same one goes on, another does, or the same one dies.
+		// Either the same actor goes on, or another does, or the same one dies.
 		var options []*actor
 		if current != nil && !current.done {
 			options = append(options, current)
@@ -195,8 +194,8 @@ func (w *world) run() {
 	w.check()
 }
 
-// kill ends an actor where it is, as SIGKILL would: the kernel drops its lock, and
-// nothing else happens.
+// kill ends an actor where it is, as SIGKILL would: the kernel releases its lock, and nothing
+// else happens.
 func (w *world) kill(a *actor) {
 	a.turn <- false
 	<-a.yielded
@@ -222,7 +221,7 @@ func (w *world) cast() {
 		a.work = func(*actor) {
 			for k := range w.s.packets {
 				number := uint64(i)<<8 | uint64(k)
-				p.tight = true // the way on which every step is seen
+				p.tight = true // takes the way on which every step is visible
 				if p.Put([]Record{{Data: numbered(number)}}) == 1 {
 					w.stored[number] = true
 				}
@@ -288,7 +287,7 @@ func (w *world) take(c *Consumer, who string) (n int) {
 	return n
 }
 
-// check empties the queue, when all have ended or died, and does the accounts.
+// check empties the queue after all have ended or died, and checks the accounts.
 func (w *world) check() {
 	for _, a := range w.actors {
 		if !a.dead {
