@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ethertap/collect/filter"
+	"ethertap/lib/filter"
 	"ethertap/shm"
 )
 
@@ -231,7 +231,7 @@ func (c *Collector) describe() {
 }
 
 func (c *Collector) write(r *shm.Record) error {
-	if c.r.Filter != nil && !c.r.Filter.Match(r.Data, r.OrigLen) {
+	if c.r.Filter != nil && !c.r.Filter.Match(r.Data, r.OrigLen, r.Direction == shm.TX) {
 		c.filtered.Add(1)
 		c.r.Files.Skipped(r)
 		return nil

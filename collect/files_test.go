@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
-	"ethertap/collect/filter"
+	"ethertap/lib/filter"
 	"ethertap/shm"
 	"ethertap/tests/need"
 )
@@ -666,6 +666,37 @@ func TestFilter(t *testing.T) {
 	}
 	if tally := c.Tally(); tally.Packets != 50 || tally.Filtered != 98 {
 		t.Errorf("counted %+v", tally)
+	}
+}
+
+// The filter knows which way a packet went.
+func TestFilterOfADirection(t *testing.T) {
+	name := newQueue(t, shm.Options{})
+	p := producer(t, name)
+	for i := range 10 {
+		put(p, shm.Record{Data: frame(1, i, 60), Direction: []shm.Direction{shm.RX, shm.TX}[i%2]})
+	}
+	f, err := filter.Compile("outbound")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := newFile(t)
+	files, err := Stream(file, file.Name(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := collectorOf(t, name, Run{Files: files, Filter: f, Packets: 5})
+	if err := c.Collect(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, got := readFile(t, file.Name())
+	for i, p := range got {
+		if _, seq := frameID(p.data); seq != 2*i+1 {
+			t.Errorf("packet %d is %d", i, seq)
+		}
+	}
+	if len(got) != 5 {
+		t.Errorf("%d packets", len(got))
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ethertap/cmd/internal/about"
-	"ethertap/collect/filter"
+	"ethertap/lib/filter"
 	"ethertap/shm"
 )
 

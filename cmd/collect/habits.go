@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"ethertap/collect/filter"
+	"ethertap/lib/filter"
 )
 
 // habits are options of tcpdump and dumpcap that collect does not have, or has with

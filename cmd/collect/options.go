@@ -12,7 +12,7 @@ import (
 
 	"ethertap/cmd/internal/about"
 	"ethertap/collect"
-	"ethertap/collect/filter"
+	"ethertap/lib/filter"
 	"ethertap/shm"
 )
 

@@ -13,7 +13,7 @@ type Code struct {
 const Registers = 16
 
 // maxSteps bounds the code of a tree. The kernel takes less, which it says itself.
-const maxSteps = 1 << 14
+const maxSteps = 1 << 16
 
 // Step is one step. Which of its fields it uses, its Action says.
 type Step struct {

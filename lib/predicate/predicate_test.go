@@ -158,7 +158,7 @@ func TestRefused(t *testing.T) {
 		deep = predicate.Calculate{A: predicate.Length{}, B: deep}
 	}
 	large := predicate.Expr(predicate.Is{Any: predicate.TCP})
-	for range 15 {
+	for range 17 {
 		large = predicate.Or{A: large, B: large}
 	}
 	a4, a6 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::1")
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		want string
 	}{
 		{deep, "more than 16 numbers under way"},
-		{large, "more than 16384 steps"},
+		{large, "more than 65536 steps"},
 		{predicate.Load{At: predicate.Number(0), Size: 3}, "a load of 3 bytes"},
 		{predicate.IPSource, "an IP address is no number"},
 		{predicate.Address{Of: predicate.IPSource, Low: a4, High: a6}, "no range of IP addresses"},
@@ -258,4 +258,21 @@ func unhex(t testing.TB, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestFixed(t *testing.T) {
+	sum := predicate.Calculate{Op: predicate.Add, A: predicate.Number(0xffffffff), B: predicate.Number(3), Narrow: true}
+	for _, c := range []struct {
+		e  predicate.Expr
+		n  int64
+		ok bool
+	}{
+		{predicate.Number(-1), -1, true}, {sum, 2, true}, {predicate.Calculate{Op: predicate.Multiply, A: sum, B: sum}, 4, true},
+		{predicate.Length{}, 0, false}, {predicate.Calculate{Op: predicate.Multiply, A: predicate.Length{}, B: predicate.Number(0)}, 0, false},
+		{predicate.Calculate{Op: predicate.Divide, A: sum, B: predicate.Number(0)}, 0, false}, {predicate.Load{At: sum, Size: 1}, 0, false},
+	} {
+		if n, ok := predicate.Fixed(c.e); n != c.n || ok != c.ok {
+			t.Errorf("%s: %d, %v", predicate.Text(c.e), n, ok)
+		}
+	}
 }

@@ -159,3 +159,9 @@ func (op Comparison) holds(a, b int64) bool {
 	}
 	return uint64(a) > uint64(b)
 }
+
+// Fixed returns the number that a tree is whatever the frame, if it is one.
+func Fixed(e Expr) (n int64, ok bool) {
+	k, ok := simplify(e).(Number)
+	return int64(k), ok
+}

@@ -3,9 +3,9 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,6 +47,7 @@ var (
 	macColons = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}$`)
 	macDashes = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,2}-){5}[0-9A-Fa-f]{1,2}$`)
 	macDots   = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,2}\.){5}[0-9A-Fa-f]{1,2}$|^(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}$`)
+	macBare   = regexp.MustCompile(`^[0-9A-Fa-f]{12}$`)
 	numberRun = regexp.MustCompile(`^(?:0[xX][0-9A-Fa-f]+|[0-9]+)$`)
 	dottedRun = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+){1,3}$`)
 	escaped   = regexp.MustCompile(`^\\[^ !()\n\t]+`)
@@ -92,14 +93,14 @@ func first(s string) (token, error) {
 	run := wordRun.FindString(s)
 	switch {
 	case run == "":
+	case macBare.MatchString(run), macDashes.MatchString(run), macDots.MatchString(run):
+		return macToken(run)
 	case numberRun.MatchString(run):
 		n, err := strconv.ParseUint(strings.ToLower(run), 0, 32)
 		if err != nil {
 			return token{}, fmt.Errorf("%s is not a number of 32 bits", run)
 		}
 		return token{kind: number, text: run, n: uint32(n)}, nil
-	case macDashes.MatchString(run), macDots.MatchString(run):
-		return macToken(run)
 	case dottedRun.MatchString(run):
 		return dottedToken(run)
 	default:
@@ -132,17 +133,13 @@ func dottedToken(run string) (token, error) {
 
 func macToken(run string) (token, error) {
 	t := token{kind: mac, text: run}
-	if len(run) == len("0000.0000.0000") && strings.Count(run, ".") == 2 {
-		m, err := net.ParseMAC(run)
-		if err != nil {
-			return t, err
-		}
-		copy(t.mac[:], m)
-		return t, nil
-	}
 	parts := strings.FieldsFunc(run, func(r rune) bool { return r == ':' || r == '-' || r == '.' })
-	if len(parts) != 6 {
-		return t, errors.New(run + " is no MAC address")
+	if len(parts) != 6 { // of four digits, or of all twelve
+		digits := strings.Join(parts, "")
+		parts = nil
+		for pair := range slices.Chunk([]byte(digits), 2) {
+			parts = append(parts, string(pair))
+		}
 	}
 	for i, part := range parts {
 		n, err := strconv.ParseUint(part, 16, 8)

@@ -13,7 +13,7 @@ import (
 const lookupTime = 5 * time.Second
 
 // id is what stands after the qualifiers: an address, a port, a number, a name.
-func (c *compiler) id(q quals) match {
+func (c *compiler) id(q quals) tree {
 	t := c.next()
 	switch q.what {
 	case "port", "portrange":
@@ -37,7 +37,7 @@ func (c *compiler) id(q quals) match {
 
 // address4 is 10.1.2.3, or the front of an address, or a net: 10.1/16, 10.1.0.0 mask
 // 255.255.0.0.
-func (c *compiler) address4(t token, q quals) match {
+func (c *compiler) address4(t token, q quals) tree {
 	addr, mask := t.n, uint32(0xffffffff)
 	if t.kind == dotted {
 		addr <<= 32 - t.bits
@@ -72,7 +72,7 @@ func (c *compiler) netOnly(t token, q quals) {
 	}
 }
 
-func (c *compiler) address6(t token, q quals) match {
+func (c *compiler) address6(t token, q quals) tree {
 	bits := 128
 	if c.accept("/") {
 		if bits = int(c.number(128)); bits != 128 {
@@ -83,7 +83,7 @@ func (c *compiler) address6(t token, q quals) match {
 }
 
 // portID is a port by number or name, or a range of them.
-func (c *compiler) portID(t token, q quals) match {
+func (c *compiler) portID(t token, q quals) tree {
 	protos, ok := map[string][]uint32{"": {6, 17, 132}, "tcp": {6}, "udp": {17}, "sctp": {132}}[q.proto]
 	if !ok {
 		c.fail(t, "%s has no ports", q.proto)
@@ -145,7 +145,7 @@ func (c *compiler) port(t token, s, want string) (n, proto uint32) {
 }
 
 // protoID is a protocol by number or name.
-func (c *compiler) protoID(t token, q quals) match {
+func (c *compiler) protoID(t token, q quals) tree {
 	if q.dir != "" {
 		c.fail(t, "proto has no direction")
 	}
@@ -153,23 +153,18 @@ func (c *compiler) protoID(t token, q quals) match {
 	switch t.kind {
 	case number:
 	case word, name:
-		lower := strings.ToLower(t.text)
 		if q.proto == "ether" {
-			n, ok := ethertypes[lower]
+			n, ok := ethertypes[strings.ToLower(t.text)]
 			if !ok {
 				c.fail(t, "no Ethertype is called %s; use its number", t.text)
 			}
 			v = n
 		} else {
-			alias := map[string]string{"icmp6": "icmp6", "icmpv6": "icmp6", "ipv6-icmp": "icmp6"}
-			if a := alias[lower]; a != "" {
-				lower = a
-			}
-			p, ok := ipProtocols[lower]
+			n, ok := protocolNumber(t.text)
 			if !ok {
 				c.fail(t, "no protocol is called %s; use its number", t.text)
 			}
-			v = p.number
+			v = n
 		}
 	default:
 		c.fail(t, "a protocol is expected, not %s", t)
@@ -185,7 +180,7 @@ func (c *compiler) protoID(t token, q quals) match {
 }
 
 // named is a host by its name: any of its addresses.
-func (c *compiler) named(t token, q quals) match {
+func (c *compiler) named(t token, q quals) tree {
 	if q.what == "net" || q.proto == "ether" {
 		c.fail(t, "%s is no address; names of nets and of Ethernet stations are not known", t)
 	}
@@ -195,13 +190,13 @@ func (c *compiler) named(t token, q quals) match {
 	if err != nil || len(addrs) == 0 {
 		c.fail(t, "no host is called %s", t.text)
 	}
-	var any match
+	var any tree
 	for _, a := range addrs {
 		a = a.Unmap()
 		if a.Is4() && q.proto == "ip6" || a.Is6() && q.proto != "" && q.proto != "ip6" {
 			continue
 		}
-		var m match
+		var m tree
 		if a.Is4() {
 			b := a.As4()
 			m = c.net4(t, q, uint32(b[0])<<24|uint32(b[1])<<16|uint32(b[2])<<8|uint32(b[3]), 0xffffffff)

@@ -1,5 +1,41 @@
 package filter
 
+import (
+	"bufio"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// protocolNumber is the number of a protocol over IP by its name: that of a keyword, in
+// either case, or one of /etc/protocols.
+func protocolNumber(name string) (n uint32, ok bool) {
+	lower := strings.ToLower(name)
+	if lower == "icmpv6" || lower == "ipv6-icmp" {
+		lower = "icmp6"
+	}
+	if p, ok := ipProtocols[lower]; ok {
+		return p.number, true
+	}
+	file, err := os.Open("/etc/protocols")
+	if err != nil {
+		return 0, false
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		f := strings.Fields(line) // name, number, other names
+		if len(f) < 2 || f[0] != name && !slices.Contains(f[2:], name) {
+			continue
+		}
+		if n, err := strconv.ParseUint(f[1], 10, 8); err == nil {
+			return uint32(n), true
+		}
+	}
+	return 0, false
+}
+
 // constants are names for what stands in a header: "tcp[tcpflags] & tcp-syn".
 var constants = map[string]uint32{
 	"icmptype": 0, "icmpcode": 1, "icmp6type": 0, "icmp6code": 1, "tcpflags": 13,

@@ -3,6 +3,8 @@ package filter
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"ethertap/lib/predicate"
 )
 
 // protocols are the words that qualify, and what each stands for.
@@ -38,7 +40,7 @@ var ipProtocols = map[string]struct {
 }
 
 // abbreviation is a protocol alone: "tcp".
-func (c *compiler) abbreviation(t token, proto string) match {
+func (c *compiler) abbreviation(t token, proto string) tree {
 	if p, ok := ipProtocols[proto]; ok {
 		return c.protocol(t, p.number, p.over)
 	}
@@ -49,7 +51,7 @@ func (c *compiler) abbreviation(t token, proto string) match {
 }
 
 // etherType is a frame of that type, seen from behind the headers named so far.
-func (c *compiler) etherType(t token, v uint32) match {
+func (c *compiler) etherType(t token, v uint32) tree {
 	offset, at := c.linktype, c.payload+c.nl
 	switch {
 	case c.labels > 0:
@@ -57,35 +59,34 @@ func (c *compiler) etherType(t token, v uint32) match {
 		if !ok {
 			c.fail(t, "only IP and IPv6 can be told behind MPLS labels")
 		}
-		return func(p *packet) bool { return p.byte(at-2)&1 == 1 && p.byte(at)&0xf0 == version }
+		return and(is(masked(byteAt(at-2), 1), 1), is(masked(byteAt(at), 0xf0), version))
 	case c.ppp:
 		if p, ok := map[uint32]uint32{etherIP: 0x21, etherIP6: 0x57, 0x6003: 0x27}[v]; ok {
 			v = p
 		}
 	case v <= etherMTU: // 802.2: the length, and the destination's service access point
-		return func(p *packet) bool { return p.half(offset) <= etherMTU && p.byte(at) == v }
+		return and(predicate.Compare{Op: predicate.AtMost, A: halfAt(offset), B: predicate.Number(etherMTU)}, is(byteAt(at), v))
 	}
-	return func(p *packet) bool { return p.half(offset) == v }
+	return is(halfAt(offset), v)
 }
 
 // protocol is a protocol over IP or IPv6 (behind a fragment header too), or both.
-func (c *compiler) protocol(t token, v uint32, over string) match {
+func (c *compiler) protocol(t token, v uint32, over string) tree {
 	at := c.payload + c.nl
-	over4 := and(c.etherType(t, etherIP), func(p *packet) bool { return p.byte(at+9) == v })
-	over6 := and(c.etherType(t, etherIP6), func(p *packet) bool {
-		return p.byte(at+6) == v || p.byte(at+6) == fragment6 && p.byte(at+40) == v
-	})
+	is4, is6 := c.etherType(t, etherIP), c.etherType(t, etherIP6)
+	over4 := is(byteAt(at+9), v)
+	over6 := or(is(byteAt(at+6), v), and(is(byteAt(at+6), fragment6), is(byteAt(at+40), v)))
 	switch over {
 	case "ip":
-		return over4
+		return and(is4, over4)
 	case "ip6":
-		return over6
+		return and(is6, over6)
 	}
-	return or(over4, over6)
+	return of(is4, over4, and(is6, over6))
 }
 
 // direction looks at two places, as the qualifier says.
-func direction(dir string, src, dst match) match {
+func direction(dir string, src, dst tree) tree {
 	switch dir {
 	case "src":
 		return src
@@ -98,31 +99,29 @@ func direction(dir string, src, dst match) match {
 }
 
 // net4 compares an address of IP, ARP or RARP.
-func (c *compiler) net4(t token, q quals, addr, mask uint32) match {
-	one := func(proto string, src, dst int) match {
-		at := c.payload + c.nl
-		field := func(offset int) match {
-			return and(c.etherType(t, ethertypes[proto]), func(p *packet) bool { return p.word(at+offset)&mask == addr })
-		}
-		return direction(q.dir, field(src), field(dst))
+func (c *compiler) net4(t token, q quals, addr, mask uint32) tree {
+	at := c.payload + c.nl
+	either := func(src, dst int) tree {
+		return direction(q.dir, is(masked(wordAt(at+src), mask), addr), is(masked(wordAt(at+dst), mask), addr))
 	}
 	switch q.proto {
 	case "ip":
-		return one("ip", 12, 16)
+		return and(c.etherType(t, etherIP), either(12, 16))
 	case "arp", "rarp":
-		return one(q.proto, 14, 24)
+		return and(c.etherType(t, ethertypes[q.proto]), either(14, 24))
 	case "":
+		is4 := c.etherType(t, etherIP)
 		if c.labels > 0 {
-			return one("ip", 12, 16)
+			return and(is4, either(12, 16))
 		}
-		return anyOf(one("ip", 12, 16), one("arp", 14, 24), one("rarp", 14, 24))
+		return of(is4, either(12, 16), and(or(c.etherType(t, ethertypes["arp"]), c.etherType(t, ethertypes["rarp"])), either(14, 24)))
 	}
 	c.fail(t, "%s has no address like %s", q.proto, t)
 	return nil
 }
 
 // net6 compares an IPv6 address.
-func (c *compiler) net6(t token, q quals, addr netip.Prefix) match {
+func (c *compiler) net6(t token, q quals, addr netip.Prefix) tree {
 	if q.proto != "" && q.proto != "ip6" {
 		c.fail(t, "%s has no address like %s", q.proto, t)
 	}
@@ -136,63 +135,48 @@ func (c *compiler) net6(t token, q quals, addr netip.Prefix) match {
 			c.fail(t, "%s has bits set beyond /%d", t, addr.Bits())
 		}
 	}
-	is6, at := c.etherType(t, etherIP6), c.payload+c.nl
-	field := func(offset int) match {
-		return and(is6, func(p *packet) bool {
-			for i := range want {
-				if p.word(at+offset+4*i)&mask[i] != want[i] {
-					return false
-				}
-			}
-			return true
-		})
+	at := c.payload + c.nl
+	field := func(offset int) tree {
+		words := make([]tree, len(want))
+		for i := range want {
+			words[i] = is(masked(wordAt(at+offset+4*i), mask[i]), want[i])
+		}
+		return and(words[0], words[1:]...)
 	}
-	return direction(q.dir, field(8), field(24))
+	return and(c.etherType(t, etherIP6), direction(q.dir, field(8), field(24)))
 }
 
 // hardware compares a MAC address. The order of the loads is libpcap's.
-func (c *compiler) hardware(t token, dir string, m [6]byte) match {
+func (c *compiler) hardware(t token, dir string, m [6]byte) tree {
 	if c.ppp {
 		c.fail(t, "PPP has no MAC addresses")
 	}
 	low, high := binary.BigEndian.Uint32(m[2:]), uint32(binary.BigEndian.Uint16(m[:]))
-	field := func(offset int) match {
-		return func(p *packet) bool { return p.word(offset+2) == low && p.half(offset) == high }
-	}
+	field := func(offset int) tree { return and(is(wordAt(offset+2), low), is(halfAt(offset), high)) }
 	return direction(dir, field(6), field(0))
 }
 
 // ports is a TCP, UDP or SCTP port, or a range of them. Fragments other than the
 // first have none.
-func (c *compiler) ports(t token, dir string, low, high uint32, protos ...uint32) match {
+func (c *compiler) ports(t token, dir string, low, high uint32, protos ...uint32) tree {
 	at := c.payload + c.nl
-	in := func(v uint32) bool { return v >= low && v <= high }
-	carries := func(offset int) match {
-		return func(p *packet) bool {
-			v := p.byte(at + offset)
-			for _, proto := range protos {
-				if v == proto {
-					return true
-				}
-			}
-			return false
+	carries := func(offset int) tree {
+		each := make([]tree, len(protos))
+		for i, proto := range protos {
+			each[i] = is(byteAt(at+offset), proto)
 		}
+		return or(each[0], each[1:]...)
 	}
-	first := func(p *packet) bool { return p.half(at+6)&0x1fff == 0 }
-	port4 := func(offset int) match {
-		return func(p *packet) bool {
-			header := 4 * int(p.byte(at)&0xf)
-			return in(p.half(at + header + offset))
-		}
-	}
-	port6 := func(offset int) match { return func(p *packet) bool { return in(p.half(at + 40 + offset)) } }
-	return or(
-		and(c.etherType(t, etherIP6), and(carries(6), direction(dir, port6(0), port6(2)))),
-		and(c.etherType(t, etherIP), and(carries(9), and(first, direction(dir, port4(0), port4(2))))))
+	first := is(masked(halfAt(at+6), 0x1fff), 0)
+	port4 := func(offset int) tree { return within(behind4(at, offset, 2), low, high) }
+	port6 := func(offset int) tree { return within(halfAt(at+40+offset), low, high) }
+	return of(c.etherType(t, etherIP),
+		and(carries(9), first, direction(dir, port4(0), port4(2))),
+		and(c.etherType(t, etherIP6), carries(6), direction(dir, port6(0), port6(2))))
 }
 
 // group is "broadcast" and "multicast", of the link layer or of IP.
-func (c *compiler) group(t token, proto string) match {
+func (c *compiler) group(t token, proto string) tree {
 	at := c.payload + c.nl
 	switch {
 	case c.ppp && (proto == "" || proto == "ether"):
@@ -202,11 +186,11 @@ func (c *compiler) group(t token, proto string) match {
 	case t.text == "broadcast":
 		c.fail(t, "%s broadcast needs a netmask, which a tap does not have; use ether broadcast", proto)
 	case proto == "" || proto == "ether":
-		return func(p *packet) bool { return p.byte(0)&1 == 1 }
+		return is(masked(byteAt(0), 1), 1)
 	case proto == "ip":
-		return and(c.etherType(t, etherIP), func(p *packet) bool { return p.byte(at+16) >= 224 })
+		return and(c.etherType(t, etherIP), predicate.Compare{Op: predicate.AtLeast, A: byteAt(at + 16), B: predicate.Number(224)})
 	case proto == "ip6":
-		return and(c.etherType(t, etherIP6), func(p *packet) bool { return p.byte(at+24) == 255 })
+		return and(c.etherType(t, etherIP6), is(byteAt(at+24), 255))
 	default:
 		c.fail(t, "%s has no multicast", proto)
 	}
@@ -214,18 +198,15 @@ func (c *compiler) group(t token, proto string) match {
 }
 
 // plain are the primitives without qualifiers.
-func (c *compiler) plain(t token) match {
+func (c *compiler) plain(t token) tree {
 	switch t.text {
 	case "broadcast", "multicast":
 		c.next()
 		return c.group(t, "")
 	case "less", "greater":
 		c.next()
-		n := c.number(0xffffffff)
-		if t.text == "less" {
-			return func(p *packet) bool { return p.wire <= n }
-		}
-		return func(p *packet) bool { return p.wire >= n }
+		op := map[string]predicate.Comparison{"less": predicate.AtMost, "greater": predicate.AtLeast}[t.text]
+		return predicate.Compare{Op: op, A: predicate.Length{}, B: predicate.Number(c.number(0xffffffff))}
 	case "vlan":
 		c.next()
 		return c.vlan(t)
@@ -238,7 +219,13 @@ func (c *compiler) plain(t token) match {
 	case "pppoes":
 		c.next()
 		return c.pppoe(t)
-	case "geneve", "inbound", "outbound", "ifindex", "atalk", "aarp", "iso", "stp", "ipx", "netbeui",
+	case "inbound":
+		c.next()
+		return predicate.Inbound{}
+	case "outbound":
+		c.next()
+		return predicate.Not{A: predicate.Inbound{}}
+	case "geneve", "ifindex", "atalk", "aarp", "iso", "stp", "ipx", "netbeui",
 		"fddi", "tr", "wlan", "ppp", "slip", "llc", "clnp", "esis", "isis", "gateway":
 		c.fail(t, "%s is not supported", t.text)
 	}
@@ -264,14 +251,13 @@ func (c *compiler) given(most uint32) (n uint32, ok bool) {
 	return c.number(most), true
 }
 
-func (c *compiler) vlan(t token) match {
+func (c *compiler) vlan(t token) tree {
 	if c.labels > 0 {
 		c.fail(t, "no VLAN tag is inside MPLS")
 	}
-	m := anyOf(c.etherType(t, 0x8100), c.etherType(t, 0x88a8), c.etherType(t, 0x9100))
+	m := or(c.etherType(t, 0x8100), c.etherType(t, 0x88a8), c.etherType(t, 0x9100))
 	if id, ok := c.given(4095); ok {
-		at := c.payload + c.nl
-		m = and(m, func(p *packet) bool { return p.half(at)&0x0fff == id })
+		m = and(m, is(masked(halfAt(c.payload+c.nl), 0x0fff), id))
 	}
 	c.linktype += 4
 	c.payload += 4
@@ -279,27 +265,27 @@ func (c *compiler) vlan(t token) match {
 	return m
 }
 
-func (c *compiler) mpls(t token) match {
+func (c *compiler) mpls(t token) tree {
 	at := c.payload + c.nl
-	var m match
+	var m tree
 	if c.labels > 0 { // the label before must not be the last one
-		m = func(p *packet) bool { return p.byte(at-2)&1 == 0 }
+		m = is(masked(byteAt(at-2), 1), 0)
 	} else {
 		m = c.etherType(t, 0x8847)
 	}
 	if label, ok := c.given(1<<20 - 1); ok {
-		m = and(m, func(p *packet) bool { return p.word(at)>>12 == label })
+		m = and(m, is(masked(wordAt(at), 0xfffff000), label<<12))
 	}
 	c.nl += 4
 	c.labels++
 	return m
 }
 
-func (c *compiler) pppoe(t token) match {
+func (c *compiler) pppoe(t token) tree {
 	m := c.etherType(t, 0x8864)
 	at := c.payload + c.nl
 	if id, ok := c.given(0xffff); ok {
-		m = and(m, func(p *packet) bool { return p.word(at)&0xffff == id })
+		m = and(m, is(masked(wordAt(at), 0xffff), id))
 	}
 	c.linktype = at + 6
 	c.payload, c.nl, c.ppp = c.linktype+2, 0, true

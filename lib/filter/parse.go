@@ -2,6 +2,8 @@ package filter
 
 import (
 	"fmt"
+
+	"ethertap/lib/predicate"
 )
 
 // compiler reads tokens and makes the tree as it goes. Where the headers of a frame
@@ -44,7 +46,7 @@ func (c *compiler) deeper() {
 	}
 }
 
-func (c *compiler) compile() (m match, err error) {
+func (c *compiler) compile() (m tree, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			f, ok := r.(failure)
@@ -85,31 +87,29 @@ func (c *compiler) accept(texts ...string) bool {
 
 // expr is terms joined by and, or: equally strong, from left to right. In ids only
 // ids are allowed, as in "port (80 or 443)".
-func (c *compiler) expr(q quals, ids bool) (match, quals) {
+func (c *compiler) expr(q quals, ids bool) (tree, quals) {
 	m, q := c.term(q, ids)
 	for {
-		var join func(a, b match) match
-		switch {
-		case c.accept("and", "&&"):
-			join = and
-		case c.accept("or", "||"):
-			join = or
-		default:
+		isAnd := c.accept("and", "&&")
+		if !isAnd && !c.accept("or", "||") {
 			return m, q
 		}
-		var right match
-		right, q = c.term(q, ids)
-		m = join(m, right)
+		var right tree
+		if right, q = c.term(q, ids); isAnd {
+			m = and(m, right)
+		} else {
+			m = or(m, right)
+		}
 	}
 }
 
 // term is one thing to be true or false; q is what holds for a bare id.
-func (c *compiler) term(q quals, ids bool) (match, quals) {
+func (c *compiler) term(q quals, ids bool) (tree, quals) {
 	c.deeper()
 	defer func() { c.depth-- }()
 	if c.accept("not", "!") {
 		m, q := c.term(q, ids)
-		return not(m), q
+		return predicate.Not{A: m}, q
 	}
 	if !ids {
 		if m := c.relation(); m != nil {
@@ -148,7 +148,7 @@ func (c *compiler) want(s string) {
 }
 
 // keyword is a term that begins with one: a qualifier or a primitive without id.
-func (c *compiler) keyword(t token) (m match, q quals, ok bool) {
+func (c *compiler) keyword(t token) (m tree, q quals, ok bool) {
 	if t.kind != word {
 		return nil, quals{}, false
 	}
@@ -183,8 +183,11 @@ func (c *compiler) keyword(t token) (m match, q quals, ok bool) {
 			q.what = t.text
 		}
 	}
-	if t := c.peek(); t.kind == word && (t.text == "protochain" || t.text == "gateway") {
-		c.fail(t, "%s is not supported", t.text)
+	switch t := c.peek(); {
+	case t.kind == word && t.text == "protochain":
+		c.fail(t, "protochain is not supported; a word of RPCL with packet.ip.proto follows the headers")
+	case t.kind == word && t.text == "gateway":
+		c.fail(t, "gateway is not supported")
 	}
 	m, _ = c.term(q, true)
 	return m, q, true

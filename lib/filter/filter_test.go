@@ -178,7 +178,7 @@ func alike(t *testing.T, file string, all []capture, expr string) (matched int) 
 	}
 	differ := 0
 	for i, c := range all {
-		if f.Match(c.data, c.wire) != want[i] {
+		if f.Match(c.data, c.wire, false) != want[i] {
 			if differ++; differ == 1 {
 				t.Errorf("%s: frame %d (%d of %d bytes): tcpdump says %v\n%x", expr, i, len(c.data), c.wire, want[i], c.data)
 			}
@@ -200,8 +200,9 @@ var primitives = []string{
 	"port 80", "tcp port 443", "udp port 53", "tcp dst port 22", "udp src port 53", "sctp port 80", "src and dst port 443", "port http", "udp port domain",
 	"portrange 50-90", "tcp portrange 0-100", "udp dst portrange 400-9000", "portrange 443",
 	"ether host 02:00:00:00:01:02", "ether src 0:0:0:0:0:0", "ether dst 02-00-00-00-00-01", "ether dst ff:ff:ff:ff:ff:ff", "ether host 0200.0000.0001",
+	"ether host 020000000102", "ether src 000000000001", "ether dst FFFFFFFFFFFF", "ether dst 2-0-0-0-0-1", "ether host 2.0.0.0.1.2",
 	"broadcast", "multicast", "ether broadcast", "ether multicast", "ip multicast", "ip6 multicast",
-	"ip proto 17", `ip proto \tcp`, "ip6 proto 58", "proto 6", "ip6 proto 44", "ether proto 0x88cc", "ether proto 0x0800", `ether proto \arp`, "ether proto 0x42", "proto \\udp",
+	"ip proto 17", `ip proto \tcp`, "ip6 proto 58", "proto 6", "ip6 proto 44", "ether proto 0x88cc", "ether proto 0x0800", `ether proto \arp`, "ether proto 0x42", "proto \\udp", "ip proto ospf", `ip proto \OSPFIGP`, `proto \ah`, "ip6 proto ipv6-icmp",
 	"less 60", "greater 80", "len > 70", "len <= 64", "len - 10 >= 50", "54 < len",
 	"ip[0] & 0xf > 5", "ip[6:2] & 0x1fff = 0", "ip[8] = 64", "tcp[13] & 2 != 0", "tcp[tcpflags] & (tcp-syn|tcp-ack) = tcp-syn", "tcp[tcpflags] == tcp-ack",
 	"udp[0:2] = 53", "udp[4:2] > 10", "icmp[icmptype] = icmp-echo", "icmp[0] != 8", "icmp6[icmp6type] == icmp6-echo", "ip6[6] = 58", "ip6[40] = 6",
@@ -298,9 +299,11 @@ func TestErrors(t *testing.T) {
 		"1 / 0 = 1":             "at 3: division by zero",
 		"1 << 32 = 1":           "at 3: a shift by more than 31 bits",
 		"ether[0] = 4294967296": "at 12: 4294967296 is not a number of 32 bits",
-		"ip protochain 6":       "at 4: protochain is not supported",
+		"ip protochain 6":       "at 4: protochain is not supported; a word of RPCL with packet.ip.proto follows the headers",
 		"geneve":                "at 1: geneve is not supported",
-		"inbound":               "at 1: inbound is not supported",
+		"gateway host1":         "at 1: gateway is not supported",
+		"host 020000000102":     "at 6: a MAC address goes with ether host",
+		"proto nosuch":          "at 7: no protocol is called nosuch",
 		"ip broadcast":          "at 4: ip broadcast needs a netmask",
 		"tcp # 3":               `at 5: "#" has no meaning here`,
 		"host 1::2::3":          "at 6: 1::2::3 is neither a MAC nor an IPv6 address",
@@ -319,6 +322,41 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// Which way a frame goes the words say that tcpdump has for the interface it listens to.
+func TestDirections(t *testing.T) {
+	frame := []byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00\x45")
+	for expr, want := range map[string][2]bool{ // received, sent
+		"inbound": {true, false}, "outbound": {false, true}, "not inbound": {false, true}, "inbound and ip": {true, false},
+		"outbound or ip": {true, true}, "outbound and arp": {false, false}, "inbound or outbound": {true, true}, "ip": {true, true},
+	} {
+		f, err := Compile(expr)
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+			continue
+		}
+		if got := [2]bool{f.Match(frame, 60, false), f.Match(frame, 60, true)}; got != want {
+			t.Errorf("%s: %v, want %v", expr, got, want)
+		}
+	}
+}
+
+// The longest expressions have code.
+func TestLong(t *testing.T) {
+	for _, term := range []string{"1", "1.2.3.4", "not port 1"} {
+		expr := "port 1"
+		if term == "1.2.3.4" {
+			expr = "host 1.2.3.4"
+		}
+		expr += strings.Repeat(" or "+term, (maxExpr-len(expr))/len(" or "+term))
+		f, err := Compile(expr)
+		if err != nil {
+			t.Errorf("… or %s: %v", term, err)
+			continue
+		}
+		f.Match(make([]byte, 60), 60, false)
+	}
+}
+
 func FuzzCompile(f *testing.F) {
 	for _, expr := range primitives {
 		f.Add(expr, []byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00\x45"))
@@ -329,7 +367,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		c, err := Compile(expr)
 		if err == nil {
-			c.Match(frame, uint32(len(frame)))
+			c.Match(frame, uint32(len(frame)), false)
 		}
 	})
 }
@@ -344,7 +382,7 @@ func BenchmarkMatch(b *testing.B) {
 			}
 			for i := 0; b.Loop(); i++ {
 				c := &all[i%len(all)]
-				f.Match(c.data, c.wire)
+				f.Match(c.data, c.wire, false)
 			}
 		})
 	}

@@ -1,26 +1,25 @@
 package filter
 
-// value is a node of the tree that is a number of 32 bits.
-type value func(*packet) uint32
+import "ethertap/lib/predicate"
 
-// arith is a value, the test that must hold before it can be looked at (nil: none),
-// and whether it is a constant.
+// arith is a number of 32 bits and the test that must hold before it can be looked at
+// (nil: none).
 type arith struct {
-	value  value
-	guard  match
-	proven bool // constant
+	value tree
+	guard tree
 }
 
 // relation reads "tcp[13] & 2 != 0". Nil, with nothing read, says that no relation
 // stands here: "(" and a number may begin something else.
-func (c *compiler) relation() match {
+func (c *compiler) relation() tree {
 	if !c.mayBeArith() {
 		return nil
 	}
 	at, sure := c.pos, c.isLoad() || c.peek().text == "len"
 	left := c.sum(0, sure)
 	op := c.peek()
-	if left == nil || op.kind != symbol || comparisons[op.text] == nil {
+	compare, ok := comparisons[op.text]
+	if left == nil || op.kind != symbol || !ok {
 		if sure && left != nil {
 			c.fail(op, "a comparison is expected, not %s", op)
 		}
@@ -29,38 +28,28 @@ func (c *compiler) relation() match {
 	}
 	c.next()
 	right := c.sum(0, true)
-	compare := comparisons[op.text]
-	a, b := left.value, right.value
-	m := func(p *packet) bool {
-		x := a(p)
-		return compare(x, b(p))
-	}
-	guard := both(left.guard, right.guard)
+	return guarded(both(left.guard, right.guard), predicate.Compare{Op: compare, A: left.value, B: right.value})
+}
+
+var comparisons = map[string]predicate.Comparison{
+	"=": predicate.Equal, "==": predicate.Equal, "!=": predicate.NotEqual,
+	"<": predicate.Less, ">": predicate.Greater, "<=": predicate.AtMost, ">=": predicate.AtLeast,
+}
+
+// guarded holds when a guard and a test do; nil is no guard.
+func guarded(guard, test tree) tree {
 	if guard == nil {
-		return m
+		return test
 	}
-	return and(guard, m)
+	return and(guard, test)
 }
 
-var comparisons = map[string]func(a, b uint32) bool{
-	"=":  func(a, b uint32) bool { return a == b },
-	"==": func(a, b uint32) bool { return a == b },
-	"!=": func(a, b uint32) bool { return a != b },
-	"<":  func(a, b uint32) bool { return a < b },
-	">":  func(a, b uint32) bool { return a > b },
-	"<=": func(a, b uint32) bool { return a <= b },
-	">=": func(a, b uint32) bool { return a >= b },
-}
-
-// both holds when both do, nil being nothing to hold.
-func both(a, b match) match {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
+// both is the guard of two numbers.
+func both(a, b tree) tree {
+	if b == nil {
 		return a
 	}
-	return and(a, b)
+	return guarded(a, b)
 }
 
 func (c *compiler) mayBeArith() bool {
@@ -110,57 +99,31 @@ func (c *compiler) sum(level int, sure bool) *arith {
 	return left
 }
 
+var operators = map[string]predicate.Operator{
+	"+": predicate.Add, "-": predicate.Subtract, "*": predicate.Multiply, "/": predicate.Divide, "%": predicate.Modulo,
+	"&": predicate.BitAnd, "|": predicate.BitOr, "^": predicate.BitXor, "<<": predicate.ShiftLeft, ">>": predicate.ShiftRight,
+}
+
 // apply makes the node of an operator. A division by zero or a shift beyond the word
 // that shows now is an error; later it rejects the frame, or gives 0. As in libpcap
 // only the left operand's protocol has to be there: "1 + tcp[0]" is looked at whatever
 // the frame carries, "tcp[0] + 1" is not.
 func (c *compiler) apply(op token, left, right *arith) *arith {
-	a, b := left.value, right.value
-	constant := uint32(1)
-	if right.proven {
-		constant = b(nil)
-	}
-	n := &arith{guard: left.guard, proven: left.proven && right.proven}
+	b, fixed := predicate.Fixed(right.value)
 	switch op.text {
-	case "+":
-		n.value = func(p *packet) uint32 { return a(p) + b(p) }
-	case "-":
-		n.value = func(p *packet) uint32 { return a(p) - b(p) }
-	case "*":
-		n.value = func(p *packet) uint32 { return a(p) * b(p) }
-	case "&":
-		n.value = func(p *packet) uint32 { return a(p) & b(p) }
-	case "|":
-		n.value = func(p *packet) uint32 { return a(p) | b(p) }
-	case "^":
-		n.value = func(p *packet) uint32 { return a(p) ^ b(p) }
 	case "<<", ">>":
-		if constant > 31 {
+		if fixed && b > 31 {
 			c.fail(op, "a shift by more than 31 bits")
 		}
-		if op.text == "<<" {
-			n.value = func(p *packet) uint32 { return a(p) << b(p) }
-		} else {
-			n.value = func(p *packet) uint32 { return a(p) >> b(p) }
-		}
 	case "/", "%":
-		if constant == 0 {
+		if fixed && b == 0 {
 			c.fail(op, "division by zero")
 		}
-		modulo := op.text == "%"
-		n.value = func(p *packet) uint32 {
-			x, y := a(p), b(p)
-			switch {
-			case y == 0:
-				p.bad = true
-				return 0
-			case modulo:
-				return x % y
-			}
-			return x / y
-		}
 	}
-	return n
+	return &arith{
+		value: predicate.Calculate{Op: operators[op.text], A: left.value, B: right.value, Narrow: true},
+		guard: left.guard,
+	}
 }
 
 // operand is a number, len, a load, or something in brackets.
@@ -172,7 +135,7 @@ func (c *compiler) operand(sure bool) *arith {
 		return constant(t.n)
 	case t.kind == word && t.text == "len":
 		c.next()
-		return &arith{value: func(p *packet) uint32 { return p.wire }}
+		return &arith{value: predicate.Length{}}
 	case c.isLoad():
 		return c.loadOf()
 	case c.accept("-"):
@@ -198,7 +161,7 @@ func (c *compiler) operand(sure bool) *arith {
 }
 
 func constant(n uint32) *arith {
-	return &arith{value: func(*packet) uint32 { return n }, proven: true}
+	return &arith{value: predicate.Number(n)}
 }
 
 // loadOf reads "tcp[12:2]": bytes of a header.
@@ -215,32 +178,34 @@ func (c *compiler) loadOf() *arith {
 		}
 	}
 	c.want("]")
-	base, guard := c.header(t, proto)
-	offset := index.value
-	return &arith{
-		guard: both(index.guard, guard),
-		value: func(p *packet) uint32 {
-			i := offset(p)
-			return p.load(uint64(uint32(base(p))+i), size)
-		},
-	}
+	at, guard := c.header(t, proto, index.value)
+	return &arith{guard: both(index.guard, guard), value: predicate.Load{At: at, Size: size}}
 }
 
-// header is where the header of a protocol begins, and what must hold for it to be
-// there.
-func (c *compiler) header(t token, proto string) (base func(*packet) int, guard match) {
+// header is where a byte of the header of a protocol is, and what must hold for the header
+// to be there. Offsets are numbers of 32 bits, which wrap.
+func (c *compiler) header(t token, proto string, index tree) (offset, guard tree) {
 	at := c.payload + c.nl
+	behind := func(n int) tree {
+		return predicate.Calculate{Op: predicate.Add, A: index, B: predicate.Number(n), Narrow: true}
+	}
 	switch proto {
 	case "ether":
-		return func(*packet) int { return 0 }, nil
+		return index, nil
 	case "ip", "ip6", "arp", "rarp", "decnet", "lat", "moprc", "mopdl", "sca":
-		return func(*packet) int { return at }, c.etherType(t, ethertypes[proto])
+		return behind(at), c.etherType(t, ethertypes[proto])
 	case "tcp", "udp", "sctp", "icmp", "igmp", "igrp", "pim", "vrrp", "carp":
-		is := and(c.etherType(t, etherIP), and(c.abbreviation(t, proto), func(p *packet) bool { return p.half(at+6)&0x1fff == 0 }))
-		return func(p *packet) int { return at + 4*int(p.byte(at)&0xf) }, is
+		is := and(c.etherType(t, etherIP), c.abbreviation(t, proto), is(masked(halfAt(at+6), 0x1fff), 0))
+		if n, fixed := predicate.Fixed(index); fixed && n < maxBehind {
+			return predicate.BehindIP4(at, int(n)), is
+		}
+		return predicate.Calculate{Op: predicate.Add, A: index, B: predicate.BehindIP4(at, 0), Narrow: true}, is
 	case "icmp6":
-		return func(*packet) int { return at + 40 }, and(c.etherType(t, etherIP6), func(p *packet) bool { return p.byte(at+6) == 58 })
+		return behind(at + 40), and(c.etherType(t, etherIP6), is(byteAt(at+6), 58))
 	}
 	c.fail(t, "the bytes of %s cannot be asked for", t.text)
 	return nil, nil
 }
+
+// maxBehind bounds the offsets that are written as a constant.
+const maxBehind = 1 << 12
