@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check says why Create would not begin a stream, as far as that can be known without
+// Check returns the error with which Create would fail, as far as that can be known without
 // making a file.
 func Check(path string, o Options) error {
 	if err := namesFile(path); err != nil {
@@ -24,13 +24,13 @@ func Check(path string, o Options) error {
 		if _, err := newPattern(path, set); err != nil {
 			return err
 		}
-		first, _, _ := strings.Cut(path, "%") // what has no name yet is made
-		return writable(filepath.Dir(first + "x"))
+		first, _, _ := strings.Cut(path, "%") // directories with conversions in their names are made
+		return checkWritable(filepath.Dir(first + "x"))
 	}
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return writable(filepath.Dir(path))
+		return checkWritable(filepath.Dir(path))
 	case err != nil:
 		return err
 	case st.IsDir():
@@ -38,16 +38,16 @@ func Check(path string, o Options) error {
 	case unix.Access(path, unix.W_OK) != nil:
 		return fmt.Errorf("%s: %w", path, fs.ErrPermission)
 	case st.Mode().IsRegular():
-		return written(path)
+		return checkNoWriter(path)
 	}
 	return nil
 }
 
-// written says who writes a file now.
-func written(path string) error {
+// checkNoWriter returns a BusyError if somebody writes the file now.
+func checkNoWriter(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil // its lock cannot be asked for without the right to read
+		return nil // without the right to read, its lock cannot be checked
 	}
 	defer f.Close()
 	if errors.Is(flock(f, unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
@@ -56,8 +56,8 @@ func written(path string) error {
 	return nil
 }
 
-// writable says why no file can be made in a directory.
-func writable(dir string) error {
+// checkWritable returns an error if no file can be made in a directory.
+func checkWritable(dir string) error {
 	st, err := os.Stat(dir)
 	switch {
 	case err != nil:

@@ -1,12 +1,13 @@
-// Package collect drains a packet queue into a capture stream: the loop, the
-// stream's format, where it goes, its limits, and the display of progress.
+// Package collect drains a packet queue into capture streams: the loop, the format and
+// destination of the streams, their limits, and the display of progress.
 //
-//	Source → Collector.take → filter → Files → Output, Encoder → file, pipe
+//	Source → Collector.take → filter → Files → output, encoder → file, pipe
 //
-// A Collector is the loop, Source the queue, which may come and go, Files the streams of a run one after the other (rotation,
-// names, ring, floor), an Output one stream, an Encoder its format.
+// A Collector is the loop. A Source is the queue, which may come and go. Files are the streams of
+// a run, one after the other (rotation, names, ring, floor). An output is one stream, and an
+// encoder its format.
 //
-// It knows no options, signals or pid files and creates no queue.
+// The package knows no options, signals or pid files, and creates no queue.
 package collect
 
 import (
@@ -21,73 +22,71 @@ import (
 )
 
 const (
-	// batch is how many packets are taken between two looks at what else is due: 64
-	// packets are taken in about 10 µs.
+	// batch is how many packets are taken before the loop looks what else is due. 64 packets are
+	// taken in about 10 µs.
 	batch = 64
 
-	// Packets closer to each other than fastGap are fast: then the loop naps
-	// instead of waiting at the queue's door, so that the producer need not
-	// ring the bell for each packet. A nap must be short against the time in
-	// which a queue of the usual size fills: 4096 slots at 4 million a second
-	// are 1 ms.
+	// Packets less than fastGap apart come fast. Then the loop naps instead of waiting for the
+	// doorbell of the queue, so that the producer need not ring for each packet. A nap must be
+	// short compared to the time in which a queue of the usual size fills: 4096 slots at 4
+	// million packets a second are 1 ms.
 	fastGap = 50 * time.Microsecond
 	nap     = 200 * time.Microsecond
 
 	// maxHold is how long a packet may stay in the buffer while others come fast.
 	maxHold = 10 * time.Millisecond
 
-	// idleWait is how long the loop sleeps before it looks whether the reader
-	// is gone, and how often the queue's table of interfaces is read.
+	// idleWait is how long the loop sleeps before it checks whether the reader is gone, and how
+	// often it reads the queue's table of interfaces.
 	idleWait = 100 * time.Millisecond
 )
 
-// Run says what is collected, and how much of it.
+// Run says what to collect, and how much.
 type Run struct {
 	Source *Source
 	Files  *Files
-	// Filter chooses packets; nil takes all. Others are taken from the queue too, and
-	// thrown away.
+	// Filter chooses packets; nil takes all. The others are taken from the queue too, and
+	// dropped.
 	Filter *filter.Filter
-	// Packets ends the run; 0 is no limit. It is exact: so many are written, and no
-	// more are taken from the queue. The limit of bytes is that of Files. How long the
-	// next packet is shows only once it is taken, and then nobody else can have it: so
-	// the first that does not fit ends the run and is counted as not written.
+	// Packets ends the run; 0 means no limit. The limit is exact: so many packets are written,
+	// and no more are taken from the queue. The limit of bytes belongs to Files. The length of a
+	// packet is known only after it is taken, and then no other collector can have it; so the
+	// first packet that does not fit ends the run and is counted as not written.
 	Packets uint64
-	// Received stamps packets with the time of their reception, not with that of
-	// writing.
+	// Received stamps packets with the time of reception, not with the time of writing.
 	Received bool
 }
 
-// errLimit ends the loop as wished.
+// errLimit ends the loop without an error.
 var errLimit = errors.New("limit reached")
 
 // Collector is one collecting run.
 type Collector struct {
 	r   Run
-	put func(*shm.Record) error // c.write, bound once
+	put func(*shm.Record) error // c.write as a value, made once
 
-	now    time.Time // of the batch
+	now    time.Time // time of the batch
 	stamps stamper
 	looked time.Time // when the table of interfaces was read
 	reopen atomic.Bool
 
-	// What others may see while Collect works, written by it once a batch.
+	// Collect writes these once a batch; others may read them meanwhile.
 	packets, bytes, truncated, late, filtered, unwritten atomic.Uint64
 	oldest                                               atomic.Int64
 }
 
-// Tally is how much came of a run.
+// Tally counts the packets of a run.
 type Tally struct {
-	Packets   uint64        // in the streams
+	Packets   uint64        // written to the streams
 	Bytes     uint64        // length of the streams
-	Truncated uint64        // of the packets: those of which a slot of the queue held only the beginning
-	Late      uint64        // likewise: those that have the time of writing, more than a second after their reception
+	Truncated uint64        // of Packets: those that a slot of the queue could not hold whole
+	Late      uint64        // of Packets: those with the time of writing, more than a second after their reception
 	Oldest    time.Duration // the longest of these delays
-	Filtered  uint64        // taken from the queue and thrown away by the filter
-	Unwritten uint64        // taken and not written since it passed the limit of bytes: 0 or 1
+	Filtered  uint64        // taken from the queue and dropped by the filter
+	Unwritten uint64        // taken but not written, because it did not fit below the limit of bytes: 0 or 1
 }
 
-// New prepares a run; Collect uses source and files alone.
+// New prepares a run. While Collect runs, nobody else may use its source and files.
 func New(r Run) *Collector {
 	c := &Collector{r: r, now: time.Now(), stamps: stamper{received: r.Received}}
 	c.put = c.write
@@ -95,7 +94,7 @@ func New(r Run) *Collector {
 	return c
 }
 
-// Tally may be called at any time, from any goroutine.
+// Tally returns the counts so far. It may be called at any time, from any goroutine.
 func (c *Collector) Tally() Tally {
 	return Tally{
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Truncated: c.truncated.Load(),
@@ -104,17 +103,16 @@ func (c *Collector) Tally() Tally {
 	}
 }
 
-// Reopen asks for the next file, or for the same name anew if the file was moved away.
+// Reopen asks for the next file, or for a new file of the same name if the file was moved away.
 // It may be called from any goroutine.
 func (c *Collector) Reopen() {
 	c.reopen.Store(true)
 	c.r.Source.Wake()
 }
 
-// Collect runs until a limit is reached, the context is done, or the reader of
-// the stream is gone: all of these are good ends, and the stream is flushed
-// and closed. The error of a bad one says how many packets are safe when
-// writing failed, or what is wrong with the queue.
+// Collect runs until a limit is reached, the context is done, or the reader of the stream is
+// gone. In these cases it flushes and closes the stream and returns nil. Otherwise the error says
+// how many packets are safe if writing failed, or what is wrong with the queue.
 func (c *Collector) Collect(ctx context.Context) error {
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -124,7 +122,7 @@ func (c *Collector) Collect(ctx context.Context) error {
 	})
 	defer func() {
 		if !stop() {
-			<-woken // the source may be closed afterwards
+			<-woken // after that the source may be closed
 		}
 	}()
 	err := c.loop(ctx)
@@ -139,24 +137,24 @@ func (c *Collector) Collect(ctx context.Context) error {
 		err = fmt.Errorf("%w; %w", err, cerr)
 	}
 	c.publish()
-	if errors.Is(err, ErrReaderGone) {
+	if errors.Is(err, errReaderGone) {
 		return nil
 	}
 	return err
 }
 
-// loop takes packets as long as there are any. When none is left it writes
-// what it has, at once if packets come slowly, and sleeps.
+// loop takes packets as long as there are any. When none is left, it writes its buffer (at once,
+// if packets come slowly) and sleeps.
 func (c *Collector) loop(ctx context.Context) error {
 	files := c.r.Files
-	if err := files.Flush(); err != nil { // the header: a reader on a pipe waits for it
+	if err := files.Flush(); err != nil { // write the header, since a reader of a pipe waits for it
 		return err
 	}
 	if !files.Room() {
 		return errLimit
 	}
 	flushed := time.Now()
-	slept, fresh := flushed, 0 // begin of the last sleep, packets taken since
+	slept, fresh := flushed, 0 // beginning of the last sleep, packets taken since
 	for ctx.Err() == nil {
 		n, err := c.take()
 		fresh += n
@@ -183,12 +181,12 @@ func (c *Collector) loop(ctx context.Context) error {
 			continue
 		}
 		more, err := c.r.Source.Wait(idleWait)
-		c.looked = time.Time{} // what was refused before a packet that comes alone is told with it
+		c.looked = time.Time{} // reads the table before a packet that comes alone, so that the packet is written with the drops before it
 		if err != nil {
 			return err
 		}
 		if !more && files.ReaderGone() {
-			return ErrReaderGone
+			return errReaderGone
 		}
 	}
 	return nil
@@ -197,7 +195,7 @@ func (c *Collector) loop(ctx context.Context) error {
 // take moves up to a batch of packets from the queue to the stream.
 func (c *Collector) take() (int, error) {
 	c.now = time.Now()
-	c.stamps.batch(c.now)
+	c.stamps.readClock(c.now)
 	if since := c.now.Sub(c.looked); since < 0 || since >= idleWait {
 		c.describe()
 	}
@@ -221,7 +219,7 @@ func (c *Collector) take() (int, error) {
 	return n, err
 }
 
-// describe reads the queue's table of interfaces, if the format has a place for it.
+// describe reads the queue's table of interfaces, if the format can use it.
 func (c *Collector) describe() {
 	if !c.r.Files.Describes() {
 		return

@@ -42,7 +42,7 @@ func attach(t *testing.T, name string) *shm.Queue {
 	return q
 }
 
-// producer attaches as a process of its own would.
+// producer opens the queue anew, as another process would.
 func producer(t *testing.T, name string) *shm.Producer {
 	t.Helper()
 	p, err := attach(t, name).NewProducer("test")
@@ -53,10 +53,10 @@ func producer(t *testing.T, name string) *shm.Producer {
 	return p
 }
 
-// Limits of a run.
+// Limits are the limits of a run.
 type Limits struct{ Packets, Bytes uint64 }
 
-// collector attaches likewise; the stream goes to f.
+// collector opens the queue anew too; the stream goes to f.
 func collector(t *testing.T, name string, f *os.File, l Limits) *Collector {
 	t.Helper()
 	files, err := Stream(f, f.Name(), Options{Limit: l.Bytes})
@@ -83,7 +83,7 @@ func sourceOf(t *testing.T, name string) *Source {
 	return s
 }
 
-// counts are packets and bytes in the streams, and packets that passed the limit.
+// counts returns the packets and bytes in the streams, and the packets beyond the limit.
 func counts(c *Collector) (packets, bytes, unwritten uint64) {
 	t := c.Tally()
 	return t.Packets, t.Bytes, t.Unwritten
@@ -107,7 +107,7 @@ func readFile(t *testing.T, path string) (int, []packet) {
 	return len(text), readStream(t, bytes.NewReader(text))
 }
 
-// eventually waits until the condition holds. The time-out only bounds a failure.
+// eventually waits until the condition holds. The time-out only matters for a failure.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
@@ -117,7 +117,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// put stores all records, waiting while the queue is full, and panics when it stays so.
+// put stores all records, waiting while the queue is full, and panics if it stays full.
 func put(p *shm.Producer, records ...shm.Record) {
 	for end := time.Now().Add(time.Minute); len(records) > 0; {
 		n := p.Put(records)
@@ -204,8 +204,7 @@ func TestByteLimit(t *testing.T) {
 	}
 }
 
-// Everything a producer stores comes out once, in order, whole, stamped with
-// the time of writing.
+// Everything that a producer stores comes out once, in order, whole, with the time of writing.
 func TestStream(t *testing.T) {
 	const n = 30_000
 	name := newQueue(t, shm.Options{Slots: 1024})
@@ -248,7 +247,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Packets that have waited together have a time each, and none is before the one before.
+// Packets that have waited together have a time each, and the times do not fall.
 func TestEachPacketHasItsOwnTime(t *testing.T) {
 	const n = 4000
 	name := newQueue(t, shm.Options{})
@@ -269,7 +268,7 @@ func TestEachPacketHasItsOwnTime(t *testing.T) {
 		}
 		times[p.Timestamp]++
 	}
-	if len(got) != n || len(times) < n/2 { // a clock that is read twice within its resolution
+	if len(got) != n || len(times) < n/2 { // a clock that is read twice within its resolution gives equal times
 		t.Errorf("%d packets have %d times", len(got), len(times))
 	}
 }
@@ -293,7 +292,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// Several collectors share what several producers store: all of it, nothing twice.
+// Several collectors share the packets of several producers: they get all of them, and none
+// twice.
 func TestSharing(t *testing.T) {
 	const collectors, producers, each = 2, 2, 10_000
 	name := newQueue(t, shm.Options{Slots: 256})

@@ -14,9 +14,9 @@ import (
 	"ethertap/lib/ownfile"
 )
 
-// survey looks for files of the set from earlier runs: numbers go on behind theirs,
-// and the ring counts them. A ".part" that nobody writes any more is what a killed
-// run has left; it gets its name.
+// survey looks for files of the set from earlier runs. The numbers of new files follow theirs,
+// and the ring counts them. A ".part" that nobody writes any more was left by a killed run; it
+// gets its name.
 func (s *Files) survey() error {
 	all, err := s.set.list()
 	if err != nil {
@@ -35,9 +35,9 @@ func (s *Files) survey() error {
 	return nil
 }
 
-// adopt gives a file its name unless somebody writes it. One in which there is nothing,
-// not even a header, is removed. What somebody else has put there is none of ours; it may be
-// a FIFO, which would keep who opens it waiting.
+// adopt gives a file its name unless somebody writes it. A file with nothing in it, not even a
+// header, is removed. Whatever is not a plain file belongs to somebody else; a FIFO would block
+// an open.
 func adopt(path, done string) bool {
 	found, err := ownfile.Look(path)
 	if err != nil || !found.Regular() || found.Stranger() {
@@ -47,7 +47,7 @@ func adopt(path, done string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close() // and with it goes the lock, after the file has its name
+	defer f.Close() // releases the lock, after the file has its name
 	if flock(f, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false
 	}
@@ -64,7 +64,7 @@ func rename(from, to string) error {
 	if err != unix.EINVAL {
 		return err
 	}
-	// A file system that cannot do it in one step, such as NFS.
+	// The file system, such as NFS, cannot do it in one step.
 	if _, err := os.Lstat(to); err == nil {
 		return fs.ErrExist
 	}
@@ -86,7 +86,8 @@ func (s *Files) drop() {
 	s.set.removeDirs(oldest)
 }
 
-// enoughDisk sees to the floor. Files of a ring make room, the oldest first.
+// enoughDisk keeps the floor. It removes files of a ring, the oldest first, and fails if that is
+// not enough.
 func (s *Files) enoughDisk() error {
 	if s.o.Floor == 0 || s.file == nil {
 		return nil
@@ -94,7 +95,7 @@ func (s *Files) enoughDisk() error {
 	for {
 		var st unix.Statfs_t
 		if err := unix.Fstatfs(int(s.file.Fd()), &st); err != nil {
-			return nil // a file system that does not tell is not full
+			return nil // the file system does not say how much is free
 		}
 		free := st.Bavail * uint64(st.Bsize)
 		if free >= s.o.Floor {
@@ -108,20 +109,20 @@ func (s *Files) enoughDisk() error {
 	}
 }
 
-// removed says that the file has no name any more.
+// removed says whether the file has no name any more.
 func removed(f *os.File) bool {
 	var st unix.Stat_t
 	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0
 }
 
-// rescue brings back a file that was removed while it was written, alone or with its
-// directory: as long as it is open its packets are there.
+// rescue restores a file that was removed while it was written, alone or with its directory. Its
+// packets exist as long as it is open.
 func (s *Files) rescue() error {
 	if s.file == nil || !removed(s.file) {
 		return nil
 	}
 	if err := s.restore(); err != nil {
-		s.file = nil // once is enough
+		s.file = nil // do not try again
 		return &lost{s.done, fmt.Errorf("it was removed, and cannot be restored: %w", err), s.packets, s.out.Appended()}
 	}
 	s.o.Logf("%s was removed while it was written; it is restored", s.path)

@@ -10,8 +10,8 @@ import (
 	"ethertap/shm"
 )
 
-// What the queue refuses while the collector is busy is told with the next packet of
-// the interface.
+// The number of packets that the queue refused while the collector was busy stands in the next
+// packet of the interface.
 func TestDropCount(t *testing.T) {
 	name := newQueue(t, shm.Options{Slots: 16})
 	q := attach(t, name)

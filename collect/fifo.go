@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fifoNap is how long a FIFO without a reader is left alone before the next try.
+// fifoNap is the pause before the next attempt to open a FIFO without a reader.
 const fifoNap = 10 * time.Millisecond
 
-// OpenFIFO opens a FIFO for writing, as soon as somebody reads it. waiting is called
-// once if nobody does. When ctx is done first its cause is the error.
+// OpenFIFO opens a FIFO for writing as soon as somebody reads it. It calls waiting once if nobody
+// does. If ctx is done first, it returns its cause.
 //
-// The kernel has no wait for a reader that can be ended, and an open that does not wait
-// fails as long as there is none, so it is tried again and again. That harms no reader: a
-// try that fails is no writer, whose end it would see.
+// The kernel has no wait for a reader that can be ended, and an open that does not block fails as
+// long as there is none, so it is tried again and again. An attempt that fails does not count as
+// a writer, so a later reader does not see an end of file.
 func OpenFIFO(ctx context.Context, path string, waiting func()) (*os.File, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -42,7 +42,7 @@ func OpenFIFO(ctx context.Context, path string, waiting func()) (*os.File, error
 	}
 }
 
-// IsFIFO tells whether a path leads to a pipe.
+// IsFIFO says whether a path leads to a pipe.
 func IsFIFO(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0

@@ -12,79 +12,78 @@ import (
 	"ethertap/shm"
 )
 
-// Options say how streams are made and kept.
+// Options say how to make and keep streams.
 type Options struct {
 	Format      Format
 	Zstd        bool            // compress; ".zst" is appended to the name
 	Application string          // named in PCAPNG
-	Filter      string          // likewise
-	Interfaces  []shm.Interface // likewise: those of the queue, as far as there are any
-	SnapLen     int             // bytes kept of each packet, at most MaxSnapLen; 0 is that
-	Limit       uint64          // bytes of all streams together, never exceeded; 0 none
+	Filter      string          // named in PCAPNG
+	Interfaces  []shm.Interface // described in PCAPNG: those of the queue
+	SnapLen     int             // bytes kept of each packet, at most MaxSnapLen; 0 means MaxSnapLen
+	Limit       uint64          // the most bytes of all streams together; 0 means no limit
 
 	Rotate Rotation
-	Ring   int    // files of the set that are kept, the one being written included; 0 all
-	Floor  uint64 // bytes that must be free on the disk; 0 none
+	Ring   int    // files of the set that are kept, including the one being written; 0 means all
+	Floor  uint64 // bytes that must stay free on the disk; 0 means none
 
-	// Accept looks at standard output or a single file that was opened, before anything
-	// of it is changed; its error is that of Stream or Create. nil takes all.
+	// Accept checks standard output or a single file after it was opened and before anything of
+	// it is changed. Stream or Create returns its error. nil accepts all.
 	Accept func(f *os.File, name string) error
-	// Closed, if not nil, is told of each file that is complete, once and when it has its
-	// name; a stream that is no file is none. It must not wait.
+	// Closed, if not nil, is called once for each complete file, when the file has its name. It
+	// is not called for a stream that is not a file. It must not block.
 	Closed func(ClosedFile)
-	// Logf gets a line about what happens to files that nobody asked for.
+	// Logf logs events of files that the user did not ask for.
 	Logf func(format string, args ...any)
 }
 
-// ClosedFile is a file that is complete.
+// ClosedFile describes a file that is complete.
 type ClosedFile struct {
-	Path    string // where it is: that of a single file may be another than when it was begun
-	Number  int    // which of the run, from 1
-	Packets uint64 // in it
-	Bytes   uint64 // its length
+	Path    string // where it is; a single file may have been moved since it was begun
+	Number  int    // number in the run, from 1
+	Packets uint64 // number of packets
+	Bytes   uint64 // length
 }
 
-// Rotation says when a file is closed and the next one begun; 0 is never.
+// Rotation says when a file is closed and the next one begun. 0 means never.
 type Rotation struct {
-	Bytes   uint64        // length of a file, not exceeded unless its only packet is longer
-	Packets uint64        // in a file
-	After   time.Duration // since the file was begun
-	Every   time.Duration // by the clock: at each multiple of it since midnight, local time; at most a day
+	Bytes   uint64        // length of a file, exceeded only if a single packet is longer
+	Packets uint64        // number of packets
+	After   time.Duration // time since the file was begun
+	Every   time.Duration // by the clock: at each multiple since midnight, local time; at most a day
 }
 
 // Any says whether there is rotation at all.
 func (r Rotation) Any() bool { return r != Rotation{} }
 
-// Files are the streams of one run, one after the other: a given one (standard
-// output), a single file under its own name, or a set of files, each of which has
-// ".part" behind its name until it is closed.
+// Files are the streams of one run, one after the other: a given one (standard output), a single
+// file under its own name, or a set of files, each of which has ".part" after its name until it
+// is closed.
 type Files struct {
 	o     Options
-	enc   *Encoder
+	enc   *encoder
 	z     *zstd.Encoder
-	out   *Output
-	first *Output  // of a pipe or a device it stays the only one, so HurryUp may be called any time
-	file  *os.File // of out, when it is a plain file of ours
-	given *os.File // nil: made by us
+	out   *output
+	first *output  // for a pipe or a device it is the only one, so HurryUp may be called at any time
+	file  *os.File // of out, if it is a plain file of ours
+	given *os.File // nil: we have opened the file
 	path  string   // where it is
-	done  string   // what it will be called: path without ".part"
+	done  string   // the final name: path without ".part"
 	set   *pattern // nil: no set
 
-	number  int       // of the file in the set
-	due     time.Time // when the next one is; zero never
-	closed  bool      // out is
+	number  int       // number of the file in the set
+	due     time.Time // when the next file is due; zero: never
+	closed  bool      // out is closed
 	kept    []string  // closed files of the set, the oldest first
-	earlier int       // how many of them are of earlier runs
-	made    int       // files of this run
-	last    string    // where the one closed last is, "" if there is none
-	dropped int       // of them, removed by the ring
+	earlier int       // how many of them are from earlier runs
+	made    int       // number of files of this run
+	last    string    // where the file closed last is, "" if there is none
+	dropped int       // how many of them the ring has removed
 	packets uint64    // in closed files
-	bytes   uint64    // likewise
-	checked time.Time // last look at disk and file
+	bytes   uint64    // in closed files
+	checked time.Time // last look at the disk and the file
 }
 
-// Stream makes Files of a file that is open, such as standard output. The name is for
-// errors.
+// Stream returns Files for a file that is open, such as standard output. The name is for errors.
 func Stream(f *os.File, name string, o Options) (*Files, error) {
 	s, err := newFiles(o)
 	if err != nil {
@@ -97,14 +96,14 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 		return nil, err
 	}
 	s.path, s.given = name, f
-	s.out = NewOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
+	s.out = newOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
 	s.first = s.out
 	return s, nil
 }
 
-// Create makes Files that begin with a new file. A path with conversions (see
-// pattern) is the name of each file. Where there is neither conversion nor rotation, a
-// file that exists is overwritten.
+// Create returns Files that begin with a new file. If the path has conversions (see pattern), it
+// is the name of each file. If there are neither conversions nor rotation, an existing file is
+// overwritten.
 func Create(path string, o Options) (*Files, error) {
 	if err := namesFile(path); err != nil {
 		return nil, err
@@ -139,7 +138,7 @@ func newFiles(o Options) (*Files, error) {
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}
-	s := &Files{o: o, enc: NewEncoder(o.Format, o.Application, o.Filter)}
+	s := &Files{o: o, enc: newEncoder(o.Format, o.Application, o.Filter)}
 	s.enc.SetInterfaces(o.Interfaces)
 	if o.SnapLen > 0 {
 		s.enc.SetSnapLen(o.SnapLen)
@@ -152,8 +151,7 @@ func newFiles(o Options) (*Files, error) {
 	return s, err
 }
 
-// enough says, before there is a stream, whether the limit leaves room for one without
-// packets.
+// enough returns an error if the limit is less than a stream without packets.
 func (s *Files) enough() error {
 	if empty := s.blank(time.Now()); !empty.fits(0) {
 		return fmt.Errorf("a limit of %d bytes is less than an empty stream of %d", s.o.Limit, empty.length(0))
@@ -161,9 +159,9 @@ func (s *Files) enough() error {
 	return nil
 }
 
-// blank is a stream without packets that goes nowhere, with what the limit leaves.
-func (s *Files) blank(now time.Time) *Output {
-	next := &Output{enc: s.enc, z: s.z}
+// blank returns a stream without packets that goes nowhere, with the limit that is left.
+func (s *Files) blank(now time.Time) *output {
+	next := &output{enc: s.enc, z: s.z}
 	if s.o.Limit > 0 {
 		next.limit = s.o.Limit - s.bytes
 	}
@@ -171,7 +169,7 @@ func (s *Files) blank(now time.Time) *Output {
 	return next
 }
 
-// next is when a file begun now has its time.
+// next returns when a file that is begun now is due.
 func (r Rotation) next(now time.Time) time.Time {
 	var due time.Time
 	if r.After > 0 {
@@ -180,7 +178,7 @@ func (r Rotation) next(now time.Time) time.Time {
 	if r.Every > 0 {
 		y, m, d := now.Date()
 		midnight, at := time.Date(y, m, d, 0, 0, 0, 0, now.Location()), time.Date(y, m, d+1, 0, 0, 0, 0, now.Location())
-		// Where the day ends, the next one begins to count. A day may have 23 or 25 hours.
+		// At midnight the count begins anew. A day may have 23 or 25 hours.
 		if next := midnight.Add(now.Sub(midnight)/r.Every*r.Every + r.Every); r.Every < 24*time.Hour && next.Before(at) {
 			at = next
 		}
@@ -191,8 +189,8 @@ func (r Rotation) next(now time.Time) time.Time {
 	return due
 }
 
-// Append adds a packet to the stream, beginning another file when it is time. The
-// error is errLimit when the packet does not fit below the limit of all streams.
+// Append adds a packet to the stream, and begins another file when it is due. It returns errLimit
+// if the packet does not fit below the limit of all streams.
 func (s *Files) Append(now time.Time, timestamp int64, r *shm.Record) error {
 	if s.o.Rotate.Packets > 0 && s.out.Appended() >= s.o.Rotate.Packets {
 		if err := s.Rotate(now); err != nil {
@@ -220,7 +218,7 @@ func (s *Files) Append(now time.Time, timestamp int64, r *shm.Record) error {
 			}
 			continue
 		}
-		// Longer than a file may be: it gets one of its own.
+		// The packet is longer than a file may be: it gets a file of its own.
 		s.out.limit, usual = left, s.out.limit
 	}
 }
@@ -250,7 +248,7 @@ func (s *Files) another(now time.Time) error {
 	return nil
 }
 
-// roomForAnother says whether the limit lets in another file with a packet.
+// roomForAnother says whether another file with a packet fits below the limit.
 func (s *Files) roomForAnother(now time.Time) bool {
 	next := s.blank(now)
 	return next.limit > 0 && next.fits(s.enc.Least())
@@ -261,8 +259,8 @@ func (s *Files) close(now time.Time) error {
 	err := s.rescue()
 	closed := ClosedFile{Path: s.whereabouts(), Number: s.made}
 	if s.given != nil {
-		// It is open in the shell too, with which it would stay locked. The error of the
-		// end comes again below; whether there is a lock at all does not matter.
+		// The shell has the file open too, and would keep it locked. An error of end comes again
+		// below; whether there is a lock at all does not matter.
 		_ = s.out.end(now.UnixNano())
 		_ = flock(s.given, unix.LOCK_UN)
 	}
@@ -272,10 +270,10 @@ func (s *Files) close(now time.Time) error {
 	closed.Packets, closed.Bytes = s.out.Packets(), s.out.Bytes()
 	s.packets += closed.Packets
 	s.bytes += closed.Bytes
-	s.out.written, s.out.packets, s.closed = 0, 0, true // counted
+	s.out.written, s.out.packets, s.closed = 0, 0, true // they are counted above
 	switch {
 	case s.set == nil:
-	case closed.Bytes == 0: // not even a header found room
+	case closed.Bytes == 0: // there was no room, not even for a header
 		os.Remove(s.path)
 		s.set.removeDirs(s.path)
 		s.made--
@@ -295,7 +293,7 @@ func (s *Files) close(now time.Time) error {
 	return err
 }
 
-// whereabouts is the name that the file has now: a single one may have been moved away.
+// whereabouts returns the name that the file has now: a single file may have been moved.
 func (s *Files) whereabouts() string {
 	if s.file == nil || s.set != nil {
 		return s.path
@@ -315,7 +313,7 @@ func (s *Files) whereabouts() string {
 	return now
 }
 
-// Title names the last file that was closed, where it is now, and says how many there were:
+// Title names the last file that was closed, where it is now, and says how many there were. It is
 // for a summary at the end.
 func (s *Files) Title() string {
 	switch {
@@ -329,9 +327,8 @@ func (s *Files) Title() string {
 	return fmt.Sprintf("%s (the last of %s files)", s.last, grouped(uint64(s.made)))
 }
 
-// Reopen is what a rotator of logs asks for: a set goes on with the next file, a
-// single file that was moved away is begun anew under its name. One that is still
-// there goes on.
+// Reopen does what a rotator of logs asks for. A set goes on with the next file. If a single file
+// was moved away, a new one of its name is begun; if it is still there, it goes on.
 func (s *Files) Reopen(now time.Time) error {
 	if s.set != nil {
 		return s.Rotate(now)
@@ -343,7 +340,7 @@ func (s *Files) Reopen(now time.Time) error {
 	ours, oerr := s.file.Stat()
 	switch {
 	case err == nil && oerr == nil && os.SameFile(there, ours):
-		s.o.Logf("%s goes on: to have another file begun, move it away first, or use --rotate", s.path)
+		s.o.Logf("%s goes on: to begin another file, move it away first, or use --rotate", s.path)
 		return nil
 	case err == nil:
 		s.o.Logf("%s is another file now; it is not overwritten, and the one that was moved away goes on", s.path)
@@ -355,8 +352,7 @@ func (s *Files) Reopen(now time.Time) error {
 	return s.another(now)
 }
 
-// Due does what is due at this time: another file, and once a second a write of what
-// waits, and a look at the disk.
+// Due begins another file if it is due. Once a second it also writes the buffer and checks the disk.
 func (s *Files) Due(now time.Time) error {
 	if !s.due.IsZero() && !now.Before(s.due) {
 		if err := s.Rotate(now); err != nil {
@@ -376,41 +372,40 @@ func (s *Files) Due(now time.Time) error {
 	return s.enoughDisk()
 }
 
-// Describes says whether the streams have a place for what interfaces are called.
+// Describes says whether the streams have a place for names of interfaces.
 func (s *Files) Describes() bool { return s.enc.Describes() }
 
-// Knows says whether all that a packet refers to has been described.
+// Knows says whether the interface of a packet has been described.
 func (s *Files) Knows(r *shm.Record) bool { return s.enc.Knows(r) }
 
-// Describe takes the queue's table of interfaces.
+// Describe sets the queue's table of interfaces.
 func (s *Files) Describe(list []shm.Interface) { s.enc.SetInterfaces(list) }
 
-// Skipped learns of a packet that the filter threw away.
+// Skipped counts a packet that the filter dropped.
 func (s *Files) Skipped(r *shm.Record) { s.enc.Skipped(r) }
 
 // ReaderGone says whether nobody reads the stream any more.
 func (s *Files) ReaderGone() bool { return s.out.ReaderGone() }
 
-// HurryUp says that the end has come: a reader of a pipe has two seconds to take the rest.
-// It may be called from any goroutine.
+// HurryUp begins the end: a reader of a pipe has two seconds to take the rest. It may be called
+// from any goroutine.
 func (s *Files) HurryUp() { s.first.HurryUp() }
 
-// Flush writes what waits.
+// Flush writes the buffer.
 func (s *Files) Flush() error { return s.out.Flush() }
 
-// Full tells whether it is time for a write.
+// Full says whether the buffer should be written.
 func (s *Files) Full() bool { return s.out.Full() }
 
-// Hold says that it is worth waiting for more before a write: compression is better
-// the more there is of it.
+// Hold says whether to wait for more packets before a write: larger pieces compress better.
 func (s *Files) Hold() bool { return s.z != nil }
 
-// Room says whether the limit lets in another packet.
+// Room says whether another packet fits below the limit.
 func (s *Files) Room() bool {
 	return s.o.Limit == 0 || s.out.limit != s.o.Limit-s.bytes || s.out.Room()
 }
 
-// Packets and bytes of all streams so far.
+// Counts returns the packets and bytes of all streams so far.
 func (s *Files) Counts() (packets, bytes uint64) {
 	return s.packets + s.out.Appended(), s.bytes + s.out.Bytes()
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-	_ "time/tzdata" // for machines without time zones
+	_ "time/tzdata" // some machines have no time zones
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -23,7 +23,7 @@ import (
 	"ethertap/tests/need"
 )
 
-// notes keeps what Logf is told.
+// notes keeps the lines given to Logf.
 type notes struct {
 	mu    sync.Mutex
 	lines []string
@@ -41,7 +41,7 @@ func (n *notes) text() string {
 	return strings.Join(n.lines, "\n")
 }
 
-// bounded is a context that ends a run that does not end by itself.
+// bounded returns a context that ends a run that does not end by itself.
 func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -57,7 +57,7 @@ func create(t *testing.T, path string, o Options) *Files {
 	return s
 }
 
-// whole reads a file, unpacked if it is compressed.
+// whole reads a file, and unpacks it if it is compressed.
 func whole(t *testing.T, path string) (size int, packets []packet) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -78,7 +78,7 @@ func whole(t *testing.T, path string) (size int, packets []packet) {
 	return size, readAny(t, b)
 }
 
-// names are the files of a directory.
+// names returns the files of a directory.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -92,7 +92,7 @@ func names(t *testing.T, dir string) []string {
 	return all
 }
 
-// inOrder wants packets from..to-1 of frame(1, …) in the files of a directory.
+// inOrder checks that the files of a directory have the packets from..to-1 of frame(1, …).
 func inOrder(t *testing.T, dir string, from, to int) {
 	t.Helper()
 	next := from
@@ -110,7 +110,7 @@ func inOrder(t *testing.T, dir string, from, to int) {
 	}
 }
 
-// noise is frame(1, seq, n) with what cannot be compressed behind its number.
+// noise is frame(1, seq, n) with data after its number that cannot be compressed.
 func noise(seq, n int) []byte {
 	b := frame(1, seq, n)
 	rand.NewChaCha8([32]byte{byte(seq), byte(seq >> 8)}).Read(b[4:])
@@ -119,8 +119,8 @@ func noise(seq, n int) []byte {
 
 var setName = regexp.MustCompile(`^x_\d{5}_\d{14}(-\d+)?\.pcap(ng)?(\.zst)?$`)
 
-// Whatever the format, compressed or not: files of a set keep their size and hold
-// everything in order, and the limits of all together are exact.
+// Whatever the format, compressed or not, files of a set keep their size and have everything in
+// order, and the limits of all together are exact.
 func TestRotation(t *testing.T) {
 	for _, format := range []Format{PCAP, PCAPNano, PCAPNG} {
 		for _, z := range []bool{false, true} {
@@ -129,7 +129,7 @@ func TestRotation(t *testing.T) {
 				rotate  Rotation
 				packets uint64
 				limit   uint64
-				files   int // 0 any
+				files   int // 0 means any
 			}{
 				{name: "packets", rotate: Rotation{Packets: 10}, packets: 95, files: 10},
 				{name: "one packet", rotate: Rotation{Packets: 1}, packets: 5, files: 5},
@@ -185,7 +185,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// Time passes: files have the times they were begun at, and no packet of a later one.
+// Files have the times at which they were begun, and no packet of a later time.
 func TestRotationByTime(t *testing.T) {
 	dir := t.TempDir()
 	s := create(t, filepath.Join(dir, "x-%H%M%S.pcap"), Options{Rotate: Rotation{Every: 10 * time.Second}})
@@ -217,7 +217,7 @@ func TestRotationByTime(t *testing.T) {
 	}
 }
 
-// By the clock means at multiples since midnight, whatever the length of the day.
+// Rotation by the clock happens at multiples since midnight, whatever the length of the day.
 func TestRotationNext(t *testing.T) {
 	vienna, err := time.LoadLocation("Europe/Vienna")
 	if err != nil {
@@ -234,7 +234,7 @@ func TestRotationNext(t *testing.T) {
 		{Rotation{Every: time.Hour, After: time.Minute}, "2026-11-24 06:10:39", "2026-11-24 06:11:39"},
 		{Rotation{Every: time.Hour, After: time.Minute}, "2026-11-24 06:59:30", "2026-11-24 07:00:00"},
 		{Rotation{Every: 24 * time.Hour}, "2026-03-29 12:00:00", "2026-03-30 00:00:00"}, // a day of 23 hours
-		{Rotation{Every: 24 * time.Hour}, "2026-10-25 12:00:00", "2026-10-26 00:00:00"}, // of 25
+		{Rotation{Every: 24 * time.Hour}, "2026-10-25 12:00:00", "2026-10-26 00:00:00"}, // a day of 25 hours
 		{Rotation{Every: time.Minute}, "2026-11-24 06:10:39", "2026-11-24 06:11:00"},
 	} {
 		now, err := time.ParseInLocation(time.DateTime, c.now, vienna)
@@ -250,8 +250,8 @@ func TestRotationNext(t *testing.T) {
 	}
 }
 
-// A ring keeps its last files; numbers go on where an earlier run has ended, files of
-// others stay, and what a killed run has left gets its name.
+// A ring keeps its last files. Numbers go on where an earlier run has ended, files of others
+// stay, and a file that a killed run has left gets its name.
 func TestRing(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -300,8 +300,8 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// What a stranger has put among the files of a set, under the name of one that a killed run has
-// left, is neither waited for nor taken.
+// A stranger's file among the files of a set, with the name of one that a killed run has left, is
+// neither waited for nor taken.
 func TestStrangersAmongTheSet(t *testing.T) {
 	need.Root(t)
 	dir := t.TempDir()
@@ -327,7 +327,8 @@ func TestStrangersAmongTheSet(t *testing.T) {
 	}
 }
 
-// Below the floor the files of a ring make room; without any the run ends, and says so.
+// Below the floor the files of a ring make room. Without a ring the run ends with an error that
+// says why.
 func TestFloor(t *testing.T) {
 	dir := smallDisk(t) // 64 KiB
 	var log notes
@@ -370,8 +371,8 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// A file that is removed while it is written, alone or with its directory, is brought
-// back with all its packets.
+// A file that is removed while it is written, alone or with its directory, is restored with all
+// its packets.
 func TestRemoved(t *testing.T) {
 	for _, set := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
@@ -419,7 +420,8 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
-// What cannot be restored, or cannot go on, is said with the number of safe packets.
+// If a file cannot be restored, or the run cannot go on, the error says how many packets are
+// safe.
 func TestDirectoryGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	for _, set := range []bool{false, true} {
@@ -451,7 +453,7 @@ func TestDirectoryGone(t *testing.T) {
 	}
 }
 
-// A single file moved away is begun anew; one that is in place goes on.
+// A single file that was moved away is begun anew; one that is in place goes on.
 func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.pcap")
@@ -493,13 +495,13 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// Names of a set never overwrite anything, and are known again.
+// Names of a set never overwrite a file, and are recognized.
 func TestPattern(t *testing.T) {
 	at := time.Date(2026, 11, 24, 6, 10, 39, 123456789, time.UTC)
 	for _, c := range []struct {
 		path string
 		set  bool
-		dir  string // which is not made
+		dir  string // not made before
 		want string
 	}{
 		{"/a/x.pcap", true, "/a", "/a/x_00007_20261124061039.pcap"},
@@ -539,8 +541,8 @@ func TestPattern(t *testing.T) {
 	}
 }
 
-// Directories with the time in their names are made when they are needed, for their owner
-// alone; the ring counts over all of them and leaves no empty ones.
+// Directories with the time in their names are made when they are needed, for their owner only.
+// The ring counts over all of them and leaves no empty ones.
 func TestDirectoriesOfTime(t *testing.T) {
 	dir := t.TempDir()
 	day := time.Date(2026, 11, 24, 23, 0, 0, 0, time.Local)
@@ -581,7 +583,7 @@ func TestDirectoriesOfTime(t *testing.T) {
 	s := run(0, 4)
 	want := []string{"/2026/11/25/tap/x-00002.pcap", "/2026/11/25/tap/x-00003.pcap", "/2026/11/25/tap/x-00004.pcap"}
 	if now := time.Now().Format("/2006/01/02"); now != "/2026/11/24" && now != "/2026/11/25" {
-		// the first file is of the day of this test
+		// The first file is of the day of this test.
 		if got := tree(); !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
@@ -598,7 +600,7 @@ func TestDirectoriesOfTime(t *testing.T) {
 	}
 }
 
-// What a run has written is called what it is called in the end.
+// The title of a run has the name that the file has in the end.
 func TestTitle(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct {
@@ -633,7 +635,7 @@ func TestTitle(t *testing.T) {
 	}
 }
 
-// The filter chooses; limits count what it lets through.
+// The filter chooses packets, and limits count those that it chooses.
 func TestFilter(t *testing.T) {
 	name := newQueue(t, shm.Options{})
 	p := producer(t, name)
@@ -717,7 +719,7 @@ func TestReceived(t *testing.T) {
 	}
 }
 
-// A full disk in the midst of a set: earlier files are whole, so is the last one.
+// When the disk is full in the middle of a set, all its files are whole, including the last one.
 func TestSetDiskFull(t *testing.T) {
 	for _, z := range []bool{false, true} {
 		dir := smallDisk(t)

@@ -7,16 +7,16 @@ import (
 	"ethertap/shm"
 )
 
-// Format is that of a stream.
+// Format is the format of a stream.
 type Format uint8
 
 const (
 	PCAP     Format = iota // classic, timestamps in microseconds
 	PCAPNano               // classic, in nanoseconds
-	PCAPNG                 // with interfaces, directions, drop counts
+	PCAPNG                 // with interfaces, directions and drop counts
 )
 
-// ParseFormat reads a format's name.
+// ParseFormat converts the name of a format: pcap, pcap-ns or pcapng.
 func ParseFormat(s string) (Format, error) {
 	for i, name := range formatNames {
 		if s == name {
@@ -30,17 +30,17 @@ var formatNames = [...]string{PCAP: "pcap", PCAPNano: "pcap-ns", PCAPNG: "pcapng
 
 func (f Format) String() string { return formatNames[f] }
 
-// Classic PCAP is that of draft-ietf-opsawg-pcap: a header of 24 bytes, then for
-// each packet a header of 16 bytes and the captured bytes. We write little-endian;
-// readers know by the magic number.
+// The classic format is specified in draft-ietf-opsawg-pcap: a header of 24 bytes, then, for each
+// packet, a header of 16 bytes and the captured bytes. We write little-endian, which readers
+// recognize by the magic number.
 const (
 	magicMicro   = 0xa1b2c3d4
 	magicNano    = 0xa1b23c4d
 	pcapVersion  = 2 | 4<<16 // major, minor
 	linkEthernet = 1
 
-	// HeaderSize is the length of the header of a classic stream, in bytes; a byte
-	// limit below it leaves no room for anything.
+	// HeaderSize is the length of the header of a classic stream, in bytes. A limit of bytes must
+	// not be less.
 	HeaderSize   = 24
 	recordHeader = 16
 
@@ -48,29 +48,29 @@ const (
 	MaxSnapLen = 262144
 )
 
-// Encoder turns packets into the bytes of a stream. It holds no bytes itself: it
-// appends to a buffer of the caller (6 ns for a packet of 64 bytes, where pcapgo's
-// writer takes 26). It is for one run, which may have many files one after the other.
-type Encoder struct {
+// encoder turns packets into the bytes of a stream. It appends to a buffer of the caller (6 ns
+// for a packet of 64 bytes; pcapgo's writer takes 26) and has none of its own. It is for one run,
+// which may have many files one after the other.
+type encoder struct {
 	format Format
-	// snap is announced in the header, and no record is longer: a reader takes a longer
-	// one for a broken file.
+	// snap is announced in the header, and no record is longer, since readers take a file with a
+	// longer one for broken.
 	snap int
-	ng   section // of PCAPNG
+	ng   section // state of a PCAPNG stream
 }
 
-// NewEncoder makes one; application and filter are named in PCAPNG.
-func NewEncoder(format Format, application, filter string) *Encoder {
-	return &Encoder{format: format, snap: MaxSnapLen, ng: section{application: application, filter: filter, snap: MaxSnapLen}}
+// newEncoder returns an encoder. PCAPNG names the application and the filter.
+func newEncoder(format Format, application, filter string) *encoder {
+	return &encoder{format: format, snap: MaxSnapLen, ng: section{application: application, filter: filter, snap: MaxSnapLen}}
 }
 
-// SetSnapLen says how many bytes are kept of each packet, at most MaxSnapLen. It is called
-// before a stream begins.
-func (e *Encoder) SetSnapLen(n int) { e.snap, e.ng.snap = n, n }
+// SetSnapLen sets how many bytes of each packet are kept, at most MaxSnapLen. It is called before
+// a stream begins.
+func (e *encoder) SetSnapLen(n int) { e.snap, e.ng.snap = n, n }
 
-// AppendHeader appends what a stream begins with; now, in ns since the epoch, is the
-// time from which on its statistics count.
-func (e *Encoder) AppendHeader(b []byte, now int64) []byte {
+// AppendHeader appends the header of a stream. now is the time, in ns since the epoch, from which
+// on its statistics count.
+func (e *encoder) AppendHeader(b []byte, now int64) []byte {
 	le := binary.LittleEndian
 	switch e.format {
 	case PCAPNG:
@@ -86,12 +86,13 @@ func (e *Encoder) AppendHeader(b []byte, now int64) []byte {
 	return le.AppendUint32(b, linkEthernet)
 }
 
-// AppendRecord appends one packet with the timestamp, in ns since the epoch. Classic
-// PCAP has 32 bits for the seconds, enough until 2106. A packet that was truncated
-// keeps its length on the wire.
-func (e *Encoder) AppendRecord(b []byte, timestamp int64, r *shm.Record) []byte {
+// AppendRecord appends one packet with its timestamp in ns since the epoch. The classic format
+// has 32 bits for the seconds, enough until 2106. The record of a truncated packet has its length
+// on the wire.
+func (e *encoder) AppendRecord(b []byte, timestamp int64, r *shm.Record) []byte {
 	data := r.Data[:min(len(r.Data), e.snap)]
-	// The length on the wire comes from shared memory: never below what is there.
+	// The length on the wire comes from shared memory. It must not be less than the length of the
+	// data.
 	wire := max(r.OrigLen, uint32(len(r.Data)))
 	if e.format == PCAPNG {
 		return e.ng.packet(b, timestamp, r, data, wire)
@@ -108,64 +109,62 @@ func (e *Encoder) AppendRecord(b []byte, timestamp int64, r *shm.Record) []byte 
 	return append(b, data...)
 }
 
-// Undo takes back what the last AppendRecord has changed besides the buffer.
-func (e *Encoder) Undo() {
+// Undo reverses what the last AppendRecord has changed, except for the buffer.
+func (e *encoder) Undo() {
 	if e.format == PCAPNG {
 		e.ng.undo()
 	}
 }
 
-// Skipped notes a packet that a filter kept out of the stream.
-func (e *Encoder) Skipped(r *shm.Record) {
+// Skipped counts a packet that the filter kept out of the stream.
+func (e *encoder) Skipped(r *shm.Record) {
 	if e.format == PCAPNG {
 		e.ng.skipped(r)
 	}
 }
 
-// Least is the length of a record without data: less room is room for none.
-func (e *Encoder) Least() int {
+// Least returns the length of a record without data.
+func (e *encoder) Least() int {
 	if e.format == PCAPNG {
 		return leastPacket
 	}
 	return recordHeader
 }
 
-// AppendTrailer appends what a stream ends with.
-func (e *Encoder) AppendTrailer(b []byte, now int64) []byte {
+// AppendTrailer appends the end of a stream.
+func (e *encoder) AppendTrailer(b []byte, now int64) []byte {
 	if e.format == PCAPNG {
 		return e.ng.end(b, now)
 	}
 	return b
 }
 
-// TrailerSize is how many bytes AppendTrailer appends.
-func (e *Encoder) TrailerSize() int {
+// TrailerSize returns how many bytes AppendTrailer appends.
+func (e *encoder) TrailerSize() int {
 	if e.format == PCAPNG {
 		return e.ng.trailerSize()
 	}
 	return 0
 }
 
-// Describes says whether the format tells about interfaces: whether it is worth
-// calling SetInterfaces.
-func (e *Encoder) Describes() bool { return e.format == PCAPNG }
+// Describes says whether the format has interfaces, so that SetInterfaces has an effect.
+func (e *encoder) Describes() bool { return e.format == PCAPNG }
 
 // Knows says whether the interface of a packet was in the table of SetInterfaces.
-func (e *Encoder) Knows(r *shm.Record) bool {
+func (e *encoder) Knows(r *shm.Record) bool {
 	return e.format != PCAPNG || int(r.Interface) < len(e.ng.table) && e.ng.table[r.Interface].known
 }
 
-// SetInterfaces takes the queue's table as it is now: names, and how many packets
-// were refused.
-func (e *Encoder) SetInterfaces(list []shm.Interface) {
+// SetInterfaces sets the queue's table: names, and how many packets were refused.
+func (e *encoder) SetInterfaces(list []shm.Interface) {
 	if e.format == PCAPNG {
 		e.ng.setInterfaces(list)
 	}
 }
 
-// Whole tells how much of b is whole: bytes, and packets among them. begin says that
+// Whole returns how much of b is complete records: bytes, and packets in them. begin says whether
 // b begins with the header.
-func (e *Encoder) Whole(b []byte, begin bool) (bytes, packets int) {
+func (e *encoder) Whole(b []byte, begin bool) (bytes, packets int) {
 	le := binary.LittleEndian
 	if e.format != PCAPNG && begin {
 		if len(b) < HeaderSize {

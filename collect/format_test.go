@@ -15,7 +15,7 @@ import (
 	"ethertap/shm"
 )
 
-// frame is a frame of n bytes that says who made it and as which one.
+// frame returns a frame of n bytes with the number of its maker and a sequence number.
 func frame(who, seq, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -57,10 +57,10 @@ func readStream(t *testing.T, r io.Reader) []packet {
 	}
 }
 
-// Classic streams are, byte for byte, those of pcapgo.
+// Classic streams are the same as those of pcapgo, byte for byte.
 func TestEncoderLikePcapgo(t *testing.T) {
 	for _, format := range []Format{PCAP, PCAPNano} {
-		enc := NewEncoder(format, "", "")
+		enc := newEncoder(format, "", "")
 		ours := enc.AppendHeader(nil, 0)
 		var theirs bytes.Buffer
 		w := pcapgo.NewWriter(&theirs)
@@ -88,7 +88,7 @@ func TestEncoderLikePcapgo(t *testing.T) {
 	}
 }
 
-// What comes from shared memory may be anything; the stream stays readable.
+// Whatever comes from shared memory, the stream stays readable.
 func TestEncoderHostile(t *testing.T) {
 	records := []shm.Record{
 		{Data: nil, OrigLen: 0},
@@ -97,7 +97,7 @@ func TestEncoderHostile(t *testing.T) {
 	}
 	want := [][2]int{{0, 0}, {60, 60}, {MaxSnapLen, 1 << 31}}
 	for _, format := range []Format{PCAP, PCAPNano, PCAPNG} {
-		enc := NewEncoder(format, "test", "")
+		enc := newEncoder(format, "test", "")
 		enc.SetInterfaces([]shm.Interface{{Index: -1}, {Index: 64}, {Index: 0, Name: "a"}})
 		b := enc.AppendHeader(nil, 1)
 		for i := range records {
@@ -144,10 +144,10 @@ func readAny(t *testing.T, b []byte) []packet {
 	}
 }
 
-// What was cut off anywhere is known to end with its last whole packet.
+// Wherever a stream is cut, Whole finds the end of its last whole packet.
 func TestEncoderWhole(t *testing.T) {
 	for _, format := range []Format{PCAP, PCAPNG} {
-		enc := NewEncoder(format, "", "")
+		enc := newEncoder(format, "", "")
 		b := enc.AppendHeader(nil, 0)
 		header := len(b)
 		type end struct{ bytes, packets int }
@@ -184,7 +184,7 @@ func BenchmarkEncoder(b *testing.B) {
 	for _, format := range []Format{PCAP, PCAPNG} {
 		for _, size := range []int{64, 1500} {
 			b.Run(fmt.Sprintf("%s/%d", format, size), func(b *testing.B) {
-				enc := NewEncoder(format, "", "")
+				enc := newEncoder(format, "", "")
 				enc.AppendHeader(nil, 1)
 				r := shm.Record{Data: frame(1, 1, size), OrigLen: uint32(size), Direction: shm.RX, PacketID: 7}
 				buf := make([]byte, 0, 1<<20)

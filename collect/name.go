@@ -18,24 +18,24 @@ import (
 // part is the end of the name of a file of a set that is being written.
 const part = ".part"
 
-// pattern makes the names of a set of files: a directory that is there, and below it
-// directories and a base name with conversions of strftime, and %N for the number of the
-// file in the set.
+// pattern makes the names of a set of files. It has a directory that exists, and below it
+// directories and a base name with the conversions of strftime, and %N for the number of the file
+// in the set.
 type pattern struct {
 	dir   string
 	parts []namePart // the last one is the base name
 }
 
-// namePart is what stands between two slashes of a pattern.
+// namePart is the part of a pattern between two slashes.
 type namePart struct {
 	text  string
-	match *regexp.Regexp // a name of the set; the only group is the number, if there is one. nil: text as it is
+	match *regexp.Regexp // matches a name of the set; its only group, if any, is the number. nil: the text as it is
 }
 
-// conversions of a pattern: what each matches, and what it is.
+// conversions are those of a pattern: the expression each matches, and its meaning.
 var conversions = map[byte]struct {
 	match  string
-	layout string // of package time
+	layout string // layout of package time
 }{
 	'Y': {`\d{4,}`, "2006"}, 'm': {`\d\d`, "01"}, 'd': {`\d\d`, "02"},
 	'H': {`\d\d`, "15"}, 'M': {`\d\d`, "04"}, 'S': {`\d\d`, "05"},
@@ -44,11 +44,11 @@ var conversions = map[byte]struct {
 	's': {`\d+`, ""}, 'f': {`\d{6}`, ""}, 'N': {`(\d{5,})`, ""}, '%': {`%`, ""},
 }
 
-// hasConversion says whether a file name, or that of a directory in it, is a pattern.
+// hasConversion says whether a path has conversions, in the name of the file or of a directory.
 func hasConversion(path string) bool { return strings.Contains(path, "%") }
 
-// namesFile refuses a name that can only be that of a directory: what is appended to it
-// would make it that of a file.
+// namesFile refuses a path that can only name a directory, since text appended to it would make
+// it the name of a file.
 func namesFile(path string) error {
 	switch path[strings.LastIndex(path, "/")+1:] {
 	case "", ".", "..":
@@ -57,8 +57,8 @@ func namesFile(path string) error {
 	return nil
 }
 
-// newPattern reads one. A plain base name of a set becomes name_NUMBER_TIME.pcap, which
-// Wireshark knows as a set of files.
+// newPattern parses a path. A plain base name of a set becomes name_NUMBER_TIME.pcap, which
+// Wireshark recognizes as a set of files.
 func newPattern(path string, set bool) (*pattern, error) {
 	dir, base := filepath.Dir(path), filepath.Base(path)
 	if set && !hasConversion(base) {
@@ -67,7 +67,7 @@ func newPattern(path string, set bool) (*pattern, error) {
 	}
 	p := &pattern{dir: dir}
 	var dirs []string
-	if at := strings.Index(dir, "%"); at >= 0 { // from there on directories are made
+	if at := strings.Index(dir, "%"); at >= 0 { // directories from there on are made
 		at = strings.LastIndex(dir[:at], "/") + 1
 		p.dir, dirs = filepath.Clean(dir[:at]), strings.Split(dir[at:], "/")
 	}
@@ -103,7 +103,7 @@ func newPattern(path string, set bool) (*pattern, error) {
 	return p, nil
 }
 
-// expression is the regular expression for what a pattern makes.
+// expression returns the regular expression for the names that a pattern makes.
 func expression(s string) (string, error) {
 	var match strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -132,7 +132,7 @@ func splitExt(base string) (stem, ext string) {
 	return stem, base[len(stem):]
 }
 
-// name is that of a file opened at t. again tells apart files of the same name.
+// name returns the name of a file opened at t. again tells apart files of the same name.
 func (p *pattern) name(t time.Time, number, again int) string {
 	path := p.dir
 	for _, part := range p.parts {
@@ -170,16 +170,15 @@ func expand(text string, t time.Time, number int) string {
 	return b.String()
 }
 
-// found is a file of the set that is there already.
+// found is an existing file of the set.
 type found struct {
 	path   string
 	number int
-	time   time.Time // of its last change
+	time   time.Time // of the last change
 	part   bool
 }
 
-// list finds the files of the set, the oldest first. Something other than a plain
-// file is none of ours.
+// list finds the files of the set, the oldest first. Only plain files belong to it.
 func (p *pattern) list() ([]found, error) {
 	if _, err := os.ReadDir(p.dir); err != nil {
 		return nil, err
@@ -197,8 +196,8 @@ func (p *pattern) list() ([]found, error) {
 	return all, err
 }
 
-// list appends the files of a set below a directory. number is what the directories'
-// names have of it.
+// list appends the files of a set below a directory. number is the number that the names of the
+// directories contain, if any.
 func list(all []found, dir string, parts []namePart, number int) ([]found, error) {
 	here, rest := parts[0], parts[1:]
 	if here.match == nil {
@@ -242,8 +241,8 @@ func list(all []found, dir string, parts []namePart, number int) ([]found, error
 	return all, nil
 }
 
-// makeDirs makes the directories of a file of the set that are not there yet, for their
-// owner alone as the files are.
+// makeDirs makes the missing directories of a file of the set. Like the files, they are only for
+// their owner.
 func (p *pattern) makeDirs(path string) error {
 	dirs := p.dirs(path)
 	for i := len(dirs) - 1; i >= 0; i-- {
@@ -254,7 +253,7 @@ func (p *pattern) makeDirs(path string) error {
 	return nil
 }
 
-// removeDirs removes the directories of a file that was removed, as far as they are empty.
+// removeDirs removes the directories of a removed file, as far as they are empty.
 func (p *pattern) removeDirs(path string) {
 	for _, dir := range p.dirs(path) {
 		if os.Remove(dir) != nil {
@@ -263,7 +262,7 @@ func (p *pattern) removeDirs(path string) {
 	}
 }
 
-// dirs are those of a file that the pattern names, the innermost first.
+// dirs returns the directories of a file that come from the pattern, the innermost first.
 func (p *pattern) dirs(path string) (all []string) {
 	for range p.parts[1:] {
 		path = filepath.Dir(path)

@@ -43,8 +43,8 @@ func (s *Files) open(now time.Time) error {
 	}
 }
 
-// noDirectory adds to an error what to do if it is that there is no such directory. It is
-// not made: its name may be misspelt.
+// noDirectory adds advice to the error that a directory does not exist. The directory is not
+// made, since its name may be misspelt.
 func noDirectory(dir string, err error) error {
 	if _, serr := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && errors.Is(serr, fs.ErrNotExist) {
 		return fmt.Errorf("%w; make the directory %s first", err, dir)
@@ -69,13 +69,13 @@ func (s *Files) begin(f *os.File, now time.Time) error {
 	s.file, s.closed = f, false
 	s.made++
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		s.file = nil // a device, a pipe: neither moved nor missed
+		s.file = nil // a device or a pipe: it cannot be moved or removed
 	}
 	limit := s.o.Rotate.Bytes
 	if left := s.o.Limit - s.bytes; s.o.Limit > 0 && (limit == 0 || left < limit) {
 		limit = left
 	}
-	s.out = NewOutput(f, s.done, s.enc, s.z, limit, now.UnixNano())
+	s.out = newOutput(f, s.done, s.enc, s.z, limit, now.UnixNano())
 	s.out.before = s.packets
 	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
 	return nil
@@ -83,9 +83,9 @@ func (s *Files) begin(f *os.File, now time.Time) error {
 
 // BusyError says that another process writes the file.
 type BusyError struct {
-	Name string // of the file, as the user gave it
-	PID  int    // of the other process; 0 if it cannot be found
-	Comm string // what that process is called, "" likewise
+	Name string // name of the file, as the user gave it
+	PID  int    // of the other process; 0 if it is not known
+	Comm string // name of that process; "" if it is not known
 }
 
 func (e *BusyError) Error() string {
@@ -96,11 +96,11 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s is being written by %s", e.Name, who)
 }
 
-// openPlain opens what is not a file of a set, and opens it once: an opening to look at
-// it, closed again, is the end of the stream to somebody who reads a FIFO. A file is
-// emptied only when it is known to be ours.
+// openPlain opens a stream that is not a file of a set. It opens it only once: to somebody who
+// reads a FIFO, a writer that opens and closes it is the end of the stream. A file is emptied
+// only when the lock shows that it is ours.
 func (s *Files) openPlain() (*os.File, error) {
-	// O_NOCTTY: a daemon is not to acquire a terminal.
+	// With O_NOCTTY a daemon does not acquire a terminal.
 	f, err := ownfile.Open(s.path, os.O_WRONLY|os.O_CREATE|unix.O_NOCTTY, 0o600, func(what string) {
 		s.o.Logf("%s is made anew, in the place of %s", s.path, what)
 	})
@@ -121,16 +121,16 @@ func (s *Files) openPlain() (*os.File, error) {
 	return f, nil
 }
 
-// createLocked makes a file of a set and takes its lock, by which others know that it is
-// being written. The error is fs.ErrExist when the name is taken.
+// createLocked makes a file of a set and takes its lock, which tells others that it is being
+// written. It returns fs.ErrExist if the name is taken.
 func createLocked(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOCTTY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	// Between the two calls the survey of another run may take the file for one that a
-	// killed run has left. It holds the lock for a moment only. A file system without
-	// locks is said of single files; here the new name is enough.
+	// Between the two calls the survey of another run may think that a killed run has left the
+	// file. It holds the lock for a moment only. On a file system without locks the new name is
+	// enough.
 	_ = flock(f, unix.LOCK_EX)
 	ours, oerr := f.Stat()
 	if there, err := os.Lstat(path); err != nil || oerr != nil || !os.SameFile(ours, there) {
@@ -140,9 +140,9 @@ func createLocked(path string) (*os.File, error) {
 	return f, nil
 }
 
-// claim asks whether a stream may be written by us, and takes the lock that says so.
-// The lock is that of the file, by whatever name, symbolic link or hard link it was
-// opened. Devices have none: what goes to /dev/null does not mix.
+// claim takes the lock of a stream, or returns a BusyError. The lock is that of the file,
+// whatever name, symbolic link or hard link it was opened by. Devices are not locked: output to
+// /dev/null does not mix.
 func (s *Files) claim(f *os.File, name string) error {
 	if s.o.Accept != nil {
 		if err := s.o.Accept(f, name); err != nil {
@@ -178,14 +178,14 @@ func flock(f *os.File, how int) error {
 	return errors.Join(cerr, err)
 }
 
-// busy is the error of a file whose lock another process has.
+// busy returns the error for a file that another process has locked.
 func busy(f *os.File, name string) error {
 	pid := holder(f)
 	return &BusyError{Name: name, PID: pid, Comm: comm(pid)}
 }
 
-// holder is the process that holds the lock of a file, 0 if it is not to be seen.
-// /proc/locks does not do: on some file systems it has other device numbers than stat.
+// holder returns the process that holds the lock of a file, or 0 if it cannot be found.
+// /proc/locks is of no use: on some file systems its device numbers differ from those of stat.
 func holder(f *os.File) int {
 	want, err := f.Stat()
 	if err != nil {
@@ -204,7 +204,7 @@ func holder(f *os.File) int {
 	return 0
 }
 
-// lockedBy reads from what the kernel tells of an open file who has locked it:
+// lockedBy finds who has locked an open file in what the kernel tells about it:
 //
 //	lock:	1: FLOCK  ADVISORY  WRITE 4711 00:2c:42 0 EOF
 func lockedBy(fdinfo string) int {
@@ -223,7 +223,7 @@ func lockedBy(fdinfo string) int {
 	return 0
 }
 
-// comm is what a process is called.
+// comm returns the name of a process.
 func comm(pid int) string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file has one writer, by whatever name the second comes to it, and the second is
-// told who the first is. What the first has written stays.
+// A file has one writer, whatever name the second one uses, and the second is told who the first
+// is. The packets of the first stay.
 func TestOneWriter(t *testing.T) {
 	fifo := func(dir string) string {
 		path := filepath.Join(dir, "fifo")
@@ -40,7 +40,7 @@ func TestOneWriter(t *testing.T) {
 		name   string
 		first  func(dir string) string
 		o      Options
-		second func(t *testing.T, path string) string // gets where the first writes
+		second func(t *testing.T, path string) string // gets the path that the first writes to
 	}{
 		{"the same name", plain, Options{}, same},
 		{"symbolic link", plain, Options{}, link(os.Symlink)},
@@ -85,7 +85,7 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
-// So is standard output, when it leads to a file.
+// The same holds for standard output, if it leads to a file.
 func TestOneWriterOfStream(t *testing.T) {
 	f := newFile(t)
 	s, err := Stream(f, "first", Options{})
@@ -105,7 +105,7 @@ func TestOneWriterOfStream(t *testing.T) {
 	if _, err := Stream(again, "second", Options{}); !errors.As(err, &busy) || busy.Name != "second" {
 		t.Error(err)
 	}
-	if err := s.Close(time.Now()); err != nil { // and the shell has it open still
+	if err := s.Close(time.Now()); err != nil { // the shell still has it open
 		t.Fatal(err)
 	}
 	if s, err = Stream(again, "again", Options{}); err != nil {
@@ -119,7 +119,7 @@ func TestOneWriterOfStream(t *testing.T) {
 	}
 }
 
-// What cannot be recorded leaves everything as it was.
+// When nothing can be recorded, everything stays as it was.
 func TestRefusedInTime(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "kept.pcap")
 	refuse := errors.New("refused")
@@ -140,7 +140,7 @@ func TestRefusedInTime(t *testing.T) {
 	}
 }
 
-// A directory does not become a file by what is appended to its name.
+// The name of a directory does not become the name of a file when something is appended to it.
 func TestDirectoryIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, o := range []Options{{}, {Zstd: true}, {Rotate: Rotation{Packets: 1}}} {
@@ -159,8 +159,8 @@ func TestDirectoryIsNoFile(t *testing.T) {
 	}
 }
 
-// The file of a set that has just been made and holds nothing yet is not taken for one
-// that a killed run has left.
+// A file of a set that has just been made and is still empty is not taken for one that a killed
+// run has left.
 func TestSurveyBesideOthers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x_00001_20260101000000.pcap"+part)

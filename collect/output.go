@@ -15,33 +15,32 @@ import (
 )
 
 const (
-	// flushSize is the size of a write when packets come fast. Four times the
-	// default capacity of a pipe; a file gains nothing from more.
+	// flushSize is the size of a write when packets come fast: four times the default capacity of
+	// a pipe. A file gains nothing from more.
 	flushSize = 256 << 10
-	// frameSize is the same where the stream is compressed: each write is a zstd
-	// frame of its own, and a longer one is smaller.
+	// frameSize is the size of a write of a compressed stream. Each write is a zstd frame of its
+	// own, and longer frames compress better.
 	frameSize = 1 << 20
 )
 
-// patience is how long a reader that does not read may hold up the end.
+// patience is how long a reader that does not read may delay the end.
 const patience = 2 * time.Second
 
-// ErrReaderGone says that the other end of the pipe or socket was closed: the
-// reader has all it wanted.
-var ErrReaderGone = errors.New("reader gone")
+// errReaderGone says that the other end of the pipe or socket was closed: the reader wants no
+// more.
+var errReaderGone = errors.New("reader gone")
 
-// Output is one stream: a file, a pipe, a terminal never. Packets are appended to a
-// buffer that Flush writes in one piece. What stands in a file is a readable stream
-// after any call, successful or not.
-type Output struct {
-	enc    *Encoder
+// output is one stream: a file or a pipe. Packets are appended to a buffer, which Flush writes in
+// one piece. A file is a readable stream after every call, whether it succeeds or fails.
+type output struct {
+	enc    *encoder
 	z      *zstd.Encoder // nil: not compressed
 	f      *os.File
-	given  *os.File     // what NewOutput was given, when f was opened anew
+	given  *os.File     // the file that newOutput got, if f was opened anew
 	socket bool         // see write
-	hurry  atomic.Int64 // when a socket's reader has had its time, ns since the epoch; 0 never
-	name   string       // as in errors
-	limit  uint64       // length that is not exceeded; 0 none
+	hurry  atomic.Int64 // end of the time of a socket's reader, ns since the epoch; 0: not set
+	name   string       // for errors
+	limit  uint64       // the most bytes of the stream; 0: no limit
 
 	buf     []byte
 	frame   []byte // buf compressed
@@ -50,16 +49,16 @@ type Output struct {
 	packets uint64 // packets written
 	written uint64 // bytes written
 	begun   bool   // the header is written
-	ended   bool   // the trailer is
-	failed  error  // after it nothing is written any more
+	ended   bool   // the trailer is written
+	failed  error  // the error after which nothing more is written
 }
 
-// NewOutput starts a stream on f, which from then on belongs to the Output. The
-// name is for errors, now (ns since the epoch) the time at which the stream begins.
-// Nothing is written yet, but the header goes out with the first Flush, packets or
-// not: a reader on a pipe waits for it. z compresses if it is not nil.
-func NewOutput(f *os.File, name string, enc *Encoder, z *zstd.Encoder, limit uint64, now int64) *Output {
-	o := &Output{enc: enc, z: z, f: f, name: name, limit: limit}
+// newOutput begins a stream on f, which belongs to the output from then on. The name is for
+// errors; now (ns since the epoch) is when the stream begins. Nothing is written yet. The first
+// Flush writes the header even if there are no packets, since a reader of a pipe waits for it.
+// The output is compressed if z is not nil.
+func newOutput(f *os.File, name string, enc *encoder, z *zstd.Encoder, limit uint64, now int64) *output {
+	o := &output{enc: enc, z: z, f: f, name: name, limit: limit}
 	if again := interruptible(f); again != nil {
 		o.f, o.given = again, f
 	}
@@ -68,10 +67,9 @@ func NewOutput(f *os.File, name string, enc *Encoder, z *zstd.Encoder, limit uin
 	return o
 }
 
-// interruptible opens a pipe anew, so that writing to it can be given a
-// deadline: that needs O_NONBLOCK, which would hit all others that share the
-// descriptor we were given. It returns nil where that is not needed, or cannot
-// be had (a socket, see write).
+// interruptible opens a pipe anew, so that writes to it can have a deadline. That needs
+// O_NONBLOCK, which would affect all others that share the descriptor we got. It returns nil
+// where that is not needed or not possible (a socket, see write).
 func interruptible(f *os.File) *os.File {
 	st, err := f.Stat()
 	if err != nil || st.Mode()&os.ModeNamedPipe == 0 || f.SetWriteDeadline(time.Time{}) == nil {
@@ -84,13 +82,13 @@ func interruptible(f *os.File) *os.File {
 	return again
 }
 
-// descriptor is the path under which an open file can be opened again.
+// descriptor returns the path under which an open file can be opened again.
 func descriptor(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
 
-// Append adds one packet with its timestamp in ns since the epoch, unless the limit
-// leaves no room for it: then ok is false and all is as before. It writes only to
-// find out what compression makes of what it has.
-func (o *Output) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
+// Append adds one packet with its timestamp in ns since the epoch. If the limit leaves no room
+// for it, ok is false and nothing has changed. It writes only to find out how well the buffer
+// compresses.
+func (o *output) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
 	before := len(o.buf)
 	o.buf = o.enc.AppendRecord(o.buf, timestamp, r)
 	if o.fits(0) {
@@ -108,12 +106,12 @@ func (o *Output) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
 	return o.Append(timestamp, r)
 }
 
-// fits says whether the stream with n more bytes, ended now, keeps the limit.
-func (o *Output) fits(n int) bool { return o.limit == 0 || o.length(n) <= o.limit }
+// fits says whether the stream, ended now with n more bytes, keeps the limit.
+func (o *output) fits(n int) bool { return o.limit == 0 || o.length(n) <= o.limit }
 
-// length is how long the stream would be, ended now with n more bytes; at most, if it
-// is compressed.
-func (o *Output) length(n int) uint64 {
+// length returns how long the stream would be if it ended now with n more bytes. For a compressed
+// one it is an upper bound.
+func (o *output) length(n int) uint64 {
 	n += len(o.buf) + o.enc.TrailerSize()
 	if o.z != nil && n > 0 {
 		n = o.z.MaxEncodedSize(n)
@@ -121,37 +119,38 @@ func (o *Output) length(n int) uint64 {
 	return o.written + uint64(n)
 }
 
-// Room says whether the limit lets in a packet at all, were it empty.
-func (o *Output) Room() bool { return o.fits(o.enc.Least()) || o.z != nil && len(o.buf) > 0 }
+// Room says whether even an empty packet fits below the limit.
+func (o *output) Room() bool { return o.fits(o.enc.Least()) || o.z != nil && len(o.buf) > 0 }
 
-func (o *Output) fullSize() int {
+func (o *output) fullSize() int {
 	if o.z != nil {
 		return frameSize
 	}
 	return flushSize
 }
 
-// Full tells whether it is time for a write, however fast packets come.
-func (o *Output) Full() bool { return len(o.buf) >= o.fullSize() }
+// Full says whether the buffer should be written, however fast packets come.
+func (o *output) Full() bool { return len(o.buf) >= o.fullSize() }
 
-// Packets is how many packets were written out; those in the buffer are not.
-func (o *Output) Packets() uint64 { return o.packets }
+// Packets returns how many packets were written, not counting the buffer.
+func (o *output) Packets() uint64 { return o.packets }
 
-// Appended is how many packets are in the stream, the buffer included.
-func (o *Output) Appended() uint64 { return o.packets + uint64(o.pending) }
+// Appended returns how many packets are in the stream, including the buffer.
+func (o *output) Appended() uint64 { return o.packets + uint64(o.pending) }
 
-// Bytes is the length of the stream so far; of a compressed one, of what is written.
-func (o *Output) Bytes() uint64 {
+// Bytes returns the length of the stream so far. For a compressed one it does not include the
+// buffer.
+func (o *output) Bytes() uint64 {
 	if o.z != nil {
 		return o.written
 	}
 	return o.written + uint64(len(o.buf))
 }
 
-// Flush writes the buffer. After an error, which stays, the file ends with its
-// last whole packet and takes no more. The error is ErrReaderGone if there is
-// nobody to write for; any other tells how many packets are safe.
-func (o *Output) Flush() error {
+// Flush writes the buffer. After an error the file ends with its last whole packet, and every
+// later call returns the same error. The error is errReaderGone if nobody reads any more; any
+// other says how many packets are safe.
+func (o *output) Flush() error {
 	if o.failed != nil || len(o.buf) == 0 {
 		return o.failed
 	}
@@ -172,7 +171,7 @@ func (o *Output) Flush() error {
 	return nil
 }
 
-// lost is the error of packets that did not get to where they should.
+// lost is the error about packets that could not be written.
 type lost struct {
 	name  string
 	cause error
@@ -186,10 +185,9 @@ func (e *lost) Error() string {
 
 func (e *lost) Unwrap() error { return e.cause }
 
-// salvage makes the best of a write of which only the first n bytes came
-// through: it keeps the whole packets and cuts off the rest. Of a zstd frame there
-// is no part to keep.
-func (o *Output) salvage(n int, cause error) error {
+// salvage handles a write of which only the first n bytes succeeded: it keeps the whole packets
+// and cuts off the rest. A part of a zstd frame cannot be kept.
+func (o *output) salvage(n int, cause error) error {
 	whole, packets := 0, 0
 	if o.z == nil {
 		whole, packets = o.enc.Whole(o.buf[:n], !o.begun)
@@ -201,7 +199,7 @@ func (o *Output) salvage(n int, cause error) error {
 	o.buf, o.pending = o.buf[:0], 0
 
 	if errors.Is(cause, unix.EPIPE) || errors.Is(cause, unix.ECONNRESET) {
-		return ErrReaderGone
+		return errReaderGone
 	}
 	var pe *os.PathError
 	if errors.Is(cause, os.ErrDeadlineExceeded) {
@@ -213,8 +211,7 @@ func (o *Output) salvage(n int, cause error) error {
 	if st, serr := o.f.Stat(); serr != nil || !st.Mode().IsRegular() {
 		return err
 	}
-	// The position is the end of what was written, also when appending to a
-	// file that was not empty.
+	// The position is the end of the written bytes, also when the stream is appended to a file.
 	if n -= whole; n > 0 {
 		end, terr := o.f.Seek(int64(-n), 1)
 		if terr == nil {
@@ -227,9 +224,8 @@ func (o *Output) salvage(n int, cause error) error {
 	return err
 }
 
-// ReaderGone asks, without writing, whether the other end of a pipe or socket
-// is closed.
-func (o *Output) ReaderGone() bool {
+// ReaderGone says whether the other end of a pipe or socket is closed, without writing to it.
+func (o *output) ReaderGone() bool {
 	var events int16
 	conn, err := o.f.SyscallConn()
 	if err != nil {
@@ -244,16 +240,16 @@ func (o *Output) ReaderGone() bool {
 	return events&(unix.POLLERR|unix.POLLHUP) != 0
 }
 
-// HurryUp says that the end has come: a reader of a pipe has two seconds to
-// take the rest. It may be called from any goroutine.
-func (o *Output) HurryUp() {
+// HurryUp begins the end: a reader of a pipe has two seconds to take the rest. It may be called
+// from any goroutine.
+func (o *output) HurryUp() {
 	o.hurry.Store(time.Now().Add(patience).UnixNano())
-	// A regular file knows no deadline and needs none.
+	// A regular file has no deadline and needs none.
 	_ = o.f.SetWriteDeadline(time.Now().Add(patience))
 }
 
-// end writes the trailer, once, and what waits.
-func (o *Output) end(now int64) error {
+// end writes the trailer, once, and the buffer.
+func (o *output) end(now int64) error {
 	if o.failed == nil && !o.ended {
 		o.buf = o.enc.AppendTrailer(o.buf, now)
 	}
@@ -261,15 +257,15 @@ func (o *Output) end(now int64) error {
 	return o.Flush()
 }
 
-// Close ends the stream with its trailer, flushes and closes. The error is that of
-// Flush, or what the file system has kept back until now.
-func (o *Output) Close(now int64) error {
+// Close writes the trailer and the buffer, and closes the file. It returns the error of Flush, or
+// one that the file system reports only now.
+func (o *output) Close(now int64) error {
 	err := o.end(now)
 	if cerr := o.f.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("%s: %w", o.name, cerr)
 	}
 	if o.given != nil {
-		o.given.Close() // shares the pipe, which is closed now; a reader waits for both
+		o.given.Close() // it shares the pipe, and the reader waits until both are closed
 	}
 	return err
 }

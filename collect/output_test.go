@@ -18,8 +18,8 @@ func record(seq, size int) *shm.Record {
 	return &shm.Record{Data: frame(1, seq, size), OrigLen: uint32(size)}
 }
 
-// add appends where there is no limit.
-func add(t *testing.T, o *Output, timestamp int64, r *shm.Record) {
+// add appends a packet where there is no limit.
+func add(t *testing.T, o *output, timestamp int64, r *shm.Record) {
 	t.Helper()
 	if ok, err := o.Append(timestamp, r); !ok || err != nil {
 		t.Fatal("append:", ok, err)
@@ -32,7 +32,7 @@ func TestOutputFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := NewOutput(f, path, NewEncoder(PCAP, "", ""), nil, 0, 0)
+	o := newOutput(f, path, newEncoder(PCAP, "", ""), nil, 0, 0)
 	want := uint64(HeaderSize)
 	for i := range 10_000 {
 		add(t, o, int64(i)*1000, record(i, 100))
@@ -65,7 +65,7 @@ func TestOutputReaderGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := NewOutput(w, "pipe", NewEncoder(PCAP, "", ""), nil, 0, 0)
+	o := newOutput(w, "pipe", newEncoder(PCAP, "", ""), nil, 0, 0)
 	if err := o.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,16 +77,16 @@ func TestOutputReaderGone(t *testing.T) {
 		t.Error("there while it is gone")
 	}
 	add(t, o, 1, record(1, 60))
-	if err := o.Flush(); err != ErrReaderGone {
+	if err := o.Flush(); err != errReaderGone {
 		t.Error("flush:", err)
 	}
-	if err := o.Close(0); err != ErrReaderGone {
+	if err := o.Close(0); err != errReaderGone {
 		t.Error("close:", err)
 	}
 }
 
-// A reader that stopped reading does not keep us from ending. Pipe and socket are
-// blocking ones, as a shell makes them.
+// A reader that has stopped reading does not keep us from ending. Pipe and socket are blocking,
+// as a shell makes them.
 func TestOutputReaderAsleep(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(fds *[2]int) error{
@@ -103,7 +103,7 @@ func TestOutputReaderAsleep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer unix.Close(fds[0])
-			o := NewOutput(os.NewFile(uintptr(fds[1]), name), name, NewEncoder(PCAP, "", ""), nil, 0, 0)
+			o := newOutput(os.NewFile(uintptr(fds[1]), name), name, newEncoder(PCAP, "", ""), nil, 0, 0)
 			for i := range 10_000 {
 				add(t, o, 1, record(i, 60))
 			}
@@ -140,7 +140,7 @@ func smallDisk(t *testing.T) string {
 func TestOutputDiskFull(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		each  int // packets a flush
+		each  int // packets per flush
 		open  int // flags
 		there int // bytes already in the file
 	}{
@@ -162,7 +162,7 @@ func TestOutputDiskFull(t *testing.T) {
 			if _, err := f.Seek(0, 2); err != nil {
 				t.Fatal(err)
 			}
-			o := NewOutput(f, "x.pcap", NewEncoder(PCAP, "", ""), nil, 0, 0)
+			o := newOutput(f, "x.pcap", newEncoder(PCAP, "", ""), nil, 0, 0)
 			appended := 0
 			for err == nil {
 				for range c.each {
@@ -191,8 +191,7 @@ func TestOutputDiskFull(t *testing.T) {
 					t.Fatalf("packet %d is another", i)
 				}
 			}
-			// The disk holds so much that this many must have got through, and
-			// no more can have.
+			// At least this many packets fit on the disk; those of the last flush may not.
 			least := (64<<10-c.there-HeaderSize)/(16+106) - c.each
 			if len(got) < least || len(got) >= appended {
 				t.Errorf("%d of %d packets are safe", len(got), appended)

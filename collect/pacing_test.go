@@ -17,7 +17,7 @@ import (
 	"ethertap/shm"
 )
 
-// messages makes an output of which every write is seen as such.
+// messages returns an output of which each write can be read separately.
 func messages(t *testing.T) (w *os.File, read func() []byte) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -25,7 +25,7 @@ func messages(t *testing.T) (w *os.File, read func() []byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fds[1]) })
-	tv := unix.Timeval{Sec: 60} // instead of hanging
+	tv := unix.Timeval{Sec: 60} // fails instead of hanging
 	if err := unix.SetsockoptTimeval(fds[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +44,8 @@ func messages(t *testing.T) (w *os.File, read func() []byte) {
 	}
 }
 
-// What comes slowly is written at once: each packet is there before the next
-// one is stored. The header does not wait for a packet.
+// Packets that come slowly are written at once: each is there before the next one is stored. The
+// header does not wait for a packet.
 func TestSlowPacketsAtOnce(t *testing.T) {
 	name := newQueue(t, shm.Options{})
 	w, read := messages(t)
@@ -67,7 +67,7 @@ func TestSlowPacketsAtOnce(t *testing.T) {
 	}
 }
 
-// What comes fast is written in large pieces.
+// Packets that come fast are written in large pieces.
 func TestFastPacketsInLargeWrites(t *testing.T) {
 	name := newQueue(t, shm.Options{})
 	putFrames(producer(t, name), 1, 0, 2000, 60)
@@ -98,7 +98,7 @@ func TestEndWithoutPackets(t *testing.T) {
 	}
 }
 
-// A reader that goes away ends the run well, whether packets come or not.
+// A reader that goes away ends the run without an error, whether packets come or not.
 func TestReaderGone(t *testing.T) {
 	for _, packets := range []int{0, 10} {
 		name := newQueue(t, shm.Options{})
@@ -123,7 +123,7 @@ func TestReaderGone(t *testing.T) {
 	}
 }
 
-// The whole run into a full disk.
+// A whole run writes to a full disk.
 func TestDiskFullRun(t *testing.T) {
 	name := newQueue(t, shm.Options{})
 	f, err := os.Create(filepath.Join(smallDisk(t), "x.pcap"))
@@ -143,8 +143,8 @@ func TestDiskFullRun(t *testing.T) {
 	}
 }
 
-// BenchmarkRun is the whole line: a producer that stores as fast as there is
-// room, the queue, the collector, a file in memory.
+// BenchmarkRun is a whole run: a producer that stores as fast as there is room, the queue, the
+// collector, and a file in memory.
 func BenchmarkRun(b *testing.B) {
 	for _, format := range []Format{PCAP, PCAPNG} {
 		benchmarkRun(b, format)

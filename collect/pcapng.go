@@ -11,10 +11,10 @@ import (
 	"ethertap/shm"
 )
 
-// PCAPNG as in draft-ietf-opsawg-pcapng. A stream is one section: a section header,
-// an interface description for each interface of the queue's table, enhanced packet
-// blocks, and at the end interface statistics. An interface that shows up later is
-// described before its first packet.
+// The format is specified in draft-ietf-opsawg-pcapng. A stream is one section: a section header,
+// an interface description for each interface of the queue's table, enhanced packet blocks, and
+// at the end interface statistics. An interface that shows up later is described before its first
+// packet.
 const (
 	blockSection    = 0x0a0d0d0a
 	blockInterface  = 1
@@ -37,7 +37,7 @@ const (
 	statisticsSize = 24 + 2*12 + 4*12 + 4
 )
 
-// Flags of a packet: direction in bits 0 and 1, reception in bits 2 to 4.
+// These are the flags of a packet: direction in bits 0 and 1, reception in bits 2 to 4.
 const (
 	flagInbound     = 1
 	flagOutbound    = 2
@@ -51,37 +51,37 @@ const (
 type section struct {
 	application string
 	filter      string
-	snap        int // see Encoder
+	snap        int // see encoder
 
-	// By the queue's number of an interface; it outlives the files of a run.
+	// By the queue's number of an interface. It lives as long as the run.
 	table [64]struct {
 		known   bool
-		iface   shm.Interface // as the queue has it
-		refused uint64        // of what the table counts, told so far by drop counts
-		number  int           // of its description in this section, from 1; 0 none
+		iface   shm.Interface // as in the queue's table
+		refused uint64        // how much of the table's count was told by drop counts so far
+		number  int           // number of its description in this section, from 1; 0: none
 	}
 
-	// Of this section.
+	// The rest belongs to this section.
 	start     int64
 	described []statistics // by the number of the description, from 0
 
-	// What undo goes back to.
+	// The state before the last packet, for undo.
 	last struct {
-		table     int // index, -1 none
+		table     int // index, -1: none
 		described int // how many there were
 		refused   uint64
 	}
 }
 
-// statistics of one interface in one section.
+// statistics are those of one interface in one section.
 type statistics struct {
 	taken, accepted uint64
-	refused         uint64 // what the queue's table counted when the section began
-	table           int    // the queue's number
+	refused         uint64 // the table's count when the section began
+	table           int    // the queue's number of the interface
 }
 
-// setInterfaces takes the table of the queue. What was refused before the first look
-// is not of our time.
+// setInterfaces sets the table of the queue. Packets that were refused before the first call do
+// not count.
 func (s *section) setInterfaces(list []shm.Interface) {
 	for _, i := range list {
 		if i.Index < 0 || i.Index >= len(s.table) {
@@ -89,7 +89,7 @@ func (s *section) setInterfaces(list []shm.Interface) {
 		}
 		t := &s.table[i.Index]
 		if !t.known || t.iface.Name != i.Name || t.iface.MAC != i.MAC {
-			t.refused, t.number = i.Refused, 0 // another interface: described anew
+			t.refused, t.number = i.Refused, 0 // another interface: it is described anew
 		}
 		t.refused = min(t.refused, i.Refused) // a producer may begin again at 0
 		t.known, t.iface = true, i
@@ -122,7 +122,7 @@ func (s *section) begin(b []byte, now int64) []byte {
 	return b
 }
 
-// system is the kernel's name and release.
+// system returns the name and release of the kernel.
 var system = sync.OnceValue(func() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
@@ -131,8 +131,8 @@ var system = sync.OnceValue(func() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 })
 
-// describe appends the description of an interface. One that is not in the table has
-// no name.
+// describe appends the description of an interface. An interface that is not in the table has no
+// name.
 func (s *section) describe(b []byte, index int) []byte {
 	t := &s.table[index]
 	s.described = append(s.described, statistics{table: index, refused: t.refused})
@@ -160,7 +160,7 @@ func (s *section) describe(b []byte, index int) []byte {
 	return endBlock(b, at)
 }
 
-// place is the number of a packet's interface in the table.
+// place returns the number of a packet's interface in the table.
 func (s *section) place(r *shm.Record) int { return int(r.Interface) % len(s.table) }
 
 func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, wire uint32) []byte {
@@ -203,7 +203,7 @@ func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, 
 	return endBlock(b, at)
 }
 
-// flags are direction and kind of reception; mac is the interface's.
+// flags returns the direction and the kind of reception of a packet; mac is the interface's.
 func flags(r *shm.Record, mac *[6]byte) uint32 {
 	var f uint32
 	switch r.Direction {
@@ -227,7 +227,7 @@ func flags(r *shm.Record, mac *[6]byte) uint32 {
 	return f | flagUnicast
 }
 
-// undo takes the last packet back: the caller has cut it off its buffer.
+// undo reverses the last packet, which the caller has cut off its buffer.
 func (s *section) undo() {
 	if s.last.table < 0 {
 		return
@@ -252,8 +252,8 @@ func (s *section) skipped(r *shm.Record) {
 
 func (s *section) trailerSize() int { return len(s.described) * statisticsSize }
 
-// end appends the statistics of the interfaces: received is what was taken from the
-// queue and what the queue had no room for.
+// end appends the statistics of the interfaces: packets taken from the queue, and packets for
+// which the queue had no room.
 func (s *section) end(b []byte, now int64) []byte {
 	le := binary.LittleEndian
 	for i, st := range s.described {
@@ -302,10 +302,10 @@ func appendOption(b []byte, code uint16, value []byte) []byte {
 	return pad(b, len(value))
 }
 
-// pad fills up to a multiple of 4 after n bytes.
+// pad appends zeros up to a multiple of 4, after n bytes.
 func pad(b []byte, n int) []byte { return append(b, make([]byte, -n&3)...) }
 
-// endBlock ends the options and writes the block's length at its begin and its end.
+// endBlock ends the options and writes the length of the block at its beginning and its end.
 func endBlock(b []byte, at int) []byte {
 	le := binary.LittleEndian
 	b = le.AppendUint32(b, optEnd)

@@ -15,36 +15,35 @@ const (
 	lineEvery   = 10 * time.Second
 )
 
-// Counts is how far a run has come.
+// Counts are the figures of a run so far.
 type Counts struct {
 	Packets uint64
 	Bytes   uint64 // of the stream
 	Lost    uint64 // packets that found no room in the queue
 	Elapsed time.Duration
-	// Truncated are the packets of which a slot of the queue held only the beginning; they
-	// are shown when there are any.
+	// Truncated counts the packets that a slot of the queue could not hold whole. It is shown if
+	// it is not 0.
 	Truncated uint64
 }
 
-// Progress shows the counts of a run on one line: redrawn in place twice a
-// second on a terminal, a new one every ten seconds elsewhere. Errors of its
-// writer are of no consequence to the run and ignored. Its methods may be called from any
-// goroutine.
+// Progress shows the counts of a run on one line: redrawn in place twice a second on a terminal,
+// and a new line every ten seconds elsewhere. Errors of its writer do not concern the run and are
+// ignored. Its methods may be called from any goroutine.
 type Progress struct {
 	w   io.Writer
 	tty bool
 
 	mu    sync.Mutex
 	last  Counts
-	width int // columns of the line that stands on the terminal
+	width int // width of the line on the terminal, in columns
 }
 
-// NewProgress shows on w, which is a terminal or not.
+// NewProgress returns a Progress that shows on w. terminal says whether w is one.
 func NewProgress(w io.Writer, terminal bool) *Progress {
 	return &Progress{w: w, tty: terminal}
 }
 
-// Run shows what counts tells until done is closed.
+// Run shows the counts until done is closed.
 func (p *Progress) Run(done <-chan struct{}, counts func() Counts) {
 	every := lineEvery
 	if p.tty {
@@ -63,7 +62,7 @@ func (p *Progress) Run(done <-chan struct{}, counts func() Counts) {
 	}
 }
 
-// Show shows the counts now. The rate is that since the last time.
+// Show shows the counts. The rate is the rate since the last call.
 func (p *Progress) Show(c Counts) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +75,7 @@ func (p *Progress) Show(c Counts) {
 	}
 }
 
-// Totals is the line of End, without the blanks in front.
+// Totals returns the line of End, without the blanks at its beginning.
 func Totals(c Counts, note string) string {
 	return strings.TrimLeft(line(c, rate(c.Packets, c.Elapsed)), " ") + "  " + note
 }
@@ -93,7 +92,7 @@ func (p *Progress) End(c Counts, note string) {
 	fmt.Fprintln(p.w, line)
 }
 
-// Say shows a line of its own, above that of the counts.
+// Say shows a line above the line of counts.
 func (p *Progress) Say(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,8 +103,8 @@ func (p *Progress) Say(line string) {
 	fmt.Fprintln(p.w, line)
 }
 
-// draw puts the line over the one before, with blanks where that was longer:
-// understood by any terminal.
+// draw overwrites the line, with blanks where the old one was longer, as any terminal
+// understands.
 func (p *Progress) draw(line string) {
 	width := utf8.RuneCountInString(line)
 	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.width-width)))
@@ -122,8 +121,8 @@ func line(c Counts, rate uint64) string {
 		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), truncated, s/3600, s/60%60, s%60)
 }
 
-// rate is in packets a second. Packets that vanish, because they could not be
-// written in the end, make no rate.
+// rate returns packets a second. If packets disappear, because they could not be written in the
+// end, it returns 0.
 func rate(packets uint64, d time.Duration) uint64 {
 	if d <= 0 || int64(packets) < 0 {
 		return 0
@@ -131,7 +130,7 @@ func rate(packets uint64, d time.Duration) uint64 {
 	return uint64(float64(packets)/d.Seconds() + 0.5)
 }
 
-// grouped writes a number with a comma before each group of three digits.
+// grouped formats a number with a comma before each group of three digits.
 func grouped(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	var b strings.Builder
@@ -144,8 +143,7 @@ func grouped(n uint64) string {
 	return b.String()
 }
 
-// size writes a number of bytes with a decimal unit and one decimal: 1.2 MB is
-// 1,200,000 bytes.
+// size formats a number of bytes with a decimal unit and one decimal: 1.2 MB is 1,200,000 bytes.
 func size(n uint64) string {
 	if n < 1000 {
 		return strconv.FormatUint(n, 10) + " B"
@@ -153,7 +151,7 @@ func size(n uint64) string {
 	v := float64(n)
 	for _, unit := range []string{"kB", "MB", "GB", "TB"} {
 		v /= 1000
-		if v < 999.95 { // else it would be printed as 1000.0
+		if v < 999.95 { // a larger value would be printed as 1000.0
 			return fmt.Sprintf("%.1f %s", v, unit)
 		}
 	}

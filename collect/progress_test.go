@@ -52,7 +52,7 @@ func TestProgressElsewhere(t *testing.T) {
 	p := NewProgress(&b, false)
 	p.Show(Counts{Packets: 10, Bytes: 2000, Elapsed: 10 * time.Second})
 	p.Say("something")
-	// Fewer than before: some could not be written in the end.
+	// There are fewer than before: some could not be written in the end.
 	p.Show(Counts{Packets: 5, Bytes: 1000, Elapsed: 20 * time.Second})
 	p.End(Counts{Packets: 5, Bytes: 1000, Elapsed: 20 * time.Second}, "x.pcap")
 	want := "  10 packets  2.0 kB  1/s  lost 0  00:00:10\nsomething\n" +
@@ -80,7 +80,7 @@ func TestProgressRun(t *testing.T) {
 		})
 	}()
 	<-shown
-	<-shown // by the clock
+	<-shown // shown by the clock
 	close(done)
 	<-ended
 	if !strings.HasPrefix(b.String(), "\r  7 packets") {

@@ -7,20 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketStep is how often a wait for the reader of a socket looks whether it is to end.
+// socketStep is how often a wait for the reader of a socket checks whether to end.
 const socketStep = 100 * time.Millisecond
 
-// isSocket tells whether a stream goes to a socket that blocks: standard output where
-// somebody made one of it.
+// isSocket says whether a stream goes to a socket that blocks, as standard output may.
 func isSocket(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeSocket != 0 && f.SetWriteDeadline(time.Time{}) != nil
 }
 
-// write writes to the file. A socket cannot be opened anew as a pipe can, and O_NONBLOCK
-// would hit all who share it, so each part is sent without waiting, and the wait is one
-// that HurryUp can end.
-func (o *Output) write(p []byte) (n int, err error) {
+// write writes to the file. A socket cannot be opened anew as a pipe can, and O_NONBLOCK would
+// affect all who share it. So each part is sent without waiting, and HurryUp can end the wait.
+func (o *output) write(p []byte) (n int, err error) {
 	if !o.socket {
 		return o.f.Write(p)
 	}
@@ -35,7 +33,7 @@ func (o *Output) write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (o *Output) send(fd int, p []byte) (n int, err error) {
+func (o *output) send(fd int, p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := unix.SendmsgN(fd, p[n:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch err {

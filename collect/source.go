@@ -9,60 +9,59 @@ import (
 	"ethertap/shm"
 )
 
-// How often it is looked whether a queue has come that was not there: at first short against
-// the time in which one that begins to be filled is full. Later, and for a file that is there
-// and cannot be used, at the cost of a look: 1 % of a CPU with 20 ms, and milliseconds of
-// work for a whole file.
+// These say how often to look whether the missing queue has come: at first often, so that a new
+// queue does not fill before it is opened. Later a look may cost about 1 % of a CPU, and a look
+// at a whole file that cannot be used takes milliseconds.
 const (
 	openEvery = 20 * time.Millisecond
-	openSoon  = 10 * time.Second // how long that is so
+	openSoon  = 10 * time.Second // how long to look often
 	openLater = 100 * time.Millisecond
 )
 
-// idleLook is after how long without packets it is looked whether the queue is the one of its
-// name still: the next one fills meanwhile.
+// idleLook is the time without packets after which to check whether the queue still has its name,
+// since the next one fills meanwhile.
 const idleLook = 10 * time.Millisecond
 
-// Source is where a run takes packets from: the queue of a name. It may come later than the
-// run, and another may come in its place; then the run goes on with that. A Source makes no
-// queue.
+// Source is the queue of a name, from which a run takes packets. The queue may come later than
+// the run, and another may take its place; then the run goes on with that one. A Source never
+// makes a queue.
 type Source struct {
 	name  string
 	logf  func(format string, args ...any)
 	begun time.Time
 	wake  chan struct{} // ends a wait for a queue; capacity 1
 
-	// Written by the goroutine that collects, under mu; others hold mu to look.
+	// The collecting goroutine writes these, under mu; others hold mu to read them.
 	mu       sync.Mutex
-	queue    *shm.Queue // nil: not there
+	queue    *shm.Queue // nil: it is not there
 	consumer *shm.Consumer
 
 	refused uint64          // in former queues
-	before  uint64          // of the counters of this one: not of our time
-	latest  uint64          // of this one, as last read
-	told    [64]told        // of former queues, by interface
-	table   []shm.Interface // of this one, as last read
+	before  uint64          // counted by this queue before our time
+	latest  uint64          // counted by this queue, as last read
+	told    [64]told        // counted by former queues, by interface
+	table   []shm.Interface // of this queue, as last read
 
-	// Of the goroutine that collects.
-	left  bool      // there was a queue, which is gone
-	since time.Time // when the run came to be without a queue
-	said  string    // why the one that is there cannot be opened
+	// The rest belongs to the collecting goroutine.
+	left  bool      // there was a queue, and it is gone
+	since time.Time // since when there is no queue
+	said  string    // why the file that is there cannot be opened, as logged
 }
 
-// told is what the tables of former queues counted as refused for an interface.
+// told is how many packets the tables of former queues counted as refused for an interface.
 type told struct {
 	name    string
 	refused uint64
 }
 
-// OpenSource opens the queue of a name, if it is there. logf gets a line about what happens
-// to it later. An error is that of a queue that is there and cannot be used.
+// OpenSource opens the queue of a name, if it is there. Later events of the queue are logged with
+// logf. It returns an error if there is a queue that cannot be used.
 func OpenSource(name string, logf func(format string, args ...any)) (*Source, error) {
 	s := &Source{name: name, logf: logf, begun: time.Now(), wake: make(chan struct{}, 1)}
 	s.since = s.begun
 	switch err := s.open(); {
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-	case errors.Is(err, shm.ErrStrange): // it gives way to whoever fills the queue
+	case errors.Is(err, shm.ErrStrange): // the program that fills the queue will replace it
 		s.complain(err)
 	default:
 		return nil, err
@@ -70,7 +69,7 @@ func OpenSource(name string, logf func(format string, args ...any)) (*Source, er
 	return s, nil
 }
 
-// complain says once why the queue that is there cannot be opened.
+// complain logs once why the queue that is there cannot be opened.
 func (s *Source) complain(err error) {
 	if err.Error() != s.said {
 		s.said = err.Error()
@@ -102,7 +101,7 @@ func (s *Source) open() error {
 	return nil
 }
 
-// Close leaves the queue.
+// Close closes the queue.
 func (s *Source) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,18 +113,17 @@ func (s *Source) Close() error {
 	return err
 }
 
-// Name is that of the queue.
+// Name returns the name of the queue.
 func (s *Source) Name() string { return s.name }
 
-// Queue is the queue that is collected from now, nil if there is none. It may be closed at
-// any time.
+// Queue returns the queue, or nil if there is none. It may be closed at any time.
 func (s *Source) Queue() *shm.Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.queue
 }
 
-// Reset throws away what waits, if there is a queue.
+// Reset removes the waiting packets, if there is a queue.
 func (s *Source) Reset() error {
 	if s.queue == nil {
 		return nil
@@ -134,7 +132,7 @@ func (s *Source) Reset() error {
 	return err
 }
 
-// Wake ends a Wait. Any goroutine may call it.
+// Wake ends a Wait. It may be called from any goroutine.
 func (s *Source) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,35 +142,36 @@ func (s *Source) Wake() {
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is roused already
+	default: // a wake is pending already
 	}
 }
 
-// Refused is how many packets the queues had no room for since the Source was opened:
-// refused, or overwritten by newer ones. Any goroutine may call it.
+// Refused returns for how many packets the queues had no room since the Source was opened:
+// refused, or overwritten by newer ones. It may be called from any goroutine.
 func (s *Source) Refused() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused + s.refusedNow()
 }
 
-// refusedNow is what the queue that is there had no room for. The caller holds mu.
+// refusedNow returns for how many packets the current queue had no room. The caller holds mu.
 func (s *Source) refusedNow() uint64 {
 	if s.queue == nil {
 		return 0
 	}
-	if st, err := s.queue.Status(); err == nil { // the loop reads the same memory and sees what is wrong
+	if st, err := s.queue.Status(); err == nil { // the loop reads the same memory and reports errors
 		s.latest = max(st.Full+st.Overwritten, s.before) - s.before
 	}
 	return s.latest
 }
 
-// Interfaces is the queue's table of interfaces. What is refused counts on over all queues.
+// Interfaces returns the queue's table of interfaces. The counts of refused packets include
+// former queues.
 func (s *Source) Interfaces() []shm.Interface {
 	if s.queue == nil {
 		return nil
 	}
-	if list, err := s.queue.Interfaces(); err == nil { // what is wrong with the queue shows when it is read
+	if list, err := s.queue.Interfaces(); err == nil { // an error is reported when the queue is read
 		s.table = list
 	}
 	list := make([]shm.Interface, len(s.table))
@@ -185,8 +184,8 @@ func (s *Source) Interfaces() []shm.Interface {
 	return list
 }
 
-// Drain takes up to max packets, as shm.Consumer.Drain does. Of a queue that cannot be used
-// any more it takes none.
+// Drain takes up to max packets, like shm.Consumer.Drain. It takes none from a queue that cannot
+// be used any more.
 func (s *Source) Drain(max int, fn func(*shm.Record) error) (n int, err error) {
 	if s.consumer == nil {
 		return 0, nil
@@ -198,7 +197,7 @@ func (s *Source) Drain(max int, fn func(*shm.Record) error) (n int, err error) {
 	return n, err
 }
 
-// broken leaves a queue that is damaged, unless only a record of it was.
+// broken leaves the queue if it is damaged. An error of a single record is returned.
 func (s *Source) broken(err error) error {
 	why := s.queue.Intact()
 	if why == nil {
@@ -208,8 +207,8 @@ func (s *Source) broken(err error) error {
 	return nil
 }
 
-// Wait sleeps until a packet may be there, Wake is called, or the timeout passes; it says
-// whether to look again.
+// Wait sleeps until a packet may be there, Wake is called, or the timeout has passed. It returns
+// whether another look is worth while.
 func (s *Source) Wait(timeout time.Duration) (again bool, err error) {
 	if s.consumer == nil {
 		return s.await(timeout), nil
@@ -222,7 +221,7 @@ func (s *Source) Wait(timeout time.Duration) (again bool, err error) {
 		if again || err != nil {
 			return again, err
 		}
-		// Nothing is there, so it may be that nothing will come.
+		// Nothing is there, and perhaps nothing will come.
 		if why := s.queue.Intact(); why != nil && !s.filled() {
 			s.leave(why)
 			return true, nil
@@ -231,8 +230,8 @@ func (s *Source) Wait(timeout time.Duration) (again bool, err error) {
 	return false, nil
 }
 
-// filled says whether the queue that is there has a producer: one that has lost its file is
-// taken from as long as somebody puts packets in.
+// filled says whether the queue has a producer. A queue that has lost its file is read as long as
+// somebody puts packets in.
 func (s *Source) filled() bool {
 	list, err := s.queue.Participants()
 	if err != nil {
@@ -247,7 +246,7 @@ func (s *Source) filled() bool {
 	return err == nil && st.Waiting > 0
 }
 
-// leave gives up the queue that is there.
+// leave closes the queue and waits for the next one.
 func (s *Source) leave(why error) {
 	s.said = why.Error()
 	s.logf("%v; recording goes on with the next one", why)
@@ -262,11 +261,11 @@ func (s *Source) leave(why error) {
 		t.refused += i.Refused
 	}
 	s.mu.Unlock()
-	s.Close() // of a damaged one it fails, and nothing hangs on it
+	s.Close() // it fails for a damaged queue, which does not matter
 	s.left, s.since = true, time.Now()
 }
 
-// await waits for a queue of the name and says whether it is there.
+// await waits for a queue of the name and returns whether there is one.
 func (s *Source) await(timeout time.Duration) bool {
 	for begin := time.Now(); ; {
 		pause := openEvery

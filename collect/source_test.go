@@ -16,7 +16,7 @@ import (
 	"ethertap/tests/need"
 )
 
-// noQueue is the name of a queue of this test's own that is not there.
+// noQueue returns the name of a queue for this test alone that does not exist.
 func noQueue(t *testing.T) string {
 	name := fmt.Sprintf("test.collect.%d.%x", os.Getpid(), rand.Uint64())
 	t.Cleanup(func() { os.Remove("/dev/shm/" + name) })
@@ -44,8 +44,8 @@ func filled(t *testing.T, q *shm.Queue) *shm.Producer {
 	return p
 }
 
-// running starts a collector of a queue and returns how to await its
-// packets and how to end it.
+// running starts a collector of a queue. It returns functions that wait for its packets and that
+// end it.
 func running(t *testing.T, name string, log *notes) (c *Collector, await func(packets uint64), end func() []packet) {
 	t.Helper()
 	f := newFile(t)
@@ -82,13 +82,13 @@ func running(t *testing.T, name string, log *notes) (c *Collector, await func(pa
 	}
 }
 
-// A queue that comes later is collected from its first packet on. Who waits for it makes
-// no file, and is ended as ever.
+// A queue that comes later is collected from its first packet on. A run that waits for it makes
+// no file, and ends as usual.
 func TestQueueThatComesLater(t *testing.T) {
 	name := noQueue(t)
 	var log notes
 	c, await, end := running(t, name, &log)
-	for range 3 { // between two calls that are heard it looks
+	for range 3 { // two calls with a look in between
 		source := c.r.Source
 		source.Wake()
 		eventually(t, "it waits", func() bool { return len(source.wake) == 0 })
@@ -113,8 +113,8 @@ func TestQueueThatComesLater(t *testing.T) {
 	}
 }
 
-// When the queue is taken away the run takes what is in it and goes on with the next one,
-// and counts on; as often as that happens.
+// When the queue disappears, the run takes the packets in it and goes on with the next one, as
+// often as that happens. The counts go on too.
 func TestQueueThatIsReplaced(t *testing.T) {
 	for what, take := range map[string]func(t *testing.T, q *shm.Queue){
 		"removed":   func(t *testing.T, q *shm.Queue) { os.Remove("/dev/shm/" + q.Name()) },
@@ -141,14 +141,14 @@ func TestQueueThatIsReplaced(t *testing.T) {
 						refused++
 					}
 				}
-				if what == "truncated" { // then what waits is lost
+				if what == "truncated" { // then the waiting packets are lost
 					await(uint64(total))
 				}
 				if r := c.r.Source.Refused(); r != refused {
 					t.Errorf("%d refused, counted %d", refused, r)
 				}
 				take(t, q)
-				if what == "removed" { // whoever fills it has not noticed yet
+				if what == "removed" { // the program that fills it has not noticed yet
 					put(p, shm.Record{Data: frame(1, total, 60)})
 					total++
 					await(uint64(total))
@@ -184,7 +184,7 @@ func TestQueueThatIsReplaced(t *testing.T) {
 	}
 }
 
-// What former queues had no room for stays in the drop counts of their interfaces.
+// The packets that former queues refused stay in the drop counts of their interfaces.
 func TestRefusedCountsOnOverQueues(t *testing.T) {
 	name := noQueue(t)
 	q := made(t, name, shm.Options{Slots: 16})
@@ -200,7 +200,7 @@ func TestRefusedCountsOnOverQueues(t *testing.T) {
 		}
 		p := filled(t, q)
 		for i := range 20 {
-			p.Put([]shm.Record{{Data: frame(1, i, 60), Interface: 1}}) // 4 find no room
+			p.Put([]shm.Record{{Data: frame(1, i, 60), Interface: 1}}) // there is no room for 4
 		}
 		p.Close()
 	}
@@ -238,14 +238,14 @@ func TestRefusedCountsOnOverQueues(t *testing.T) {
 	if r := s.Refused(); r != 4*5 {
 		t.Errorf("%d refused", r)
 	}
-	if r := sourceOf(t, name).Refused(); r != 0 { // before its time
+	if r := sourceOf(t, name).Refused(); r != 0 { // they are from before its time
 		t.Errorf("%d refused at the start", r)
 	}
 	q.Close()
 }
 
-// A file that a stranger has put in the place of the queue is waited out: whoever fills the
-// queue makes it anew. One of ours that is no queue is an error.
+// If a stranger's file takes the place of the queue, the run waits until the program that fills
+// the queue has replaced it. If a file of ours that is no queue does, that is an error.
 func TestQueueWhoseNameAStrangerHas(t *testing.T) {
 	need.Root(t)
 	name := noQueue(t)

@@ -7,31 +7,31 @@ import (
 	"ethertap/shm"
 )
 
-// stamper gives packets their time: that of writing or that of reception.
+// stamper gives packets their time: the time of writing or the time of reception.
 type stamper struct {
 	received bool
 
-	base time.Time // of the batch, and the same in ns since the epoch
+	base time.Time // time of the batch, and the same in ns since the epoch
 	wall int64
-	last int64 // the time of writing of the packet before
+	last int64 // the time of writing of the previous packet
 
-	late   uint64        // packets that were written more than lateAfter after their reception, with the time of writing
+	late   uint64        // packets that have the time of writing, more than lateAfter after their reception
 	oldest time.Duration // the longest of these delays
 }
 
-// lateAfter is how far behind reception a time of writing is told of.
+// lateAfter is the delay between reception and writing after which a packet counts as late.
 const lateAfter = time.Second
 
-// batch reads the clock for the packets that follow.
-func (s *stamper) batch(now time.Time) { s.base, s.wall = now, now.UnixNano() }
+// readClock reads the clock for the next batch.
+func (s *stamper) readClock(now time.Time) { s.base, s.wall = now, now.UnixNano() }
 
-// stamp is the time of a packet, ns since the epoch. One whose producer tells no time of
-// reception has that of writing.
+// stamp returns the time of a packet, ns since the epoch. A packet without a time of reception
+// gets the time of writing.
 func (s *stamper) stamp(r *shm.Record) int64 {
 	if s.received && r.Timestamp > 0 {
 		return r.Timestamp
 	}
-	// A look at the monotonic clock alone costs half of time.Now.
+	// Reading only the monotonic clock costs half of time.Now.
 	s.last = following(s.last, s.wall+int64(time.Since(s.base)))
 	if r.Timestamp > 0 {
 		if age := time.Duration(s.last - r.Timestamp); age > lateAfter {
@@ -42,7 +42,7 @@ func (s *stamper) stamp(r *shm.Record) int64 {
 	return s.last
 }
 
-// Remark is what is to be said of a run's times, "" for nothing.
+// Remark returns a warning about the times of a run, or "".
 func (t Tally) Remark() string {
 	if t.Late == 0 {
 		return ""
@@ -51,9 +51,8 @@ func (t Tally) Remark() string {
 		grouped(t.Late), t.Oldest.Seconds())
 }
 
-// following keeps timestamps from going back by the little a clock is corrected
-// by, as readers expect. A clock that was set back is followed: from then on
-// it is right.
+// following returns now, or last if the clock went back by a small correction, since readers
+// expect rising timestamps. If the clock was set back by more, its time is right from then on.
 func following(last, now int64) int64 {
 	if now < last && last-now < int64(time.Second) {
 		return last

@@ -278,7 +278,7 @@ func (c *Consumer) empty(s *slot, pos uint64, w word) error {
 		return c.corrupt("head beyond a free slot", pos, w)
 	}
 	if c.h.state.Load() != stateReady {
-		c.err = fmt.Errorf("queue %s: %w: marked so by another", c.q.name, ErrCorrupt)
+		c.err = fmt.Errorf("queue %s: %w: another process has found out", c.q.name, ErrCorrupt)
 		return c.err
 	}
 	return nil

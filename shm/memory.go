@@ -138,5 +138,5 @@ func (m *memory) fault(r any) error {
 	if !ok || f.Addr()-uintptr(m.base) >= uintptr(len(m.bytes)) {
 		panic(r)
 	}
-	return fmt.Errorf("%w: the file was truncated under us", ErrCorrupt)
+	return fmt.Errorf("%w: the file was truncated while it was open", ErrCorrupt)
 }

@@ -286,7 +286,7 @@ func check(fd int) (slots, slotSize int, err error) {
 	case h.fileSize != slotsOffset+s*z || st.Size != int64(h.fileSize):
 		err = fmt.Errorf("%w: %d bytes long, its header says %d", ErrCorrupt, st.Size, h.fileSize)
 	case h.state.Load() != stateReady:
-		err = fmt.Errorf("%w: marked so", ErrCorrupt)
+		err = fmt.Errorf("%w: its header says so", ErrCorrupt)
 	}
 	return int(s), int(z), err
 }

@@ -94,7 +94,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	p.me.offered.set(p.offered) // before the first packet: a successor must not use these numbers again
 	if p.h.state.Load() != stateReady {
 		p.refuse(recs)
-		p.err = fmt.Errorf("queue %s: %w: marked so by another", p.q.name, ErrCorrupt)
+		p.err = fmt.Errorf("queue %s: %w: another process has found out", p.q.name, ErrCorrupt)
 		p.inside = false
 		return 0
 	}

@@ -23,7 +23,7 @@ func TestRenew(t *testing.T) {
 		"removed":   {func(q *Queue) { os.Remove(q.path) }, ErrGone, "it was removed", false},
 		"truncated": {func(q *Queue) { os.Truncate(q.path, slotsOffset) }, ErrCorrupt, "bytes long, its header says", true},
 		"emptied":   {func(q *Queue) { os.Truncate(q.path, 0) }, ErrCorrupt, "not a queue", true},
-		"marked":    {func(q *Queue) { q.m.header().state.Store(stateCorrupt) }, ErrCorrupt, "marked so", false},
+		"marked":    {func(q *Queue) { q.m.header().state.Store(stateCorrupt) }, ErrCorrupt, "its header says so", false},
 		"version":   {func(q *Queue) { q.m.header().version = 99 }, ErrCorrupt, "another version", false},
 		"magic":     {func(q *Queue) { q.m.header().magic[3] = 0 }, ErrCorrupt, "not a queue", false},
 		"sizes":     {func(q *Queue) { q.m.header().slots, q.m.header().slotSize = 16, 256 }, ErrCorrupt, "16 slots of 256 bytes", false},

@@ -57,7 +57,7 @@ func (q *Queue) Status() (Status, error) {
 	err := q.with(func(b *member) error {
 		h := b.h
 		if h.state.Load() != stateReady {
-			return fmt.Errorf("%w: marked so", ErrCorrupt)
+			return fmt.Errorf("%w: its header says so", ErrCorrupt)
 		}
 		b.sweep()
 		for id := uint16(1); id < participantSlots; id++ {
@@ -108,7 +108,7 @@ func (b *member) front(pos uint64, look func(word, uint64) step) uint64 {
 func (q *Queue) Reset() (discarded int, err error) {
 	err = q.with(func(b *member) error {
 		if b.h.state.Load() != stateReady {
-			return fmt.Errorf("%w: marked so", ErrCorrupt)
+			return fmt.Errorf("%w: its header says so", ErrCorrupt)
 		}
 		m := b.m
 		from := b.front(b.h.tail.Load(), atTail)
