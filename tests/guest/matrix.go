@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A row is one guest: a kernel, and what the links of the lab are in it.
+type row struct {
+	name   string
+	kernel set
+	nic    string // "" = veth; else the device of the emulator
+	mode   string // of NICs: zerocopy, copy or generic
+	runs   []run
+}
+
+// A run is one test binary called in a guest.
+type run struct {
+	pkg  string // below the module, "." for none
+	only string // -test.run
+	skip string // -test.skip
+}
+
+func linux(name, release string) set {
+	return set{name: name, release: release, packages: []string{"linux-image-amd64"}, keep: kernelParts}
+}
+
+var (
+	old    = linux("linux-6.1", "bookworm")
+	stable = linux("linux-6.12", "trixie")
+	newest = linux("linux-newest", "trixie-backports")
+)
+
+var everything = []run{
+	{pkg: "dataplane"},
+	{pkg: "dataplane/fastpath"},
+	{pkg: "dataplane/xsk"},
+	{pkg: "tests/netlab"},
+	{pkg: "shm"},
+}
+
+// onLinks is what depends on the links of the lab.
+var onLinks = []run{
+	{pkg: "dataplane"},
+}
+
+// rows is the matrix.
+var rows = []row{
+	{name: "6.1", kernel: old, runs: everything},
+	{name: "6.12", kernel: stable, runs: everything},
+	{name: "newest", kernel: newest, runs: everything},
+	{name: "virtio", kernel: newest, nic: "virtio", mode: "zerocopy", runs: onLinks},
+	{name: "virtio-copy", kernel: newest, nic: "virtio", mode: "copy", runs: onLinks},
+	{name: "virtio-generic", kernel: newest, nic: "virtio", mode: "generic", runs: onLinks},
+	{name: "igb", kernel: newest, nic: "igb", mode: "zerocopy", runs: onLinks},
+	{name: "igb-copy", kernel: newest, nic: "igb", mode: "copy", runs: onLinks},
+	{name: "igb-generic", kernel: newest, nic: "igb", mode: "generic", runs: onLinks},
+}
+
+// pick returns the rows of a list of names, all for an empty one.
+func pick(names string) ([]row, error) {
+	if names == "" {
+		return rows, nil
+	}
+	var picked []row
+	for name := range strings.SplitSeq(names, ",") {
+		found := false
+		for _, r := range rows {
+			if r.name == name {
+				picked, found = append(picked, r), true
+			}
+		}
+		if !found {
+			var all []string
+			for _, r := range rows {
+				all = append(all, r.name)
+			}
+			return nil, fmt.Errorf("no row %q; there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return picked, nil
+}
