@@ -34,6 +34,9 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 	if c.Interfaces == nil {
 		c.Interfaces = []string{netlab.D0, netlab.D1}
 	}
+	if lab.OnNICs() && c.Attach == dataplane.AttachAuto && c.Copy == dataplane.CopyAuto {
+		c.Attach, c.Copy = rowMode()
+	}
 	c.Logf = func(format string, args ...any) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -62,10 +65,24 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 func (d *device) start() error { return d.lab.Dut.Do(d.Start) }
 func (d *device) stop() error  { return d.lab.Dut.Do(d.Stop) }
 
+// mustStart starts, and waits until the links are as before.
 func (d *device) mustStart() {
 	d.t.Helper()
 	if err := d.start(); err != nil {
 		d.t.Fatal(err)
+	}
+	d.lab.Settle()
+}
+
+// rowMode is how a lab on NICs is to be used where a test does not choose.
+func rowMode() (dataplane.AttachMode, dataplane.CopyMode) {
+	switch netlab.Mode() {
+	case "zerocopy":
+		return dataplane.AttachDRV, dataplane.ZeroCopyForced
+	case "copy":
+		return dataplane.AttachDRV, dataplane.CopyForced
+	default:
+		return dataplane.AttachSKB, dataplane.CopyAuto
 	}
 }
 

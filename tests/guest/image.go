@@ -24,7 +24,7 @@ var programs = []string{"bash", "ip", "ethtool", "tcpdump", "socat", "ping", "se
 // modules are the drivers and parts of the kernel that tests use. A kernel may have some built
 // in, and need others for them.
 var modules = []string{"virtio_pci", "virtio_console", "virtio_net", "igb", "veth", "dummy", "tun", "bridge", "8021q", "macvlan",
-	"bonding", "vrf", "sch_netem", "sch_ingress", "xsk_diag", "af_packet", "ifb", "vxlan", "geneve"}
+	"bonding", "vrf", "sch_netem", "sch_ingress", "af_packet", "ifb", "vxlan", "geneve"}
 
 const libraries = "usr/lib/x86_64-linux-gnu"
 

@@ -20,9 +20,17 @@ var builds struct {
 
 // Build compiles one of our programs without cgo, such as "./cmd/ethertap"
 // seen from the top of the module, and returns the path of the binary. Each is
-// built once per test process; the directory goes when that process ends.
+// built once per test process; the directory goes when that process ends. A machine
+// without a compiler has them in the directory that ETHERTAP_PROGRAMS names.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
+	if dir := os.Getenv(programsVariable); dir != "" {
+		path := filepath.Join(dir, filepath.Base(pkg))
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("needs %s, and this machine has no compiler", pkg)
+		}
+		return path
+	}
 	builds.mu.Lock()
 	defer builds.mu.Unlock()
 	if path, ok := builds.paths[pkg]; ok {

@@ -155,7 +155,8 @@ func Seq(frame []byte) (seq uint64, ok bool) {
 // 14 to 1518, up to two VLAN tags, priority tags, link-local control protocols, odd
 // Ethertypes, length fields, broadcast and multicast, several sources. The
 // sequence numbers are 0 to n-1; the same seed gives the same frames. Every
-// frame passes a link with an MTU of 1500, and a Receiver sees each as it was.
+// frame passes a link with an MTU of 1500, and a Receiver sees each as it was:
+// on links that pad frames none is shorter than they make it.
 func Mix(seed uint64, n int) [][]byte {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	between := func(least, most int) int { return least + random.IntN(most-least+1) }
@@ -192,7 +193,7 @@ func Mix(seed uint64, n int) [][]byte {
 		case 9:
 			f.Dst = MAC{0x01, 0x00, 0x5e, 1, 2, 3}
 		case 10:
-			f.Type, f.Size = TypeExperimental, between(headerSize, MinFrame-1)
+			f.Type, f.Size = TypeExperimental, max(between(headerSize, MinFrame-1), Shortest())
 		}
 		frames[i] = f.Bytes()
 	}

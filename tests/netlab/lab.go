@@ -29,9 +29,11 @@ type Options struct {
 	GRO bool
 }
 
-// Bridge is the standard topology: src:s0–dut:d0, dut:d1–snk:k1.
+// Bridge is the standard topology: src:s0–dut:d0, dut:d1–snk:k1. The links are veths, or
+// where the machine says so (OnNICs) pairs of NICs.
 type Bridge struct {
 	Src, Dut, Snk *Namespace
+	nics          bool
 }
 
 // NewBridge makes the standard topology with one queue per link and an MTU of
@@ -49,9 +51,13 @@ func NewBridgeWith(t testing.TB, o Options) *Bridge {
 		Dut: NewNamespace(t, "dut"),
 		Snk: NewNamespace(t, "snk"),
 	}
-	veth := VethOptions{Queues: o.Queues, MTU: o.MTU}
-	Veth(b.Src, S0, b.Dut, D0, veth)
-	Veth(b.Dut, D1, b.Snk, K1, veth)
+	if OnNICs() {
+		nicBridge(t, b, o)
+	} else {
+		veth := VethOptions{Queues: o.Queues, MTU: o.MTU}
+		Veth(b.Src, S0, b.Dut, D0, veth)
+		Veth(b.Dut, D1, b.Snk, K1, veth)
+	}
 	if o.GRO {
 		b.Src.SetFeature(S0, "rx-gro", true)
 		b.Snk.SetFeature(K1, "rx-gro", true)

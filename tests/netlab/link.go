@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
-// upTimeout bounds the wait for a link to come up; it takes milliseconds.
-const upTimeout = 10 * time.Second
+// upTimeout bounds the wait for a link to come up; it takes milliseconds, or seconds with a NIC.
+const upTimeout = 30 * time.Second
 
 // VethOptions describe both ends of a pair.
 type VethOptions struct {
@@ -85,7 +86,7 @@ func (n *Namespace) WaitUp(name string) {
 	deadline := time.Now().Add(upTimeout)
 	for {
 		s := n.Link(name)
-		if s.Up && s.Operational {
+		if s.Up && s.Operational && s.Carrier {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -152,7 +153,8 @@ type Link struct {
 	MTU         int
 	Queues      int    // receive queues
 	Up          bool   // administratively
-	Operational bool   // and carrier is there
+	Operational bool   // and ready to send
+	Carrier     bool   // and the other end is there; unlike Operational this changes at once
 	Promiscuity int    // how many want the link to be promiscuous
 	XDPProgram  uint32 // id of the attached XDP program; 0 = none
 	XDPMode     string // "", "native", "generic", "offload" or "multi"
@@ -199,6 +201,7 @@ func (n *Namespace) lookLink(name string) (Link, error) {
 			Queues:      a.NumRxQueues,
 			Up:          a.Flags&net.FlagUp != 0,
 			Operational: a.OperState == netlink.OperUp,
+			Carrier:     a.RawFlags&unix.IFF_LOWER_UP != 0,
 			Promiscuity: a.Promisc,
 		}
 		copy(s.MAC[:], a.HardwareAddr)
