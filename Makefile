@@ -68,6 +68,12 @@ bench-vm:
 soak: deps-test build
 	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests
 
+.PHONY: guest-test
+# the tests in virtual machines, with kernels and drivers that this machine has not: all rows of
+# the matrix, or ROW=virtio (tests/guest/matrix.go). Nothing is installed.
+guest-test:
+	@go run ./tests/guest -row '$(ROW)' $(GUESTFLAGS)
+
 .PHONY: chaos
 # the TAP queue beside a plain Vyukov ring
 bench-queue:

@@ -1,6 +1,6 @@
 // Guest runs the project's tests in virtual machines, over the kernels that people have and
 // the drivers that no machine of ours has: `make guest-test`, or `make guest-test ROW=virtio`
-// for one row of the matrix (rows.go). Emulator and kernels are packages of Debian that
+// for one row of the matrix (matrix.go). Emulator and kernels are packages of Debian that
 // are unpacked below the user's cache directory and never installed.
 package main
 
@@ -40,7 +40,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.verbose, "v", false, "print what tests print, also when they pass")
 	flags.DurationVar(&o.quiet, "quiet", 3*time.Minute, "a guest that says nothing for so long is ended")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "a guest that takes longer is ended")
-	flags.StringVar(&o.save, "save", "", "a directory for what came of each row, for tests/guest -into")
+	flags.StringVar(&o.save, "save", "", "a directory for what came of each row, as JSON")
 	flags.BoolVar(&o.keep, "keep", false, "keep the files of the guests, and say where they are")
 	if err := flags.Parse(args); err != nil {
 		return 2
