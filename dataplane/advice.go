@@ -2,9 +2,11 @@ package dataplane
 
 import (
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/port"
+	"ethertap/dataplane/xsk"
 )
 
 // Advice says why frames are counted as lost, as far as that is known, and what mends it: a
@@ -15,22 +17,19 @@ func (e *Engine) Advice() (list []string) {
 	list = []string{}
 	for i, p := range e.ports {
 		say := func(format string, args ...any) {
-			list = append(list, fmt.Sprintf("interface %d %s: ", i, p.name)+fmt.Sprintf(format, args...))
+			list = append(list, fmt.Sprintf("interface %d %s: ", i, p.Name())+fmt.Sprintf(format, args...))
 		}
-		if n := e.unservedSince(i); n > 0 {
-			say("%s came on queues without a thread: %s", counted(int(n), "frame"), p.queueCommand(e.queues))
+		if n := e.unservedSince(p); n > 0 {
+			say("%s came on queues without a thread: %s", counted(int(n), "frame"), p.QueueCommand(e.queues))
 		}
 		var kernel unix.XDPStatistics
 		for q := range e.kernel {
 			kernel = plus(kernel, e.kernelSince(i, q))
 		}
 		if n := tooLong(kernel); n > 0 {
-			cause := fmt.Sprintf("what sends them has a larger MTU than %d, or joins frames", p.mtu)
-			switch {
-			case len(p.joined) > 0:
-				cause = strings.Join(p.joined, "; ")
-			case p.other.name != "" && !p.generic:
-				cause = "the other end of this veth may send several as one: " + p.other.ethtool("tso off gso off")
+			cause := "what sends them makes longer ones than the port takes"
+			if p.nic != nil {
+				cause = p.nic.WhyTooLong()
 			}
 			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceived(), cause)
 		}
@@ -45,4 +44,23 @@ func (e *Engine) Advice() (list []string) {
 // than that there was no chunk.
 func tooLong(k unix.XDPStatistics) uint64 {
 	return k.Rx_dropped - min(k.Rx_dropped, k.Rx_fill_ring_empty_descs)
+}
+
+// followJoiners says which interfaces beneath the ports join frames. The caller holds mu.
+func (e *Engine) followJoiners() {
+	for _, p := range e.nics() {
+		p.FollowJoiners(e.longestReceived())
+	}
+}
+
+// longestReceived is how many bytes a frame may have to be received. The caller holds mu.
+func (e *Engine) longestReceived() int {
+	n := e.frameSize()
+	if len(e.workers) > 0 {
+		n = e.workers[0].umem.FrameSize()
+	}
+	if n -= xsk.Headroom; e.long {
+		n *= port.MaxChunks
+	}
+	return n
 }

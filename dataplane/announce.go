@@ -53,7 +53,8 @@ func (e *Engine) described(o *outlet) []shm.Interface {
 	taps := statedFor(&e.plan.Load().Policy, o.name)
 	list := make([]shm.Interface, len(e.ports))
 	for i, p := range e.ports {
-		list[i] = shm.Interface{Index: i, Name: p.device, MAC: p.mac, Taps: taps[i]}
+		f := p.Facts()
+		list[i] = shm.Interface{Index: i, Name: f.Device, MAC: f.MAC, Taps: taps[i]}
 	}
 	return list
 }

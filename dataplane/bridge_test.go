@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/tests/netlab"
 )
 
 type mode struct {
 	name   string
-	attach dataplane.AttachMode
+	attach nic.AttachMode
 	mode   string // what the ports say
 }
 
@@ -17,13 +18,13 @@ type mode struct {
 func modes() []mode {
 	switch netlab.Mode() {
 	case "":
-		return []mode{{"native", dataplane.AttachDRV, "COPY"}, {"generic", dataplane.AttachSKB, "SKB"}}
+		return []mode{{"native", nic.AttachDRV, "COPY"}, {"generic", nic.AttachSKB, "SKB"}}
 	case "zerocopy":
-		return []mode{{"zerocopy", dataplane.AttachAuto, "ZEROCOPY"}}
+		return []mode{{"zerocopy", nic.AttachAuto, "ZEROCOPY"}}
 	case "copy":
-		return []mode{{"copy", dataplane.AttachAuto, "COPY"}}
+		return []mode{{"copy", nic.AttachAuto, "COPY"}}
 	default:
-		return []mode{{"generic", dataplane.AttachAuto, "SKB"}}
+		return []mode{{"generic", nic.AttachAuto, "SKB"}}
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
 )
@@ -22,17 +20,22 @@ const (
 
 // bypass is what keeps the link going without this process: the fast path's programs,
 // pinned. While a thread lives they divert frames to it as the policy says; otherwise
-// they forward them.
+// they forward them. It is guarded as the fast path is.
 type bypass struct {
-	limit     time.Duration // without a sign of life, a thread is taken for dead
-	after     time.Duration // the limit, or 0: bypass is off
-	chosen    bool          // whether it is on is somebody's wish: what an earlier process had does not matter
-	limited   bool          // likewise the limit
-	left      bool          // Stop has left something pinned
-	why       string        // why nothing is pinned though it is wanted
-	pinned    bool
-	stays     bool             // during Stop: what is pinned remains
-	inherited *fastpath.Pinned // during Start: what an earlier process left
+	dir    string // on a BPF file system, where things are pinned; "": there can be no bypass
+	runDir string // for the records of what was changed on interfaces
+	clear  string // the command that ends what is pinned, for messages
+
+	// The wish:
+	limit   time.Duration // without a sign of life, a thread is taken for dead
+	after   time.Duration // the limit, or 0: bypass is off
+	chosen  bool          // whether it is on is somebody's wish: what an earlier process had does not matter
+	limited bool          // likewise the limit
+
+	// What is:
+	state     pinState
+	why       string           // why nothing is pinned though it is wanted
+	inherited *fastpath.Pinned // what an earlier process left; nil but for foundPins
 }
 
 // BypassInfo says what becomes of the link without this process.
@@ -47,14 +50,19 @@ type BypassInfo struct {
 func (e *Engine) Bypass() BypassInfo {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	b := BypassInfo{On: e.fast.bypass.after > 0, Limit: e.fast.bypass.limit, Why: e.fast.bypass.why}
+	return e.fast.bypassInfo()
+}
+
+func (f *fastPath) bypassInfo() BypassInfo {
+	b := &f.bypass
+	info := BypassInfo{On: b.after > 0, Limit: b.limit, Why: b.why}
 	switch {
-	case e.fast.bypass.pinned || e.workers == nil && e.fast.bypass.left:
-		b.Pinned = e.config.BypassDir
-	case b.On && e.workers == nil:
-		b.Why = "not attached"
+	case b.state == ownPins || b.state == leftPins:
+		info.Pinned = b.dir
+	case info.On && f.run == nil:
+		info.Why = "not attached"
 	}
-	return b
+	return info
 }
 
 // SetBypass lets the link go on when this process stops, is killed, or one of its threads
@@ -66,24 +74,7 @@ func (e *Engine) Bypass() BypassInfo {
 func (e *Engine) SetBypass(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case on && len(e.ports) != 2:
-		return errors.New("bypass: a mirror forwards nothing")
-	case on && e.config.BypassDir == "":
-		return errors.New("bypass: no BPF file system to pin things in: mount -t bpf bpf /sys/fs/bpf, or ethertap --bpffs DIRECTORY")
-	}
-	before := e.fast.bypass.chosen
-	e.fast.bypass.chosen = true
-	if err := e.changeBypass(on, e.fast.bypass.limit); err != nil {
-		e.fast.bypass.chosen = before
-		return err
-	}
-	if !on && e.fast.bypass.left {
-		e.fast.bypass.left = false
-		_, err := ClearBypass(e.config.BypassDir, e.config.RunDir, e.config.Logf)
-		return err
-	}
-	return nil
+	return e.fast.wantBypass(on)
 }
 
 // SetBypassLimit sets how long a thread may show no sign of life before it is taken for
@@ -94,140 +85,160 @@ func (e *Engine) SetBypassLimit(limit time.Duration) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.changeBypass(e.fast.bypass.after > 0, limit); err != nil {
+	b := &e.fast.bypass
+	if err := e.fast.changeBypass(b.after > 0, limit); err != nil {
 		return err
 	}
-	e.fast.bypass.limited = true
+	b.limited = true
 	return nil
 }
 
-// changeBypass changes what is wished, at once if the engine runs, or nothing. The caller
-// holds mu.
-func (e *Engine) changeBypass(on bool, limit time.Duration) error {
-	before := e.fast.bypass
-	e.wishBypass(on, limit)
-	if e.workers == nil {
+func (f *fastPath) wantBypass(on bool) error {
+	b := &f.bypass
+	switch {
+	case on && len(f.ports) != 2:
+		return errors.New("bypass: a mirror forwards nothing")
+	case on && b.dir == "":
+		return errors.New("bypass: no BPF file system to pin things in: mount -t bpf bpf /sys/fs/bpf, or ethertap --bpffs DIRECTORY")
+	}
+	before := b.chosen
+	b.chosen = true
+	if err := f.changeBypass(on, b.limit); err != nil {
+		b.chosen = before
+		return err
+	}
+	if !on && b.state == leftPins {
+		f.moveBypass(pinsRemoved)
+		_, err := ClearBypass(b.dir, b.runDir, f.logf)
+		return err
+	}
+	return nil
+}
+
+// changeBypass changes the wish, and what is at once if the engine runs, or nothing.
+func (f *fastPath) changeBypass(on bool, limit time.Duration) error {
+	before := f.bypass
+	f.wishBypass(on, limit)
+	if f.run == nil {
 		return nil
 	}
-	err := e.arrangeBypass()
+	err := f.arrangeBypass()
 	if err == nil {
 		return nil
 	}
-	e.wishBypass(before.after > 0, before.limit)
-	return fmt.Errorf("bypass: %w", errors.Join(err, e.arrangeBypass()))
+	f.wishBypass(before.after > 0, before.limit)
+	return fmt.Errorf("bypass: %w", errors.Join(err, f.arrangeBypass()))
 }
 
-func (e *Engine) wishBypass(on bool, limit time.Duration) {
-	e.update.Lock()
-	defer e.update.Unlock()
-	b := &e.fast.bypass
+func (f *fastPath) wishBypass(on bool, limit time.Duration) {
+	f.update.Lock()
+	defer f.update.Unlock()
+	b := &f.bypass
 	b.after, b.limit, b.why = 0, limit, ""
 	if on {
 		b.after = limit
 	}
 }
 
-// arrangeBypass does what bypass.after asks for while the engine runs. The caller holds
-// mu.
-func (e *Engine) arrangeBypass() error {
-	b := &e.fast.bypass
+// arrangeBypass does what the wish asks for while the engine runs.
+func (f *fastPath) arrangeBypass() error {
+	b := &f.bypass
 	switch {
-	case b.after == 0 && e.fast.path == nil:
+	case b.after == 0 && f.path == nil:
 		return nil
-	case b.after == 0 && !e.fast.wanted:
-		return e.disengage()
-	case e.fast.path == nil:
-		if e.engage(); e.fast.path == nil {
-			return errors.New(e.withoutPath())
+	case b.after == 0 && !f.wanted:
+		return f.disengage()
+	case f.path == nil:
+		if f.engage(); f.path == nil {
+			return errors.New(f.withoutPath())
 		}
 	}
-	e.update.Lock()
-	defer e.update.Unlock()
-	if err := errors.Join(e.share(), e.apply(false)); err != nil {
+	f.update.Lock()
+	defer f.update.Unlock()
+	if err := errors.Join(f.shareLocked(), f.applyLocked(false)); err != nil {
 		return err
 	}
 	switch {
-	case b.after == 0 && b.pinned:
-		return e.unpin()
-	case b.after > 0 && !b.pinned:
-		return e.pin(false)
+	case b.after == 0 && b.state == ownPins:
+		return f.unpinLocked()
+	case b.after > 0 && b.state != ownPins:
+		return f.pinLocked(false)
 	}
 	return nil
 }
 
-func (e *Engine) links() (list []link.Link) {
-	for _, p := range e.ports {
-		list = append(list, p.link)
+func (f *fastPath) links() (list []link.Link) {
+	for _, p := range f.ports {
+		list = append(list, p.nic.Link())
 	}
 	return list
 }
 
-// pin makes the path outlive the process, in the place of what another version has pinned
-// on the same links if over. The caller holds mu and update.
-func (e *Engine) pin(over bool) (err error) {
-	dir, pin := e.config.BypassDir, e.fast.path.Pin
+// pinLocked makes the path outlive the process, in the place of what another version has
+// pinned on the same links if over.
+func (f *fastPath) pinLocked(over bool) (err error) {
+	b, pin := &f.bypass, f.path.Pin
 	if over {
-		pin = e.fast.path.Repin
+		pin = f.path.Repin
 	}
 	defer func() {
 		if err != nil {
 			if over {
-				err = errors.Join(err, e.fast.path.Unpin(dir, e.links()))
+				err = errors.Join(err, f.path.Unpin(b.dir, f.links()))
 			}
-			e.fast.bypass.why = err.Error()
-			e.unpromise()
+			b.why = err.Error()
+			f.moveBypass(pinsRemoved)
+			f.takeBack()
 		}
 	}()
-	for _, p := range e.ports {
-		l, err := netlink.LinkByIndex(p.index)
-		if err != nil {
-			return fmt.Errorf("port %s: %w", p.name, err)
-		}
-		// Of what others have made so, the kernel shows only this flag.
-		if l.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
-			p.promisc = true
-		}
-		if p.promisc || len(p.switchedOff) > 0 { // else there is nothing to restore
-			if err := p.note(e.config.RunDir, dir); err != nil {
-				return fmt.Errorf("port %s: %w", p.name, err)
-			}
-		}
-		if err := netlink.SetPromiscOn(l); err != nil {
-			return fmt.Errorf("port %s: promiscuous mode: %w", p.name, err)
+	for _, p := range f.ports {
+		if err := p.nic.Promise(b.dir); err != nil {
+			return err
 		}
 	}
-	if err := pin(dir, e.links()); err != nil {
+	if err := pin(b.dir, f.links()); err != nil {
 		return err
 	}
-	e.fast.bypass.pinned, e.fast.bypass.why = true, ""
-	e.config.Logf("bypass: pinned in %s: the link goes on without this process", dir)
+	f.moveBypass(pinsMade)
+	b.why = ""
+	f.logf("bypass: pinned in %s: the link goes on without this process", b.dir)
 	return nil
 }
 
-// unpin ends that. The caller holds mu and update.
-func (e *Engine) unpin() error {
-	e.fast.bypass.pinned = false
-	err := e.fast.path.Unpin(e.config.BypassDir, e.links())
-	e.unpromise()
-	e.config.Logf("bypass: the link ends with this process")
+// unpinLocked ends that.
+func (f *fastPath) unpinLocked() error {
+	f.moveBypass(pinsRemoved)
+	err := f.path.Unpin(f.bypass.dir, f.links())
+	f.takeBack()
+	f.logf("bypass: the link ends with this process")
 	return err
 }
 
-// unpromise takes back what was changed on the interfaces to outlive the process.
-func (e *Engine) unpromise() {
-	for _, p := range e.ports {
-		if p.promisc {
-			p.promisc = false
-			if l, err := netlink.LinkByIndex(p.index); err == nil {
-				if err := netlink.SetPromiscOff(l); err != nil {
-					e.config.Logf("port %s: leave promiscuous mode: %v", p.name, err)
-				}
-			}
+// takeBack undoes on the interfaces what was to outlive the process, or an earlier one.
+func (f *fastPath) takeBack() {
+	for _, p := range f.ports {
+		if p.nic != nil {
+			p.nic.TakeBack()
 		}
-		if len(p.switchedOff) == 0 {
-			p.forget()
-		} else if err := p.note(e.config.RunDir, ""); err != nil {
-			e.config.Logf("port %s: %v", p.name, err)
+	}
+}
+
+// stopping and stopped are around the rollback of a stop: a bypass that is pinned stays, and
+// with it what was changed on the interfaces.
+func (f *fastPath) stopping() {
+	f.moveBypass(stopBegins)
+	f.outlive(f.bypass.state == leavingPins)
+}
+
+func (f *fastPath) stopped() {
+	f.moveBypass(stopEnds)
+	f.outlive(false)
+}
+
+func (f *fastPath) outlive(yes bool) {
+	for _, p := range f.ports {
+		if p.nic != nil {
+			p.nic.Outlive(yes)
 		}
 	}
 }

@@ -1,8 +1,14 @@
 package dataplane
 
-// Privileged says which capabilities this process lacks to start the engine.
+import "ethertap/dataplane/nic"
+
+// Privileged says which capabilities this process lacks to start the engine. Ports that are
+// no network interfaces need none.
 func (e *Engine) Privileged() error {
-	return checkPrivileges(memoryFor(&e.config, max(e.config.Queues, 1), 4096))
+	if len(e.nics()) == 0 {
+		return nil
+	}
+	return nic.Privileged(memoryFor(&e.config, max(e.config.Queues, 1), 4096))
 }
 
 // Mistakes says what of the interfaces and of what is asked of them would keep Start from
@@ -14,20 +20,16 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 	if err := e.Privileged(); err != nil {
 		return []error{err}
 	}
-	tool, err := newEthtool()
-	if err != nil {
-		return []error{err}
-	}
-	running = running || e.config.BypassDir != "" && exists(e.config.BypassDir)
+	e.expectOurs(running || e.bypassed())
 	for _, p := range e.ports {
-		if err := p.inspect(&e.config, e.ports, running, tool); err != nil {
+		if err := p.Inspect(); err != nil {
 			all = append(all, err)
 		}
 	}
 	if len(all) > 0 {
 		return all
 	}
-	if err := e.inspect(tool, running, func(string, ...any) {}); err != nil {
+	if err := e.inspect(); err != nil {
 		all = append(all, err)
 	}
 	return all
@@ -38,11 +40,17 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 func (e *Engine) Check() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	tool, err := newEthtool()
-	if err != nil {
-		return err
+	e.expectOurs(e.bypassed())
+	return e.inspect()
+}
+
+// bypassed says whether there is a bypass of an earlier process: a program on an interface may be
+// its. Start finds out.
+func (e *Engine) bypassed() bool { return e.config.BypassDir != "" && exists(e.config.BypassDir) }
+
+// expectOurs says whether XDP programs on the interfaces are ours. The caller holds mu.
+func (e *Engine) expectOurs(ours bool) {
+	for _, p := range e.nics() {
+		p.ExpectOurs(ours)
 	}
-	// A program there may be ours: Start finds out.
-	bypassed := e.config.BypassDir != "" && exists(e.config.BypassDir)
-	return e.inspect(tool, bypassed, func(string, ...any) {})
 }

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"ethertap/dataplane/nic"
+	"ethertap/dataplane/port"
 	"ethertap/shm"
 )
 
 // MaxQueues is the largest number of threads.
-const MaxQueues = 8
+const MaxQueues = port.MaxQueues
 
 // maxName is the length of an alternative name (ALTIFNAMSIZ less the final zero).
 const maxName = 127
@@ -30,26 +32,6 @@ const DefaultRings = 2048
 const (
 	MinRings = 64
 	MaxRings = 1 << 15
-)
-
-// AttachMode says where in the kernel XDP runs.
-type AttachMode uint8
-
-// AttachAuto takes native XDP if the driver has it and generic XDP otherwise.
-const (
-	AttachAuto AttachMode = iota
-	AttachSKB             // generic
-	AttachDRV             // native
-)
-
-// CopyMode says how frames get between the driver and us.
-type CopyMode uint8
-
-// CopyAuto takes zero-copy if the driver has it and copies otherwise.
-const (
-	CopyAuto CopyMode = iota
-	CopyForced
-	ZeroCopyForced
 )
 
 // PollMode says what a thread does when no frame comes.
@@ -76,17 +58,20 @@ func ParsePollMode(name string) (PollMode, error) {
 
 // Config is what an Engine is made of. It does not change afterwards.
 type Config struct {
-	Interfaces []string   // names or alternative names; one: mirror, two: bridge
-	Queues     int        // threads, at most MaxQueues; 0 = as many as the interfaces have queues
-	Attach     AttachMode //
-	Copy       CopyMode   //
-	CPUs       []int      // thread i is pinned to CPUs[i]; empty = no pinning
-	Poll       PollMode   // to begin with
-	FastPath   bool       // to begin with: see Engine.SetFastPath
-	Hold       int        // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
-	Rings      int        // frames of each ring, a power of two; 0 = DefaultRings
-	Replace    bool       // replace an XDP program of somebody else
-	Queue      *shm.Queue // where tapped frames go; nil = nowhere: they count as refused
+	Interfaces []string // names or alternative names; one: mirror, two: bridge
+	// Ports are in the place of the network interfaces of their numbers, and called as
+	// Interfaces says; nil, and those that are not in the list, are network interfaces.
+	Ports    []port.Port
+	Queues   int            // threads, at most MaxQueues; 0 = as many as the interfaces have queues
+	Attach   nic.AttachMode //
+	Copy     nic.CopyMode   //
+	CPUs     []int          // thread i is pinned to CPUs[i]; empty = no pinning
+	Poll     PollMode       // to begin with
+	FastPath bool           // to begin with: see Engine.SetFastPath
+	Hold     int            // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
+	Rings    int            // frames of each ring, a power of two; 0 = DefaultRings
+	Replace  bool           // replace an XDP program of somebody else
+	Queue    *shm.Queue     // where tapped frames go; nil = nowhere: they count as refused
 	// RunDir is a directory for records of what has been changed on interfaces, by
 	// which the next start restores them if this process is killed; "" = none.
 	RunDir string
@@ -114,13 +99,17 @@ func (c *Config) validate() error {
 	default:
 		return fmt.Errorf("%d interfaces named: one is mirrored, two are bridged", len(c.Interfaces))
 	}
+	if len(c.Ports) > len(c.Interfaces) {
+		return fmt.Errorf("%d ports but only %d interfaces named", len(c.Ports), len(c.Interfaces))
+	}
 	for i, name := range c.Interfaces {
+		own := i < len(c.Ports) && c.Ports[i] != nil
 		switch {
 		case name == "":
 			return fmt.Errorf("interface %d has an empty name", i)
-		case len(name) > maxName:
+		case !own && len(name) > maxName:
 			return fmt.Errorf("interface %q: name longer than %d bytes", name, maxName)
-		case strings.ContainsAny(name, "/ \t\n"):
+		case !own && strings.ContainsAny(name, "/ \t\n"):
 			return fmt.Errorf("interface %q: no interface can have this name", name)
 		case slices.Contains(c.Interfaces[:i], name):
 			return fmt.Errorf("interface %s named twice", name)
@@ -141,10 +130,10 @@ func (c *Config) validate() error {
 	if c.Rings < MinRings || c.Rings > MaxRings || c.Rings&(c.Rings-1) != 0 {
 		return fmt.Errorf("rings of %d frames: a power of two from %d to %d", c.Rings, MinRings, MaxRings)
 	}
-	if c.Attach > AttachDRV || c.Copy > ZeroCopyForced || c.Poll > PollSleep {
+	if c.Attach > nic.AttachDRV || c.Copy > nic.ZeroCopyForced || c.Poll > PollSleep {
 		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)
 	}
-	if c.Attach == AttachSKB && c.Copy == ZeroCopyForced {
+	if c.Attach == nic.AttachSKB && c.Copy == nic.ZeroCopyForced {
 		return errors.New("generic XDP copies every frame: zero-copy cannot be forced with it")
 	}
 	if len(c.CPUs) > 0 && len(c.CPUs) < c.Queues {

@@ -1,15 +1,13 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/port"
 )
 
 // Engine bridges two interfaces or mirrors one. Its methods may be called from
@@ -24,24 +22,23 @@ type Engine struct {
 	tables  []portTables         // likewise; nil before the first Start
 	paces   [2]pace              // of the frames received on each interface; written by the threads
 	poll    atomic.Uint32        // the PollMode
-	fast    fast                 // see there
+	fast    fastPath             // see there
 	tap     *outlet              // the TAP queue's, the first of outlets
 
-	mu       sync.Mutex // guards what follows, and the ports
-	ports    []*port
-	long     bool          // frames may need several chunks, in this run
-	queues   int           // threads of this run or the last one
-	quit     chan struct{} // closed by Stop; nil when not started
-	workers  []*worker     // by queue; nil while not forwarding
-	undo     undo
-	said     string // why frames are not forwarded though they should be
-	frames   Frames // after the last Stop
-	base     [][2]tally
-	frameID  []uint64 // by queue: where the ids of the next run begin
-	kernel   [][2]kernelCount
-	unserved [2]unserved // by interface
-	short    string      // what is lost though frames are forwarded, as queues have no thread or threads no queue
-	former   []*former   // see there
+	mu      sync.Mutex // guards what follows, and the ports
+	ports   []*end
+	long    bool          // frames may need several chunks, in this run
+	queues  int           // threads of this run or the last one
+	quit    chan struct{} // closed by Stop; nil when not started
+	workers []*worker     // by queue; nil while not forwarding
+	undo    port.Undo
+	said    string // why frames are not forwarded though they should be
+	frames  Frames // after the last Stop
+	base    [][2]tally
+	frameID []uint64 // by queue: where the ids of the next run begin
+	kernel  [][2]kernelCount
+	short   string    // what is lost though frames are forwarded, as queues have no thread or threads no queue
+	former  []*former // see there
 
 }
 
@@ -63,12 +60,10 @@ func New(c Config) (*Engine, error) {
 	e.poll.Store(uint32(c.Poll))
 	e.tap = newOutlet("", tapQueue, c.Queue)
 	e.outlets = []*outlet{e.tap}
-	e.fast.wanted = c.FastPath
-	e.fast.bypass.limit = DefaultBypass
-	for i, name := range c.Interfaces {
-		p := &port{number: i, given: name, identity: identity{name: name}, driver: "-", mode: notAttached}
-		p.publish()
-		e.ports = append(e.ports, p)
+	e.ports = ends(&e.config)
+	e.fast = fastPath{
+		ports: e.ports, plan: &e.plan, update: &e.update, epoch: e.epoch, logf: c.Logf, wanted: c.FastPath,
+		bypass: bypass{dir: c.BypassDir, runDir: c.RunDir, clear: c.Clear, limit: DefaultBypass},
 	}
 	for range MaxQueues {
 		e.counts = append(e.counts, new(counters))
@@ -100,19 +95,15 @@ func (e *Engine) vanished(i int) {
 	}
 }
 
-// sayGone says once which interfaces are gone, and takes the programs off: one that is now in
-// another namespace would lose there what it receives, and be refused when it comes back. The
+// sayGone says once which interfaces are gone, and takes off them what is ours. The
 // caller holds mu.
 func (e *Engine) sayGone() {
 	for _, p := range e.ports {
 		if p.gone.Load() && !p.goneSaid {
 			p.goneSaid = true
-			e.config.Logf("port %s: the interface has disappeared", p.name)
-			if p.link == nil {
-				continue
-			}
-			if err := p.link.Detach(); err != nil && !errors.Is(err, unix.ENOLINK) {
-				e.config.Logf("port %s: detach: %v", p.name, err)
+			e.config.Logf("port %s: the interface has disappeared", p.Name())
+			if err := p.Leave(); err != nil {
+				e.config.Logf("%v", err)
 			}
 		}
 	}
@@ -120,25 +111,25 @@ func (e *Engine) sayGone() {
 
 // Outage drops all frames that an interface receives from now on for so long, if
 // fault injection is enabled on it. It ends one that was under way.
-func (e *Engine) Outage(port int, d time.Duration) error {
+func (e *Engine) Outage(number int, d time.Duration) error {
 	return e.Update(func(p *policy.Policy) error {
-		if port < 0 || port >= len(e.config.Interfaces) {
-			return fmt.Errorf("no interface %d", port)
+		if number < 0 || number >= len(e.config.Interfaces) {
+			return fmt.Errorf("no interface %d", number)
 		}
 		if len(e.config.Interfaces) == 1 {
 			return policy.ErrNoFault
 		}
-		if f := &p.Ports[port].Fault; f.Enabled {
+		if f := &p.Ports[number].Fault; f.Enabled {
 			f.Outage = int64(time.Since(e.epoch) + d)
 			return nil
 		}
-		return fmt.Errorf("fault injection is disabled on interface %d: %d fault.enable", port, port)
+		return fmt.Errorf("fault injection is disabled on interface %d: %d fault.enable", number, number)
 	})
 }
 
 // OutageLeft returns how long an outage of an interface still lasts.
-func (e *Engine) OutageLeft(port int) time.Duration {
-	return max(0, time.Duration(e.plan.Load().Ports[port].Fault.Outage)-time.Since(e.epoch))
+func (e *Engine) OutageLeft(number int) time.Duration {
+	return max(0, time.Duration(e.plan.Load().Ports[number].Fault.Outage)-time.Since(e.epoch))
 }
 
 // answerTime bounds the wait for a thread's answer.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
@@ -377,7 +378,7 @@ func TestFastPathFallsBack(t *testing.T) {
 
 func TestFastPathWhereItCannotBe(t *testing.T) {
 	lab := fastLab(t)
-	d := newDevice(t, lab, dataplane.Config{FastPath: true, Attach: dataplane.AttachSKB})
+	d := newDevice(t, lab, dataplane.Config{FastPath: true, Attach: nic.AttachSKB})
 	d.mustStart()
 	if wanted, why := d.FastPath(); !wanted || why[0] == "" || why[1] == "" || d.said("generic XDP") == 0 {
 		t.Errorf("%v %q", wanted, why)

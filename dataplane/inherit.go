@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,100 +10,116 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/nic"
+	"ethertap/dataplane/port"
 	"ethertap/lib/ownfile"
 )
 
 // What an earlier process has left for a bypass: found, taken over, ended.
 
 // inherit finds what an earlier process left on the interfaces. It changes nothing there.
-func (e *Engine) inherit(tool *ethtool) error {
-	for _, p := range e.ports {
-		p.switchedOff, p.promisc = nil, false
+// counting says that the counters in the kernel are those of that process from now on.
+func (f *fastPath) inherit(generic bool) (counting bool, err error) {
+	b := &f.bypass
+	if b.dir == "" {
+		return false, nil
 	}
-	dir := e.config.BypassDir
-	if dir == "" {
-		return nil
+	if err := b.strangersDir(f.logf); err != nil {
+		return false, err
 	}
-	if err := e.strangersDir(dir); err != nil {
-		return err
-	}
-	if !exists(dir) {
-		return nil
+	if !exists(b.dir) {
+		f.moveBypass(startFindsNone)
+		return false, nil
 	}
 	var indexes []int
 	var programs []ebpf.ProgramID
 	frags := false
-	for _, p := range e.ports {
-		l, err := p.find(e.ports)
-		if err != nil {
-			return err
+	for _, p := range f.ports {
+		if p.nic == nil {
+			return false, fmt.Errorf("%s holds a bypass, and port %s is no network interface; %s ends it", b.dir, p.Name(), b.clear)
 		}
-		a := l.Attrs()
-		indexes = append(indexes, a.Index)
-		frags = frags || a.MTU > maxMTU
-		programs = append(programs, programOn(a))
+		index, mtu, program, err := p.nic.Program()
+		if err != nil {
+			return false, err
+		}
+		indexes = append(indexes, index)
+		frags = frags || mtu > port.MaxMTU
+		programs = append(programs, program)
 	}
-	old, err := fastpath.Open(dir, indexes, frags)
+	old, err := fastpath.Open(b.dir, indexes, frags)
 	if errors.Is(err, fastpath.ErrGone) {
-		e.config.Logf("bypass of an earlier process: %v; it is removed", err)
-		return errors.Join(fastpath.Unpin(dir), e.recover(tool))
+		f.logf("bypass of an earlier process: %v; it is removed", err)
+		_, restored := nic.Recover(b.runDir, f.logf)
+		f.moveBypass(startFindsNone)
+		return false, errors.Join(fastpath.Unpin(b.dir), restored)
 	}
 	if err == nil && !slices.Equal(old.Programs, programs) { // links of interfaces with these numbers elsewhere
-		err = errors.Join(fmt.Errorf("%s: %w", dir, fastpath.ErrOther), old.Close())
+		err = errors.Join(fmt.Errorf("%s: %w", b.dir, fastpath.ErrOther), old.Close())
 	}
 	if errors.Is(err, fastpath.ErrOther) {
-		_, on := Pinned(dir)
+		_, on := Pinned(b.dir)
 		err = fmt.Errorf("%w: it is on %s", err, on)
 	}
-	if err == nil && e.config.Attach == AttachSKB {
+	if err == nil && generic {
 		err = errors.Join(errors.New("it is native, and generic XDP is asked for"), old.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("bypass of an earlier process: %w; %s ends it", err, e.config.Clear)
+		return false, fmt.Errorf("bypass of an earlier process: %w; %s ends it", err, b.clear)
 	}
-	b := &e.fast.bypass
+	return f.takeOver(old), nil
+}
+
+// takeOver makes what was found the interfaces' and, if the counters are of this version, ours.
+func (f *fastPath) takeOver(old *fastpath.Pinned) (counting bool) {
+	b := &f.bypass
 	if !b.chosen {
 		limit := b.limit
 		if old.Bypass > 0 && !b.limited {
 			limit = old.Bypass
 		}
-		e.wishBypass(true, limit)
+		f.wishBypass(true, limit)
 	}
-	if old.Stats != nil && e.fast.stats == nil {
-		e.fast.stats, old.Stats = old.Stats, nil
-		for _, o := range e.outlets[1:] {
-			e.number(o)
-		}
+	if old.Stats != nil && f.stats == nil {
+		f.stats, old.Stats = old.Stats, nil
+		counting = true
 	}
-	b.left = false
 	b.inherited = old
-	e.undo.push(func() error { // when the start fails before it is settled, all stays as it was
-		if b.inherited == nil {
-			return nil
+	f.moveBypass(startFinds)
+	for i, p := range f.ports {
+		var sockets *ebpf.Map
+		if old.Path != nil {
+			sockets = old.Path.Sockets(i)
 		}
-		b.inherited = nil
-		for _, p := range e.ports {
-			p.release()
-			p.link = nil
-		}
-		return old.Close()
-	})
-	e.config.Logf("bypass: taking over from an earlier process; %d frames went past it", old.Old)
-	return nil
+		p.nic.Inherit(old.Links[i], sockets, b.dir)
+	}
+	f.logf("bypass: taking over from an earlier process; %d frames went past it", old.Old)
+	return counting
+}
+
+// renounce leaves what was found as it was, when the start fails before it is settled.
+func (f *fastPath) renounce() error {
+	old := f.bypass.inherited
+	if old == nil {
+		return nil
+	}
+	f.bypass.inherited = nil
+	f.moveBypass(startFails)
+	for _, p := range f.ports {
+		p.nic.Renounce()
+	}
+	return old.Close()
 }
 
 // strangersDir takes the name away from what a stranger has put where we pin things: on a BPF
 // file system everybody may make directories, unless it is mounted otherwise.
-func (e *Engine) strangersDir(dir string) error {
-	found, err := ownfile.Look(dir)
+func (b *bypass) strangersDir(logf func(string, ...any)) error {
+	found, err := ownfile.Look(b.dir)
 	if err != nil || !found.Stranger() {
 		return nil // what is wrong with it shows when it is used
 	}
-	own := filepath.Join(filepath.Dir(dir), fmt.Sprintf("aside-%016x", rand.Uint64())) // no dots in names there
+	own := filepath.Join(filepath.Dir(b.dir), fmt.Sprintf("aside-%016x", rand.Uint64())) // no dots in names there
 	if err := os.Mkdir(own, 0o700); err != nil {
 		return fmt.Errorf("bypass: %w", err)
 	}
@@ -115,8 +130,69 @@ func (e *Engine) strangersDir(dir string) error {
 	if left != "" {
 		left = " and is called " + left + " now"
 	}
-	e.config.Logf("bypass: what had the name %s, %v, has given way%s", dir, &found, left)
-	return os.Remove(dir) // pinning makes it
+	logf("bypass: what had the name %s, %v, has given way%s", b.dir, &found, left)
+	return os.Remove(b.dir) // pinning makes it
+}
+
+// settle ends a start: what was inherited is in use now, or is replaced or removed.
+func (f *fastPath) settle() {
+	b := &f.bypass
+	f.update.Lock()
+	defer f.update.Unlock()
+	over, errs := f.settleInheritedLocked()
+	switch {
+	case b.after > 0 && f.path == nil:
+		b.why = f.withoutPath()
+	case b.after > 0 && b.state != ownPins:
+		errs = append(errs, f.pinLocked(over))
+	case b.after == 0 && b.state == ownPins:
+		errs = append(errs, f.unpinLocked())
+	}
+	if b.state != ownPins {
+		f.takeBack() // what was inherited
+	}
+	if err := errors.Join(errs...); err != nil {
+		b.why = err.Error()
+	}
+	if b.after > 0 && b.why != "" {
+		f.logf("bypass: not in use: %s", b.why)
+	}
+}
+
+// settleInheritedLocked decides what becomes of what was inherited; over: our own is to be
+// pinned over it.
+func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
+	b := &f.bypass
+	old := b.inherited
+	if old == nil {
+		return false, nil
+	}
+	b.inherited = nil
+	for _, p := range f.ports {
+		p.nic.Own()
+	}
+	switch {
+	case old.Path != nil && old.Path == f.path:
+		f.moveBypass(startTakes)
+	case f.path != nil && b.after > 0:
+		over = true
+	default:
+		if f.path == nil {
+			errs = append(errs, f.plain())
+		}
+		for _, l := range old.Links {
+			errs = append(errs, l.Unpin())
+		}
+		errs = append(errs, fastpath.Unpin(b.dir))
+		f.moveBypass(pinsRemoved)
+	}
+	if old.Path != nil && old.Path != f.path {
+		errs = append(errs, old.Path.Release())
+	}
+	if old.Stats != nil {
+		errs = append(errs, old.Stats.Close())
+	}
+	return over, errs
 }
 
 // Pinned says what is pinned in dir: the ids of the XDP programs, and in one clause, on which
@@ -125,9 +201,9 @@ func Pinned(dir string) (programs []uint32, on string) {
 	var list []string
 	for _, on := range fastpath.Interfaces(dir) {
 		programs = append(programs, uint32(on.Program))
-		name := fmt.Sprintf("an interface of another network namespace (index %d there)", on.Index)
-		if l, err := netlink.LinkByIndex(on.Index); err == nil && programOn(l.Attrs()) == on.Program {
-			name = l.Attrs().Name
+		name, ok := nic.NameOf(on.Index, on.Program)
+		if !ok {
+			name = fmt.Sprintf("an interface of another network namespace (index %d there)", on.Index)
 		}
 		list = append(list, name)
 	}
@@ -135,86 +211,6 @@ func Pinned(dir string) (programs []uint32, on string) {
 		return nil, "interfaces that are gone"
 	}
 	return programs, strings.Join(list, " and ")
-}
-
-// programOn is the XDP program on an interface, 0 if there is none.
-func programOn(a *netlink.LinkAttrs) ebpf.ProgramID {
-	if a.Xdp == nil || !a.Xdp.Attached {
-		return 0
-	}
-	return ebpf.ProgramID(a.Xdp.ProgId)
-}
-
-// inheritRecord learns from an earlier process' record what it changed on the interface.
-func (p *port) inheritRecord(dir string) {
-	_, netns, err := here()
-	if dir == "" || err != nil {
-		return
-	}
-	f, err := os.Open(recordName(dir, netns, p.index))
-	if err != nil {
-		return // nothing was changed
-	}
-	defer f.Close()
-	var r record
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || json.NewDecoder(f).Decode(&r) != nil {
-		return // somebody's who lives, or nobody knows
-	}
-	if r.Index != p.index || r.MAC != p.mac.String() && r.Name != p.device {
-		return // of an interface that had the index before
-	}
-	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
-	p.promisc = r.Promisc
-}
-
-// settle ends a start: what was inherited is in use now, or is replaced or removed. The
-// caller holds mu.
-func (e *Engine) settle() {
-	b := &e.fast.bypass
-	e.update.Lock()
-	defer e.update.Unlock()
-	var errs []error
-	over := false
-	if old := b.inherited; old != nil {
-		b.inherited = nil
-		switch {
-		case old.Path != nil && old.Path == e.fast.path:
-			b.pinned = true
-		case e.fast.path != nil && b.after > 0:
-			over = true
-		default:
-			if e.fast.path == nil {
-				errs = append(errs, e.plain())
-			}
-			for _, l := range old.Links {
-				errs = append(errs, l.Unpin())
-			}
-			errs = append(errs, fastpath.Unpin(e.config.BypassDir))
-		}
-		if old.Path != nil && old.Path != e.fast.path {
-			errs = append(errs, old.Path.Release())
-		}
-		if old.Stats != nil {
-			errs = append(errs, old.Stats.Close())
-		}
-	}
-	switch {
-	case b.after > 0 && e.fast.path == nil:
-		b.why = e.withoutPath()
-	case b.after > 0 && !b.pinned:
-		errs = append(errs, e.pin(over))
-	case b.after == 0 && b.pinned:
-		errs = append(errs, e.unpin())
-	}
-	if !b.pinned {
-		e.unpromise() // what was inherited
-	}
-	if err := errors.Join(errs...); err != nil {
-		b.why = err.Error()
-	}
-	if b.after > 0 && b.why != "" {
-		e.config.Logf("bypass: not in use: %s", b.why)
-	}
 }
 
 // ClearBypass ends what a process that is gone has left in dir: programs leave the
@@ -230,21 +226,17 @@ func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err
 		}
 		logf("bypass: %s is removed; the link is cut", dir)
 	}
-	tool, err := newEthtool()
+	restored, err := nic.Recover(runDir, logf)
 	if err != nil {
 		return found, err
 	}
-	before, _ := recordNames(runDir)
-	if err := recoverAll(runDir, tool, logf); err != nil {
-		return found, err
+	for _, name := range nic.Records(runDir, dir) {
+		logf("port %s: is in another network namespace: offloads and promiscuous mode are restored by ethertap --clear there", name)
 	}
-	after, _ := recordNames(runDir)
-	for _, name := range after {
-		b, err := os.ReadFile(name)
-		var r record
-		if err == nil && json.Unmarshal(b, &r) == nil && dir != "" && r.Bypass == dir {
-			logf("port %s: is in another network namespace: offloads and promiscuous mode are restored by ethertap --clear there", r.Name)
-		}
-	}
-	return found || len(after) < len(before), nil
+	return found || restored > 0, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

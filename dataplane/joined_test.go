@@ -7,6 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/tests/netlab"
 )
 
@@ -98,7 +99,7 @@ func TestWhatIsBeneathATunnel(t *testing.T) {
 	for _, name := range []string{netlab.D0, netlab.D1} {
 		lab.Dut.SetFeature(name, "rx-gro", true)
 	}
-	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{"vx", netlab.D1}, Attach: dataplane.AttachSKB})
+	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{"vx", netlab.D1}, Attach: nic.AttachSKB})
 	d.mustStart()
 	if d.said("port vx: d0 beneath it joins frames (rx-gro): ethtool -K d0 gro off") != 1 || d.said("beneath") != 1 {
 		t.Errorf("said %q", d.lines())

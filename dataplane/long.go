@@ -1,15 +1,14 @@
 package dataplane
 
-import "ethertap/dataplane/xsk"
+import (
+	"ethertap/dataplane/port"
+	"ethertap/dataplane/xsk"
+)
 
 // Frames longer than a chunk come in several (jumbo frames, on sockets with
 // XDP_USE_SG). Such a frame is its first entry, whose Options say Continued; the
 // entry that follows is found by the chunk of the one before it, in worker.next.
 // What has a single chunk never comes here.
-
-// maxChunks is how many chunks a frame may have to be sent: what every kernel
-// takes. Received ones may have more; they are err.
-const maxChunks = 16
 
 // continued says whether another chunk follows.
 func continued(d xsk.Desc) bool { return d.Options&xsk.Continued != 0 }
@@ -123,7 +122,7 @@ func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
 func (w *worker) putLong(l *lane, frames []xsk.Desc) (n, entries int) {
 	room := l.sock.TX.Size() - int(l.put-l.taken)
 	for _, d := range frames {
-		var all [maxChunks]xsk.Desc
+		var all [port.MaxChunks]xsk.Desc
 		k := 1
 		for all[0] = d; continued(d); k++ {
 			d = *w.follow(d)

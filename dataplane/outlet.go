@@ -168,7 +168,7 @@ func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	if out == nil {
 		return 0, 0, 0
 	}
-	e.fastTally()
+	e.fast.tally()
 	refused = e.fast.missed[out.tap] - out.past
 	for i := range out.lanes {
 		stored += out.lanes[i].stored.Load()
@@ -180,7 +180,7 @@ func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 
 // number makes an outlet's number in the fast path its own from now on. The caller holds mu.
 func (e *Engine) number(o *outlet) {
-	e.fastTally()
+	e.fast.tally()
 	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.tap]
 }
 

@@ -124,11 +124,9 @@ func (e *Engine) change(fn func(*policy.Policy) error, outlets []*outlet) error 
 		return err
 	}
 	e.plan.Store(now)
-	if e.fast.path != nil { // after the threads: what is diverted finds them ready, or left alone
-		if err := e.apply(false); err != nil {
-			e.plan.Store(before)
-			return fmt.Errorf("fast path: %w", err)
-		}
+	if err := e.fast.applyLocked(false); err != nil { // after the threads: what is diverted finds them ready, or left alone
+		e.plan.Store(before)
+		return fmt.Errorf("fast path: %w", err)
 	}
 	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the taps are on or off all the same
 		e.config.Logf("what is tapped is not announced: %v", err)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 )
 
@@ -56,7 +57,7 @@ func TestNewRefuses(t *testing.T) {
 		{"queues", Config{Interfaces: []string{"a"}, Queues: -1}},
 		{"CPUs", Config{Interfaces: []string{"a"}, Queues: 2, CPUs: []int{0}}},
 		{"no CPU", Config{Interfaces: []string{"a"}, CPUs: []int{-1}}},
-		{"zero-copy", Config{Interfaces: []string{"a"}, Attach: AttachSKB, Copy: ZeroCopyForced}},
+		{"zero-copy", Config{Interfaces: []string{"a"}, Attach: nic.AttachSKB, Copy: nic.ZeroCopyForced}},
 		{"out of range", Config{Interfaces: []string{"a"}, Poll: 9}},
 	} {
 		if _, err := New(c.c); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -1,72 +1,28 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/cilium/ebpf"
 )
-
-// unserved is what is known of an interface's frames that come on a queue without a thread.
-// They go past the bridge, into the host's stack. Engine.mu guards it.
-type unserved struct {
-	count *ebpf.Map // of the plain program of this run; nil: there is none
-	past  uint64    // counted by those before
-	base  uint64    // at the last reset
-}
-
-// countUnserved makes the counter of a port's plain program, for this run. The caller holds mu.
-func (e *Engine) countUnserved(p *port) (*ebpf.Map, error) {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "ixdp_unserved", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
-	if err != nil {
-		return nil, fmt.Errorf("port %s: counter of frames without a thread: %w", p.name, err)
-	}
-	u := &e.unserved[p.number]
-	u.count = m
-	e.undo.push(func() error {
-		u.past += u.plain()
-		u.count = nil
-		return m.Close()
-	})
-	return m, nil
-}
-
-// plain returns what the plain program of this run has counted.
-func (u *unserved) plain() (n uint64) {
-	var each []uint64
-	if u.count == nil || u.count.Lookup(uint32(0), &each) != nil {
-		return 0
-	}
-	for _, v := range each {
-		n += v
-	}
-	return n
-}
 
 // countedUnserved returns how many frames of an interface came on queues without a thread so
 // far. The caller holds mu.
-func (e *Engine) countedUnserved(port int) uint64 {
-	n := e.unserved[port].past + e.unserved[port].plain()
-	if e.fast.stats != nil {
-		if fast, err := e.fast.stats.Unserved(port); err == nil {
-			n += fast
-		}
+func (e *Engine) countedUnserved(p *end) (n uint64) {
+	if p.nic != nil {
+		n = p.nic.Unserved()
 	}
-	return n
+	return n + e.fast.unserved(p.number)
 }
 
-func (e *Engine) unservedSince(port int) uint64 {
-	return e.countedUnserved(port) - e.unserved[port].base
-}
+func (e *Engine) unservedSince(p *end) uint64 { return e.countedUnserved(p) - p.missed }
 
 // threads returns how many threads serve the interfaces, given their numbers of queues, or why
 // they cannot be served. The caller holds mu.
 func (e *Engine) threads() (int, error) {
 	queues := MaxQueues
 	for _, p := range e.ports {
-		queues = min(queues, p.rxQueues)
+		queues = min(queues, p.Facts().RXQueues)
 	}
 	if e.config.Queues > 0 {
 		queues = e.config.Queues
@@ -84,8 +40,9 @@ func (e *Engine) threads() (int, error) {
 
 // followQueues looks at the numbers of queues, and says whether the engine is to start anew,
 // with another number of threads, since a queue has no thread or a thread no queue. Where
-// that cannot be, it says once what is lost. The caller holds mu.
-func (e *Engine) followQueues() (again bool) {
+// that cannot be, it says once what is lost. more are the ports that have got queues since
+// the last look. The caller holds mu.
+func (e *Engine) followQueues(more []*end) (again bool) {
 	short := ""
 	defer func() {
 		if short != e.short && short != "" {
@@ -93,20 +50,8 @@ func (e *Engine) followQueues() (again bool) {
 		}
 		e.short = short
 	}()
-	tool, err := newEthtool()
-	if e.workers == nil || err != nil || slices.ContainsFunc(e.ports, func(p *port) bool { return p.gone.Load() }) {
+	if e.workers == nil || slices.ContainsFunc(e.ports, func(p *end) bool { return p.gone.Load() }) {
 		return false
-	}
-	var more []*port
-	for _, p := range e.ports {
-		rx, tx := p.rxQueues, p.txQueues
-		p.countQueues(tool)
-		if p.rxQueues != rx || p.txQueues != tx {
-			e.config.Logf("port %s: there were %d receive and %d transmit queues, there are %d and %d", p.name, rx, tx, p.rxQueues, p.txQueues)
-		}
-		if p.rxQueues > rx {
-			more = append(more, p)
-		}
 	}
 	var lost []string
 	for _, p := range e.ports {
@@ -127,8 +72,11 @@ func (e *Engine) followQueues() (again bool) {
 	}
 	short = strings.Join(lost, "; ") + e.moreThreads()
 	for _, p := range more {
-		if err := e.cover(p); err != nil {
-			e.config.Logf("port %s: what comes on the new queues is not counted: %v", p.name, err)
+		if p.nic == nil {
+			continue
+		}
+		if err := p.nic.Cover(e.fast.program(p.number)); err != nil {
+			e.config.Logf("port %s: what comes on the new queues is not counted: %v", p.Name(), err)
 		}
 	}
 	return false
@@ -138,7 +86,7 @@ func (e *Engine) followQueues() (again bool) {
 func (e *Engine) moreThreads() string {
 	most := 0
 	for _, p := range e.ports {
-		most = max(most, p.rxQueues)
+		most = max(most, p.Facts().RXQueues)
 	}
 	cpus := len(e.config.CPUs)
 	if most > MaxQueues || e.config.Queues > 0 || cpus > 0 && cpus < most {
@@ -147,25 +95,10 @@ func (e *Engine) moreThreads() string {
 	var commands []string
 	for _, p := range e.ports {
 		if p.checkQueues(most) != nil {
-			commands = append(commands, p.queueCommand(most))
+			commands = append(commands, p.QueueCommand(most))
 		}
 	}
 	return fmt.Sprintf("; or for %d threads: %s", most, strings.Join(commands, ", "))
-}
-
-// cover puts a port's program on queues that have come since it was attached: a veth gives it
-// to those that there are then, and frames of others pass unseen. An update to the program
-// that is there already does nothing, so another one is between for a moment.
-func (e *Engine) cover(p *port) error {
-	between, err := newProgram(e.long, p.program.Sockets, e.unserved[p.number].count)
-	if err != nil {
-		return err
-	}
-	program := p.program.Program
-	if e.fast.path != nil {
-		program = e.fast.path.Program(p.number)
-	}
-	return errors.Join(p.link.Update(between.Program), p.link.Update(program), between.Close())
 }
 
 // Short says what is lost though frames are forwarded, since there are more or fewer queues

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"ethertap/dataplane/port"
 	"ethertap/dataplane/xsk"
 	"ethertap/shm"
 )
@@ -23,9 +24,9 @@ func (w *worker) receive(in int) int {
 	t[countRX] += uint64(n)
 	t[countRXBytes] += w.bytes(w.descs[:n], flags)
 	w.look()
-	taps, port := plan.port[in].rx, &plan.Ports[in]
+	taps, wish := plan.port[in].rx, &plan.Ports[in]
 	tables := w.tables[in].Load()
-	faults := port.Fault.Enabled && l.output != mirror
+	faults := wish.Fault.Enabled && l.output != mirror
 	if faults && w.seed != plan.Seed {
 		w.reseed(plan.Seed)
 	}
@@ -52,10 +53,10 @@ func (w *worker) receive(in int) int {
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
-		case d.Options != 0 && w.chunks(d) > maxChunks:
+		case d.Options != 0 && w.chunks(d) > port.MaxChunks:
 			t[countErr+int(ReasonLong)]++
 		case faults && (plan.suffers == nil || plan.suffers.has(source(frame))):
-			out = w.spoil(in, &port.Fault, d, id, out)
+			out = w.spoil(in, &wish.Fault, d, id, out)
 			continue
 		default:
 			w.sending[out], w.sent[out] = d, mark{id: id}

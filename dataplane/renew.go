@@ -206,10 +206,8 @@ func (e *Engine) adopt(out *outlet, again *shm.Queue) (producers []*shm.Producer
 		return producers, err
 	}
 	out.queue.Store(again)
-	if e.fast.path != nil {
-		if err := e.apply(false); err != nil { // its slots may have another size
-			e.config.Logf("fast path: %v", err)
-		}
+	if err := e.fast.applyLocked(false); err != nil { // its slots may have another size
+		e.config.Logf("fast path: %v", err)
 	}
 	return producers, nil
 }

@@ -1,26 +1,30 @@
 package dataplane
 
-import "ethertap/shm"
+import (
+	"ethertap/dataplane/port"
+	"ethertap/shm"
+)
 
 // warnSlots says that a queue cuts frames of an interface, if its slots are too small for
 // them, and what mends it. The caller holds mu.
-func (e *Engine) warnSlots(q *shm.Queue, p *port) {
-	longest := p.mtu + header
+func (e *Engine) warnSlots(q *shm.Queue, p *end) {
+	f := p.Facts()
+	longest := f.MTU + port.Header
 	if q == nil || longest <= q.Room() {
 		return
 	}
 	size := shm.SlotFor(longest)
 	if tap := e.config.Queue; tap != nil && q.Name() == tap.Name() {
 		e.config.Logf("queue %s: a slot holds %d bytes of a frame, and port %s has MTU %d: longer frames are cut; to record them whole, delete the queue (rpclsh -q %s -e tap.queue.delete) and start with --queue-slot-size %d",
-			q.Name(), q.Room(), p.name, p.mtu, q.Name(), size)
+			q.Name(), q.Room(), f.Name, f.MTU, q.Name(), size)
 		return
 	}
 	e.config.Logf("queue %s: a slot holds %d bytes of a frame, and port %s has MTU %d: longer frames are cut; to record them whole, remove the queue, delete it, and make it with 0 %d \"%s\" pqueue.create",
-		q.Name(), q.Room(), p.name, p.mtu, size, q.Name())
+		q.Name(), q.Room(), f.Name, f.MTU, size, q.Name())
 }
 
 // warnAllSlots does it for all queues and one interface.
-func (e *Engine) warnAllSlots(p *port) {
+func (e *Engine) warnAllSlots(p *end) {
 	for _, o := range e.outlets {
 		e.warnSlots(o.queue.Load(), p)
 	}

@@ -1,15 +1,13 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"ethertap/dataplane/port"
 	"ethertap/dataplane/xsk"
 )
 
@@ -55,12 +53,12 @@ func availableMemory() uint64 {
 // openSockets opens the thread's sockets, one for each port, on one memory, with
 // their fill rings full before they are bound. What it opened is on undo even
 // when it fails.
-func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) error {
+func (w *worker) openSockets(ports []*end, c *Config, frame int, undo *port.Undo) error {
 	u, err := xsk.NewUMEM(len(ports)*framesPerPort(c), frame)
 	if err != nil {
 		return fmt.Errorf("queue %d: %w", w.queue, err)
 	}
-	undo.push(u.Close)
+	undo.Push(u.Close)
 	w.umem = u
 	w.free = make([]uint64, 0, u.Frames())
 	for i := u.Frames() - 1; i >= 0; i-- {
@@ -69,88 +67,28 @@ func (w *worker) openSockets(ports []*port, c *Config, frame int, undo *undo) er
 	w.lanes = make([]lane, len(ports))
 	for i, p := range ports {
 		l := &w.lanes[i]
+		f := p.Facts()
 		l.output = mirror
 		if len(ports) == 2 {
 			l.output = 1 - i
-			l.limit.Store(uint32(14 + min(p.mtu, ports[1-i].mtu)))
+			l.limit.Store(uint32(14 + min(f.MTU, ports[1-i].Facts().MTU)))
 			l.held.heap = make([]held, 0, c.Hold)
 		}
-		l.longest.Store(p.limits.send)
-		if err := w.openSocket(i, p, c); errors.Is(err, unix.EBUSY) {
-			return fmt.Errorf("port %s: queue %d has a socket of %s: %w", p.name, w.queue, p.holder(c), err)
-		} else if err != nil {
-			return fmt.Errorf("port %s: %w", p.name, err)
+		l.longest.Store(f.Longest)
+		kept := len(w.free) - c.Rings
+		q := port.Queue{
+			Number: w.queue, Memory: u, Frames: w.free[kept:], Rings: c.Rings, Budget: budget, Long: w.long, Wake: w.wake,
 		}
-		undo.push(l.sock.Close)
-	}
-	w.prepare()
-	return nil
-}
-
-// openSocket opens and binds the socket of one port in the best way that is
-// allowed. The second port of a thread shares the first one's UMEM if both work
-// in the same mode, since then the kernel keeps its pages once; otherwise the
-// memory is registered again, with the same addresses.
-func (w *worker) openSocket(i int, p *port, c *Config) error {
-	want := xsk.Auto
-	switch {
-	case p.generic || c.Copy == CopyForced:
-		want = xsk.Copy
-	case c.Copy == ZeroCopyForced:
-		want = xsk.ZeroCopy
-	}
-	type way struct {
-		share bool
-		mode  xsk.Mode
-	}
-	ways := []way{{false, want}}
-	if i > 0 {
-		zeroCopy := w.lanes[0].sock.ZeroCopy()
-		switch {
-		case want == xsk.Auto && zeroCopy:
-			ways = []way{{true, xsk.Auto}, {false, xsk.Copy}}
-		case want == xsk.Auto:
-			ways = []way{{false, xsk.ZeroCopy}, {true, xsk.Auto}}
-		case zeroCopy == (want == xsk.ZeroCopy):
-			ways = []way{{true, want}, {false, want}}
+		if i > 0 {
+			q.Other = w.lanes[0].sock
 		}
-	}
-	var err error
-	for _, way := range ways {
-		if err = w.tryOpen(i, p, c, way.share, way.mode); err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EINVAL) {
+		s, end, err := p.Open(q)
+		if err != nil {
 			return err
 		}
+		undo.Push(end)
+		l.sock, l.filled, w.free = s, c.Rings, w.free[:kept]
 	}
-	if w.long {
-		return fmt.Errorf("frames of several chunks are needed for an MTU above %d, and the driver (%s) or the kernel lacks them: ip link set %s mtu %d: %w",
-			maxMTU, p.driver, p.device, maxMTU, err)
-	}
-	if want == xsk.ZeroCopy {
-		return fmt.Errorf("the driver (%s) has no zero-copy: %w", p.driver, err)
-	}
-	return err
-}
-
-func (w *worker) tryOpen(i int, p *port, c *Config, share bool, mode xsk.Mode) error {
-	s, err := xsk.Open(w.umem, xsk.Options{
-		Interface: p.index, Queue: w.queue, Mode: mode, Share: share, MultiBuffer: w.long,
-		Fill: c.Rings, Completion: c.Rings, RX: c.Rings, TX: c.Rings, Budget: budget,
-	})
-	if err != nil {
-		return err
-	}
-	kept := len(w.free) - c.Rings
-	if n := s.Fill.Put(w.free[kept:]); n != c.Rings {
-		return errors.Join(fmt.Errorf("fill ring took %d of %d frames", n, c.Rings), s.Close())
-	}
-	if err := s.Bind(); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	w.lanes[i].sock = s
-	w.lanes[i].filled = c.Rings
-	w.free = w.free[:kept]
+	w.prepare()
 	return nil
 }

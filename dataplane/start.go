@@ -3,15 +3,13 @@ package dataplane
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-)
 
-// errNative says that a driver refused native XDP where generic XDP is allowed.
-var errNative = errors.New("native XDP refused")
+	"ethertap/dataplane/nic"
+	"ethertap/dataplane/port"
+)
 
 // Start checks the interfaces, attaches and forwards. On error everything is as
 // it was before. It must be called in the network namespace of the interfaces,
@@ -25,18 +23,25 @@ func (e *Engine) Start() error {
 	if e.config.Rehearsal {
 		return nil
 	}
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return fmt.Errorf("network namespace: %w", err)
+	var watch *nic.Watch
+	if len(e.nics()) > 0 {
+		var err error
+		if watch, err = nic.NewWatch(); err != nil {
+			return err
+		}
 	}
 	if err := e.start(); err != nil {
-		return errors.Join(err, e.rollback(0), home.Close())
+		err = errors.Join(err, e.rollback(0))
+		if watch != nil {
+			err = errors.Join(err, watch.Close())
+		}
+		return err
 	}
 	for _, p := range e.ports {
 		p.goneSaid = false
 	}
 	e.quit, e.said = make(chan struct{}), ""
-	go e.watch(e.quit, home)
+	go e.watch(e.quit, watch)
 	go e.watchQueues(e.quit)
 	return nil
 }
@@ -45,89 +50,86 @@ func (e *Engine) start() error {
 	if err := e.Privileged(); err != nil {
 		return err
 	}
-	tool, err := newEthtool()
-	if err != nil {
+	if err := e.takeOver(); err != nil {
 		return err
 	}
-	if err := e.recover(tool); err != nil {
-		return err
-	}
-	if err := e.inherit(tool); err != nil {
-		return err
-	}
-	if err := e.inspect(tool, e.fast.bypass.inherited != nil, e.config.Logf); err != nil {
+	if err := e.inspect(); err != nil {
 		return err
 	}
 	e.renewQueues()
-	frame := e.frameSize()
 	e.long = false
 	for _, p := range e.ports {
 		e.warnAllSlots(p)
-		p.generic = e.config.Attach == AttachSKB
 		p.gone.Store(false)
-		e.long = e.long || p.mtu > maxMTU
+		e.long = e.long || p.Facts().MTU > port.MaxMTU
 	}
 	// A thread that spins keeps a P for good; everything else needs others.
 	if need := e.queues + 2; runtime.GOMAXPROCS(0) < need {
 		runtime.GOMAXPROCS(need)
 	}
-	if len(e.ports) == 2 {
-		a, b := e.ports[0], e.ports[1]
-		if a.index == b.index {
-			return fmt.Errorf("ports %s and %s are the same interface", a.name, b.name)
-		}
-		if a.mtu != b.mtu {
-			e.config.Logf("ports %s and %s have different MTUs (%d, %d): longer frames get lost", a.name, b.name, a.mtu, b.mtu)
-		}
-	}
-	bypass := ""
-	if e.fast.bypass.inherited != nil {
-		bypass = e.config.BypassDir
+	if err := e.checkPair(); err != nil {
+		return err
 	}
 	for _, p := range e.ports {
-		p.inheritRecord(e.config.RunDir)
-		restore, err := p.offloadsOff(tool, e.config.RunDir, bypass, e.config.Logf)
+		restore, err := p.Prepare()
 		if err != nil {
 			return err
 		}
-		e.undo.push(func() error {
-			switch {
-			case e.fast.bypass.stays || e.fast.bypass.inherited != nil:
-				p.release()
-				return nil
-			case restore == nil:
-				return nil
-			}
-			return restore()
-		})
+		e.undo.Push(restore)
 	}
-	for kept := len(e.undo); ; { // again at most once for each port
-		err := e.bring(frame)
-		if !errors.Is(err, errNative) {
-			return err
-		}
-		if err := e.rollback(kept); err != nil {
-			return err
+	return e.bring()
+}
+
+// takeOver restores what a killed process has changed, or takes over what one has left for a
+// bypass. The caller holds mu.
+func (e *Engine) takeOver() error {
+	if len(e.nics()) == 0 {
+		return nil
+	}
+	if _, err := nic.Recover(e.config.RunDir, e.config.Logf); err != nil {
+		return err
+	}
+	e.undo.Push(e.fast.renounce)
+	counting, err := e.fast.inherit(e.config.Attach == nic.AttachSKB)
+	if err != nil {
+		return err
+	}
+	if counting {
+		for _, o := range e.outlets[1:] {
+			e.number(o)
 		}
 	}
+	e.expectOurs(e.fast.bypass.state == foundPins)
+	return nil
+}
+
+// checkPair looks at both interfaces of a bridge together. The caller holds mu.
+func (e *Engine) checkPair() error {
+	if len(e.ports) != 2 {
+		return nil
+	}
+	a, b := e.ports[0], e.ports[1]
+	fa, fb := a.Facts(), b.Facts()
+	if a.nic != nil && b.nic != nil && a.nic.Index() == b.nic.Index() {
+		return fmt.Errorf("ports %s and %s are the same interface", fa.Name, fb.Name)
+	}
+	if fa.MTU != fb.MTU {
+		e.config.Logf("ports %s and %s have different MTUs (%d, %d): longer frames get lost", fa.Name, fb.Name, fa.MTU, fb.MTU)
+	}
+	return nil
 }
 
 // inspect looks at all interfaces, settles how many threads there are, and
-// refuses what cannot be served. It changes nothing.
-func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) error {
+// refuses what cannot be served. It changes nothing outside this process.
+func (e *Engine) inspect() error {
 	for _, p := range e.ports {
-		before := p.identity
-		if err := p.inspect(&e.config, e.ports, ours, tool); err != nil {
+		if err := p.Inspect(); err != nil {
 			return err
 		}
-		p.sayChange(before, logf)
 	}
 	queues, err := e.threads()
 	if err != nil {
 		return err
-	}
-	for _, p := range e.ports {
-		p.warn(tool, logf)
 	}
 	e.queues = queues
 	return enoughMemory(&e.config, queues, e.frameSize(), availableMemory())
@@ -136,71 +138,79 @@ func (e *Engine) inspect(tool *ethtool, ours bool, logf func(string, ...any)) er
 // frameSize is the chunk that holds frames of all interfaces.
 func (e *Engine) frameSize() (size int) {
 	for _, p := range e.ports {
-		size = max(size, frameSize(p.mtu))
+		size = max(size, port.ChunkFor(p.Facts().MTU))
 	}
 	return size
 }
 
-// bring is what depends on the mode of each port: sockets before the program,
-// since they are bound for it, and the program last, since frames come with it.
-func (e *Engine) bring(frame int) error {
-	if err := e.open(frame); err != nil {
+// bring takes the steps from interfaces that are prepared to frames that come: these are
+// let in last, when a thread waits for them on every queue.
+func (e *Engine) bring() error {
+	if err := e.openAndAttach(); err != nil {
 		return err
-	}
-	for _, p := range e.ports {
-		end, err := p.promiscuous()
-		if err != nil {
-			return err
-		}
-		e.undo.push(end)
 	}
 	if err := e.launch(); err != nil {
 		return err
 	}
-	if err := e.attach(); err != nil {
-		return err
+	for _, p := range e.ports {
+		refuse, err := p.Admit()
+		if err != nil {
+			return err
+		}
+		e.undo.Push(refuse)
 	}
-	e.undo.push(e.disengage)
-	if e.fast.wanted || e.fast.bypass.after > 0 {
-		e.engage()
-	}
-	e.settle()
+	e.undo.Push(e.fast.end)
+	e.fast.begin(&threads{e.workers, e.long})
 	e.followJoiners()
 	return nil
 }
 
-// rollback undoes all but the first steps.
-func (e *Engine) rollback(keep int) error {
-	e.frames = Frames{}
-	err := e.undo.run(keep)
-	e.workers = nil
-	for _, p := range e.ports {
-		p.mode = notAttached
+// openAndAttach does so again, at most once for each port, when one turns out to work otherwise
+// than it was opened for.
+func (e *Engine) openAndAttach() error {
+	for kept := len(e.undo); ; {
+		err := e.open(e.frameSize())
+		if err == nil {
+			err = e.attach()
+		}
+		if !errors.Is(err, port.ErrAgain) {
+			return err
+		}
+		if err := e.rollback(kept); err != nil {
+			return err
+		}
 	}
-	return err
 }
 
-// open makes the programs and the threads' sockets and registers these.
-func (e *Engine) open(frame int) error {
+func (e *Engine) attach() error {
 	for _, p := range e.ports {
-		var sockets *ebpf.Map // of programs that are there already
-		if old := e.fast.bypass.inherited; old != nil && old.Path != nil {
-			sockets = old.Path.Sockets(p.number)
-		}
-		unserved, err := e.countUnserved(p)
+		detach, err := p.Attach(e.long)
 		if err != nil {
 			return err
 		}
-		program, err := newProgram(e.long, sockets, unserved)
-		if err != nil {
-			return fmt.Errorf("port %s: %w", p.name, err)
-		}
-		p.program = program
-		e.undo.push(func() error { p.program = nil; return program.Close() })
+		e.undo.Push(detach)
 	}
+	return nil
+}
+
+// rollback undoes what a start has done, but for the first steps.
+func (e *Engine) rollback(keep int) error {
+	e.frames = Frames{}
+	err := e.undo.Run(keep)
+	e.workers = nil
+	return err
+}
+
+// open makes the threads with their sockets.
+func (e *Engine) open(frame int) error {
 	for q := range e.queues {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			return fmt.Errorf("eventfd: %w", err)
+		}
+		e.undo.Push(func() error { return unix.Close(fd) })
 		w := &worker{
-			queue: q, poll: &e.poll, cpu: -1, plan: &e.plan, counts: e.counts[q],
+			queue: q, poll: &e.poll, cpu: -1, plan: &e.plan, counts: e.counts[q], wakeFD: fd,
 			answer: make(chan Frames, 1), done: make(chan Frames, 1),
 			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, long: e.long,
 		}
@@ -216,44 +226,25 @@ func (e *Engine) open(frame int) error {
 		if err := w.openSockets(e.ports, &e.config, frame, &e.undo); err != nil {
 			return err
 		}
-		for i, p := range e.ports {
-			if err := p.program.Register(q, w.lanes[i].sock.FD()); err != nil {
-				return fmt.Errorf("port %s: register queue %d: %w", p.name, q, err)
-			}
-			e.undo.push(func() error { return p.unregister(q) })
-			p.mode = "COPY"
-			switch {
-			case p.generic:
-				p.mode = "SKB"
-			case w.lanes[i].sock.ZeroCopy():
-				p.mode = zeroCopy
-			}
-		}
 	}
 	return nil
 }
 
 // launch starts the threads and waits until each is where it should be.
 func (e *Engine) launch() error {
-	e.undo.push(e.leaveQueues)
+	e.undo.Push(e.leaveQueues)
 	for _, o := range e.outlets {
 		if err := e.prepare(o); err != nil {
 			return err
 		}
 	}
 	for _, w := range e.workers {
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-		if err != nil {
-			return fmt.Errorf("eventfd: %w", err)
-		}
-		e.undo.push(func() error { return unix.Close(fd) })
-		w.wakeFD = fd
 		ready := make(chan error, 1)
 		go w.run(ready)
 		if err := <-ready; err != nil {
 			return err
 		}
-		e.undo.push(func() error { return e.halt(w) })
+		e.undo.Push(func() error { return e.halt(w) })
 	}
 	return nil
 }
@@ -280,52 +271,6 @@ func (e *Engine) halt(w *worker) error {
 	return nil
 }
 
-// attach lets the frames come, as the last step of a start.
-func (e *Engine) attach() error {
-	for i, p := range e.ports {
-		if old := e.fast.bypass.inherited; old != nil {
-			p.link = old.Links[i]
-			e.undo.push(func() error {
-				if e.fast.bypass.inherited != nil {
-					return nil // it closes them itself
-				}
-				return p.detach()
-			})
-			continue
-		}
-		if e.config.Replace {
-			restore, err := p.evict(&e.config)
-			if err != nil {
-				return err
-			}
-			if restore != nil {
-				e.undo.push(func() error {
-					if e.fast.bypass.stays {
-						e.config.Logf("port %s: the XDP program that was replaced is not put back: the bypass is in its place", p.name)
-						return nil
-					}
-					return restore()
-				})
-			}
-		}
-		detach, err := p.attach()
-		if err != nil && !p.generic && e.config.Attach == AttachAuto && e.config.Copy != ZeroCopyForced {
-			e.config.Logf("port %s: the driver (%s) refuses native XDP, generic XDP is used: %v", p.name, p.driver, err)
-			p.generic = true
-			return errNative
-		}
-		if err != nil {
-			how := "native"
-			if p.generic {
-				how = "generic"
-			}
-			return fmt.Errorf("port %s: attach %s XDP (driver %s): %w", p.name, how, p.driver, err)
-		}
-		e.undo.push(detach)
-	}
-	return nil
-}
-
 // Stop detaches, sends what has been received, and restores everything. The
 // counters stay. Stopping what does not run is no error.
 func (e *Engine) Stop() error {
@@ -336,10 +281,9 @@ func (e *Engine) Stop() error {
 	}
 	close(e.quit)
 	e.quit, e.said, e.short = nil, "", ""
-	b := &e.fast.bypass
-	b.stays = b.pinned
+	e.fast.stopping()
 	err := e.rollback(0)
-	b.left, b.stays, b.pinned = b.stays, false, false
+	e.fast.stopped()
 	e.settleFormer(true)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
@@ -55,7 +56,7 @@ func TestStartRefusesWithAReason(t *testing.T) {
 		{"port wide0: 2 receive queues but 1 to be served: the rest of the traffic would be lost: ethtool -L wide0 rx 1 tx 1", dataplane.Config{Interfaces: []string{netlab.D0, "wide0"}}},
 		{"port d0: only 1 receive queues for 2 threads", dataplane.Config{Queues: 2}},
 		{"port long0: MTU 65000 does not fit", dataplane.Config{Interfaces: []string{netlab.D0, "long0"}}},
-		{"port d0: the driver (veth) has no zero-copy", dataplane.Config{Copy: dataplane.ZeroCopyForced}},
+		{"port d0: the driver (veth) has no zero-copy", dataplane.Config{Copy: nic.ZeroCopyForced}},
 		{"pin to CPU 1000", dataplane.Config{CPUs: []int{1000}}},
 	} {
 		d := newDevice(t, lab, c.c)
@@ -159,7 +160,7 @@ func TestJumbo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	d := newDevice(t, lab, dataplane.Config{Attach: dataplane.AttachSKB, Queue: q})
+	d := newDevice(t, lab, dataplane.Config{Attach: nic.AttachSKB, Queue: q})
 	d.mustStart()
 	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true })
 	var frames [][]byte
@@ -187,7 +188,7 @@ func TestJumbo(t *testing.T) {
 	d.mustStop()
 
 	short := netlab.NewBridge(t)
-	e := newDevice(t, short, dataplane.Config{Attach: dataplane.AttachSKB})
+	e := newDevice(t, short, dataplane.Config{Attach: nic.AttachSKB})
 	e.mustStart()
 	for _, l := range []struct {
 		ns   *netlab.Namespace

@@ -17,7 +17,7 @@ type PortInfo struct {
 	Name   string     `json:"name"`
 	Driver string     `json:"driver"` // "-" if unknown
 	Queues int        `json:"queues"`
-	Mode   string     `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "-" when not attached
+	Mode   string     `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "MEMORY", "-" when not attached
 	MTU    int        `json:"mtu"`
 	MAC    policy.MAC `json:"mac"`
 	Up     bool       `json:"up"`    // the link is up and has carrier, as last seen
@@ -34,10 +34,11 @@ func (e *Engine) Ports() []PortInfo {
 	defer e.mu.Unlock()
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
-		list[i] = PortInfo{Index: i, Name: p.name, Driver: p.driver, Queues: e.queues, Mode: p.mode, MTU: p.mtu, MAC: p.mac, Up: p.up, Downs: p.downs, Gone: p.gone.Load()}
+		f := p.Facts()
+		list[i] = PortInfo{Index: i, Name: f.Name, Driver: f.Driver, Queues: e.queues, Mode: f.Mode, MTU: f.MTU, MAC: f.MAC, Up: f.Up, Downs: f.Downs, Gone: p.gone.Load()}
 		if e.fast.wanted && e.workers != nil {
 			list[i].FastPath = "fastpath"
-			if e.withoutFast(i) != "" {
+			if e.fast.without(i) != "" {
 				list[i].FastPath = "fastpath:refused"
 			}
 		}
@@ -123,7 +124,7 @@ func (e *Engine) AllStats() []PortStats {
 	defer e.mu.Unlock()
 	var sums [2]tally
 	var lost, tapLost [2]uint64
-	fast := e.fastTally()
+	fast := e.fast.tally()
 	for q := range e.counts {
 		now := e.count(q, fast)
 		for p := range e.ports {
@@ -135,7 +136,7 @@ func (e *Engine) AllStats() []PortStats {
 	}
 	list := make([]PortStats, len(e.ports))
 	for p := range list {
-		list[p] = sums[p].stats(lost[p]+e.unservedSince(p), tapLost[p])
+		list[p] = sums[p].stats(lost[p]+e.unservedSince(e.ports[p]), tapLost[p])
 	}
 	return list
 }
@@ -159,7 +160,7 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
 	k := e.kernelSince(port, queue)
-	t := e.count(queue, e.fastTally())[port].since(&e.base[queue][port])
+	t := e.count(queue, e.fast.tally())[port].since(&e.base[queue][port])
 	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}, nil
 }
 
@@ -169,6 +170,17 @@ func (e *Engine) socket(port, queue int) *xsk.Socket {
 		return nil
 	}
 	return e.workers[queue].lanes[port].sock
+}
+
+// count returns the counters of a queue, of its thread and of the fast path together,
+// given what fastPath.tally returned. Each part is of one moment in which the accounting
+// identity holds, so it holds in the sum.
+func (e *Engine) count(queue int, fast *[MaxQueues][2]tally) [2]tally {
+	now := e.counts[queue].read()
+	for p := range now {
+		now[p].add(&fast[queue][p])
+	}
+	return now
 }
 
 // kernelSince returns the kernel's statistics since the last reset. The caller
@@ -183,7 +195,7 @@ func (e *Engine) kernelSince(port, queue int) unix.XDPStatistics {
 func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	fast := e.fastTally()
+	fast := e.fast.tally()
 	e.tap.lostBase = e.tap.lost
 	for q := range e.counts {
 		e.base[q] = e.count(q, fast)
@@ -191,8 +203,8 @@ func (e *Engine) ResetStats() {
 			e.kernel[q][p].base = e.kernel[q][p].total(e.socket(p, q))
 		}
 	}
-	for p := range e.ports {
-		e.unserved[p].base = e.countedUnserved(p)
+	for _, p := range e.ports {
+		p.missed = e.countedUnserved(p)
 	}
 }
 

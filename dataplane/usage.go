@@ -147,7 +147,7 @@ func (e *Engine) sum(port int, which func(*tables) *table, fast fastpath.Table) 
 			s.add(which(t))
 		}
 	}
-	return s, e.addFast(s, port, fast)
+	return s, e.fast.addTable(s, port, fast)
 }
 
 // renew puts new tables in the place of some. A batch that is under way is still
@@ -155,7 +155,7 @@ func (e *Engine) sum(port int, which func(*tables) *table, fast fastpath.Table) 
 func (e *Engine) renew(change func(*tables), fast ...fastpath.Table) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.resetFast(fast...)
+	e.fast.resetTables(fast...)
 	for q := range e.tables {
 		for p := range e.tables[q] {
 			if t := e.tables[q][p].Load(); t != nil {

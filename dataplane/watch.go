@@ -2,107 +2,35 @@ package dataplane
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"runtime"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
-	"ethertap/dataplane/genl"
+	"ethertap/dataplane/nic"
+	"ethertap/dataplane/port"
 )
-
-// watchTime bounds how long a change of an interface stays unseen, should the
-// kernel's message about it get lost.
-const watchTime = time.Second
 
 // watch looks after the interfaces until quit is closed: it says when links go
 // down and come back, follows their MTU, and starts anew when an interface that
-// disappeared is there again. It has a thread of its own in the network namespace
-// of the start, home.
-func (e *Engine) watch(quit chan struct{}, home *os.File) {
-	defer home.Close()
-	runtime.LockOSThread() // for good: the thread ends here, and nothing else runs in its namespace
-	if err := enter(home); err != nil {
-		e.config.Logf("interfaces are not watched, one that disappears will not be attached again: %v", err)
-		return
-	}
-	updates := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribeWithOptions(updates, quit, netlink.LinkSubscribeOptions{}); err != nil {
-		updates = nil // looking now and then has to do
-	}
-	settings, end := watchSettings()
-	defer end()
-	tick := time.NewTicker(watchTime)
-	defer tick.Stop()
-	for {
-		select {
-		case <-quit:
-			if updates != nil {
-				for range updates { // until the subscription has ended
-				}
-			}
-			return
-		case u, ok := <-updates:
-			if !ok {
-				updates = nil // the kernel's messages overflowed, say
-			} else if u.Header.Type == unix.RTM_DELLINK && u.IfInfomsg.Family == unix.AF_UNSPEC {
-				e.lastSeen(quit, u.Attrs())
-			}
-		case <-settings:
-		case <-tick.C:
-		}
-		e.look(quit)
-	}
-}
-
-// watchSettings says when somebody has changed an interface with ethtool: its queues, say.
-// Kernels that do not tell are looked at every second. end must be called.
-func watchSettings() (changed <-chan struct{}, end func()) {
-	f, err := genl.Subscribe(unix.ETHTOOL_GENL_NAME, unix.ETHTOOL_MCGRP_MONITOR_NAME)
-	if err != nil {
-		return nil, func() {}
-	}
-	c := make(chan struct{}, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b := make([]byte, 4096)
+// disappeared is there again. w tells of changes; nil if no port is a network interface.
+func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
+	if w == nil {
+		tick := time.NewTicker(nic.WatchTime)
+		defer tick.Stop()
 		for {
-			// What was lost since the buffer was full (ENOBUFS) is a change too.
-			if _, err := f.Read(b); err != nil && !errors.Is(err, unix.ENOBUFS) {
-				return
-			}
 			select {
-			case c <- struct{}{}:
-			default: // it will look anyway
+			case <-quit:
+				return
+			case <-tick.C:
+				e.look(quit)
 			}
 		}
-	}()
-	return c, func() {
-		_ = f.Close() // ends the reading
-		<-done
 	}
-}
-
-// enter takes the calling thread into a network namespace. It needs
-// CAP_SYS_ADMIN if the thread is not there.
-func enter(home *os.File) error {
-	var here, there unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
-		return fmt.Errorf("network namespace: %w", err)
+	w.Gone = func(a *netlink.LinkAttrs) { e.lastSeen(quit, a) }
+	w.Look = func() { e.look(quit) }
+	if err := w.Run(quit); err != nil {
+		e.config.Logf("interfaces are not watched, one that disappears will not be attached again: %v", err)
 	}
-	if err := unix.Fstat(int(home.Fd()), &there); err != nil {
-		return fmt.Errorf("network namespace: %w", err)
-	}
-	if here.Ino == there.Ino && here.Dev == there.Dev {
-		return nil
-	}
-	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("network namespace: setns: %w", err)
-	}
-	return nil
 }
 
 // look compares the interfaces with what was known of them.
@@ -115,36 +43,41 @@ func (e *Engine) look(quit chan struct{}) {
 	e.sayGone()
 	again := e.workers == nil
 	var why error
+	var more []*end
 	for _, p := range e.ports {
-		switch {
-		case e.workers == nil:
-			if l, err := netlink.LinkByIndex(p.index); err == nil && p.is(l.Attrs()) {
-				e.follow(p, l.Attrs())
-			}
-		case p.gone.Load(): // it may have been elsewhere and come back, or be made anew
-			_, err := p.find(e.ports)
+		if e.workers != nil && p.gone.Load() { // it may have been elsewhere and come back, or be made anew
+			e.expectOurs(e.fast.bypass.state == ownPins)
+			err := p.Check()
 			again = again || err == nil
-			if errors.As(err, new(strangerError)) {
+			if err != nil && !errors.Is(err, port.ErrMissing) {
 				why = err
 			}
-		case e.observe(p):
+			continue
+		}
+		change := p.Observe()
+		if change.Named {
+			e.sayNames()
+		}
+		if change.Queues {
+			more = append(more, p)
+		}
+		if e.workers != nil && e.adapt(p, change.MTU) {
 			again = true
 		}
 	}
 	if !again {
-		again = e.followQueues()
+		again = e.followQueues(more)
 	}
 	if again {
 		why = e.restart()
 	} else {
-		e.watchFast()
+		e.fast.follow()
 		e.followJoiners()
 	}
 	e.complain(why)
 }
 
-// lastSeen learns the last name of an interface that has just gone: it may have got it a
-// moment before.
+// lastSeen learns the last name of an interface that has just gone.
 func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,9 +85,17 @@ func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 		return
 	}
 	for _, p := range e.ports {
-		if a.Index == p.index && (!p.gone.Load() || p.is(a)) {
-			e.follow(p, a)
+		if p.nic != nil && p.nic.LastSeen(a, p.gone.Load()) {
+			e.sayNames()
 		}
+	}
+}
+
+// sayNames tells those who read the queues what the interfaces are called now. The caller
+// holds mu.
+func (e *Engine) sayNames() {
+	if err := e.announceNames(); err != nil {
+		e.config.Logf("what the interfaces are called now is not announced: %v", err)
 	}
 }
 
@@ -170,49 +111,29 @@ func (e *Engine) complain(err error) {
 	e.said = said
 }
 
-// observe looks at one interface that lives and says whether the engine has to start anew
-// because of it. The caller holds mu.
-func (e *Engine) observe(p *port) (again bool) {
-	l, err := netlink.LinkByIndex(p.index)
-	if err != nil { // the threads find that out by themselves
-		return false
-	}
-	a := l.Attrs()
-	e.follow(p, a)
-	if up := working(a); up != p.up {
-		if p.up = up; up {
-			e.config.Logf("port %s: the link is up", p.name)
-		} else {
-			p.downs++
-			e.config.Logf("port %s: the link is down", p.name)
-		}
-	}
-	if a.MasterIndex != p.master {
-		p.warnMaster(a, e.config.Logf)
-	}
-	p.limits = limitsOf(l) // the other end's MTU, too
+// adapt has the threads follow what a port is now, and says whether the engine has to start
+// anew because of it. before is the port's former MTU, 0 if it is the same. The caller holds mu.
+func (e *Engine) adapt(p *end, before int) (again bool) {
+	f := p.Facts()
 	for _, w := range e.workers {
-		w.lanes[p.number].longest.Store(p.limits.send)
+		w.lanes[p.number].longest.Store(f.Longest)
 	}
-	if a.MTU == p.mtu {
+	if before == 0 {
 		return false
 	}
-	raised := a.MTU > p.mtu
-	e.config.Logf("port %s: the MTU was %d and is %d", p.name, p.mtu, a.MTU)
-	p.mtu = a.MTU
 	for _, w := range e.workers {
 		for i := range w.lanes {
 			if o := w.lanes[i].output; o != mirror {
-				w.lanes[i].limit.Store(uint32(14 + min(e.ports[i].mtu, e.ports[o].mtu)))
+				w.lanes[i].limit.Store(uint32(14 + min(e.ports[i].Facts().MTU, e.ports[o].Facts().MTU)))
 			}
 		}
 	}
-	if p.mtu > longMTU {
-		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", p.name, longMTU, p.device, longMTU)
+	if f.MTU > port.LongMTU {
+		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", f.Name, port.LongMTU, f.Device, port.LongMTU)
 		return false
 	}
-	again = frameSize(p.mtu) > e.workers[0].umem.FrameSize() || p.mtu > maxMTU && !e.long
-	if raised && !again { // a start says it too
+	again = port.ChunkFor(f.MTU) > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long
+	if f.MTU > before && !again { // a start says it too
 		e.warnAllSlots(p)
 	}
 	return again
@@ -226,14 +147,10 @@ func (e *Engine) observe(p *port) (again bool) {
 // whenever it changes hands. So the memory is made anew, and the interface that
 // stayed pauses for some ten milliseconds.
 func (e *Engine) restart() error {
-	tool, err := newEthtool()
-	if err != nil {
-		return err
-	}
+	e.expectOurs(e.fast.bypass.state == ownPins)
 	for _, p := range e.ports {
 		if e.workers == nil || p.gone.Load() {
-			candidate := &port{number: p.number, given: p.given, identity: p.identity}
-			if err := candidate.inspect(&e.config, e.ports, e.fast.bypass.pinned, tool); err != nil {
+			if err := p.Check(); err != nil {
 				return err
 			}
 		}
@@ -250,7 +167,7 @@ func (e *Engine) restart() error {
 	for _, p := range e.ports {
 		if p.goneSaid {
 			p.goneSaid = false
-			e.config.Logf("port %s: the interface is back", p.name)
+			e.config.Logf("port %s: the interface is back", p.Name())
 		}
 	}
 	return nil

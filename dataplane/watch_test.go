@@ -7,6 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/tests/netlab"
 )
 
@@ -103,7 +104,7 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 func TestLinkStateAndMTUAreFollowed(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
-	d := newDevice(t, lab, dataplane.Config{Attach: dataplane.AttachSKB})
+	d := newDevice(t, lab, dataplane.Config{Attach: nic.AttachSKB})
 	d.mustStart()
 	if p := d.Ports()[0]; !p.Up || p.Downs != 0 {
 		t.Errorf("%+v", p)

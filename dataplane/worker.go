@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/port"
 	"ethertap/dataplane/xsk"
 )
 
@@ -152,7 +153,7 @@ func (w *worker) prepare() {
 	if w.long {
 		w.retired = make([]uint64, 0, w.umem.Frames())
 		w.next = make([]xsk.Desc, w.umem.Frames())
-		w.scratch = make([]byte, 0, maxChunks*w.umem.FrameSize())
+		w.scratch = make([]byte, 0, port.MaxChunks*w.umem.FrameSize())
 	}
 	w.noted = make([]*outlet, 0, policy.MaxTaps)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
@@ -313,14 +314,13 @@ func (w *worker) checkAll() {
 	}
 }
 
-// checkGone finds out whether an interface has disappeared. The kernel then
-// unbinds its sockets and leaves an error in each.
+// checkGone finds out whether an interface has disappeared.
 func (w *worker) checkGone(i int) {
 	l := &w.lanes[i]
 	if l.gone {
 		return
 	}
-	if soerr, err := unix.GetsockoptInt(l.sock.FD(), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || soerr == 0 {
+	if !l.sock.Removed() {
 		return
 	}
 	w.account(i, 0)

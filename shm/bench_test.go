@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkPutGet puts and takes one packet per iteration, in one goroutine. It is for profiles;
-// tests/bench/queue compares the queue with others.
+// One iteration is one packet put and taken, in one goroutine: for profiles. How the queue
+// compares is measured by tests/bench/queue.
 func BenchmarkPutGet(b *testing.B) {
 	for _, size := range []int{64, 1500} {
 		for _, batch := range []int{1, 32} {
@@ -44,7 +44,7 @@ func BenchmarkPutGet(b *testing.B) {
 	}
 }
 
-// BenchmarkFull measures what a full queue costs a producer, per packet.
+// What a full queue costs a producer, for each packet.
 func BenchmarkFull(b *testing.B) {
 	for _, batch := range []int{1, 32} {
 		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {

@@ -17,20 +17,20 @@ import (
 	"time"
 )
 
-// The chaos test runs this binary again as producers and consumers, and kills and stops them at
-// random. Every packet carries the number of its producer (a process has a number of its own) and
-// its sequence number, twice, around a body derived from both.
+// The chaos test runs this binary again as producers and consumers and kills and stops
+// them at random. Every packet carries who made it (a process's number, never used
+// twice) and how many it made before, twice, around a body derived from both.
 //
-// A consumer writes each packet that it was given (producer and sequence number, which never
-// occur twice) into a file of its own, in one write, before it frees the slot. So the file is
-// complete even after a kill. One of the consumers is the C reader.
+// A consumer writes down each packet it was given (producer and sequence number, which
+// never come twice), before it lets go of the slot, into a file of its own, in one write.
+// So after a kill the file says what it had. One of the consumers is the C reader.
 //
-// In the third round packets are also lost on purpose: overwritten when the queue is full, and
-// discarded when the parent empties the queue.
+// In the third round packets are also overwritten, when the queue is full, and thrown
+// away, when the parent empties it.
 
 const (
 	chaosEnv    = "ETHERTAP_SHM_CHAOS"      // "producer NAME NUMBER DELAY" or "consumer NAME FILE DELAY"
-	chaosTime   = "ETHERTAP_SHM_CHAOS_TIME" // a duration, for a longer run
+	chaosTime   = "ETHERTAP_SHM_CHAOS_TIME" // for a longer run: a duration
 	chaosSlots  = 256
 	chaosBody   = 150
 	chaosLimit  = 200 * time.Microsecond // between batches, so that files stay small
@@ -136,12 +136,12 @@ func chaosConsume(c *Consumer, f *os.File) error {
 	}
 }
 
-// child is a process of the test.
+// child is a running process of the test.
 type child struct {
 	cmd      *exec.Cmd
 	producer bool
 	born     time.Time
-	stopped  time.Time // zero: it is not stopped
+	stopped  time.Time // zero: not stopped
 	done     chan error
 }
 
@@ -231,7 +231,7 @@ func chaos(t *testing.T, round string) {
 			kids[i] = spawn(k.producer)
 		}
 	}
-	// First the producers die, then the consumers empty the queue, then they die too.
+	// Let the producers die, the consumers finish, then those too.
 	for _, k := range kids {
 		if k.producer {
 			kill(k)
@@ -261,22 +261,21 @@ func chaos(t *testing.T, round string) {
 		given += readGiven(t, f, seen)
 	}
 	t.Logf("%d packets, %d kills of producers, %d of consumers, %d stops, longest stall %v: %+v", given, kills[true], kills[false], stops, longest.most, st)
-	// The aim is 100 ms, but the load of the machine adds an unknown time.
+	// 100 ms is the aim; what the machine's load adds is unknown.
 	if longest.most > 5*time.Second {
 		t.Errorf("nothing was taken for %v although packets waited", longest.most)
 	}
 	if given == 0 || kills[true] == 0 || kills[false] == 0 || stops == 0 {
 		t.Fatal("nothing happened")
 	}
-	// A packet that a consumer held when it was killed counts as lost, whether or not it was
-	// written into the file. So the number in the files lies between retrieved and retrieved plus
-	// lost.
+	// A packet in the hands of a consumer when it was killed is lost, whether it had been
+	// written down or not; so what was written down lies between retrieved and inserted.
 	if st.Inserted != st.Retrieved+st.Discarded+st.Overwritten+st.Lost || given < st.Retrieved || given > st.Retrieved+st.Lost {
 		t.Errorf("written down %d, inserted %d, retrieved %d, lost %d", given, st.Inserted, st.Retrieved, st.Lost)
 	}
 	killed := kills[false]
 	if round == "overwrite" {
-		killed += kills[true] // a producer that overwrites packets may hold those of others too
+		killed += kills[true] // a producer has others' packets in hand too, when it overwrites them
 	}
 	if st.Lost > uint64(killed)+3 {
 		t.Errorf("%d lost by %d who were killed", st.Lost, killed)
@@ -315,15 +314,15 @@ func spawnReader(t *testing.T, reader, queue, path string) *child {
 	return k
 }
 
-// stall measures the longest time in which packets waited and nobody took them, though somebody
-// could have.
+// stall is the longest time in which packets waited, somebody could have taken them, and
+// nobody did.
 type stall struct {
 	taken uint64
 	since time.Time
 	most  time.Duration
 }
 
-// look is called every few milliseconds. It only reads; Status would clean up.
+// look is to be called every few milliseconds. It only reads: Status would clear up.
 func (s *stall) look(q *Queue, kids []*child) {
 	taken, waiting, able := uint64(0), false, false
 	for id := uint16(1); id < participantSlots; id++ {
@@ -344,7 +343,7 @@ func (s *stall) look(q *Queue, kids []*child) {
 	s.taken, s.since = taken, now
 }
 
-// readGiven counts the packets in the file of a consumer, and fails on duplicates.
+// readGiven counts the packets that a consumer wrote down, and fails on duplicates.
 func readGiven(t *testing.T, path string, seen map[[16]byte]bool) (n uint64) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -9,41 +9,40 @@ import (
 )
 
 const (
-	// After this time the kernel is asked whether a writer that blocks the queue is dead.
+	// A writer that stands in the way this long is asked about: it may be dead.
 	askAfter = time.Millisecond
-	// After this time the writer is passed over, if a packet waits behind it.
+	// And after this long it is gone past, if there is a packet behind it.
 	orphanAfter = 10 * time.Millisecond
 
 	spins = 200 // looks before a writer or an empty queue is taken seriously
 )
 
-// Consumer takes packets out of a queue. It is not for concurrent use, except for Wake.
+// Consumer takes packets out of a queue. Not for concurrent use, Wake excepted.
 type Consumer struct {
 	member
-	pos       uint64 // the position of the next packet, as far as this consumer knows
+	pos       uint64 // where the next packet comes from, as far as this consumer knows
 	retrieved uint64 // copy of the counter in the entry
-	known     uint64 // the head as last read: packets before it are most likely there
+	known     uint64 // the head as last read: before it packets wait, most likely
 	hint      uint64 // the tail as last read or written
-	reading   word   // added to FREE of a position, it makes the word of our claim
-	inside    bool   // a call is under way; if it is still set when the call ends, a panic is
-	misses    uint   // consecutive looks that found nothing
+	reading   word   // added to FREE of a position: our claim
+	inside    bool   // within a call: a panic is on its way if this is set when it ends
+	misses    uint   // looks in a row that found nothing
 	rec       Record // handed to Drain's fn
-	held      word   // READING, for the slot before pos while it is held; otherwise 0
+	held      word   // READING, of the slot before pos, while that is in hand; otherwise 0
 	roused    atomic.Bool
 
-	// These are the constants above, except in tests.
+	// As the constants say; other values are for tests.
 	spins                 int
 	askAfter, orphanAfter time.Duration
 
-	// stall is the word of the writer that blocks the queue, stalledAt the time since when.
+	// The writer in the way and since when.
 	stall      word
 	stallPos   uint64
 	stallSince time.Time
 	asked      time.Time
 }
 
-// NewConsumer adds a participant that takes packets out. The others see it by this name, of up to
-// 40 bytes.
+// NewConsumer adds a participant that takes packets out.
 func (q *Queue) NewConsumer(name string) (*Consumer, error) {
 	b, err := q.join(name, kindConsumer)
 	if err != nil {
@@ -63,7 +62,7 @@ func (c *Consumer) init() (err error) {
 	return nil
 }
 
-// Close frees the participant's id. Closing twice is harmless.
+// Close gives the participant's place back. Closing twice is harmless.
 func (c *Consumer) Close() error {
 	if c.err == ErrClosed {
 		return nil
@@ -72,9 +71,9 @@ func (c *Consumer) Close() error {
 	return c.leave()
 }
 
-// Get takes the next packet; ok is false when none waits. The bytes are copied into buf[:0],
-// which grows if it has to. An error means corruption. If only one record is corrupt, Get drops
-// it, and the next Get goes on.
+// Get takes the next packet; ok is false when none waits. The bytes are copied into
+// buf[:0], which grows when it must. An error means corruption. When it concerns one
+// record only, the record is dropped and the next Get goes on.
 func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 	if c.err != nil {
 		return Record{}, false, c.err
@@ -94,13 +93,11 @@ func (c *Consumer) Get(buf []byte) (rec Record, ok bool, err error) {
 	return rec, n > 0, err
 }
 
-// Drain takes up to max packets, one by one, and calls fn for each. Data points into shared
-// memory: it is valid only during fn, and a hostile process may change the bytes meanwhile. Its
-// length is limited to the slot.
-//
-// Drain stops when fn returns an error, and returns it. n is the number of packets taken,
-// including the one that fn failed on. When Drain is called repeatedly on an empty queue, it
-// looks closely only now and then; after a Wait it does so again.
+// Drain takes up to max packets one by one. fn gets each with Data pointing into shared
+// memory: valid only during fn, and a hostile process may change the bytes meanwhile;
+// the length is clamped. n is how many were taken, the one that fn failed on included.
+// Drain stops at fn's error and returns it. Called again and again on an empty queue, it
+// looks closely only now and then; a Wait in between makes it look.
 func (c *Consumer) Drain(max int, fn func(*Record) error) (n int, err error) {
 	if c.err != nil {
 		return 0, c.err
@@ -118,8 +115,8 @@ func (c *Consumer) Drain(max int, fn func(*Record) error) (n int, err error) {
 	return n, err
 }
 
-// drain takes up to most packets into rec and returns their number. It calls fn for each; without
-// fn it copies the bytes to rec.Data, which grows if it has to.
+// drain takes up to most packets into rec and says how many. Each is given to fn; without
+// fn its bytes are copied to rec.Data, which grows when it must.
 func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, err error) {
 	if c.pos >= c.known {
 		c.known = c.h.head.Load()
@@ -130,8 +127,8 @@ func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, 
 		}
 	}
 	for n < most {
-		// A packet before c.known is there, most likely. It is claimed without a look, which
-		// would fetch the line twice.
+		// Before c.known it is there, most likely, and claimed without looking, which would
+		// fetch the line twice.
 		pos := c.pos
 		f, s := c.freeAt(pos), c.slot(pos)
 		if pos >= c.known && s.word.Load() != uint64(f+fullBits) || !s.word.CompareAndSwap(uint64(f+fullBits), uint64(f+c.reading)) {
@@ -151,18 +148,18 @@ func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, 
 			c.hint = c.pos
 		}
 
-		// Every field may be wrong. Only a wrong length could do harm.
+		// Every field may be a lie; the length is the only one that could hurt.
 		room, size := c.room(s), s.captured()
 		if size > len(room) {
 			c.letGo()
 			return n, fmt.Errorf("queue %s: %w: record of %d bytes at position %d", c.q.name, ErrCorrupt, size, pos)
 		}
 		n++
-		*rec.recordHead() = s.recordHead
+		*rec.head() = s.head
 		rec.OrigLen = max(rec.OrigLen, uint32(size))
 		if fn != nil {
 			c.rec.Data = room[:size:size]
-			err = fn(&c.rec) // not rec, which has to stay on the stack of Get
+			err = fn(&c.rec) // not rec, which is to stay on the stack of Get
 		} else if size <= cap(rec.Data) {
 			rec.Data = rec.Data[:size]
 			copy(rec.Data, room)
@@ -170,14 +167,14 @@ func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, 
 			rec.Data = append(rec.Data[:0], room[:size]...)
 		}
 
-		c.pausePoint()
+		c.step()
 		c.me.intend(countRetrieved, pos, c.retrieved+1)
-		c.pausePoint()
+		c.step()
 		c.held = 0
 		if !s.word.CompareAndSwap(uint64(f+c.reading), uint64(f+lapBit)) {
 			c.release(s, f+c.reading)
 		}
-		c.pausePoint()
+		c.step()
 		c.retrieved++
 		c.me.retrieved.set(c.retrieved)
 		if err != nil {
@@ -187,8 +184,8 @@ func (c *Consumer) drain(most int, fn func(*Record) error, rec *Record) (n int, 
 	return n, nil
 }
 
-// caught handles a panic within a call, and frees a slot that a panic of Drain's fn left held. r
-// is nil if the goroutine ends there.
+// caught deals with a panic within a call and lets go of a slot that a panic of Drain's fn
+// left in hand; r is nil when the goroutine ends there.
 func (c *Consumer) caught(r any) error {
 	c.inside = false
 	if c.held != 0 {
@@ -200,10 +197,10 @@ func (c *Consumer) caught(r any) error {
 	return c.err
 }
 
-// letGo frees the slot that is held, without counting the packet as retrieved.
+// letGo frees the slot in hand without counting the packet as retrieved.
 func (c *Consumer) letGo() {
 	var fault error
-	defer c.m.rescue(guard(), &fault) // a truncated file is reported by the caller
+	defer c.m.rescue(guard(), &fault) // a truncated file is reported by whoever called
 	w := c.held
 	c.held = 0
 	c.me.intend(countDiscarded, c.pos-1, c.me.discarded.get()+1)
@@ -211,14 +208,14 @@ func (c *Consumer) letGo() {
 	c.me.discarded.set(c.me.discarded.get() + 1)
 }
 
-// search claims the slot of the next packet if it is not where it was expected, and returns its
-// position; ok is false when none waits.
+// search claims the next packet's slot where that is not where it was thought to be, and
+// says at which position it is; ok is false when none waits.
 func (c *Consumer) search(exact bool) (at uint64, ok bool, err error) {
 	m := c.m
 	c.hint = c.h.tail.Load()
 	pos := max(c.pos, c.hint)
 	if c.known = c.h.head.Load(); pos >= c.known {
-		// The head may lag, so the word has to be read. But a consumer that reads it all the time
+		// The head may lag, so the word has to be looked at. But who looks all the time
 		// takes the line away from the writer, packet by packet.
 		if c.misses++; c.misses > 1 {
 			relax()
@@ -231,9 +228,9 @@ func (c *Consumer) search(exact bool) (at uint64, ok bool, err error) {
 	for range 2*m.slots + uint64(c.spins) {
 		lap := pos >> m.shift
 		s := m.slot(pos)
-		c.pausePoint()
+		c.step()
 		w := word(s.word.Load())
-		c.pausePoint()
+		c.step()
 		switch atTail(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, reading, c.id))) {
@@ -271,7 +268,7 @@ func (c *Consumer) search(exact bool) (at uint64, ok bool, err error) {
 	return 0, false, nil
 }
 
-// empty checks that a queue that looks empty can be empty: the head does not pass a position
+// empty checks that a queue that looks empty can be: the head does not pass a position
 // before its word says so.
 func (c *Consumer) empty(s *slot, pos uint64, w word) error {
 	if c.h.head.Load() > pos && word(s.word.Load()) == w {
@@ -284,7 +281,7 @@ func (c *Consumer) empty(s *slot, pos uint64, w word) error {
 	return nil
 }
 
-// impatient deals with a writer that blocks the queue. It returns true when the word has changed.
+// impatient deals with a writer that stands in the way; true when the word changed.
 func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 	now := time.Now()
 	if c.stall != w || c.stallPos != pos {
@@ -303,7 +300,7 @@ func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 	next := word(c.m.slot(pos + 1).word.Load())
 	switch atTail(next, (pos+1)>>c.m.shift) {
 	case stepTake, stepPast:
-		c.pausePoint()
+		c.step()
 		if s.word.CompareAndSwap(uint64(w), uint64(makeWord(w.lap(), orphan, w.owner()))) {
 			c.me.orphans.set(c.me.orphans.get() + 1)
 		}
@@ -312,8 +309,8 @@ func (c *Consumer) impatient(s *slot, pos uint64, w word) bool {
 	return false
 }
 
-// Wait sleeps until a packet may be there, Wake is called, or the timeout has passed. It returns
-// whether another look is worth while. With a timeout of 0 or less it only looks.
+// Wait sleeps until a packet may be there, Wake is called, or the timeout passes; it
+// says whether to look again. A timeout of 0 or less only looks.
 func (c *Consumer) Wait(timeout time.Duration) (again bool, err error) {
 	if c.err != nil {
 		return false, c.err
@@ -363,17 +360,17 @@ func (c *Consumer) sleep(timeout time.Duration) (again bool, err error) {
 	}
 }
 
-// Wake makes a Wait of this consumer return early, or the next one at once. It may be called from
-// any goroutine while the consumer is open.
+// Wake makes a Wait of this consumer return early, or the next one at once. It may be
+// called from any goroutine while the consumer is open.
 func (c *Consumer) Wake() {
 	c.roused.Store(true)
 	var fault error
-	defer c.m.rescue(guard(), &fault) // if the file is truncated, Wait finds out by itself
+	defer c.m.rescue(guard(), &fault) // a truncated file: Wait finds out by itself
 	c.h.bell.data.Add(1)
-	c.h.bell.wake(1 << 30) // other sleepers look once and go on sleeping
+	c.h.bell.wake(1 << 30) // who else sleeps looks once and sleeps on
 }
 
-// ready says whether a look at the queue would find something.
+// ready says whether take would get on.
 func (c *Consumer) ready() bool {
 	pos := max(c.pos, c.h.tail.Load())
 	switch atTail(word(c.m.slot(pos).word.Load()), pos>>c.m.shift) {
@@ -384,13 +381,13 @@ func (c *Consumer) ready() bool {
 	return true
 }
 
-// stalled says whether a writer blocks the queue.
+// stalled says whether a writer stands in the way.
 func (c *Consumer) stalled() bool {
 	pos := max(c.pos, c.h.tail.Load())
 	return atTail(word(c.m.slot(pos).word.Load()), pos>>c.m.shift) == stepWriter
 }
 
-// nap shortens a sleep while a writer blocks the queue, since it may be dead.
+// nap shortens a sleep while a writer stands in the way: it may be dead.
 func (c *Consumer) nap(d time.Duration) time.Duration {
 	if c.stalled() {
 		return min(d, askAfter)

@@ -4,7 +4,7 @@ package shm
 
 import "unsafe"
 
-// See cpu_amd64.go. These functions only affect speed.
+// What these do for amd64 is said in cpu_amd64.go; they change speed alone.
 
 func prefetchWrite(unsafe.Pointer, uintptr, int, int) {}
 

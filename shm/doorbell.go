@@ -2,23 +2,22 @@ package shm
 
 import "time"
 
-// bellWait is the longest sleep at a stretch. It is the delay of a packet whose producer was
-// killed between publishing and ringing.
+// bellWait is the longest sleep at a stretch: what a producer killed between publishing
+// and ringing costs.
 const bellWait = 50 * time.Millisecond
 
-// asleep announces that this participant is about to sleep. It has to look for packets once more
-// after that, before it waits.
+// asleep announces that this participant is about to sleep. Look for packets once more
+// after it, before waiting.
 func (b *member) asleep() { b.h.sleepers[b.id/64].Or(1 << (b.id % 64)) }
 
 func (b *member) awake() { b.h.sleepers[b.id/64].And(^uint64(1 << (b.id % 64))) }
 
-// wanted says whether somebody sleeps or is about to, so that the bell has to be rung. It is
-// called once a batch, after publishing. The compare-and-swap that published comes before these
-// loads, and a sleeper's bit comes before its last look, so one of the two sees the other.
+// wanted says that somebody sleeps or is about to: then post. Asked once a batch, after
+// publishing: the compare-and-swap that published comes before these loads for everyone,
+// as the sleeper's bit comes before its last look; so one of the two sees the other.
 func (h *header) wanted() bool { return h.sleepers[0].Load()|h.sleepers[1].Load() != 0 }
 
-// post wakes a sleeper that has no token: sem_post, except that there are never more tokens than
-// sleepers.
+// post wakes a sleeper that has no token: sem_post, except that tokens never outnumber the sleepers.
 func (b *member) post() {
 	s := &b.h.bell
 	for range 64 {
@@ -48,7 +47,7 @@ func (b *member) wait(d time.Duration) error {
 	return err
 }
 
-// take takes a token if there is one, and subtracts minus from the upper half.
+// take takes a token, together with minus of the upper half, if there is one.
 func (s *semaphore) take(minus uint64) bool {
 	for range 64 {
 		d := s.data.Load()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// These are the bits of Record.Fault: faults that were injected into a packet. The producer sets
-// them; readers show those that they know.
+// Faults that were done to a packet on purpose, as bits of Record.Fault. Who puts a packet in
+// sets them; readers show what they know.
 const (
 	FaultBitflip uint32 = 1 << iota // one bit is inverted
 	FaultDup                        // it is sent twice
@@ -16,8 +16,7 @@ const (
 // faultNames are the names of the bits, the lowest first.
 var faultNames = [...]string{"bit flip", "duplicate", "length changed"}
 
-// FaultText names the faults of a packet: "injected fault: bit flip, duplicate". It returns "" if
-// there are none.
+// FaultText names the faults of a packet, "" for none: "injected fault: bit flip, duplicate".
 func FaultText(fault uint32) string {
 	var names []string
 	for i := 0; fault>>i != 0; i++ {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// FuzzHostile overwrites parts of the mapped file while a reader and a writer work. Errors are
-// expected; a crash, an access outside of the file or an endless loop is a failure.
+// FuzzHostile scribbles over the mapped file while a reader and a writer work: errors
+// are welcome; a crash, an access outside, or an endless loop is not.
 //
-// The input is a list of operations of 13 bytes: operation, offset (4), value (8). The file may
-// also be truncated or deleted while it is used.
+// Input: records of 13 bytes: operation, offset (4), value (8). The file may also be
+// truncated or deleted under them.
 func FuzzHostile(f *testing.F) {
 	op := func(kind byte, at uint32, v uint64) []byte {
 		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32([]byte{kind}, at), v)
@@ -64,7 +64,7 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 		start := time.Now()
 		at := binary.LittleEndian.Uint32(script[1:]) % uint32(len(q.m.bytes)-8)
 		v := binary.LittleEndian.Uint64(script[5:])
-		if !truncated { // access beyond the end of the file raises SIGBUS here too
+		if !truncated { // what is not there raises SIGBUS, here too
 			binary.LittleEndian.PutUint64(q.m.bytes[at:], v)
 		}
 		switch script[0] % 14 {
@@ -86,7 +86,7 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 				x.Close()
 			}
 		case 7:
-			if x, err := Open(q.name, Options{NoCreate: true}); err == nil { // not Repair, which would wait for us to leave
+			if x, err := Open(q.name, Options{NoCreate: true}); err == nil { // Repair would wait for us to leave
 				x.Close()
 			}
 		case 8:
@@ -116,7 +116,7 @@ func hostile(t *testing.T, q *Queue, p *Producer, c *Consumer, script []byte) {
 	}
 }
 
-// TestScribble overwrites the file at full speed while a reader and a writer work.
+// A scribbler at full speed beside a reader and a writer.
 func TestScribble(t *testing.T) {
 	for round := range 20 {
 		q := openTest(t, testName(t), Options{Slots: 16, SlotSize: 128})
@@ -143,7 +143,7 @@ func TestScribble(t *testing.T) {
 			}
 		}()
 		for range 300 {
-			hostile(t, q, p, c, []byte{byte(round % 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // writes the bytes of the magic
+			hostile(t, q, p, c, []byte{byte(round % 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // writes the magic's bytes
 			if p.Err() != nil || c.err != nil {
 				p.err, c.err = nil, nil // go on all the same
 				q.m.header().state.Store(stateReady)

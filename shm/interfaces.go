@@ -6,35 +6,38 @@ import (
 	"time"
 )
 
-// Interface is an interface that records refer to by its index.
+// Interface names the interface of a record's index.
 type Interface struct {
 	Index   int    // 0 to 63
 	Name    string // up to 32 bytes
 	MAC     [6]byte
-	Taps    Taps   // which of its packets go into the queue
-	Refused uint64 // packets refused because the queue was full or they were written too slowly; SetInterfaces ignores it
+	Taps    Taps   // what of it goes into the queue
+	Refused uint64 // packets refused because the queue was full, or written too slowly; not set by SetInterfaces
 }
 
-// Taps says which packets of an interface go into a queue. The program that fills the queue sets
-// it, and it is valid as long as the queue has a producer.
+// Taps is what of an interface goes into a queue, as the program that fills it says.
+// What it says holds for as long as it has a producer.
 type Taps uint32
 
-// These are the bits of Taps.
+// The bits of Taps.
 const (
 	TapRX      Taps = 1 << iota // received frames
 	TapTX                       // sent frames
-	TapHosts                    // only those from or to some hosts (a machash)
-	TapFurther                  // the queue is a further one (pqueue.*), not the TAP queue
-	TapStated                   // the program has set Taps; without this bit the others mean nothing
+	TapHosts                    // of these, only frames from and to some hosts (a machash)
+	TapFurther                  // the queue is a further one, of the words pqueue.*; otherwise that of tap.*
+	TapStated                   // the program has said so; without this bit nothing is known
 )
 
-// interfacePatience is how long a writer of the table is waited for. A writer that was killed or
-// stopped is then ignored; what it wrote is written again.
+// On says whether anything of the interface goes into the queue, as far as is known.
+func (t Taps) On() bool { return t&(TapRX|TapTX) != 0 }
+
+// interfacePatience is how long a writer of the table is waited for. One that was killed
+// or stopped in the middle is then passed over: what it wrote is written again.
 const interfacePatience = 100 * time.Millisecond
 
 var errKeepsChanging = errors.New("interface table: somebody keeps changing it")
 
-// SetInterfaces replaces the table. The counters of an interface go on if its index and either
+// SetInterfaces replaces the table. The counters of an interface go on when its index and
 // its name or its address stay the same, and start at 0 otherwise.
 func (q *Queue) SetInterfaces(list []Interface) error {
 	for _, i := range list {
@@ -73,7 +76,7 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 	})
 }
 
-// SetTaps changes the taps of the interfaces 0, 1, … that are in the table.
+// SetTaps changes what is said of the taps of the interfaces 0, 1, … that are in the table.
 func (q *Queue) SetTaps(taps ...Taps) error {
 	return q.with(func(b *member) error {
 		if !b.lockInterfaces() {
@@ -89,7 +92,7 @@ func (q *Queue) SetTaps(taps ...Taps) error {
 	})
 }
 
-// lockInterfaces makes the lock's number odd, if nobody else does so first.
+// lockInterfaces makes the lock's number odd by a step of its own.
 func (b *member) lockInterfaces() bool {
 	lock := &b.h.interfaceLock
 	deadline := time.Now().Add(interfacePatience)
@@ -111,8 +114,8 @@ func (b *member) lockInterfaces() bool {
 	}
 }
 
-// Interfaces returns the table, ordered by index. It waits for a writer of the table; if the
-// writer has died, it returns the table as it is.
+// Interfaces reads the table, by index. A table that is being written is waited for; one
+// whose writer died in the middle is given as it is.
 func (q *Queue) Interfaces() ([]Interface, error) {
 	var list []Interface
 	err := q.with(func(b *member) error {

@@ -2,8 +2,8 @@ package shm
 
 import "testing"
 
-// The number of refused packets goes on when an interface gets another name or another address,
-// and begins at 0 for another interface.
+// What was refused of an interface is counted on when it gets another name or another
+// address, and begins at 0 for another interface.
 func TestRefusedOfAnInterface(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: MinSlots})
 	p := producer(t, q)

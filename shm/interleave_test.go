@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The interleaving test runs the real code on a queue of two or four slots, one participant at a
-// time. Wherever shared memory is read or changed it may switch to another participant, or kill
-// the current one. It goes through all schedules with a limited number of kills and of switches
-// away from a participant that could have gone on, depth first. A schedule is the list of its
-// choices; the next schedule is the same list with the last choice changed that still can be.
+// The interleaving test runs the real code on a queue of two or four slots, one
+// participant at a time, and gives the turn to another (or kills the one whose turn it
+// is) at every point where shared memory is looked at or changed. It goes through all
+// schedules with at most so many switches from somebody who could have gone on and so
+// many kills, depth first: a schedule is the list of its choices, and the next one is the
+// same list with its last choice changed that can still be changed.
 
-// actor is a participant with its work. It runs in a goroutine of its own, which waits for its
-// turn at every point.
+// actor is a participant with its work. It runs in a goroutine of its own that waits at
+// every point for its turn.
 type actor struct {
 	name     string
 	work     func(a *actor)
@@ -30,12 +31,12 @@ type actor struct {
 	consumer *Consumer
 }
 
-// point is where a turn may end. An actor that dies leaves everything as it is.
+// point is where a turn may end. A member that dies leaves everything as it is.
 func (a *actor) point() {
 	a.yielded <- true
 	if !<-a.turn {
 		if a.consumer != nil {
-			a.consumer.held = 0 // the end of the goroutine must not clean up
+			a.consumer.held = 0 // the end of the goroutine is not to clear up
 		}
 		runtime.Goexit()
 	}
@@ -49,7 +50,7 @@ func (a *actor) run() {
 	a.work(a)
 }
 
-// scenario says which participants there are. Each schedule begins with an empty queue.
+// scenario is who takes part. Each schedule begins with an empty queue.
 type scenario struct {
 	name      string
 	slots     int
@@ -69,11 +70,11 @@ type world struct {
 	s      scenario
 	q      *Queue
 	actors []*actor
-	given  map[uint64]int // how often each packet was given to a consumer, by number
+	given  map[uint64]int // packets that a consumer was given, by number
 	stored map[uint64]bool
 	kills  int
 	choice []int
-	width  []int // the number of choices there were
+	width  []int // how many choices there were
 	depth  int
 }
 
@@ -88,7 +89,7 @@ func TestInterleavings(t *testing.T) {
 		{name: "emptied", slots: 2, producers: 1, packets: 3, consumers: 1, takes: 2, resets: 1, switches: 2, kills: 1},
 		{name: "overwriting and emptied", slots: 2, overwrite: true, producers: 1, packets: 4, consumers: 1, takes: 2, resets: 1, switches: 2, kills: 1},
 	} {
-		if os.Getenv(chaosTime) == "" { // `make chaos` goes through all of them
+		if os.Getenv(chaosTime) == "" { // make chaos goes through all of them
 			s.switches = max(1, s.switches-1)
 			s.kills = 1
 		}
@@ -96,7 +97,7 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// mostSchedules bounds a scenario; a scenario with more fails.
+// mostSchedules bounds a scenario; one that has more is not exhausted and fails.
 const mostSchedules = 2_000_000
 
 func explore(t *testing.T, s scenario) {
@@ -121,7 +122,7 @@ func explore(t *testing.T, s scenario) {
 		if t.Failed() {
 			t.Fatalf("schedule %d: %v", n, w.choice[:w.depth])
 		}
-		// go to the next schedule
+		// the next one
 		choice = w.choice[:w.depth]
 		for len(choice) > 0 && choice[len(choice)-1]+1 >= w.width[len(choice)-1] {
 			choice = choice[:len(choice)-1]
@@ -137,7 +138,7 @@ func explore(t *testing.T, s scenario) {
 	}
 }
 
-// choose returns the choice of this schedule among n, or the first one where it has none yet.
+// choose returns the choice of this schedule among n, the first one where it is new.
 func (w *world) choose(n int) int {
 	if w.depth == len(w.choice) {
 		w.choice = append(w.choice, 0)
@@ -155,7 +156,7 @@ func (w *world) run() {
 	switches, kills := w.s.switches, w.s.kills
 	var current *actor
 	for {
-		// Either the same actor goes on, or another does, or the same one dies.
+		// What may happen: the same one goes on, another does, or the same one dies.
 		var options []*actor
 		if current != nil && !current.done {
 			options = append(options, current)
@@ -194,8 +195,8 @@ func (w *world) run() {
 	w.check()
 }
 
-// kill ends an actor where it is, as SIGKILL would: the kernel releases its lock, and nothing
-// else happens.
+// kill ends an actor where it is, as SIGKILL would: the kernel drops its lock, and
+// nothing else happens.
 func (w *world) kill(a *actor) {
 	a.turn <- false
 	<-a.yielded
@@ -221,7 +222,7 @@ func (w *world) cast() {
 		a.work = func(*actor) {
 			for k := range w.s.packets {
 				number := uint64(i)<<8 | uint64(k)
-				p.tight = true // takes the way on which every step is visible
+				p.tight = true // the way on which every step is seen
 				if p.Put([]Record{{Data: numbered(number)}}) == 1 {
 					w.stored[number] = true
 				}
@@ -287,7 +288,7 @@ func (w *world) take(c *Consumer, who string) (n int) {
 	return n
 }
 
-// check empties the queue after all have ended or died, and checks the accounts.
+// check empties the queue, when all have ended or died, and does the accounts.
 func (w *world) check() {
 	for _, a := range w.actors {
 		if !a.dead {

@@ -5,14 +5,15 @@ import (
 	"unsafe"
 )
 
-// This is the layout of the file, version 1. All numbers are little-endian, all fields are
-// naturally aligned, and reserved bytes are zero. ethertap_queue.h says the same for C: change
-// both or neither, and raise layoutVersion for anything but the use of reserved bytes.
+// The layout of the file, version 1. All numbers are little-endian, all fields
+// naturally aligned; reserved bytes are zero. ethertap_queue.h says the same for C:
+// change both or neither, and raise layoutVersion for anything but the use of
+// reserved bytes.
 //
-// Bytes 0 to 128 are for OFD locks (byte 0: users, byte k: participant k, byte 128: whoever
-// removes the name of a corrupt file). These bytes, the magic, the version and the state word
-// stay where they are in every version, so that it is always possible to tell whether a file is a
-// queue and whether somebody uses it.
+// Bytes 0 to 128 for OFD locks (byte 0: users, byte k: participant k, byte 128: who takes the
+// name away from a corrupt file), the magic, the
+// version and the state word stay where they are in every version, so that one can
+// always tell whether a file is ours and whether somebody uses it.
 
 const (
 	magic         = "EtherTAP"
@@ -29,17 +30,17 @@ const (
 	slotHeader         = 64
 )
 
-// These are the values of header.state.
+// Values of header.state.
 const (
 	stateInit    = 0 // being made; never seen under the queue's name
 	stateReady   = 1
 	stateCorrupt = 2 // somebody found words that contradict each other
 )
 
-const modeOverwrite = 1 // bit of header.mode: overwrite the oldest packet instead of refusing the new one
+const modeOverwrite = 1 // bit of header.mode: overwrite the oldest instead of refusing
 
-// header is the first page. The creator writes the fields of the first line before the file gets
-// its name, and nobody writes them again.
+// header is the first page. Fields of the first line are written by the creator
+// before the file gets its name, and never again.
 type header struct {
 	magic              [8]byte
 	version            uint32
@@ -65,9 +66,9 @@ type header struct {
 	mode  atomic.Uint32 // anybody who is asked to (tap.queue.overwrite); read once a batch
 	_     [120]byte
 
-	head atomic.Uint64 // hint: position of the next packet written; anybody moves it on
+	head atomic.Uint64 // hint: position of the next packet written; moved on by anybody
 	_    [120]byte
-	tail atomic.Uint64 // hint: position of the next packet read; anybody moves it on
+	tail atomic.Uint64 // hint: position of the next packet read; moved on by anybody
 	_    [120]byte
 
 	bell     semaphore        // posted by producers, waited for by consumers
@@ -80,8 +81,9 @@ type header struct {
 	_ [headerSize - 768]byte
 }
 
-// semaphore is struct new_sem of glibc for 64-bit machines (nptl/internaltypes.h), padded to
-// sizeof(sem_t). It is used by sem_post and sem_wait in C, and by doorbell.go.
+// semaphore is struct new_sem of glibc for 64-bit machines (nptl/internaltypes.h),
+// padded to sizeof(sem_t). Used by sem_post, sem_wait and their kin in C and by
+// doorbell.go.
 type semaphore struct {
 	data    atomic.Uint64 // value in the low half, number of waiters in the high half
 	private uint32        // 128: shared between processes
@@ -90,9 +92,9 @@ type semaphore struct {
 
 const semaphoreShared = 128
 
-// counter is a statistic of one participant. Its owner writes it with plain stores; bury writes
-// it when the owner is dead, which is after the last store, since the kernel released the lock.
-// It orders nothing. An atomic store would be a locked exchange on amd64.
+// counter is a statistic of one participant, written with plain stores by its owner
+// alone (and by settle when the owner is dead: the kernel's release of the lock comes
+// after the last store). It orders nothing. An atomic store would be a locked exchange on amd64.
 type counter struct{ v uint64 }
 
 func (c *counter) set(v uint64) { c.v = v }
@@ -100,10 +102,10 @@ func (c *counter) get() uint64  { return atomic.LoadUint64(&c.v) }
 
 func (c *counter) cas(old, v uint64) bool { return atomic.CompareAndSwapUint64(&c.v, old, v) }
 
-// participant is an entry of the table. The holder of the lock on byte id writes every field;
-// comments name other writers.
+// participant is an entry of the table. Every field is written by the holder of the
+// lock on byte id; what else writes is said.
 type participant struct {
-	pid        atomic.Uint32 // in its own PID namespace; 0: it left in good order
+	pid        atomic.Uint32 // as its own PID namespace numbers it; 0: left in good order
 	role       uint32        // Role
 	kinds      uint32        // kindProducer, kindConsumer
 	generation uint32        // how often the id was taken
@@ -111,39 +113,39 @@ type participant struct {
 	name       [40]byte      // padded with zeros
 	base       [8]uint64     // counters at the time of joining; see baseStored
 
-	// The step that is about to be counted: the step on intentPos sets the counter with this
-	// index to intentNext. If the step did not happen, bury clears intentNext.
+	// What is about to be counted: the step on intentPos makes the counter with this
+	// index intentNext. Cleared (intentNext = 0) by settle when the step did not happen.
 	intentPos     counter
 	intentNext    counter
 	intentCounter counter // index into the counters: stored, overwritten, retrieved or discarded
 
-	offered     counter // given to Put; raised before a batch, so it is also the last sequence number
+	offered     counter // handed to Put; raised before a batch, so also the last sequence number
 	stored      counter // published
 	full        counter // refused because there was no room
-	orphaned    counter // given up by a consumer, because they were written too slowly
-	truncated   counter // stored, but longer than a slot
-	overwritten counter // packets of others, overwritten in overwrite mode
-	holes       counter // slots passed over because a slow reader held them
-	highWater   counter // the most positions between tail and head that it has seen
+	orphaned    counter // written too slowly: a consumer went past
+	truncated   counter // stored, but not whole: longer than a slot
+	overwritten counter // others' packets thrown away in overwrite mode
+	holes       counter // slots of slow readers gone round
+	highWater   counter // most positions between tail and head that it has seen
 	_           [40]byte
 
 	retrieved counter // taken by Get or Drain
-	discarded counter // removed by Reset
-	lost      counter // packets whose consumer died while it held them
-	abandoned counter // slots whose producer died while it held them
-	orphans   counter // writers that it passed over
+	discarded counter // thrown away by Reset
+	lost      counter // packets freed out of the hands of dead consumers
+	abandoned counter // slots freed out of the hands of dead producers
+	orphans   counter // writers it lost patience with
 	_         [88]byte
 
 	_ [128]byte
 }
 
-// These are the bits of participant.kinds.
+// Bits of participant.kinds.
 const (
 	kindProducer = 1
 	kindConsumer = 2
 )
 
-// These are the values of participant.intentCounter.
+// Values of participant.intentCounter.
 const (
 	countStored      = 1
 	countOverwritten = 2
@@ -151,7 +153,7 @@ const (
 	countDiscarded   = 4
 )
 
-// This is the order of participant.base.
+// Order of participant.base.
 const (
 	baseStored = iota
 	baseFull
@@ -163,42 +165,42 @@ const (
 	baseOffered
 )
 
-// iface is an entry of the interface table; its place is the interface's index. It is written
-// under interfaceLock, except for refused.
+// iface is an entry of the interface table; its place is the interface's index.
+// Written under interfaceLock, refused excepted.
 type iface struct {
-	refused atomic.Uint64 // packets refused because the queue was full or they were written too slowly; producers add to it
+	refused atomic.Uint64 // packets refused because the queue was full, or written too slowly; added to by producers
 	used    uint32
 	index   uint32
 	mac     [6]byte
 	_       [2]byte
 	name    [32]byte
-	taps    uint32 // Taps; 0 if the writer does not set them
+	taps    uint32 // Taps; 0 of a writer that knows nothing of it
 	_       [4]byte
 }
 
-// slot is the beginning of a slot; the captured bytes follow. All but the word is written by the
-// producer that holds the slot in WRITING, and read by the consumer that holds it in READING. The
-// compare-and-swaps of the word order these accesses.
+// slot is the head of a slot; the captured bytes follow. All but the word is written
+// by the producer that holds it in WRITING and read by the consumer that holds it in
+// READING; the compare-and-swaps of the word order these accesses.
 type slot struct {
 	word atomic.Uint64
-	recordHead
+	head
 	_ [8]byte
 }
 
-// recordHead describes the packet of a slot. Neighbouring fields are written together, because
-// the compare-and-swap waits for every store before it.
-type recordHead struct {
+// head is what a slot says of its packet. Neighbours are written together: every store
+// before a compare-and-swap is one that this waits for.
+type head struct {
 	seq       uint64
 	timestamp int64 // ns since the epoch
 	packetID  uint64
-	lengths   uint64 // u32 number of bytes that follow; u32 number of bytes on the wire
-	tags      uint64 // u16 interface; u16 queue; u16 producer; u8 direction; u8 zero
+	lengths   uint64 // u32 bytes that follow; u32 bytes on the wire
+	tags      uint64 // u16 interface; u16 queue; u16 producer; u8 direction; a byte that is zero
 	fault     uint32
 	_         uint32
 }
 
-// Other programs rely on these offsets. A line does not compile if its two sides differ (a
-// constant index is out of range).
+// Offsets that other programs rely on. Each line fails to compile when its two sides
+// differ (a constant index out of range).
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(header{})-headerSize]
 	_ = [1]struct{}{}[unsafe.Offsetof(header{}.created)-64]
@@ -224,16 +226,16 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.lengths)-32]
 	_ = [1]struct{}{}[unsafe.Offsetof(slot{}.fault)-48]
 
-	// A Record begins like a recordHead, so that a consumer copies it in one go.
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Timestamp)-unsafe.Offsetof(recordHead{}.timestamp)]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.PacketID)-unsafe.Offsetof(recordHead{}.packetID)]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.OrigLen)-unsafe.Offsetof(recordHead{}.lengths)-4]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Interface)-unsafe.Offsetof(recordHead{}.tags)]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Queue)-unsafe.Offsetof(recordHead{}.tags)-2]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Producer)-unsafe.Offsetof(recordHead{}.tags)-4]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Direction)-unsafe.Offsetof(recordHead{}.tags)-6]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Fault)-unsafe.Offsetof(recordHead{}.fault)]
-	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Data)-unsafe.Sizeof(recordHead{})]
+	// A Record begins like a head, so that a consumer copies that in one go.
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Timestamp)-unsafe.Offsetof(head{}.timestamp)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.PacketID)-unsafe.Offsetof(head{}.packetID)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.OrigLen)-unsafe.Offsetof(head{}.lengths)-4]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Interface)-unsafe.Offsetof(head{}.tags)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Queue)-unsafe.Offsetof(head{}.tags)-2]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Producer)-unsafe.Offsetof(head{}.tags)-4]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Direction)-unsafe.Offsetof(head{}.tags)-6]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Fault)-unsafe.Offsetof(head{}.fault)]
+	_ = [1]struct{}{}[unsafe.Offsetof(Record{}.Data)-unsafe.Sizeof(head{})]
 	_ = [1]struct{}{}[interfacesOffset-69632]
 	_ = [1]struct{}{}[slotsOffset-73728]
 )

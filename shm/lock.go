@@ -6,9 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These are OFD locks on bytes of the file. Byte 0 is locked shared by every user, and
-// exclusively by somebody who replaces the file; byte k is locked exclusively by participant k;
-// for byte 128 see renew.go.
+// OFD locks on bytes of the file. Byte 0 is held shared by every user and exclusively
+// by somebody who replaces the file; byte k exclusively by participant k; byte 128 see renew.go.
 
 const useByte = 0
 
@@ -34,8 +33,8 @@ func tryLock(fd int, kind int16, at int64) (ok bool, err error) {
 	}
 }
 
-// alive asks the kernel whether anybody but the description fd holds byte id. It returns true if
-// the kernel cannot say, since nothing may be taken away from a participant that might be alive.
+// alive asks the kernel whether somebody else than the description fd holds byte id.
+// Whoever cannot be asked about is alive: nothing is ever taken away from them.
 func alive(fd int, id uint16) bool {
 	l := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(id), Len: 1}
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l); err != nil {
@@ -44,8 +43,8 @@ func alive(fd int, id uint16) bool {
 	return l.Type != unix.F_UNLCK
 }
 
-// reopen returns a new open file description of the same file, even if the file has lost its
-// name.
+// reopen gives a new open file description of the same file, also when the file has
+// lost its name meanwhile.
 func reopen(fd int) (int, error) {
 	n, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -15,19 +15,19 @@ import (
 	"ethertap/lib/ownfile"
 )
 
-// These are the errors that callers distinguish.
+// Where somebody branches on it:
 var (
-	ErrForeign = errors.New("not a queue of EtherTAP")           // refused and left as it is
-	ErrStrange = errors.New("made by somebody else")             // foreign; under Repair root replaces it by a queue
+	ErrForeign = errors.New("not a queue of EtherTAP")           // refused, untouched
+	ErrStrange = errors.New("made by somebody else")             // foreign, and under Repair root puts a queue in its place
 	ErrVersion = errors.New("queue of another version")          // ours, replaced under Repair
 	ErrCorrupt = errors.New("queue is corrupt")                  // ours, replaced under Repair
 	ErrInUse   = errors.New("queue is used by another")          // so it cannot be replaced
-	ErrSizes   = errors.New("queue has other sizes")             // other than Exact asks for
+	ErrSizes   = errors.New("queue has other sizes")             // than Exact asks for
 	ErrClosed  = errors.New("queue is closed")                   // used after Close
-	errAgain   = errors.New("queue file replaced while opening") // not returned by Open
+	errAgain   = errors.New("queue file replaced while opening") // never leaves this file
 )
 
-// These are the limits of Options.
+// Limits of what Options may ask for.
 const (
 	MinSlots    = 16
 	MaxSlots    = 1 << 22
@@ -94,7 +94,7 @@ func open(dir, name string, o Options) (fd int, m *memory, err error) {
 			}
 		case errors.Is(err, ErrInUse) || err == errAgain:
 		case o.Repair && replaceable(err):
-			// attach holds the use lock exclusively, so nobody else uses the file
+			// attach holds the use lock exclusively for us: nobody is in there.
 			old := fd
 			fd, m, err = create(path, slots, slotSize, func(own string) error { return unix.Rename(own, path) })
 			unix.Close(old)
@@ -118,7 +118,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// geometry rounds the sizes up to those that the layout can hold.
+// geometry rounds what is asked for up to what the layout can hold.
 func geometry(o Options) (slots, slotSize int, err error) {
 	slots, slotSize = o.Slots, o.SlotSize
 	if slots == 0 {
@@ -140,8 +140,9 @@ func geometry(o Options) (slots, slotSize int, err error) {
 	return n, (slotSize + 63) &^ 63, nil
 }
 
-// attach opens an existing file and checks it. It only reads a foreign file. With repair, it
-// returns a replaceable error together with a descriptor that holds the use lock exclusively.
+// attach opens an existing file and checks it. A foreign file is only read. With
+// repair, an error that is replaceable comes with a descriptor that holds the use
+// lock exclusively.
 func attach(path string, repair bool) (fd int, m *memory, err error) {
 	found, fd, err := look(path)
 	if err != nil {
@@ -191,8 +192,8 @@ func attach(path string, repair bool) (fd int, m *memory, err error) {
 	return fd, nil, err
 }
 
-// strangerError is the error that the file with the queue's name belongs to somebody else, who
-// could create it because anybody can create files in the directory.
+// strangerError says that what has the queue's name belongs to somebody else, who could put
+// it into the directory as anybody can.
 type strangerError struct{ found ownfile.Found }
 
 func (e *strangerError) Error() string {
@@ -201,8 +202,9 @@ func (e *strangerError) Error() string {
 
 func (e *strangerError) Is(target error) bool { return target == ErrForeign || target == ErrStrange }
 
-// look opens a plain file that may be a queue. Before that it uses a descriptor that can only
-// name the file, since a stranger's file may be anything and may be exchanged at any moment.
+// look opens a plain file that may be ours. Before that it is not touched, but by a descriptor
+// that can do no more than name it: what a stranger has made may be anything, and be
+// exchanged at any moment.
 func look(path string) (found ownfile.Found, fd int, err error) {
 	named, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -219,13 +221,14 @@ func look(path string) (found ownfile.Found, fd int, err error) {
 		return found, -1, fmt.Errorf("%w: not a plain file", ErrForeign)
 	}
 	fd, err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", named), unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT { // the directory of descriptors in /proc is not there
+	if err == unix.ENOENT { // /proc, not the file, is not there
 		err = errors.New("open through /proc: it is not mounted")
 	}
 	return found, fd, err
 }
 
-// ours says whether the file is a queue of any version that we or root have made.
+// ours says whether the file is a queue at all, of any version, that we may trust to
+// have been made by us or by root.
 func ours(fd int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -252,7 +255,7 @@ func named(fd int, path string) bool {
 	return unix.Fstat(fd, &a) == nil && unix.Lstat(path, &b) == nil && a.Ino == b.Ino && a.Dev == b.Dev
 }
 
-// check validates the header and returns the sizes.
+// check validates the header and returns the geometry.
 func check(fd int) (slots, slotSize int, err error) {
 	var page [headerSize / 8]uint64
 	n, err := unix.Pread(fd, pageBytes(&page), 0)
@@ -291,10 +294,10 @@ func check(fd int) (slots, slotSize int, err error) {
 	return int(s), int(z), err
 }
 
-// create makes a new file without a name, fills it and names it: with link, which fails with
-// fs.ErrExist if somebody else was first, or, to replace a file, with replace, which gets a
-// hidden name of the new file. If the process is killed, nothing is left behind, except for a
-// hidden file if that happens during one system call of a replacement.
+// create makes a new file without a name, fills it and gives it the name: by link,
+// which fails with fs.ErrExist when somebody else was first, or, to replace one, by
+// replace, which gets a hidden name of the new file. A kill in between leaves nothing
+// behind (or, while replacing, one hidden file for the length of one system call).
 func create(path string, slots, slotSize int, replace func(own string) error) (fd int, m *memory, err error) {
 	dir := filepath.Dir(path)
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -312,7 +315,7 @@ func create(path string, slots, slotSize int, replace func(own string) error) (f
 	}()
 	size := int64(fileSize(slots, slotSize))
 	for {
-		// not ftruncate: access to a page that has no memory raises SIGBUS when tmpfs is full
+		// Not ftruncate: pages that are not there raise SIGBUS when tmpfs is full.
 		if err = unix.Fallocate(fd, 0, 0, size); err != unix.EINTR {
 			break
 		}
@@ -322,7 +325,7 @@ func create(path string, slots, slotSize int, replace func(own string) error) (f
 	}
 	lock := int16(unix.F_RDLCK)
 	if replace != nil {
-		lock = unix.F_WRLCK // nobody may join before it is certain that the name stays ours
+		lock = unix.F_WRLCK // nobody joins before it is certain that the name stays ours
 	}
 	if err = setLock(fd, lock, useByte); err != nil {
 		return fd, nil, fmt.Errorf("lock: %w", err)
@@ -373,7 +376,7 @@ func (m *memory) format() {
 	h.state.Store(stateReady)
 }
 
-// bootID returns the kernel's random name for this boot, or zeros if it is not known.
+// bootID is the kernel's random name for this boot; zeros when it does not say.
 func bootID() (id [16]byte) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -144,7 +144,7 @@ func TestTruncatedUnderThem(t *testing.T) {
 	c.Wake()
 }
 
-// Many goroutines open the same name at once, and all get the same file.
+// Many open the same name at once: all get the same file.
 func TestCreateRace(t *testing.T) {
 	for range 20 {
 		name := testName(t)
@@ -190,7 +190,7 @@ func TestNothingLeft(t *testing.T) {
 			}
 		}
 		maps, _ := os.ReadFile("/proc/self/maps")
-		return n + strings.Count(string(maps), fmt.Sprintf(" %d ", ino)) // the mapping of the creator has no name
+		return n + strings.Count(string(maps), fmt.Sprintf(" %d ", ino)) // the maker's mapping has no name
 	}
 	for range 50 {
 		q := openTest(t, name, Options{Slots: 16})
@@ -203,7 +203,7 @@ func TestNothingLeft(t *testing.T) {
 		if err := q.Close(); err != nil {
 			t.Fatal(err)
 		}
-		p.Put(make([]Record, 1)) // closing the queue itself does not affect these
+		p.Put(make([]Record, 1)) // the queue's own Close does not hurt these
 		if _, ok, err := c.Get(nil); !ok || err != nil {
 			t.Fatal(ok, err)
 		}

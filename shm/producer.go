@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Direction says in which direction a packet passed its interface.
+// Direction says which way a packet went through its interface.
 type Direction uint8
 
 const (
@@ -14,41 +14,40 @@ const (
 	TX Direction = 2
 )
 
-// Record is a packet, as a producer puts it in and a consumer gets it.
+// Record is what a producer hands in and a consumer gets.
 type Record struct {
-	Seq       uint64 // sequence number of the producer, which counts refused packets too; set by Put
+	Seq       uint64 // producer's sequence number, refused packets included; set by Put
 	Timestamp int64  // of reception, ns since the epoch
 	PacketID  uint64 // the same for the RX and the TX copy of one frame
 	_         uint32
-	OrigLen   uint32    // length on the wire; len(Data) is smaller if the packet was truncated. In Put 0 means len(Data)
+	OrigLen   uint32    // length on the wire; len(Data) is smaller when truncated to the slot. 0 in Put: len(Data)
 	Interface uint16    // index of the interface
 	Queue     uint16    // queue of the interface
 	Producer  uint16    // participant id of the producer; set by Put
 	Direction Direction // RX or TX
-	Fault     uint32    // injected faults, as bits; 0: none
+	Fault     uint32    // what fault injection did to it; 0: nothing
 	Data      []byte
 }
 
-// Producer puts packets into a queue. It is not for concurrent use.
+// Producer puts packets into a queue. Not for concurrent use.
 type Producer struct {
 	member
-	pos  uint64 // the position of the next packet, as far as this producer knows
+	pos  uint64 // where the next packet goes, as far as this producer knows
 	hint uint64 // the head as last read or written
-	tail uint64 // the tail as last read, for the high-water mark
-	// tight says that the queue was full the last time. Then the word of a slot is read before it
-	// is claimed: a compare-and-swap that fails takes the line away from its reader.
+	tail uint64 // as last read, for the high-water mark
+	// tight says that the queue was full the last time. Then a slot is looked at before
+	// it is claimed: a compare-and-swap that fails takes the line away from its reader.
 	tight bool
 
-	writing word // added to FREE of a position, it makes the word of our claim
-	inside  bool // Put is under way; if it is still set when Put ends, a panic is
+	writing word // added to FREE of a position: our claim
+	inside  bool // within Put: a panic is on its way if this is set when it ends
 
-	// copies of the counters in the entry, so that those are written and never read
+	// Copies of the counters in the entry, so that they are written and never read.
 	offered, stored, full, highWater uint64
 	first                            uint64 // offered, when it joined
 }
 
-// NewProducer adds a participant that puts packets in. Each thread needs its own. The others see
-// it by this name, of up to 40 bytes.
+// NewProducer adds a participant that puts packets in; one for each thread.
 func (q *Queue) NewProducer(name string) (*Producer, error) {
 	b, err := q.join(name, kindProducer)
 	if err != nil {
@@ -70,14 +69,12 @@ func (p *Producer) init() (err error) {
 	return nil
 }
 
-// Put copies packets into the queue in order and returns how many it stored. It never blocks, and
-// makes no system call unless somebody sleeps, or somebody blocks the ring for a whole lap, so
-// that it asks the kernel whether that participant is alive.
-//
-// When a packet finds no room, it and the rest of the batch are refused and counted as full.
-// Packets longer than a slot are truncated; they, and packets shorter than their OrigLen, are
-// counted as truncated. Put sets Seq and Producer of the stored records. Into a corrupt queue it
-// stores nothing: see Err.
+// Put copies packets into the queue in order and says how many it stored; it never
+// blocks, and makes no system call unless somebody sleeps (or holds up the ring for a
+// whole lap, whom it then asks the kernel about). When a packet finds no room, it and
+// the rest of the batch are refused and counted as full. Packets longer than a slot are truncated; those and what is
+// shorter than its OrigLen already are counted as such. Seq and Producer of the
+// stored records are set. A corrupt queue stores nothing: see Err.
 func (p *Producer) Put(recs []Record) (stored int) {
 	if p.err != nil || len(recs) == 0 {
 		return 0
@@ -91,7 +88,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	}()
 	n := uint64(len(recs))
 	p.offered += n
-	p.me.offered.set(p.offered) // before the first packet: a successor must not use these numbers again
+	p.me.offered.set(p.offered) // before the first: a successor must not use these numbers again
 	if p.h.state.Load() != stateReady {
 		p.refuse(recs)
 		p.err = fmt.Errorf("queue %s: %w: another process has found out", p.q.name, ErrCorrupt)
@@ -104,12 +101,11 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	if n > 1 {
 		p.prefetch(p.pos, recs)
 	}
-	// The state of the loop is in p. Local variables would be spilled to the stack and reloaded
-	// around every call, and a store costs more here than a load does.
+	// The state of the loop is in p. In locals it would be written to the stack and read
+	// again around every call, and a store costs more here than a load does.
 	for i := range recs {
 		r := &recs[i]
-		// The slot is most likely free. It is claimed without a look, which would fetch the line
-		// twice.
+		// Free, most likely: claimed without looking, which would fetch the line twice.
 		f, s := p.freeAt(p.pos), p.slot(p.pos)
 		if p.tight || !s.word.CompareAndSwap(uint64(f), uint64(f+p.writing)) {
 			if p.tight = !p.claim(overwrite); p.tight {
@@ -128,11 +124,11 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		s.lengths = uint64(size) | uint64(max(r.OrigLen, uint32(len(r.Data))))<<32
 		s.tags = uint64(r.Interface) | uint64(r.Queue)<<16 | uint64(p.id)<<32 | uint64(r.Direction)<<48
 		s.fault = r.Fault
-		p.pausePoint()
+		p.step()
 		p.me.intend(countStored, p.pos, p.stored+1)
-		p.pausePoint()
+		p.step()
 		if s.word.CompareAndSwap(uint64(f+p.writing), uint64(f+fullBits)) {
-			p.pausePoint()
+			p.step()
 			p.stored++
 			p.me.stored.set(p.stored)
 			stored++
@@ -147,7 +143,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 			p.hint = p.pos
 		}
 	}
-	// also after a refusal: claim may have passed over readers, far beyond the head
+	// Also after a refusal: claim may have gone round readers, far beyond the head.
 	if n > 1 && p.pos != p.hint || p.pos-p.hint >= lag {
 		advance(&p.h.head, p.pos)
 	}
@@ -159,7 +155,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 	return stored
 }
 
-// caught handles a panic within Put; r is nil if the goroutine ends there.
+// caught deals with a panic within Put; r is nil when the goroutine ends there.
 func (p *Producer) caught(r any) {
 	p.inside = false
 	if r != nil {
@@ -167,11 +163,10 @@ func (p *Producer) caught(r any) {
 	}
 }
 
-// Err returns nil, or the reason why this producer stores nothing any more: ErrCorrupt or
-// ErrClosed.
+// Err is nil, or why this producer stores nothing any more: ErrCorrupt, ErrClosed.
 func (p *Producer) Err() error { return p.err }
 
-// Close frees the participant's id. Closing twice is harmless.
+// Close gives the participant's place back. Closing twice is harmless.
 func (p *Producer) Close() error {
 	if p.err == ErrClosed {
 		return nil
@@ -180,23 +175,23 @@ func (p *Producer) Close() error {
 	return p.leave()
 }
 
-// late frees a slot that could not be published, because a consumer has given it up.
+// late lets go of a slot that could not be published, because a consumer lost patience.
 func (p *Producer) late(s *slot, w word, r *Record) {
-	p.pausePoint()
-	p.me.intentNext.set(0) // before the slot is free, since then it would look published
+	p.step()
+	p.me.intentNext.set(0) // before the slot is free: then it would look published
 	p.release(s, w)
-	p.pausePoint()
+	p.step()
 	p.me.orphaned.set(p.me.orphaned.get() + 1)
 	p.missed(r)
 }
 
-// prefetch prefetches the slots of a batch, most of which another core used last. On two cores
-// this halves the time of a batch of small packets.
+// prefetch asks for the slots of a batch, of which most were last used by another core.
+// On two cores that halves the time of a batch of small packets.
 func (p *Producer) prefetch(pos uint64, recs []Record) {
 	m := p.m
 	n := min(uint64(len(recs)), m.slots-pos&m.mask, 32)
 	if pos+n-p.h.tail.Load() > m.slots-m.margin() {
-		return // do not take the lines away from the consumers
+		return // not away from under the consumers
 	}
 	prefetchWrite(unsafe.Pointer(m.slot(pos)), uintptr(m.stride), int(n), 2)
 }
@@ -210,14 +205,14 @@ func (p *Producer) refuse(recs []Record) {
 	}
 }
 
-// missed counts a packet that was not stored, for its interface.
+// missed counts a packet that is not stored for its interface.
 func (p *Producer) missed(r *Record) {
 	if n := int(r.Interface); n < maxInterfaces {
 		p.m.iface(n).refused.Add(1)
 	}
 }
 
-// measure updates the high-water mark. It reads the tail only if the mark may have risen.
+// measure keeps the high-water mark, and looks at the tail only when it may have risen.
 func (p *Producer) measure(pos uint64) {
 	if pos-p.tail <= p.highWater {
 		return
@@ -229,10 +224,10 @@ func (p *Producer) measure(pos uint64) {
 	}
 }
 
-// claim claims the first position from p.pos on that can be written, and moves p.pos there. It
-// returns false if the queue is full there or p.err is set.
+// claim makes the first position from p.pos on ours that can be written, and moves p.pos
+// there. It fails when the queue is full there, or p.err is set.
 func (p *Producer) claim(overwrite bool) bool {
-	p.pausePoint()
+	p.step()
 	if w := p.freeAt(p.pos) - lapBit + fullBits; !overwrite && p.slot(p.pos).word.Load() == uint64(w) {
 		return false
 	}
@@ -240,9 +235,9 @@ func (p *Producer) claim(overwrite bool) bool {
 	for range 2*m.slots + 64 {
 		lap := p.pos >> m.shift
 		s := m.slot(p.pos)
-		p.pausePoint()
+		p.step()
 		w := word(s.word.Load())
-		p.pausePoint()
+		p.step()
 		switch atHead(w, lap) {
 		case stepTake:
 			if s.word.CompareAndSwap(uint64(w), uint64(makeWord(lap, writing, p.id))) {
@@ -285,12 +280,11 @@ func (p *Producer) claim(overwrite bool) bool {
 	return false
 }
 
-// margin is how many slots behind the slot of a slow reader must be free before a producer passes
-// it over. If there are fewer, the reader is probably just busy.
+// margin is how many slots behind a slow reader's must be free before a producer goes
+// round it; with less the reader is probably just busy.
 func (m *memory) margin() uint64 { return min(16, m.slots/4) }
 
-// jump frees the slot of a dead reader, or passes over that of a live one: first the word, then
-// the head.
+// jump frees a dead reader's slot, or goes round a live one's: word first, head later.
 func (p *Producer) jump(s *slot, w word, lap uint64) {
 	if p.dead(w) {
 		p.reap(s, w)
@@ -301,28 +295,29 @@ func (p *Producer) jump(s *slot, w word, lap uint64) {
 	}
 }
 
-// drop removes the oldest packet, as a consumer would take it.
+// drop throws the oldest packet away, as a consumer would take it.
 func (p *Producer) drop(s *slot, pos uint64, w word) {
 	r := makeWord(w.lap(), reading, p.id)
 	if s.word.CompareAndSwap(uint64(w), uint64(r)) {
 		n := p.me.overwritten.get() + 1
 		p.me.intend(countOverwritten, pos, n)
 		p.release(s, r)
-		p.pausePoint()
+		p.step()
 		p.me.overwritten.set(n)
 	}
 }
 
-// release frees a slot in READING. Producers that passed it over may have raised its lap.
+// release lets go of a slot in READING. The lap may have been raised by producers that
+// went round it.
 func (b *member) release(s *slot, w word) {
 	for range 1024 {
-		b.pausePoint()
+		b.step()
 		if s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
 			return
 		}
 		w = word(s.word.Load())
 		if w.owner() != b.id || !w.owned() {
-			return // somebody has written a wrong word; the slot is not ours any more
+			return // somebody lied about us; the slot is not ours any more
 		}
 	}
 }

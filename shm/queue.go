@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	Prefix          = "ixdp.pqueue." // of the names of queues, by convention
+	Prefix          = "ixdp.pqueue." // of the names of queues, by custom
 	DefaultName     = Prefix + "tap"
 	DefaultSlots    = 4096
 	DefaultSlotSize = 2112 // stride in bytes: 64 of record header, the rest captured bytes
 )
 
-// Role says which program a participant belongs to.
+// Role says what program a participant is.
 type Role uint8
 
 const (
@@ -41,17 +41,17 @@ func (r Role) String() string {
 	return "other"
 }
 
-// Options are the options of Open. Slots and SlotSize apply when the file is made; they are
-// rounded up to a power of two and to a multiple of 64, and 0 means the default.
+// Options of Open. Slots and SlotSize count only when the file is made; they are
+// rounded up to a power of two and a multiple of 64, and 0 means the default.
 type Options struct {
 	Slots, SlotSize int
 	Role            Role
 	Name            string // shown to others, up to 40 bytes
-	Repair          bool   // replace a file of ours that is corrupt or of another version, if nobody uses it; replace a stranger's file
-	NoCreate        bool   // fail with fs.ErrNotExist if there is none
-	Exact           bool   // fail with ErrSizes if it exists with other sizes (0 accepts any)
+	Repair          bool   // replace a file of ours that is corrupt or of another version, when nobody uses it, and a stranger's
+	NoCreate        bool   // fail with fs.ErrNotExist when there is none
+	Exact           bool   // fail with ErrSizes when it is there with other sizes than are asked for (0: any)
 
-	// Logf is called when the file is made in place of a stranger's; nil means no log.
+	// Logf is told when the file is made in the place of one that a stranger has put there; nil = nobody.
 	Logf func(format string, args ...any)
 
 	dir string // for tests; "" is /dev/shm
@@ -63,26 +63,25 @@ type Queue struct {
 	dir, label string // as in Options, as is logf
 	logf       func(format string, args ...any)
 	m          *memory
-	fd         int // holds the use lock as long as the queue, a producer or a consumer is open
+	fd         int // holds the use lock for as long as anything here is open
 
 	mu sync.Mutex // orders the use of self, which is one participant
-	// self is the participant for Reset and for the list of participants; nil after Close.
+	// self takes part for Reset and for the list of participants; nil after Close.
 	self *member
 	role Role
 }
 
-// Open opens the queue NAME in /dev/shm, or makes it: the first to come makes it. Under Repair a
-// stranger's file, in a directory where everybody may create files, is replaced. The errors are
-// ErrForeign and ErrStrange (the file is left as it is), ErrVersion, ErrCorrupt, ErrInUse (under
-// Repair), ErrSizes (under Exact), fs.ErrNotExist (under NoCreate), fs.ErrPermission, and those
-// of the kernel.
+// Open attaches to the queue NAME in /dev/shm, or makes it: whoever comes first wins.
+// Under Repair what belongs to a stranger, in a directory where everybody may create files, gives
+// way to a new one. Errors: ErrForeign (untouched), ErrStrange (likewise), ErrVersion, ErrCorrupt, ErrInUse (under Repair),
+// ErrSizes (under Exact), fs.ErrNotExist (under NoCreate), fs.ErrPermission, or what the kernel says.
 func Open(name string, o Options) (*Queue, error) {
 	dir := o.dir
 	if dir == "" {
 		dir = where()
 	}
 	if dir != defaultDir && o.dir == "" && o.NoCreate && exists(defaultDir, name) && !exists(dir, name) {
-		o.NoCreate = false // it stands for the real one, which exists
+		o.NoCreate = false // its stand-in
 	}
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
@@ -100,11 +99,11 @@ func Open(name string, o Options) (*Queue, error) {
 	return q, nil
 }
 
-// Delete removes the name of a queue; its users go on using the file without a name. If the file
-// is not a queue, it fails with ErrForeign.
+// Delete takes the name away from a queue; those who use it go on with what they
+// have. A file that is not a queue is refused with ErrForeign.
 func Delete(name string) error { return remove(where(), name) }
 
-// directory is where queues are; nil means /dev/shm.
+// directory is where queues are; nil is /dev/shm.
 var directory atomic.Pointer[string]
 
 func where() string {
@@ -114,9 +113,9 @@ func where() string {
 	return defaultDir
 }
 
-// Rehearse makes this process open all queues in a directory of the caller's from now on, so that
-// nothing it does affects the real ones. A queue that exists in /dev/shm exists there too, but is
-// empty. It is for a process that only tries things out.
+// Rehearse has all queues that are opened by name from now on be others, in a directory
+// of the caller's, so that nothing done to them is done to the real ones. One that is
+// there in /dev/shm is there too, empty. It is for a process that only tries things out.
 func Rehearse(dir string) { directory.Store(&dir) }
 
 func exists(dir, name string) bool {
@@ -146,9 +145,8 @@ func remove(dir, name string) error {
 	return nil
 }
 
-// Delete removes the name of the queue, if it still leads here. If others use the queue, it fails
-// with ErrInUse and names one of them. Participants of this process go on using the file without
-// a name.
+// Delete takes the name away from the queue, if it still leads here, unless others use it:
+// then it fails with ErrInUse and says who. Whoever has it open goes on without a name.
 func (q *Queue) Delete() error {
 	list, err := q.Participants()
 	if err != nil {
@@ -168,20 +166,21 @@ func (q *Queue) Delete() error {
 	return nil
 }
 
-// Name returns the name that Open was given.
+// Name is the name that Open was given.
 func (q *Queue) Name() string { return q.name }
 
-// Slots returns how many packets the queue holds.
+// Slots is how many packets the queue holds.
 func (q *Queue) Slots() int { return int(q.m.slots) }
 
-// Room returns how many bytes of a packet a slot holds.
+// Room is how many bytes of a packet a slot holds.
 func (q *Queue) Room() int { return int(q.m.stride) - slotHeader }
 
-// SlotFor returns the size of slots that hold packets of so many bytes, for Options.SlotSize.
+// SlotFor is the size of a slot that holds packets of so many bytes: what Options.SlotSize
+// has to be.
 func SlotFor(packet int) int { return (slotHeader + packet + 63) &^ 63 }
 
-// Close closes the queue. Its producers and consumers stay usable until they are closed
-// themselves. Closing twice is harmless.
+// Close leaves the queue. Producers and consumers made from it stay usable until they
+// are closed themselves. Closing twice is harmless.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -193,30 +192,29 @@ func (q *Queue) Close() error {
 	return err
 }
 
-// member is one participant: an id, the lock that shows that it is alive, and an entry.
+// member is one participant: an id, the lock that shows it is alive, an entry.
 type member struct {
-	places // copied from m, to be near at hand
+	places // of m, near at hand
 	q      *Queue
 	m      *memory
 	h      *header
 	me     *participant
 	id     uint16
 	fd     int
-	err    error // the queue was found corrupt or truncated; never reset
+	err    error // found corrupt or truncated; for good
 
-	// pause is called between the steps of the protocol; it is nil except in tests.
+	// pause, when set by a test, is called between the steps of the protocol.
 	pause func()
 }
 
-// pausePoint lies between two steps of the protocol; a test may stop or kill the participant
-// here.
-func (b *member) pausePoint() {
+// step is a point between two steps of the protocol, where a test may stop or kill us.
+func (b *member) step() {
 	if b.pause != nil {
 		b.pause()
 	}
 }
 
-// join takes the first id that nobody holds, and cleans up after its last holder.
+// join takes the first id nobody holds and clears up after its last holder.
 func (q *Queue) join(name string, kinds uint32) (b *member, err error) {
 	fd, err := reopen(q.fd)
 	if err != nil {
@@ -261,12 +259,12 @@ func (b *member) enter(name string, kinds uint32) (err error) {
 	e.name = [40]byte{}
 	copy(e.name[:], name)
 	e.base = [8]uint64{e.stored.get(), e.full.get(), e.orphaned.get(), e.truncated.get(), e.overwritten.get(), e.retrieved.get(), e.discarded.get(), e.offered.get()}
-	e.pid.Store(uint32(os.Getpid())) // before the first claim, since others look for our slots only if pid is not 0
+	e.pid.Store(uint32(os.Getpid())) // before the first claim: a slot of ours is looked for only then
 	b.m.refs.Add(1)
 	return nil
 }
 
-// leave frees the id. The member must not hold a slot.
+// leave gives the id back; the member owns no slot when it is called.
 func (b *member) leave() error {
 	func() {
 		var fault error
@@ -291,28 +289,26 @@ func (b *member) leave() error {
 	return nil
 }
 
-// corrupt marks the queue as corrupt for good, so that everybody stops and a later Open finds
-// out.
+// corrupt marks the queue for good, so that everybody stops and a later Open knows.
 func (b *member) corrupt(what string, pos uint64, w word) error {
 	b.h.state.Store(stateCorrupt)
 	b.err = fmt.Errorf("queue %s: %w: %s at position %d, word %#x", b.q.name, ErrCorrupt, what, pos, uint64(w))
 	return b.err
 }
 
-// wildLaps bounds how far a word can be ahead of the head: hints lag by a few positions for each
-// participant, so a word that is more laps ahead is wrong.
+// Ahead of the head by more laps than this is not a lagging hint but a lie: hints lag
+// by a few positions for each participant.
 const wildLaps = 1024
 
-// wild says whether a word is further ahead of the head than any lag explains. The head is read
-// after the word.
+// wild says whether a word is further ahead of the head than any lag explains. The
+// head is read after the word.
 func (b *member) wild(w word) bool {
 	lap := b.h.head.Load() >> b.m.shift
 	return w.lap() > lap && w.lap()-lap > wildLaps
 }
 
-// advance moves a hint forward to a position, and never back. If it loses a race, somebody else
-// has moved the hint. The number of attempts is bounded, since a hostile process may change the
-// hint again and again.
+// advance moves a hint forward to a position; never back. A lost race is somebody
+// else's progress; the bound is for those who only pretend.
 func advance(hint *atomic.Uint64, to uint64) {
 	for range 64 {
 		cur := hint.Load()
@@ -322,10 +318,10 @@ func advance(hint *atomic.Uint64, to uint64) {
 	}
 }
 
-// lag is how far a hint may stay behind. Moving it costs other cores a cache line.
+// lag is how far a hint may stay behind: moving it costs other cores a cache line.
 const lag = 8
 
-// consistent checks the words of a file that is being opened.
+// consistent looks at the words of a file that is being opened.
 func (m *memory) consistent() (err error) {
 	defer m.rescue(guard(), &err)
 	b := member{places: m.places, m: m, h: m.header()}
@@ -345,7 +341,7 @@ func (m *memory) consistent() (err error) {
 	return nil
 }
 
-// sleepersSet returns how many bits of the sleepers' map are set.
+// sleepersSet is how many bits of the sleepers' map are set.
 func sleepersSet(h *header) int {
 	return bits.OnesCount64(h.sleepers[0].Load()) + bits.OnesCount64(h.sleepers[1].Load())
 }

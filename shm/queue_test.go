@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// testName returns the name of a queue for this test alone, which is deleted at its end.
+// testName is a queue name of this test's own, deleted at its end.
 func testName(t testing.TB) string {
 	name := fmt.Sprintf("ethertap-test.%d.%x", os.Getpid(), rand.Uint64())
 	t.Cleanup(func() { os.Remove("/dev/shm/" + name) })
@@ -195,8 +195,7 @@ func TestOverwrite(t *testing.T) {
 	}
 }
 
-// A slot that a slow reader holds is passed over, lap after lap, and is used again when it is
-// freed.
+// A reader that sits on its slot is gone round, lap after lap, and gives it back.
 func TestSlowReader(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 16})
 	p, slow, c := producer(t, q), consumer(t, q), consumer(t, q)
@@ -222,8 +221,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A producer that passes over slow readers and finds no room moves the head all the same: the
-// next producer starts there, and looks at two laps at most.
+// A producer that goes round slow readers and finds no room moves the head all the same:
+// the next producer starts there, and looks at two laps at most.
 func TestHeadAfterRefusal(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 16})
 	if err := q.SetOverwrite(true); err != nil {
@@ -259,7 +258,7 @@ func TestHeadAfterRefusal(t *testing.T) {
 	}
 }
 
-// A slot that a slow writer holds is given up by a consumer when packets wait behind it.
+// A writer that sits on its slot is orphaned by a consumer when packets wait behind it.
 func TestSlowWriter(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 16})
 	slow, p, c := producer(t, q), producer(t, q), consumer(t, q)
@@ -292,7 +291,7 @@ func TestSlowWriter(t *testing.T) {
 	}
 }
 
-// awaitSleep waits until the consumer of a queue has taken all packets and sleeps.
+// awaitSleep waits until the consumer of a queue has taken all that is there and sleeps.
 func awaitSleep(t *testing.T, q *Queue) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); sleepersSet(q.m.header()) == 0 || status(t, q).Waiting > 0; time.Sleep(50 * time.Microsecond) {

@@ -1,9 +1,8 @@
 package shm
 
-// A dead participant leaves a slot, and a counter that may be one short. This file cleans up
-// after it.
+// What the dead leave: a slot, and a counter that may be one short.
 
-// intended returns the counter that the intent of entry e names; nil if there is no such counter.
+// intended returns the counter that an intent of entry e names; nil for nonsense.
 func (e *participant) intended() *counter {
 	switch e.intentCounter.get() {
 	case countStored:
@@ -18,8 +17,8 @@ func (e *participant) intended() *counter {
 	return nil
 }
 
-// intend notes what the next compare-and-swap on position pos will count. The order of the stores
-// matters to bury: while the fields change, intentNext names a value that is counted already.
+// intend notes what the next compare-and-swap on position pos will count. The order
+// matters to settle: while the fields change, intentNext names what is counted already.
 func (e *participant) intend(kind, pos, next uint64) {
 	if e.intentCounter.get() != kind {
 		e.intentNext.set(0)
@@ -29,11 +28,11 @@ func (e *participant) intend(kind, pos, next uint64) {
 	e.intentNext.set(next)
 }
 
-// bury corrects the counter of the dead participant id, which may have been killed after a step
-// and before counting it. The word of the slot tells: if it is still the participant's own, the
-// step did not happen. This finding is noted (intentNext = 0) before the slot is freed, and
-// checked again before counting, so that any number of undertakers come to the same result,
-// whenever they die themselves.
+// bury sets right the counter of the dead participant id: it may have been killed
+// after a step and before counting it. The word of its slot tells: still its own means
+// the step did not happen. That finding is noted (intentNext = 0) before the slot is
+// freed, and looked for again before counting, so that any number of undertakers come
+// to the same result, whenever they die themselves.
 func (b *member) bury(id uint16) {
 	if id == 0 || id >= participantSlots {
 		return
@@ -49,9 +48,9 @@ func (b *member) bury(id uint16) {
 		return
 	}
 	pos := e.intentPos.get()
-	b.pausePoint()
+	b.step()
 	w := word(b.m.slot(pos).word.Load())
-	b.pausePoint()
+	b.step()
 	if w.owner() == id && w.owned() {
 		e.intentNext.cas(next, 0)
 		return
@@ -61,14 +60,14 @@ func (b *member) bury(id uint16) {
 	}
 }
 
-// reap frees a slot if its owner, named by the word w read from it, is dead. It returns whether
-// the word has changed, by us or by another undertaker.
+// reap frees a slot whose owner, named by the word w read from it, is dead. It says
+// whether the word has changed: by us, or by another undertaker.
 func (b *member) reap(s *slot, w word) bool {
 	if !w.owned() {
 		return false
 	}
 	b.bury(w.owner())
-	b.pausePoint()
+	b.step()
 	if !s.word.CompareAndSwap(uint64(w), uint64(w.freed())) {
 		return true
 	}
@@ -80,12 +79,12 @@ func (b *member) reap(s *slot, w word) bool {
 	return true
 }
 
-// dead asks the kernel whether the owner of word w is dead. The word must have been read before:
-// then a slot whose word is still w belongs to the dead owner and not to a later holder of its
-// id.
+// dead asks the kernel whether the owner of word w is gone. The word must have been
+// read before: then a slot whose word is still w belongs to the dead one and not to
+// somebody who has its id now.
 func (b *member) dead(w word) bool { return !alive(b.fd, w.owner()) }
 
-// sweep buries all dead participants and frees their slots.
+// sweep buries all the dead and frees their slots.
 func (b *member) sweep() {
 	for id := uint16(1); id < participantSlots; id++ {
 		if id != b.id && b.m.participant(id).pid.Load() != 0 && !alive(b.fd, id) {

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrGone says that the queue's name leads to another file or to none: whoever opens the queue
-// now does not find the packets that are put in.
+// ErrGone says that the queue's name leads elsewhere or nowhere: whoever opens the queue
+// now does not find what is put in.
 var ErrGone = errors.New("file is gone")
 
-// renounceByte of a corrupt file is locked by whoever removes its name.
+// renounceByte of a corrupt file is locked by whoever takes its name away.
 const renounceByte = participantSlots
 
-// Intact returns nil as long as others find this queue under its name and it can be used.
-// Otherwise it returns ErrGone or ErrCorrupt, with what has happened. It costs some system calls,
-// a few microseconds.
+// Intact is nil as long as others find this queue under its name and it can be used.
+// Otherwise it is ErrGone or ErrCorrupt, and says what has happened. It costs some system
+// calls, a few microseconds.
 func (q *Queue) Intact() error {
 	return q.with(func(*member) error { return q.intact() })
 }
@@ -44,17 +44,17 @@ func (q *Queue) intact() error {
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
-// Renew replaces a queue that is not Intact. It opens the file that has the name now, if that is
-// a queue, or makes one with the sizes and the mode of the old one. The old one stays open, since
-// packets may wait in it. A corrupt file loses its name even if others use it, so only ethertap
-// may call Renew. The errors are those of Open under Repair.
+// Renew opens the queue of the same name anew, for one that is not Intact: what has the
+// name now, if that is a queue, or one that is made with the sizes and the mode of the old
+// one. The old one stays open: packets may wait in it. A corrupt file loses its name, whoever
+// uses it; that is for ethertap alone. Errors are those of Open under Repair.
 func (q *Queue) Renew() (*Queue, error) {
 	overwrite := false
 	err := q.with(func(*member) error {
 		if err := q.renounce(); err != nil {
 			return err
 		}
-		return q.guarded(func(b *member) error { // nothing is known of a truncated file
+		return q.guarded(func(b *member) error { // of a file that was truncated nothing is known
 			overwrite = b.h.mode.Load()&modeOverwrite != 0
 			return nil
 		})
@@ -75,8 +75,8 @@ func (q *Queue) Renew() (*Queue, error) {
 	return again, nil
 }
 
-// renounce removes the name of a corrupt file. If several try, one gets the lock, and each checks
-// the file again once it has the lock, so no other file loses its name.
+// renounce takes the name away from a file that is corrupt. Of several who do so one gets
+// the lock, and each looks again when it has it; so no other file loses its name.
 func (q *Queue) renounce() error {
 	if err := q.intact(); !errors.Is(err, ErrCorrupt) {
 		return nil
@@ -96,8 +96,8 @@ func (q *Queue) renounce() error {
 	return nil
 }
 
-// Backlog returns how many packets wait, by the counters alone: it does not look at the slots,
-// and is as exact as counters can be that others change meanwhile.
+// Backlog is how many packets wait, by the counters alone: without a look at the slots, and
+// as exact as figures can be that others change meanwhile.
 func (q *Queue) Backlog() (n uint64, err error) {
 	err = q.with(func(b *member) error {
 		var in, out uint64
@@ -112,8 +112,8 @@ func (q *Queue) Backlog() (n uint64, err error) {
 	return n, err
 }
 
-// Wrote says whether this producer has put in a record. It may be called after Close, but not
-// while Put runs.
+// Wrote says whether a record is one that this producer has put in. It may be asked after
+// Close, and not while Put runs.
 func (p *Producer) Wrote(r *Record) bool {
 	return r.Producer == p.id && r.Seq > p.first && r.Seq <= p.offered
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A queue that others no longer find, or cannot use, is not intact. It is made anew under its
-// name, with the sizes and the mode that it had, and its users can still empty the old one.
+// A queue that others do not find any more, or cannot use, says so, and is made anew under
+// its name with the sizes and the mode that it had. Who uses the old one takes what is in it.
 func TestRenew(t *testing.T) {
 	for what, c := range map[string]struct {
 		spoil func(*Queue)
 		want  error
 		says  string
-		lost  bool // the packets in it are lost
+		lost  bool // what is in it
 	}{
 		"removed":   {func(q *Queue) { os.Remove(q.path) }, ErrGone, "it was removed", false},
 		"truncated": {func(q *Queue) { os.Truncate(q.path, slotsOffset) }, ErrCorrupt, "bytes long, its header says", true},
@@ -92,7 +92,7 @@ func participants(t *testing.T, q *Queue) []Participant {
 	return list
 }
 
-// A file that is no queue is not replaced, and an intact queue is opened as it is.
+// What is not a queue is not replaced, and one that is intact is opened as it is.
 func TestRenewReplacesNoForeignFile(t *testing.T) {
 	name := testName(t)
 	q := openTest(t, name, Options{Slots: 16})
@@ -116,7 +116,7 @@ func TestRenewReplacesNoForeignFile(t *testing.T) {
 	}
 }
 
-// Several that find a corrupt file at once end up with the same new one.
+// Several who find a corrupt file at once end with one and the same new one.
 func TestRenewByMany(t *testing.T) {
 	for range 50 {
 		name := testName(t)
@@ -128,7 +128,7 @@ func TestRenewByMany(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range all {
 			wg.Go(func() {
-				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() { // the one that replaces it may have lost its CPU
+				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() { // whoever replaces it may have lost its CPU
 					again, err := all[i].Renew()
 					if err == nil {
 						all[i] = again
@@ -152,7 +152,7 @@ func TestRenewByMany(t *testing.T) {
 	}
 }
 
-// A producer tells its own records from those of others, and of former holders of its id.
+// A producer knows what it has put in from what others have, and who had its id before.
 func TestWrote(t *testing.T) {
 	q := openTest(t, testName(t), Options{Slots: 16})
 	c := consumer(t, q)

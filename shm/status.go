@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// Status is a picture of the queue. Counters are totals since the file was made. While others
-// work, each counter is correct, but they are not of the same instant.
+// Status is a picture of the queue. Counters are totals since the file was made; while
+// others work they are each right but not of the same instant.
 type Status struct {
 	Name            string
 	Slots, SlotSize int
-	Head, Tail      uint64 // slot indices, wrapped: the next to be written, the next to be read
+	Head, Tail      uint64 // slot indices, wrapped: the next written, the next read
 
 	Inserted    uint64 // published
 	Full        uint64 // refused because there was no room
 	Retrieved   uint64 // taken by consumers
-	Discarded   uint64 // removed by Reset, or unreadable
-	Overwritten uint64 // removed by producers in overwrite mode
-	Orphaned    uint64 // not published, because the writer was too slow
-	Holes       uint64 // slots passed over because a slow reader held them
+	Discarded   uint64 // thrown away by Reset, or unreadable
+	Overwritten uint64 // thrown away by producers in overwrite mode
+	Orphaned    uint64 // not published: the writer was too slow
+	Holes       uint64 // slots of slow readers gone round
 	Truncated   uint64 // published, but longer than a slot
-	Lost        uint64 // held by consumers that died
-	Abandoned   uint64 // held by producers that died
+	Lost        uint64 // in the hands of consumers that died
+	Abandoned   uint64 // in the hands of producers that died
 
 	Waiting   int    // packets in the queue
-	HighWater uint64 // the most positions between tail and head that a producer has seen
+	HighWater uint64 // most positions between tail and head that a producer has seen
 	Overwrite bool   // overwrite mode
 	Created   time.Time
-	Deleted   bool // the name leads to another file or to none
+	Deleted   bool // the name leads elsewhere or nowhere
 }
 
-// with runs f as the queue's own participant, and turns memory faults into errors.
+// with runs f as the queue's own participant, faults turned into errors.
 func (q *Queue) with(f func(*member) error) (err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -49,8 +49,7 @@ func (q *Queue) guarded(f func(*member) error) (err error) {
 	return f(q.self)
 }
 
-// Status returns a picture of the queue. It looks at every slot, so it is not for a hot path, and
-// it cleans up after dead participants.
+// Status looks at every slot, so it is not for a hot path. It also clears up after the dead.
 func (q *Queue) Status() (Status, error) {
 	m := q.m
 	st := Status{Name: q.name, Slots: int(m.slots), SlotSize: int(m.stride)}
@@ -92,7 +91,7 @@ func (q *Queue) Status() (Status, error) {
 	return st, nil
 }
 
-// front returns the position where a hint would be if it did not lag.
+// front is where a hint would be if it did not lag.
 func (b *member) front(pos uint64, look func(word, uint64) step) uint64 {
 	for range b.m.slots {
 		if look(word(b.m.slot(pos).word.Load()), pos>>b.m.shift) != stepPast {
@@ -103,8 +102,8 @@ func (b *member) front(pos uint64, look func(word, uint64) step) uint64 {
 	return pos
 }
 
-// Reset removes the waiting packets and returns their number. Packets that come while it runs may
-// stay. The counters go on.
+// Reset throws the waiting packets away and says how many. Packets that come while it
+// runs may stay. Counters go on counting.
 func (q *Queue) Reset() (discarded int, err error) {
 	err = q.with(func(b *member) error {
 		if b.h.state.Load() != stateReady {
@@ -117,17 +116,17 @@ func (q *Queue) Reset() (discarded int, err error) {
 			from = to - m.slots
 		}
 		for pos := from; int64(to-pos) > 0; pos++ {
-			// Not in order where a writer blocks the queue: each slot has its own word.
+			// Out of order where a writer is in the way: each slot has its own word.
 			s, lap := m.slot(pos), pos>>m.shift
 			r := makeWord(lap, reading, b.id)
-			b.pausePoint()
+			b.step()
 			if !s.word.CompareAndSwap(uint64(makeWord(lap, full, 0)), uint64(r)) {
 				continue
 			}
 			n := b.me.discarded.get() + 1
 			b.me.intend(countDiscarded, pos, n)
 			b.release(s, r)
-			b.pausePoint()
+			b.step()
 			b.me.discarded.set(n)
 			discarded++
 		}
@@ -137,8 +136,8 @@ func (q *Queue) Reset() (discarded int, err error) {
 	return discarded, err
 }
 
-// SetOverwrite sets whether a full queue overwrites the oldest packet or refuses the new one. It
-// applies to all producers, from their next batch on.
+// SetOverwrite chooses what a full queue does: overwrite the oldest packet, or refuse
+// the new one. It holds for all producers, from their next batch on.
 func (q *Queue) SetOverwrite(on bool) error {
 	return q.with(func(b *member) error {
 		if on {
@@ -150,26 +149,26 @@ func (q *Queue) SetOverwrite(on bool) error {
 	})
 }
 
-// Participant is an entry of the table: a process that has the queue open (neither producer nor
-// consumer), one of its producers, or one of its consumers.
+// Participant is somebody who has the queue open: a process as a whole (neither
+// producer nor consumer), one of its producers, or one of its consumers.
 type Participant struct {
 	ID                 int
-	PID                int // in its own PID namespace
+	PID                int // as its own PID namespace numbers it
 	Role               Role
 	Name               string
 	Producer, Consumer bool
-	Self               bool   // it is the Queue whose Participants was called
+	Self               bool   // it is the Queue that was asked
 	Packets            uint64 // stored, or retrieved
-	Offered            uint64 // of a producer: given to Put
-	Refused            uint64 // of a producer: refused, because there was no room
-	Overwrote          uint64 // of a producer: older packets, overwritten in overwrite mode
-	Orphaned           uint64 // of a producer: written too slowly
-	Truncated          uint64 // of a producer: stored, but longer than a slot
+	Offered            uint64 // producer: handed to Put
+	Refused            uint64 // producer: for want of room
+	Overwrote          uint64 // producer: older packets thrown away in overwrite mode
+	Orphaned           uint64 // producer: written too slowly
+	Truncated          uint64 // producer: stored, but longer than a slot
 	Joined             time.Time
 	Alive              bool
 }
 
-// Participants lists the participants by id, including dead ones until their ids are taken again.
+// Participants lists who is there, by id; the dead too until their id is taken again.
 func (q *Queue) Participants() ([]Participant, error) {
 	var list []Participant
 	err := q.with(func(b *member) error {
@@ -201,7 +200,7 @@ func (q *Queue) Participants() ([]Participant, error) {
 	return list, err
 }
 
-// printable returns a name from the file, up to its first zero, without control characters.
+// printable is a name from the file, up to its first zero, without control characters.
 func printable(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]

@@ -17,10 +17,10 @@ import (
 	"ethertap/tests/need"
 )
 
-// These are two users who are not trusted.
+// Two users who are not trusted.
 const stranger, other = 65533, 65532
 
-// openToAll makes a directory with the permissions of /dev/shm.
+// openToAll is a directory as /dev/shm is.
 func openToAll(t *testing.T) string {
 	t.Helper()
 	need.Root(t)
@@ -36,8 +36,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A stranger's file with the queue's name, of whatever kind, is replaced by a queue. Neither the
-// file nor what it leads to is written to.
+// Whatever a stranger puts under the queue's name gives way to a queue of ours, and is
+// not written to: neither itself nor what it leads to.
 func TestStrangersGiveWay(t *testing.T) {
 	for what, plant := range map[string]func(t *testing.T, dir, path string){
 		"a file": func(t *testing.T, _, path string) {
@@ -55,7 +55,7 @@ func TestStrangersGiveWay(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(dir, "target"), []byte("precious"), 0o600))
 			must(t, os.Symlink(filepath.Join(dir, "target"), path))
 		},
-		"a hard link to a file": func(t *testing.T, dir, path string) { // of root's: links may be unprotected
+		"a hard link to a file": func(t *testing.T, dir, path string) { // of root: links may be unprotected
 			must(t, os.WriteFile(filepath.Join(dir, "target"), []byte("precious"), 0o600))
 			must(t, os.Link(filepath.Join(dir, "target"), path))
 		},
@@ -79,7 +79,7 @@ func TestStrangersGiveWay(t *testing.T) {
 			} else {
 				must(t, os.Lchown(path, stranger, stranger))
 			}
-			for _, o := range []Options{{NoCreate: true, Repair: true, dir: dir}, {dir: dir}} { // the second might be a shell of root's, on the queue of another user's ethertap
+			for _, o := range []Options{{NoCreate: true, Repair: true, dir: dir}, {dir: dir}} { // the second might be root's shell, on the queue of another user's ethertap
 				if _, err := Open("queue", o); !errors.Is(err, ErrForeign) || !errors.Is(err, ErrStrange) || errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("without leave to make one: %v", err)
 				}
@@ -119,8 +119,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 }
 
-// Of several processes that find a stranger's file at the same time, one makes the queue, and all
-// get it.
+// Of several who find a stranger's file at the same time one makes the queue, and all have it.
 func TestStrangersAndARace(t *testing.T) {
 	for round := range 20 {
 		dir := openToAll(t)
@@ -151,7 +150,7 @@ func TestStrangersAndARace(t *testing.T) {
 	}
 }
 
-// In a directory where not everybody may create files, nothing is replaced.
+// Where not everybody may create files, what stands there is as somebody wants it.
 func TestStrangersInADirectoryOfOurs(t *testing.T) {
 	dir := openToAll(t)
 	must(t, os.Chmod(dir, 0o775))
@@ -166,15 +165,14 @@ func TestStrangersInADirectoryOfOurs(t *testing.T) {
 	}
 }
 
-// Queues of root and of other users are safe from ordinary users, who get an error with the
-// reason.
+// Root's queue and those of other users are safe from who is not root, who is told why.
 func TestStrangersThemselves(t *testing.T) {
 	dir := openToAll(t)
 	must(t, os.Chmod(filepath.Dir(dir), 0o711))
 	openTest(t, "roots", Options{Slots: MinSlots, dir: dir})
 	must(t, os.WriteFile(filepath.Join(dir, "others"), []byte("theirs"), 0o666))
 	must(t, os.Chown(filepath.Join(dir, "others"), other, other))
-	program := filepath.Join(dir, "program") // the test's own program may stand where nobody else may read
+	program := filepath.Join(dir, "program") // the test's own stands where nobody else may read
 	b, err := os.ReadFile(os.Args[0])
 	must(t, err)
 	must(t, os.WriteFile(program, b, 0o755))
@@ -197,7 +195,7 @@ func TestStrangersThemselves(t *testing.T) {
 	}
 }
 
-// TestStrangersChild is the part of TestStrangersThemselves that runs as another user.
+// TestStrangersChild is what TestStrangersThemselves runs as another user.
 func TestStrangersChild(t *testing.T) {
 	path := os.Getenv("SHM_STRANGER")
 	if path == "" {

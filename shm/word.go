@@ -8,7 +8,7 @@ const (
 	writing = 1 // a producer copies a packet in
 	full    = 2 // a packet waits
 	reading = 3 // a consumer copies it out; or, after a jump, a hole
-	orphan  = 4 // a consumer gave up on the writer, which frees the slot itself
+	orphan  = 4 // a consumer lost patience with the writer, who frees it itself
 )
 
 const (
@@ -22,7 +22,7 @@ func makeWord(lap uint64, state, owner uint16) word {
 	return word(lap<<lapShift | uint64(state)<<ownerBits | uint64(owner))
 }
 
-// These are the bits to add to the word FREE of a position; writing and reading go with an owner.
+// Bits to add to the word FREE of a position; with writing and reading goes the owner.
 const (
 	writingBits = writing << ownerBits
 	fullBits    = full << ownerBits
@@ -34,19 +34,19 @@ func (w word) lap() uint64   { return uint64(w) >> lapShift }
 func (w word) state() uint16 { return uint16(w>>ownerBits) & (1<<stateBits - 1) }
 func (w word) owner() uint16 { return uint16(w) }
 
-// freed returns the word after its owner, or an undertaker, has freed the slot.
+// freed is the word after its owner (or its undertaker) lets go.
 func (w word) freed() word { return makeWord(w.lap()+1, free, 0) }
 
-// jumped returns the word of a slot that a producer at lap passes over.
+// jumped is the word of a slot that a producer at lap goes past.
 func (w word) jumped(lap uint64) word { return makeWord(lap, w.state(), w.owner()) }
 
-// owned says whether the word names somebody who may still access the slot.
+// owned says whether the word names somebody who may still touch the slot.
 func (w word) owned() bool {
 	s := w.state()
 	return s == writing || s == reading || s == orphan
 }
 
-// step is what a word means at a position.
+// step is what a word means to somebody who stands at a position.
 type step uint8
 
 const (
@@ -54,15 +54,15 @@ const (
 	stepPast                // somebody has been here: go on to the next position
 	stepEmpty               // tail: nothing here yet
 	stepFull                // head: the packet of the last lap still waits
-	stepWriter              // head: the writer of the last lap is still writing; tail: that of this lap is
-	stepJump                // head: a reader or an orphan of the last lap blocks the slot
-	stepCorrupt             // no sequence of steps leads to this word
+	stepWriter              // head: the writer of the last lap, tail: of this lap, is still at it
+	stepJump                // head: a reader or an orphan of the last lap is in the way
+	stepCorrupt             // no sequence of steps leads here
 )
 
-// atHead returns what the word w means to a producer at a position of the given lap.
+// atHead says what the word w means to a producer at a position of the given lap.
 //
-// The position must have been read before the word. Words only go forward, so a word that is
-// behind the position is a lie, not a race.
+// The position must have been read before the word. Words only go forward, so a
+// word that is behind what the position implies is a lie, not a race.
 func atHead(w word, lap uint64) step {
 	wl, s := w.lap(), w.state()
 	switch {
@@ -82,8 +82,8 @@ func atHead(w word, lap uint64) step {
 	return stepJump
 }
 
-// atTail returns what the word w means to a consumer at a position of the given lap. The position
-// must have been read before the word, too.
+// atTail says what the word w means to a consumer at a position of the given lap.
+// The same order of reading as for atHead is needed.
 func atTail(w word, lap uint64) step {
 	wl, s := w.lap(), w.state()
 	switch {

@@ -13,6 +13,7 @@ import (
 
 	"ethertap/cmd/internal/about"
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/shm"
 )
 
@@ -155,14 +156,14 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--daemon changes to /, so %s would not be found there; give the whole path", o.config)
 	}
 	if skb {
-		o.plane.Attach = dataplane.AttachSKB
+		o.plane.Attach = nic.AttachSKB
 	} else if drv {
-		o.plane.Attach = dataplane.AttachDRV
+		o.plane.Attach = nic.AttachDRV
 	}
 	if zerocopy {
-		o.plane.Copy = dataplane.ZeroCopyForced
+		o.plane.Copy = nic.ZeroCopyForced
 	} else if copying {
-		o.plane.Copy = dataplane.CopyForced
+		o.plane.Copy = nic.CopyForced
 	}
 	o.plane.Interfaces = f.Args()
 	if o.tapQueue == "" {

@@ -128,8 +128,8 @@ func TestLengthOfASentFrame(t *testing.T) {
 
 func TestKernelSideCountsWhatItCannotDeliver(t *testing.T) {
 	_, s, k := simulated(t, 16, Options{Fill: 8, Completion: 8, RX: 4, TX: 4})
-	if k.Receive([]byte("x")) || k.Starved != 1 {
-		t.Fatalf("received without a frame; starved %d", k.Starved)
+	if k.Receive([]byte("x")) || k.Starved.Load() != 1 {
+		t.Fatalf("received without a frame; starved %d", k.Starved.Load())
 	}
 	s.Fill.Put([]uint64{0, 2048, 4096, 6144, 8192})
 	for range 4 {
@@ -137,8 +137,8 @@ func TestKernelSideCountsWhatItCannotDeliver(t *testing.T) {
 			t.Fatal("not received")
 		}
 	}
-	if k.Receive([]byte("x")) || k.Full != 1 {
-		t.Fatalf("received into a full ring; full %d", k.Full)
+	if k.Receive([]byte("x")) || k.Full.Load() != 1 {
+		t.Fatalf("received into a full ring; full %d", k.Full.Load())
 	}
 	if n := s.RX.Ready(); n != 4 {
 		t.Fatalf("ready %d, want 4", n)

@@ -2,7 +2,10 @@ package xsk
 
 import (
 	"fmt"
+	"sync/atomic"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Kernel is the other side of a simulated socket's rings, in plain memory. It
@@ -10,23 +13,69 @@ import (
 // fuzzing drive the rings, and all that is built on them, without rights or
 // interfaces. It may run in another goroutine than the socket's thread.
 type Kernel struct {
-	umem *UMEM
-	fill CompletionRing // the consuming side of the fill ring
-	rx   TXRing         // the producing side of the RX ring
-	tx   RXRing
-	done FillRing
+	socket *Socket
+	umem   *UMEM
+	fill   CompletionRing // the consuming side of the fill ring
+	rx     TXRing         // the producing side of the RX ring
+	tx     RXRing
+	done   FillRing
 
 	partial []byte   // of a frame whose last entry has not been taken yet
 	sent    []uint64 // taken from the TX ring and not completed yet
-	Starved uint64   // frames that found the fill ring empty
-	Full    uint64   // frames that found the RX ring full
+
+	Starved atomic.Uint64 // frames that found the fill ring empty
+	Full    atomic.Uint64 // frames that found the RX ring full
+	Removed atomic.Bool   // the interface has gone; anybody may set it
+
+	transmit func() unix.Errno // see Copying
+	budget   int               // likewise
 }
 
-// Simulate makes a socket without a kernel and the side that plays it. Kick and
-// Statistics of the socket fail; NeedWakeup is clear, so Kick is not needed.
+// Copying makes the socket one that copies: its thread kicks, and a kick transmits up to
+// budget entries before it returns. ready is asked before each; unless it returns 0, nothing
+// is taken, and the kick returns that. send gets the frames, as fn of Transmit; when it says
+// no, the device has dropped the frame, and the kick ends with EBUSY. Both are called by
+// the thread of the socket. It must be called before that runs.
+func (k *Kernel) Copying(budget int, ready func() unix.Errno, send func(frame []byte) bool) {
+	k.socket.zeroCopy = false
+	k.budget = budget
+	k.transmit = func() unix.Errno {
+		if errno := ready(); errno != 0 {
+			return errno
+		}
+		taken, ok := 0, true
+		for taken < k.budget && ok && k.Transmit(1, func(frame []byte) { ok = send(frame) }) == 1 {
+			taken++
+		}
+		k.Complete(len(k.sent))
+		switch {
+		case !ok:
+			return unix.EBUSY
+		case taken == k.budget && k.tx.Ready() > 0:
+			return unix.EAGAIN
+		}
+		return 0
+	}
+}
+
+func (k *Kernel) kick() unix.Errno {
+	if k.transmit == nil {
+		return 0
+	}
+	return k.transmit()
+}
+
+func (k *Kernel) statistics() unix.XDPStatistics {
+	starved := k.Starved.Load()
+	return unix.XDPStatistics{Rx_dropped: starved, Rx_fill_ring_empty_descs: starved, Rx_ring_full: k.Full.Load()}
+}
+
+// Simulate makes a socket without a kernel and the side that plays it. NeedWakeup is clear
+// and the socket works as with zero-copy, so Kick is not needed: but see Copying.
 func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
 	s := &Socket{fd: -1, umem: u, options: o, bound: true, zeroCopy: true}
-	k := &Kernel{umem: u}
+	k := &Kernel{umem: u, socket: s}
+	s.kernel = k
 	at := layout{producer: 0, consumer: 128, flags: 256, entries: 384}
 	memory := func(size int, entry uintptr) []byte {
 		words := make([]uint64, at.bytes(uint32(size), entry)/8)
@@ -70,11 +119,11 @@ func (k *Kernel) Receive(frame []byte) bool {
 	size := k.umem.FrameSize() - Headroom
 	n := max(1, (len(frame)+size-1)/size)
 	if int(k.rx.room(uint32(n))) < n {
-		k.Full++
+		k.Full.Add(1)
 		return false
 	}
 	if k.fill.Ready() < n {
-		k.Starved++
+		k.Starved.Add(1)
 		return false
 	}
 	for i := range n {

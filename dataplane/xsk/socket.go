@@ -59,6 +59,7 @@ type Socket struct {
 	maps     [][]byte
 	bound    bool
 	zeroCopy bool
+	kernel   *Kernel // that of a simulated socket; else nil
 }
 
 // Open makes a socket with its rings. It receives nothing before Bind; frames
@@ -208,14 +209,35 @@ func (s *Socket) ZeroCopy() bool { return s.zeroCopy }
 //
 // The call never blocks, so it goes around the Go scheduler (535 instead of
 // 733 ns measured).
-func (s *Socket) Kick() unix.Errno { return kick(s.fd) }
+func (s *Socket) Kick() unix.Errno {
+	if s.kernel != nil {
+		return s.kernel.kick()
+	}
+	return kick(s.fd)
+}
 
 // Wake makes the kernel go on with reception; needed only when
 // Fill.NeedWakeup. It never blocks.
 func (s *Socket) Wake() unix.Errno { return wake(s.fd) }
 
+// Removed says whether the interface has gone: the kernel then unbinds its sockets and leaves
+// an error in each, once.
+func (s *Socket) Removed() bool {
+	if s.kernel != nil {
+		return s.kernel.Removed.Load()
+	}
+	soerr, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	return err == nil && soerr != 0
+}
+
+// Simulated says whether a Kernel of ours plays the kernel's part.
+func (s *Socket) Simulated() bool { return s.kernel != nil }
+
 // Statistics are the kernel's counters of the socket since it was opened.
 func (s *Socket) Statistics() (unix.XDPStatistics, error) {
+	if s.kernel != nil {
+		return s.kernel.statistics(), nil
+	}
 	st, err := statistics(s.fd)
 	if err != nil {
 		return st, fmt.Errorf("xdp statistics: %w", err)

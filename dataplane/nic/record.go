@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"encoding/json"
@@ -52,7 +52,8 @@ func here() (boot string, netns uint64, err error) {
 // note writes the record of what is changed, or about to be, on the port's interface,
 // in the place of an earlier one. The port holds its lock until forget. Without a run
 // directory it does nothing.
-func (p *port) note(dir, bypass string) error {
+func (p *Port) note(bypass string) error {
+	dir := p.options.RunDir
 	if dir == "" {
 		return nil
 	}
@@ -95,7 +96,7 @@ func recordNames(dir string) ([]string, error) {
 }
 
 // release leaves the record to the next start.
-func (p *port) release() {
+func (p *Port) release() {
 	if p.record != nil {
 		_ = p.record.Close()
 		p.record = nil
@@ -103,37 +104,77 @@ func (p *port) release() {
 }
 
 // forget removes the record. What fails is mended by the next start.
-func (p *port) forget() {
+func (p *Port) forget() {
 	if p.record != nil {
 		_ = os.Remove(p.recorded)
 		p.release()
 	}
 }
 
-// recover puts back what processes left behind that were killed, on interfaces of
-// this network namespace.
-func (e *Engine) recover(tool *ethtool) error {
-	return recoverAll(e.config.RunDir, tool, e.config.Logf)
+// inheritRecord learns from an earlier process' record what it changed on the interface.
+func (p *Port) inheritRecord() {
+	p.switchedOff, p.promisc = nil, false
+	dir := p.options.RunDir
+	_, netns, err := here()
+	if dir == "" || err != nil {
+		return
+	}
+	f, err := os.Open(recordName(dir, netns, p.index))
+	if err != nil {
+		return // nothing was changed
+	}
+	defer f.Close()
+	var r record
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || json.NewDecoder(f).Decode(&r) != nil {
+		return // somebody's who lives, or nobody knows
+	}
+	if r.Index != p.index || r.MAC != p.mac.String() && r.Name != p.device {
+		return // of an interface that had the index before
+	}
+	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
+	p.promisc = r.Promisc
 }
 
-func recoverAll(dir string, tool *ethtool, logf func(string, ...any)) error {
+// Recover puts back what processes left behind that were killed, on interfaces of the calling
+// thread's network namespace, as the records in a directory say; "" is none. It returns how
+// many records are used up.
+func Recover(dir string, logf func(string, ...any)) (done int, err error) {
 	if dir == "" {
-		return nil
+		return 0, nil
 	}
 	names, err := recordNames(dir)
 	if err != nil || len(names) == 0 {
-		return err
+		return 0, err
+	}
+	tool, err := newEthtool()
+	if err != nil {
+		return 0, err
 	}
 	boot, netns, err := here()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, name := range names {
 		if err := recoverFrom(name, boot, netns, tool, logf); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			logf("record %s of what a killed process has changed: %v", name, err)
 		}
 	}
-	return nil
+	left, err := recordNames(dir)
+	return len(names) - len(left), err
+}
+
+// Records returns for which interfaces a directory says what a bypass pinned in dir has
+// changed and nobody has put back: since they are in another network namespace, say.
+func Records(runDir, dir string) (interfaces []string) {
+	names, _ := recordNames(runDir)
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		var r record
+		if err == nil && json.Unmarshal(b, &r) == nil && dir != "" && r.Bypass == dir {
+			interfaces = append(interfaces, r.Name)
+		}
+	}
+	return interfaces
 }
 
 func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(string, ...any)) error {

@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"errors"
@@ -22,12 +22,12 @@ var falsifying = []string{
 
 // offloadsOff switches off what falsifies frames on the port's interface and
 // returns what puts it back, and what an earlier process left off in p.switchedOff. A
-// record in dir says so to the next start, should this process not live to do it.
-func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, ...any)) (restore func() error, err error) {
+// record says so to the next start, should this process not live to do it.
+func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	active, changeable, err := tool.features(p.index)
 	if err != nil {
 		// A device without features, or a kernel without the protocol, falsifies nothing that could be helped.
-		logf("port %s: offloads are unknown, none changed: %v", p.name, err)
+		p.logf("port %s: offloads are unknown, none changed: %v", p.name, err)
 		return nil, nil
 	}
 	var names, stuck []string
@@ -40,20 +40,20 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 		}
 	}
 	if len(stuck) > 0 {
-		logf("port %s: %s cannot be switched off: frames may arrive changed", p.name, strings.Join(stuck, " "))
+		p.logf("port %s: %s cannot be switched off: frames may arrive changed", p.name, strings.Join(stuck, " "))
 	}
 	if p.switchedOff = append(p.switchedOff, names...); len(p.switchedOff) == 0 && !p.promisc {
 		return nil, nil
 	}
-	if err := p.note(dir, bypass); err != nil {
-		logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
+	if err := p.note(p.inherited.where()); err != nil {
+		p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
 	}
 	if len(names) > 0 {
 		if err := tool.setFeatures(p.index, names, false); err != nil {
 			p.forget()
 			return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
 		}
-		logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
+		p.logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
 	}
 	return func() error {
 		names := p.switchedOff
@@ -75,7 +75,7 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 		if err != nil {
 			return fmt.Errorf("port %s: restore %s: %w", p.name, strings.Join(names, " "), err)
 		}
-		logf("port %s: restored: %s", p.name, strings.Join(names, " "))
+		p.logf("port %s: restored: %s", p.name, strings.Join(names, " "))
 		return nil
 	}, nil
 }
@@ -83,14 +83,14 @@ func (p *port) offloadsOff(tool *ethtool, dir, bypass string, logf func(string, 
 // warnPeer speaks of the other end of a veth. What it offloads reaches us
 // unfinished: checksums not computed, tags beside the frame, many frames as one.
 // It is not our interface, so the command that mends it is all that is given.
-func (p *port) warnPeer(tool *ethtool, link netlink.Link, logf func(string, ...any)) {
+func (p *Port) warnPeer(tool *ethtool, link netlink.Link) {
 	peer, ok := peerOf(link)
 	if p.other = peer; !ok {
 		return
 	}
 	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
 	if peer.nsid >= 0 {
-		logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken: %s",
+		p.logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken: %s",
 			p.name, peer.where(), peer.ethtool(off))
 		return
 	}
@@ -100,7 +100,7 @@ func (p *port) warnPeer(tool *ethtool, link netlink.Link, logf func(string, ...a
 	}
 	for _, f := range falsifying {
 		if active[f] && strings.HasPrefix(f, "tx-") {
-			logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtool(off))
+			p.logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtool(off))
 			return
 		}
 	}

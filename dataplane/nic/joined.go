@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"fmt"
@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-
-	"ethertap/dataplane/xsk"
 )
 
 // joining are the features by which an interface makes one frame of several that it received.
@@ -33,10 +31,7 @@ func (j joiner) String() string {
 
 // joiners returns the interfaces beneath a port's that join frames which the port's program
 // then sees as one. A native program runs before them.
-func (p *port) joiners(tool *ethtool) (list []joiner) {
-	if !p.generic {
-		return nil
-	}
+func (p *Port) joiners(tool *ethtool) (list []joiner) {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
 		return nil
@@ -131,37 +126,35 @@ func remote(l netlink.Link) []byte {
 	return nil
 }
 
-// followJoiners says which interfaces beneath the ports join frames, at the start and when that
-// changes. The caller holds mu.
-func (e *Engine) followJoiners() {
-	if !slices.ContainsFunc(e.ports, func(p *port) bool { return p.generic }) {
+// FollowJoiners says which interfaces beneath the port join frames, at the start and when that
+// changes. longest is how many bytes a frame may have to be received.
+func (p *Port) FollowJoiners(longest int) {
+	if !p.generic {
 		return
 	}
 	tool, err := newEthtool()
 	if err != nil {
 		return
 	}
-	for _, p := range e.ports {
-		list := p.joiners(tool)
-		before := p.joined
-		p.joined = nil
-		for _, j := range list {
-			text := j.String()
-			if p.joined = append(p.joined, text); !slices.Contains(before, text) {
-				e.config.Logf("port %s: %s; what is longer than %d bytes then is lost", p.name, text, e.longestReceived())
-			}
+	list := p.joiners(tool)
+	before := p.joined
+	p.joined = nil
+	for _, j := range list {
+		text := j.String()
+		if p.joined = append(p.joined, text); !slices.Contains(before, text) {
+			p.logf("port %s: %s; what is longer than %d bytes then is lost", p.name, text, longest)
 		}
 	}
 }
 
-// longestReceived is how many bytes a frame may have to be received. The caller holds mu.
-func (e *Engine) longestReceived() int {
-	n := e.frameSize()
-	if len(e.workers) > 0 {
-		n = e.workers[0].umem.FrameSize()
+// WhyTooLong says why frames come that are longer than the MTU, as far as that is known, and
+// what mends it.
+func (p *Port) WhyTooLong() string {
+	switch {
+	case len(p.joined) > 0:
+		return strings.Join(p.joined, "; ")
+	case p.other.name != "" && !p.generic:
+		return "the other end of this veth may send several as one: " + p.other.ethtool("tso off gso off")
 	}
-	if n -= xsk.Headroom; e.long {
-		n *= maxChunks
-	}
-	return n
+	return fmt.Sprintf("what sends them has a larger MTU than %d, or joins frames", p.mtu)
 }

@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"errors"
@@ -8,10 +8,11 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/port"
 )
 
 // identity says which interface a port is. While the interface lives it is the index, and
-// name and address follow what the kernel says. Engine.mu guards it.
+// name and address follow what the kernel says. The engine's lock guards it.
 type identity struct {
 	name   string // as it was given, a name or an alternative name, while the interface has it; else device
 	device string // its name
@@ -36,15 +37,10 @@ func (id *identity) is(a *netlink.LinkAttrs) bool {
 	return same(a, id.index, id.device, id.mac.String())
 }
 
-// strangerError says that an interface has a name by which somebody might take it for ours.
-type strangerError string
-
-func (e strangerError) Error() string { return string(e) }
-
 // find looks the port's interface up: the one that is known, whatever its name is now, or
 // when that is gone, the one that was made since with the last name of that. An interface
 // that is another port's is not taken, nor one that has only the name that ours had earlier.
-func (p *port) find(others []*port) (netlink.Link, error) {
+func (p *Port) find() (netlink.Link, error) {
 	if p.index != 0 {
 		l, err := netlink.LinkByIndex(p.index)
 		if err == nil && p.is(l.Attrs()) {
@@ -61,52 +57,41 @@ func (p *port) find(others []*port) (netlink.Link, error) {
 	case err != nil:
 		return nil, fmt.Errorf("port %s: %w", p.name, err)
 	}
-	for _, o := range others {
-		if p.index != 0 && o.number != p.number && o.is(l.Attrs()) {
-			return nil, strangerError(fmt.Sprintf("port %s: no such interface any more; the one that has this name now is port %d", p.name, o.number))
+	for _, o := range p.others {
+		if p.index != 0 && o != nil && o.number != p.number && o.is(l.Attrs()) {
+			return nil, fmt.Errorf("port %s: no such interface any more; the one that has this name now is port %d", p.name, o.number)
 		}
 	}
 	return l, nil
 }
 
 // missing is the error that says that the interface is not there.
-func (p *port) missing() error {
+func (p *Port) missing() error {
 	if p.name != p.given {
 		if _, err := netlink.LinkByName(p.given); err == nil {
-			return strangerError(fmt.Sprintf("port %s: no such interface any more; the one that has its former name %s now is another", p.name, p.given))
+			return fmt.Errorf("port %s: no such interface any more; the one that has its former name %s now is another", p.name, p.given)
 		}
 	}
-	return fmt.Errorf("port %s: no such interface", p.name)
+	return fmt.Errorf("port %s: %w", p.name, port.ErrMissing)
 }
 
 // publish lets others see the identity without a lock.
-func (p *port) publish() {
+func (p *Port) publish() {
 	now := p.identity
 	p.seen.Store(&now)
 }
 
-// PortNames returns what the interfaces are called, by number. It waits for nothing.
-func (e *Engine) PortNames() []string {
-	list := make([]string, len(e.ports))
-	for i, p := range e.ports {
-		list[i] = p.seen.Load().name
-	}
-	return list
-}
+// Name implements port.Port.
+func (p *Port) Name() string { return p.seen.Load().name }
 
-// PortNamed returns the number of the interface that is called so now, or was on the command
-// line. It waits for nothing.
-func (e *Engine) PortNamed(name string) (port int, ok bool) {
-	for i, p := range e.ports {
-		if now := p.seen.Load(); name == now.name || name == now.device || name == p.given {
-			return i, name != ""
-		}
-	}
-	return 0, false
+// Called implements port.Port: by the name it has, the interface's own or the one that was given.
+func (p *Port) Called(name string) bool {
+	now := p.seen.Load()
+	return name != "" && (name == now.name || name == now.device || name == p.given)
 }
 
 // become notes what the kernel says of the port's interface now.
-func (p *port) become(a *netlink.LinkAttrs) {
+func (p *Port) become(a *netlink.LinkAttrs) {
 	p.device, p.index, p.mac = a.Name, a.Index, policy.MAC(a.HardwareAddr)
 	switch {
 	case names(a, p.given):
@@ -118,36 +103,40 @@ func (p *port) become(a *netlink.LinkAttrs) {
 }
 
 // sayChange says what has changed since before, of an interface that has stayed the same.
-func (p *port) sayChange(before identity, logf func(string, ...any)) {
+func (p *Port) sayChange(before identity) {
 	if p.index != before.index {
 		return
 	}
 	if p.device != before.device {
-		logf("port %s: the interface is renamed from %s to %s", p.name, before.device, p.device)
+		p.logf("port %s: the interface is renamed from %s to %s", p.name, before.device, p.device)
 	}
 	if p.mac != before.mac {
-		logf("port %s: the MAC address was %s and is %s", p.name, before.mac, p.mac)
+		p.logf("port %s: the MAC address was %s and is %s", p.name, before.mac, p.mac)
 	}
 }
 
-// follow notes that the port's interface has another name or address now, says so, and
-// tells those who show or keep it. The caller holds mu.
-func (e *Engine) follow(p *port, a *netlink.LinkAttrs) {
+// follow notes that the interface has another name or address now, says so, in the record
+// too, and returns whether that is so.
+func (p *Port) follow(a *netlink.LinkAttrs) (changed bool) {
 	if len(a.HardwareAddr) != len(p.mac) {
-		return
+		return false
 	}
 	before := p.identity
 	p.become(a)
 	if p.identity == before {
-		return
+		return false
 	}
-	p.sayChange(before, e.config.Logf)
-	if err := e.announceNames(); err != nil {
-		e.config.Logf("what the interfaces are called now is not announced: %v", err)
-	}
+	p.sayChange(before)
 	if p.record != nil {
-		if err := p.note(e.config.RunDir, p.bypass); err != nil {
-			e.config.Logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
+		if err := p.note(p.bypass); err != nil {
+			p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
 		}
 	}
+	return true
+}
+
+// LastSeen follows the last name of an interface that has just gone: it may have got it a
+// moment before. gone says that it was known to be gone already.
+func (p *Port) LastSeen(a *netlink.LinkAttrs, gone bool) (changed bool) {
+	return a.Index == p.index && (!gone || p.is(a)) && p.follow(a)
 }

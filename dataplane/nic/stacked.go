@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ var masters = map[string]struct{ part, out string }{
 }
 
 // warnMaster speaks of what the interface belongs to.
-func (p *port) warnMaster(a *netlink.LinkAttrs, logf func(string, ...any)) {
+func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 	p.master = a.MasterIndex
 	if p.master == 0 {
 		return
@@ -37,7 +37,7 @@ func (p *port) warnMaster(a *netlink.LinkAttrs, logf func(string, ...any)) {
 			is.part += ", a " + kind
 		}
 	}
-	logf("port %s: %s: what arrives at %s does not reach it any more: "+is.out,
+	p.logf("port %s: %s: what arrives at %s does not reach it any more: "+is.out,
 		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
 }
 
@@ -49,7 +49,7 @@ const mostStacked = 8
 
 // warnStacked speaks of the devices that are made of the interface, as far as they are in this
 // network namespace.
-func (p *port) warnStacked(logf func(string, ...any)) {
+func (p *Port) warnStacked() {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return
@@ -66,5 +66,5 @@ func (p *port) warnStacked(logf func(string, ...any)) {
 	if more := len(list) - mostStacked; more > 0 {
 		list = append(list[:mostStacked], fmt.Sprintf("%d more", more))
 	}
-	logf("port %s: other interfaces are made of it: what arrives at %s does not reach them any more: %s", p.name, p.device, strings.Join(list, ", "))
+	p.logf("port %s: other interfaces are made of it: what arrives at %s does not reach them any more: %s", p.name, p.device, strings.Join(list, ", "))
 }

@@ -1,4 +1,4 @@
-package dataplane
+package nic
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPrivileges says in one line which capabilities are missing. memory is how
-// many bytes the kernel will be asked to lock.
-func checkPrivileges(memory uint64) error {
+// Privileged says in one line which capabilities this process lacks to serve interfaces.
+// memory is how many bytes the kernel will be asked to lock.
+func Privileged(memory uint64) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {

@@ -1,0 +1,206 @@
+// Package memory is the port that is in memory: whoever has it gives it the frames that the
+// engine receives, and gets those that it sends. It needs no rights and no kernel, so an
+// engine runs whole in a test, with threads, chain, taps and counters.
+package memory
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/policy"
+	"ethertap/dataplane/port"
+	"ethertap/dataplane/xsk"
+)
+
+// Options describe a port.
+type Options struct {
+	Queues int        // 0 = 1
+	MTU    int        // 0 = 1500
+	MAC    policy.MAC //
+	// Sent gets each frame that leaves by the port; nil = nobody does. It is called by the
+	// thread of the queue, must not keep the frame, and says whether the device took it.
+	Sent func(queue int, frame []byte) bool
+}
+
+// Port implements port.Port. Its own methods may be called from any goroutine.
+type Port struct {
+	name    string
+	options Options
+	down    atomic.Bool
+	removed atomic.Bool
+
+	mu     sync.Mutex // guards what follows; who holds it may write into the rings and the memory
+	mode   string
+	up     bool // as last observed
+	downs  uint64
+	queues map[int]*queue
+	open   bool // frames are admitted
+}
+
+// queue is one that has a socket.
+type queue struct {
+	kernel *xsk.Kernel
+	wake   func()
+}
+
+// New returns a port of that name, which is up.
+func New(name string, o Options) *Port {
+	if o.Queues == 0 {
+		o.Queues = 1
+	}
+	if o.MTU == 0 {
+		o.MTU = 1500
+	}
+	if o.Sent == nil {
+		o.Sent = func(int, []byte) bool { return true }
+	}
+	return &Port{name: name, options: o, mode: port.NotAttached, queues: map[int]*queue{}}
+}
+
+// Receive has the engine receive a frame on a queue, and says whether it found room. It finds
+// none as long as the engine does not run.
+func (p *Port) Receive(number int, frame []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.queues[number]
+	if !p.open || q == nil || p.removed.Load() || !q.kernel.Receive(frame) {
+		return false
+	}
+	q.wake()
+	return true
+}
+
+// SetUp takes the link up or down. While it is down no frame leaves by the port.
+func (p *Port) SetUp(up bool) {
+	p.down.Store(!up)
+	p.wakeAll()
+}
+
+// Remove takes the port away, as an interface disappears; Restore brings it back, for a start.
+func (p *Port) Remove() {
+	p.removed.Store(true)
+	p.mu.Lock()
+	for _, q := range p.queues {
+		q.kernel.Removed.Store(true)
+	}
+	p.mu.Unlock()
+	p.wakeAll()
+}
+
+// Restore undoes Remove.
+func (p *Port) Restore() { p.removed.Store(false) }
+
+func (p *Port) wakeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range p.queues {
+		q.wake()
+	}
+}
+
+// Name implements port.Port.
+func (p *Port) Name() string { return p.name }
+
+// Called implements port.Port.
+func (p *Port) Called(name string) bool { return name == p.name }
+
+// Facts implements port.Port.
+func (p *Port) Facts() port.Facts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return port.Facts{
+		Name: p.name, Device: p.name, Driver: "memory", Mode: p.mode, MAC: p.options.MAC, MTU: p.options.MTU, Longest: uint32(14 + 4 + p.options.MTU),
+		RXQueues: p.options.Queues, TXQueues: p.options.Queues, Up: p.up, Downs: p.downs,
+	}
+}
+
+// QueueCommand implements port.Port.
+func (p *Port) QueueCommand(n int) string { return fmt.Sprintf("make %s with %d queues", p.name, n) }
+
+// Inspect implements port.Port.
+func (p *Port) Inspect() error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.up = !p.down.Load()
+	return nil
+}
+
+// Check implements port.Port.
+func (p *Port) Check() error {
+	if p.removed.Load() {
+		return fmt.Errorf("port %s: %w", p.name, port.ErrMissing)
+	}
+	return nil
+}
+
+// Prepare implements port.Port.
+func (p *Port) Prepare() (func() error, error) { return nil, nil }
+
+// Open implements port.Port: the socket copies, and a kick sends.
+func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
+	s, kernel, err := xsk.Simulate(q.Memory, xsk.Options{Fill: q.Rings, Completion: q.Rings, RX: q.Rings, TX: q.Rings})
+	if err != nil {
+		return nil, nil, fmt.Errorf("port %s: queue %d: %w", p.name, q.Number, err)
+	}
+	kernel.Copying(q.Budget, p.ready, func(frame []byte) bool { return p.options.Sent(q.Number, frame) })
+	if n := s.Fill.Put(q.Frames); n != len(q.Frames) {
+		return nil, nil, fmt.Errorf("port %s: queue %d: fill ring took %d of %d frames", p.name, q.Number, n, len(q.Frames))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queues[q.Number] = &queue{kernel, q.Wake}
+	p.mode = port.Memory
+	return s, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.queues, q.Number)
+		p.mode = port.NotAttached
+		return s.Close()
+	}, nil
+}
+
+// ready says why nothing can be sent; 0 if it can.
+func (p *Port) ready() unix.Errno {
+	switch {
+	case p.removed.Load():
+		return unix.ENXIO
+	case p.down.Load():
+		return unix.ENETDOWN
+	}
+	return 0
+}
+
+// Attach implements port.Port.
+func (p *Port) Attach(bool) (func() error, error) { return nil, nil }
+
+// Admit implements port.Port.
+func (p *Port) Admit() (func() error, error) {
+	set := func(open bool) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.open = open
+		return nil
+	}
+	return func() error { return set(false) }, set(true)
+}
+
+// Observe implements port.Port.
+func (p *Port) Observe() (c port.Change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if up := !p.down.Load(); up != p.up {
+		if p.up = up; !up {
+			p.downs++
+		}
+	}
+	return c
+}
+
+// Leave implements port.Port.
+func (p *Port) Leave() error { return nil }

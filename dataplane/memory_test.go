@@ -1,0 +1,210 @@
+package dataplane_test
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"ethertap/dataplane"
+	"ethertap/dataplane/memory"
+	"ethertap/dataplane/policy"
+	"ethertap/dataplane/port"
+	"ethertap/tests/netlab"
+)
+
+// inMemory is a bridge of two ports in memory, which needs no rights.
+type inMemory struct {
+	*dataplane.Engine
+	t     *testing.T
+	ports [2]*memory.Port
+	mu    sync.Mutex
+	out   [2][][]byte // what left by each
+}
+
+func newInMemory(t *testing.T, c dataplane.Config, o memory.Options) *inMemory {
+	t.Helper()
+	m := &inMemory{t: t}
+	c.Interfaces = []string{"left", "right"}
+	for i, name := range c.Interfaces {
+		o.MAC = policy.MAC{2, 0, 0, 0, 0, byte(i)}
+		o.Sent = func(_ int, frame []byte) bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.out[i] = append(m.out[i], bytes.Clone(frame))
+			return true
+		}
+		m.ports[i] = memory.New(name, o)
+		c.Ports = append(c.Ports, m.ports[i])
+	}
+	c.Logf = t.Logf
+	var err error
+	if m.Engine, err = dataplane.New(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (m *inMemory) feed(number int, frames ...[]byte) {
+	m.t.Helper()
+	for _, f := range frames {
+		if !m.ports[number].Receive(0, f) {
+			m.t.Fatal("a frame found no room")
+		}
+	}
+}
+
+func (m *inMemory) stats(number int) dataplane.PortStats {
+	m.t.Helper()
+	s, err := m.Stats(number)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return s
+}
+
+func (m *inMemory) await(what string, ok func() bool) {
+	m.t.Helper()
+	netlab.Await(m.t, what, ok)
+}
+
+func (m *inMemory) closes() {
+	m.t.Helper()
+	for _, b := range m.Balances() {
+		if b.Difference != 0 {
+			m.t.Errorf("%+v", b)
+		}
+	}
+	if f, err := m.Frames(); err != nil || f.Total == 0 || f.Lost() != 0 {
+		m.t.Errorf("frames of memory: %+v, %v", f, err)
+	}
+}
+
+// An engine runs whole on ports in memory: threads, chain, taps, accounts, a stop.
+func TestEngineOnPortsInMemory(t *testing.T) {
+	q := newQueue(t, 512)
+	c, err := q.NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := newInMemory(t, dataplane.Config{Queue: q, Queues: 1}, memory.Options{})
+	for i, p := range m.Ports() {
+		if p.Mode != port.Memory || p.Driver != "memory" || p.MTU != 1500 || !p.Up || p.MAC[5] != byte(i) {
+			t.Errorf("%+v", p)
+		}
+	}
+	if n, ok := m.PortNamed("right"); n != 1 || !ok {
+		t.Errorf("right is port %d, %v", n, ok)
+	}
+	dropped := netlab.UDP(200, 9)
+	dropped[6], dropped[11] = 0xaa, 0xbb
+	if err := m.Update(func(p *policy.Policy) error {
+		p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
+		p.Drop = p.Drop.With(policy.MAC(dropped[6:12]))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	frames := netlab.Mix(1, 100)
+	m.feed(0, frames...)
+	m.feed(0, dropped)
+	m.feed(1, frames[:10]...)
+	m.await("all are counted", func() bool { return m.stats(0).RX == 101 && m.stats(1).TX == 100 && m.stats(0).TX == 10 })
+	m.mu.Lock()
+	if !slices.EqualFunc(m.out[1], frames, bytes.Equal) || !slices.EqualFunc(m.out[0], frames[:10], bytes.Equal) {
+		t.Errorf("%d and %d frames left, or others than came", len(m.out[1]), len(m.out[0]))
+	}
+	m.mu.Unlock()
+	if s := m.stats(0); s.Drop != 1 || s.TapStored != 101 || m.stats(1).TapStored != 100 {
+		t.Errorf("%+v", s)
+	}
+	if n := len(drainQueue(t, c)); n != 201 {
+		t.Errorf("%d records, want 201", n)
+	}
+	m.closes()
+	if wanted, why := m.FastPath(); wanted || why[0] == "" {
+		t.Errorf("fast path %v %q", wanted, why)
+	}
+	if err := m.SetFastPath(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, why := m.FastPath(); why[0] != "port left: the kernel forwards between network interfaces only" {
+		t.Errorf("%q", why)
+	}
+	if err := m.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if m.ports[0].Receive(0, frames[0]) {
+		t.Error("a stopped engine receives")
+	}
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.feed(0, frames[0])
+	m.await("it goes on", func() bool { return m.stats(0).RX == 102 })
+	m.closes()
+}
+
+// A port in memory fails as a device does: no link, no interface, no room.
+func TestPortInMemoryThatFails(t *testing.T) {
+	const rings = dataplane.MinRings
+	m := newInMemory(t, dataplane.Config{Queues: 1, Rings: rings}, memory.Options{})
+	frames := netlab.Mix(1, rings/2)
+	m.ports[1].SetUp(false)
+	m.feed(0, frames...)
+	m.await("they wait", func() bool { return m.stats(0).Held > 0 && m.stats(0).RX == uint64(len(frames)) })
+	m.closes()
+	m.ports[1].SetUp(true)
+	m.await("they are sent", func() bool { s := m.stats(0); return s.Held == 0 && m.stats(1).TX+s.Err == s.RX })
+
+	m.ports[1].Remove()
+	m.await("it is gone", func() bool { return m.Ports()[1].Gone })
+	before := m.stats(0).NoIf
+	m.feed(0, frames[0])
+	m.await("the output does not exist", func() bool { return m.stats(0).NoIf == before+1 })
+	m.closes()
+	m.ports[1].Restore()
+	m.await("it is back", func() bool { return !m.Ports()[1].Gone && m.Running() })
+	tx := m.stats(1).TX
+	m.await("frames pass", func() bool { m.ports[0].Receive(0, frames[0]); return m.stats(1).TX > tx })
+	m.closes()
+}
+
+// With faults, several threads and frames longer than a chunk the accounts close as well.
+func TestFaultsOnPortsInMemory(t *testing.T) {
+	m := newInMemory(t, dataplane.Config{Queues: 2}, memory.Options{Queues: 2, MTU: 9000})
+	if err := m.Update(func(p *policy.Policy) error {
+		p.Seed = policy.Seed{Seed: 7, Epoch: p.Seed.Epoch + 1}
+		f := &p.Ports[0].Fault
+		f.Enabled = true
+		f.Drop.Every, f.Dup.Every, f.Bitflip.Every, f.Length.Every = 3, 4, 5, 6
+		f.Delay = time.Millisecond
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	long := bytes.Repeat(netlab.UDP(1500, 1), 5)
+	for i := range 50 {
+		for q := range 2 {
+			if !m.ports[0].Receive(q, netlab.UDP(100, uint64(i))) || !m.ports[0].Receive(q, long) {
+				t.Fatal("no room")
+			}
+		}
+	}
+	m.await("none is held", func() bool { s := m.stats(0); return s.RX == 200 && s.Held == 0 })
+	s := m.stats(0)
+	if s.RandomByFI == 0 || s.DuplicatedByFI == 0 || s.BitflippedByFI == 0 || s.LengthByFI == 0 || s.DelayedByFI == 0 {
+		t.Errorf("%+v", s)
+	}
+	m.closes()
+}

@@ -1,0 +1,217 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/port"
+)
+
+// Attach implements port.Port. It loads the plain program, makes the interface promiscuous and
+// attaches, in generic mode where the driver refuses native XDP and generic is allowed.
+//
+// The sockets are bound before, for they are what two processes contend for: one that fails to
+// get a queue has not touched the program of the other. Their entries in the program's map
+// are made after, and the program leaves after these: zero-copy drivers transmit only as long
+// as there is one, so what a stop finds on the way out is still sent.
+func (p *Port) Attach(long bool) (func() error, error) {
+	var undo port.Undo
+	undoAll := func() error { return undo.Run(0) }
+	if err := p.attachAll(long, &undo); err != nil {
+		return nil, errors.Join(err, undoAll())
+	}
+	return undoAll, nil
+}
+
+func (p *Port) attachAll(long bool, undo *port.Undo) error {
+	if err := p.load(long, undo); err != nil {
+		return err
+	}
+	end, err := p.promiscuous()
+	if err != nil {
+		return err
+	}
+	undo.Push(end)
+	if p.inherited != nil {
+		p.link = p.inherited.link
+		undo.Push(func() error {
+			if p.inherited != nil {
+				return nil // whoever has found it closes it
+			}
+			return p.detach()
+		})
+		return nil
+	}
+	if p.options.Replace {
+		restore, err := p.evict()
+		if err != nil {
+			return err
+		}
+		if restore != nil {
+			undo.Push(func() error {
+				if p.outlives {
+					p.logf("port %s: the XDP program that was replaced is not put back: the bypass is in its place", p.name)
+					return nil
+				}
+				return restore()
+			})
+		}
+	}
+	err = p.attach()
+	if err != nil && !p.generic && p.options.Attach == AttachAuto && p.options.Copy != ZeroCopyForced {
+		p.logf("port %s: the driver (%s) refuses native XDP, generic XDP is used: %v", p.name, p.driver, err)
+		p.generic = true
+		return port.ErrAgain
+	}
+	if err != nil {
+		how := "native"
+		if p.generic {
+			how = "generic"
+		}
+		return fmt.Errorf("port %s: attach %s XDP (driver %s): %w", p.name, how, p.driver, err)
+	}
+	undo.Push(p.detach)
+	return nil
+}
+
+// load makes the plain program, with the sockets of programs that are there already.
+func (p *Port) load(long bool, undo *port.Undo) error {
+	var sockets *ebpf.Map
+	if p.inherited != nil {
+		sockets = p.inherited.sockets
+	}
+	count, err := newUnserved()
+	if err != nil {
+		return fmt.Errorf("port %s: counter of frames without a thread: %w", p.name, err)
+	}
+	p.unserved.count = count
+	undo.Push(func() error { p.unserved.count = nil; return count.Close() })
+	program, err := newProgram(long, sockets, count)
+	if err != nil {
+		return fmt.Errorf("port %s: %w", p.name, err)
+	}
+	p.program, p.long = program, long
+	undo.Push(func() error { p.program = nil; return program.Close() })
+	return nil
+}
+
+// attach puts the program on the port's interface by a BPF link, which the
+// kernel removes when the process ends, however it ends.
+func (p *Port) attach() error {
+	flags := link.XDPDriverMode
+	if p.generic {
+		flags = link.XDPGenericMode
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: p.program.Program, Interface: p.index, Flags: flags})
+	if err != nil {
+		return err
+	}
+	p.link = l
+	return nil
+}
+
+// detach lets go of the link: the program leaves the interface, unless the link is pinned.
+func (p *Port) detach() error {
+	l := p.link
+	if p.link = nil; l == nil {
+		return nil
+	}
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("port %s: detach: %w", p.name, err)
+	}
+	return nil
+}
+
+// Leave implements port.Port: it takes the program off. An interface that is now in another
+// namespace would lose there what it receives, and be refused when it comes back.
+func (p *Port) Leave() error {
+	if p.link == nil {
+		return nil
+	}
+	if err := p.link.Detach(); err != nil && !errors.Is(err, unix.ENOLINK) {
+		return fmt.Errorf("port %s: detach: %w", p.name, err)
+	}
+	return nil
+}
+
+// Admit implements port.Port: the sockets get into the map of the program that is attached.
+func (p *Port) Admit() (func() error, error) {
+	var undo port.Undo
+	for _, o := range p.open {
+		if err := p.program.Register(o.queue, o.socket.FD()); err != nil {
+			return nil, errors.Join(fmt.Errorf("port %s: register queue %d: %w", p.name, o.queue, err), undo.Run(0))
+		}
+		undo.Push(func() error { return p.unregister(o.queue) })
+	}
+	p.unserved.begin()
+	undo.Push(func() error { p.unserved.end(); return nil })
+	return func() error { return undo.Run(0) }, nil
+}
+
+// unregister takes the socket of a queue out of the maps. It may be out already:
+// the kernel takes sockets out itself when their interface goes.
+func (p *Port) unregister(queue int) error {
+	if err := p.program.Unregister(queue); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("port %s: unregister queue %d: %w", p.name, queue, err)
+	}
+	return nil
+}
+
+// promiscuous makes the interface receive all frames, as long as the returned
+// function is not called and the process lives: a packet socket's membership
+// ends with the socket.
+func (p *Port) promiscuous() (end func() error, err error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: packet socket: %w", p.name, err)
+	}
+	mreq := unix.PacketMreq{Ifindex: int32(p.index), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
+		return nil, errors.Join(fmt.Errorf("port %s: promiscuous mode: %w", p.name, err), unix.Close(fd))
+	}
+	return func() error {
+		if err := unix.Close(fd); err != nil {
+			return fmt.Errorf("port %s: leave promiscuous mode: %w", p.name, err)
+		}
+		return nil
+	}, nil
+}
+
+// Run puts another XDP program in the place of the one that is attached; frames go to one or
+// the other.
+func (p *Port) Run(program *ebpf.Program) error {
+	if err := p.link.Update(program); err != nil {
+		return fmt.Errorf("port %s: %w", p.name, err)
+	}
+	return nil
+}
+
+// RunPlain puts the plain program back.
+func (p *Port) RunPlain() error {
+	if err := p.Run(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // the interface is gone
+		return err
+	}
+	return nil
+}
+
+// Sockets is the map of the plain program's sockets, by queue.
+func (p *Port) Sockets() *ebpf.Map { return p.program.Sockets }
+
+// Cover puts the program that runs, or the plain one if it is nil, on queues that have come
+// since it was attached: a veth gives it to those that there are then, and frames of others
+// pass unseen. An update to the program that is there already does nothing, so another one
+// is between for a moment.
+func (p *Port) Cover(program *ebpf.Program) error {
+	between, err := newProgram(p.long, p.program.Sockets, p.unserved.count)
+	if err != nil {
+		return err
+	}
+	if program == nil {
+		program = p.program.Program
+	}
+	return errors.Join(p.link.Update(between.Program), p.link.Update(program), between.Close())
+}

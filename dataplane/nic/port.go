@@ -1,0 +1,283 @@
+package nic
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/asavie/xdp"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/port"
+)
+
+// Port is a network interface. It implements port.Port; what is beyond that serves the fast
+// path and its bypass, and is under the engine's lock likewise.
+type Port struct {
+	options *Options
+	number  int
+	given   string  // the name or alternative name of the command line
+	others  []*Port // all interfaces of the engine, this one included
+	identity
+	seen     atomic.Pointer[identity] // the same, for those who hold no lock; see publish
+	driver   string
+	mtu      int
+	limits   limits // followed while it runs
+	rxQueues int
+	txQueues int
+	combined bool     // queues are for both directions
+	master   int      // index of the bridge or bond it belongs to, as last seen; 0: none
+	up       bool     // and has carrier, as last seen
+	other    peer     // the other end of a veth, as last looked up
+	joined   []string // which interfaces beneath join frames, as last seen
+	downs    uint64
+
+	ours     bool // an XDP program that is there is ours, left by an earlier process
+	generic  bool // XDP in generic mode
+	long     bool // the program knows frames of several buffers
+	mode     string
+	program  *xdp.Program
+	link     link.Link // holds a program on the interface; nil: the port is not attached
+	open     []opened  // the sockets that there are, by queue
+	unserved unserved
+
+	// For a bypass, which the engine has:
+	inherited *inheritance // what an earlier process left; nil: nothing
+	outlives  bool         // what was changed on the interface stays when it is undone
+
+	switchedOff []string // offloads
+	promisc     bool     // made promiscuous beyond this process
+	record      *os.File // says what is switched off; holds its lock
+	recorded    string   // its name
+	bypass      string   // what it says of a bypass
+}
+
+// New returns the ports of interfaces, which are looked up by Inspect. Names that are ""
+// have no port.
+func New(names []string, o Options) []*Port {
+	all := make([]*Port, len(names))
+	for i, name := range names {
+		if name == "" {
+			continue
+		}
+		all[i] = &Port{options: &o, number: i, given: name, identity: identity{name: name}, driver: "-", mode: port.NotAttached}
+		all[i].publish()
+	}
+	for _, p := range all {
+		if p != nil {
+			p.others = all
+		}
+	}
+	return all
+}
+
+func (p *Port) logf(format string, args ...any) { p.options.Logf(format, args...) }
+
+// Facts implements port.Port.
+func (p *Port) Facts() port.Facts {
+	return port.Facts{
+		Name: p.name, Device: p.device, Driver: p.driver, Mode: p.mode, MAC: p.mac, MTU: p.mtu, Longest: p.limits.send,
+		RXQueues: p.rxQueues, TXQueues: p.txQueues, Up: p.up, Downs: p.downs,
+	}
+}
+
+// Index is the interface's index, 0 before it was seen.
+func (p *Port) Index() int { return p.index }
+
+// Generic says whether XDP runs in generic mode.
+func (p *Port) Generic() bool { return p.generic }
+
+// Inspect implements port.Port. An XDP program on the interface is no obstacle when it is
+// ours: see ExpectOurs.
+func (p *Port) Inspect() error {
+	before := p.identity
+	if err := p.inspect(); err != nil {
+		return err
+	}
+	p.generic = p.options.Attach == AttachSKB
+	p.sayChange(before)
+	return nil
+}
+
+// Check implements port.Port.
+func (p *Port) Check() error {
+	candidate := &Port{options: p.options, number: p.number, given: p.given, others: p.others, identity: p.identity, ours: p.ours}
+	return candidate.inspect()
+}
+
+// ExpectOurs says whether an XDP program that Inspect and Check find is ours.
+func (p *Port) ExpectOurs(ours bool) { p.ours = ours }
+
+func (p *Port) inspect() error {
+	l, err := p.find()
+	if err != nil {
+		return err
+	}
+	a := l.Attrs()
+	switch {
+	case a.Flags&net.FlagLoopback != 0:
+		return fmt.Errorf("port %s: a loopback interface has no other side", p.name)
+	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
+		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
+	case a.Xdp != nil && a.Xdp.Attached && !p.options.Replace && !p.ours:
+		return p.taken(a.Xdp.ProgId)
+	case a.MTU > port.LongMTU:
+		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
+			p.name, a.MTU, port.MaxChunks, port.LongMTU, a.Name, port.LongMTU)
+	}
+	tool, err := newEthtool()
+	if err != nil {
+		return err
+	}
+	p.become(a)
+	p.mtu = a.MTU
+	p.limits = limitsOf(l)
+	p.driver = driver(p.device)
+	p.countQueues(tool)
+	return nil
+}
+
+// Prepare implements port.Port: it switches off what falsifies frames.
+func (p *Port) Prepare() (undo func() error, err error) {
+	tool, err := newEthtool()
+	if err != nil {
+		return nil, err
+	}
+	p.warn(tool)
+	p.inheritRecord()
+	restore, err := p.offloadsOff(tool)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		switch {
+		case p.outlives:
+			p.release()
+			return nil
+		case restore == nil:
+			return nil
+		}
+		return restore()
+	}, nil
+}
+
+// taken is the error that says whose XDP program is on the interface.
+func (p *Port) taken(program uint32) error {
+	who, end := p.options.Owner(program)
+	switch {
+	case end != "":
+		return fmt.Errorf("port %s: %s is on it; to end that: %s", p.name, who, end)
+	case who == "":
+		who = "somebody else"
+	}
+	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach or replace it first", p.name, who, program)
+}
+
+// holder names who is on the interface already, by the XDP program there.
+func (p *Port) holder() string {
+	who, end := "", ""
+	if l, err := netlink.LinkByIndex(p.index); err == nil {
+		if program := programOn(l.Attrs()); program != 0 {
+			who, end = p.options.Owner(uint32(program))
+		}
+	}
+	switch {
+	case who == "":
+		return "somebody else"
+	case end != "":
+		return fmt.Sprintf("%s; to end that: %s", who, end)
+	}
+	return who
+}
+
+// warn says what is unusual about the interface, though it can be served.
+func (p *Port) warn(tool *ethtool) {
+	l, err := netlink.LinkByIndex(p.index)
+	if err != nil {
+		return // the next step will say why
+	}
+	a := l.Attrs()
+	p.up = working(a)
+	if a.Flags&net.FlagUp == 0 {
+		p.logf("port %s: the link is down: ip link set %s up", p.name, p.device)
+	} else if !p.up {
+		p.logf("port %s: the link has no carrier", p.name)
+	}
+	p.warnAddresses(l)
+	p.warnMaster(a)
+	p.warnStacked()
+	p.warnPeer(tool, l)
+}
+
+// working says whether a link is up and has carrier. Some drivers do not tell.
+func working(a *netlink.LinkAttrs) bool {
+	return a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
+}
+
+// driver returns the name of the interface's driver, or "-".
+func driver(name string) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "-"
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, name)
+	if err != nil {
+		return "-"
+	}
+	if s := unix.ByteSliceToString(info.Driver[:]); s != "" {
+		return s
+	}
+	return "-"
+}
+
+// countQueues finds out how many queues the interface has.
+func (p *Port) countQueues(tool *ethtool) {
+	c, err := tool.channels(p.index)
+	if err != nil {
+		// Devices that cannot tell have the queues that sysfs lists, or one.
+		c = channels{rx: sysfsQueues(p.device, "rx"), tx: sysfsQueues(p.device, "tx")}
+	}
+	p.rxQueues, p.txQueues, p.combined = c.rx+c.combined, c.tx+c.combined, c.combined > 0
+}
+
+// QueueCommand implements port.Port.
+func (p *Port) QueueCommand(n int) string {
+	if p.combined {
+		return fmt.Sprintf("ethtool -L %s combined %d", p.device, n)
+	}
+	return fmt.Sprintf("ethtool -L %s rx %d tx %d", p.device, n, n)
+}
+
+func sysfsQueues(name, direction string) int {
+	entries, err := os.ReadDir(filepath.Join("/sys/class/net", name, "queues"))
+	n := 0
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), direction+"-") {
+			n++
+		}
+	}
+	if err != nil || n == 0 {
+		return 1
+	}
+	return n
+}
+
+// warnAddresses speaks of IP addresses: what is sent to them goes over the
+// bridge and does not reach this host.
+func (p *Port) warnAddresses(l netlink.Link) {
+	addresses, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return
+	}
+	for _, a := range addresses {
+		if !a.IP.IsLinkLocalUnicast() {
+			p.logf("port %s: has the IP address %s: this host will not be reached by it while frames are bridged", p.name, a.IPNet)
+		}
+	}
+}
