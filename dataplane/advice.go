@@ -19,19 +19,19 @@ func (e *Engine) Advice() (list []string) {
 		say := func(format string, args ...any) {
 			list = append(list, fmt.Sprintf("interface %d %s: ", i, p.Name())+fmt.Sprintf(format, args...))
 		}
-		if n := e.unservedSince(p); n > 0 {
+		if n := e.unservedSinceLocked(p); n > 0 {
 			say("%s came on queues without a thread: %s", counted(int(n), "frame"), p.QueueCommand(e.queues))
 		}
 		var kernel unix.XDPStatistics
 		for q := range e.kernel {
-			kernel = plus(kernel, e.kernelSince(i, q))
+			kernel = plus(kernel, e.kernelSinceLocked(i, q))
 		}
 		if n := tooLong(kernel); n > 0 {
 			cause := "what sends them makes longer ones than the port takes"
 			if p.nic != nil {
 				cause = p.nic.WhyTooLong()
 			}
-			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceived(), cause)
+			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceivedLocked(), cause)
 		}
 		if n := kernel.Rx_ring_full + kernel.Rx_fill_ring_empty_descs; n > 0 && e.config.Rings < MaxRings {
 			say("%s found no room in a ring: with more than --rings %d a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
@@ -46,16 +46,16 @@ func tooLong(k unix.XDPStatistics) uint64 {
 	return k.Rx_dropped - min(k.Rx_dropped, k.Rx_fill_ring_empty_descs)
 }
 
-// followJoiners says which interfaces beneath the ports join frames. The caller holds mu.
-func (e *Engine) followJoiners() {
+// followJoinersLocked says which interfaces beneath the ports join frames.
+func (e *Engine) followJoinersLocked() {
 	for _, p := range e.nics() {
-		p.FollowJoiners(e.longestReceived())
+		p.FollowJoiners(e.longestReceivedLocked())
 	}
 }
 
-// longestReceived is how many bytes a frame may have to be received. The caller holds mu.
-func (e *Engine) longestReceived() int {
-	n := e.frameSize()
+// longestReceivedLocked is how many bytes a frame may have to be received.
+func (e *Engine) longestReceivedLocked() int {
+	n := e.frameSizeLocked()
 	if len(e.workers) > 0 {
 		n = e.workers[0].umem.FrameSize()
 	}

@@ -41,15 +41,15 @@ func statedFor(p *policy.Policy, name string) [policy.MaxPorts]shm.Taps {
 	return stated(&policy.Tap{Name: name})
 }
 
-// announce writes the whole table of an outlet's queue. The caller holds mu, not update.
-func (e *Engine) announce(o *outlet) error {
+// announceLocked writes the whole table of an outlet's queue.
+func (e *Engine) announceLocked(o *outlet) error {
 	e.update.Lock() // or it would overwrite what an Update announces meanwhile
 	defer e.update.Unlock()
-	return o.queue.Load().SetInterfaces(e.described(o))
+	return o.queue.Load().SetInterfaces(e.describedLocked(o))
 }
 
-// described is the table of interfaces of an outlet's queue. The caller holds mu and update.
-func (e *Engine) described(o *outlet) []shm.Interface {
+// describedLocked is the table of interfaces of an outlet's queue. The caller holds mu and update.
+func (e *Engine) describedLocked(o *outlet) []shm.Interface {
 	taps := statedFor(&e.plan.Load().Policy, o.name)
 	list := make([]shm.Interface, len(e.ports))
 	for i, p := range e.ports {
@@ -59,13 +59,13 @@ func (e *Engine) described(o *outlet) []shm.Interface {
 	return list
 }
 
-// announceNames writes the whole tables of all queues, after an interface has got another
-// name or address. The caller holds mu, not update.
-func (e *Engine) announceNames() error {
+// announceNamesLocked writes the whole tables of all queues, after an interface has got another
+// name or address.
+func (e *Engine) announceNamesLocked() error {
 	var errs []error
 	for _, o := range e.outlets {
 		if o.queue.Load() != nil {
-			errs = append(errs, e.announce(o))
+			errs = append(errs, e.announceLocked(o))
 		}
 	}
 	return errors.Join(errs...)

@@ -20,7 +20,7 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 	if err := e.Privileged(); err != nil {
 		return []error{err}
 	}
-	e.expectOurs(running || e.bypassed())
+	e.expectOursLocked(running || e.bypassed())
 	for _, p := range e.ports {
 		if err := p.Inspect(); err != nil {
 			all = append(all, err)
@@ -29,7 +29,7 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 	if len(all) > 0 {
 		return all
 	}
-	if err := e.inspect(); err != nil {
+	if err := e.inspectLocked(); err != nil {
 		all = append(all, err)
 	}
 	return all
@@ -40,16 +40,16 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 func (e *Engine) Check() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.expectOurs(e.bypassed())
-	return e.inspect()
+	e.expectOursLocked(e.bypassed())
+	return e.inspectLocked()
 }
 
 // bypassed says whether there is a bypass of an earlier process: a program on an interface may be
 // its. Start finds out.
 func (e *Engine) bypassed() bool { return e.config.BypassDir != "" && exists(e.config.BypassDir) }
 
-// expectOurs says whether XDP programs on the interfaces are ours. The caller holds mu.
-func (e *Engine) expectOurs(ours bool) {
+// expectOursLocked says whether XDP programs on the interfaces are ours.
+func (e *Engine) expectOursLocked(ours bool) {
 	for _, p := range e.nics() {
 		p.ExpectOurs(ours)
 	}

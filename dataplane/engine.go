@@ -12,6 +12,16 @@ import (
 
 // Engine bridges two interfaces or mirrors one. Its methods may be called from
 // any goroutine.
+//
+// It has two locks. mu is held by whatever changes or asks what runs: a start takes it for as
+// long as the interfaces take to come up. update is held by whatever changes what the threads
+// and the kernel are told (the policy, the outlets, the fast path's rules), for milliseconds;
+// so a policy can be changed while an interface comes up. Whoever takes both takes mu first. The
+// locks inside a queue, a port in memory or the interpreter come after these. The threads
+// take none.
+//
+// Functions whose name ends in Locked need mu; where one needs update besides, or instead, its
+// comment says so. What is guarded by either lock, to be read, is written under both.
 type Engine struct {
 	config  Config
 	epoch   time.Time            // where the clock of faults begins
@@ -90,14 +100,13 @@ func (e *Engine) vanished(i int) {
 		go func() {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.sayGone()
+			e.sayGoneLocked()
 		}()
 	}
 }
 
-// sayGone says once which interfaces are gone, and takes off them what is ours. The
-// caller holds mu.
-func (e *Engine) sayGone() {
+// sayGoneLocked says once which interfaces are gone, and takes off them what is ours.
+func (e *Engine) sayGoneLocked() {
 	for _, p := range e.ports {
 		if p.gone.Load() && !p.goneSaid {
 			p.goneSaid = true
@@ -143,12 +152,12 @@ func (e *Engine) Frames() (Frames, error) {
 	if e.workers == nil {
 		return e.frames, nil
 	}
-	return e.ask()
+	return e.askLocked()
 }
 
-// ask waits until every thread has answered between two batches, of which the next
+// askLocked waits until every thread has answered between two batches, of which the next
 // begins with the policy in force. What does not run need not answer.
-func (e *Engine) ask() (sum Frames, err error) {
+func (e *Engine) askLocked() (sum Frames, err error) {
 	for _, w := range e.workers {
 		select { // of an earlier question that was not waited for
 		case <-w.answer:

@@ -22,10 +22,9 @@ type former struct {
 // the rest is given up.
 const takeTime = 2 * time.Second
 
-// settleFormer counts what was lost with former queues, as soon as nobody takes anything
+// settleFormerLocked counts what was lost with former queues, as soon as nobody takes anything
 // out of them. last says that there is no later look: who has one open then goes on with it.
-// The caller holds mu.
-func (e *Engine) settleFormer(last bool) {
+func (e *Engine) settleFormerLocked(last bool) {
 	e.former = slices.DeleteFunc(e.former, func(f *former) bool {
 		st, err := f.queue.Status()
 		if err == nil && st.Waiting > 0 && isUsed(f.queue) {
@@ -40,7 +39,7 @@ func (e *Engine) settleFormer(last bool) {
 				return false
 			}
 		}
-		e.countLost(f)
+		e.countLostLocked(f)
 		f.queue.Close() // of a damaged one it fails, and nothing hangs on it
 		return true
 	})
@@ -55,9 +54,9 @@ func isUsed(q *shm.Queue) bool {
 	})
 }
 
-// countLost empties a former queue and counts what we have put in. Of one that is damaged
+// countLostLocked empties a former queue and counts what we have put in. Of one that is damaged
 // it takes what can be had, and counts as many as may have been in it.
-func (e *Engine) countLost(f *former) {
+func (e *Engine) countLostLocked(f *former) {
 	var lost [MaxQueues][2]uint64
 	n, err := f.empty(func(r *shm.Record) {
 		switch q, p := int(r.Queue), int(r.Interface); {

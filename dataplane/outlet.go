@@ -103,21 +103,21 @@ func (e *Engine) AddQueue(name string) error {
 		tap++
 	}
 	out := newOutlet(name, tap, q)
-	e.number(out)
+	e.numberLocked(out)
 	if e.workers != nil {
-		if err := e.prepare(out); err != nil {
+		if err := e.prepareLocked(out); err != nil {
 			return errors.Join(err, out.close())
 		}
 		for _, p := range e.ports {
-			e.warnSlots(q, p)
+			e.warnSlotsLocked(q, p)
 		}
 	}
-	err = e.changeOutlets(func(p *policy.Policy) error {
+	err = e.changeOutletsLocked(func(p *policy.Policy) error {
 		p.Taps = append(p.Taps, policy.Tap{Name: name})
 		return nil
 	}, append(slices.Clone(e.outlets), out))
 	if err != nil {
-		if _, asked := e.ask(); asked != nil { // until no thread has it any more
+		if _, asked := e.askLocked(); asked != nil { // until no thread has it any more
 			return errors.Join(err, asked)
 		}
 		return errors.Join(err, out.close())
@@ -130,7 +130,7 @@ func (e *Engine) RemoveQueue(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := outletOf(e.outlets[1:], name)
-	err := e.changeOutlets(func(p *policy.Policy) error {
+	err := e.changeOutletsLocked(func(p *policy.Policy) error {
 		if _, err := p.Tap(name); err != nil {
 			return err
 		}
@@ -141,17 +141,17 @@ func (e *Engine) RemoveQueue(name string) error {
 		return err
 	}
 	// A thread that has answered has begun, or will begin, its batch with the new policy.
-	if _, err := e.ask(); err != nil {
+	if _, err := e.askLocked(); err != nil {
 		return err
 	}
 	return out.close()
 }
 
-// changeOutlets changes the policy, and with it the outlets. The caller holds mu.
-func (e *Engine) changeOutlets(fn func(*policy.Policy) error, outlets []*outlet) error {
+// changeOutletsLocked changes the policy, and with it the outlets.
+func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*outlet) error {
 	e.update.Lock()
 	defer e.update.Unlock()
-	err := e.change(fn, outlets)
+	err := e.changeLocked(fn, outlets)
 	if err == nil {
 		e.outlets = outlets
 	}
@@ -178,20 +178,20 @@ func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	return stored - lost, refused, lost
 }
 
-// number makes an outlet's number in the fast path its own from now on. The caller holds mu.
-func (e *Engine) number(o *outlet) {
+// numberLocked makes an outlet's number in the fast path its own from now on.
+func (e *Engine) numberLocked(o *outlet) {
 	e.fast.tally()
 	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.tap]
 }
 
-// prepare makes what the threads need to put frames in, and tells those who read the queue
-// what the interfaces are. The caller holds mu.
-func (e *Engine) prepare(o *outlet) error {
+// prepareLocked makes what the threads need to put frames in, and tells those who read the queue
+// what the interfaces are.
+func (e *Engine) prepareLocked(o *outlet) error {
 	q := o.queue.Load()
 	if q == nil {
 		return nil
 	}
-	if err := e.announce(o); err != nil {
+	if err := e.announceLocked(o); err != nil {
 		return fmt.Errorf("queue %s: interfaces: %w", q.Name(), err)
 	}
 	for i := range e.queues {
@@ -223,8 +223,8 @@ func (o *outlet) leave() error {
 
 func (o *outlet) close() error { return errors.Join(o.leave(), o.queue.Load().Close()) }
 
-// leaveQueues closes what launch has prepared. The caller holds mu.
-func (e *Engine) leaveQueues() error {
+// leaveQueuesLocked closes what launch has prepared.
+func (e *Engine) leaveQueuesLocked() error {
 	var errs []error
 	for _, o := range e.outlets {
 		errs = append(errs, o.leave())

@@ -105,12 +105,12 @@ func (e *Engine) Policy() policy.Policy { return e.plan.Load().Policy }
 func (e *Engine) Update(fn func(*policy.Policy) error) error {
 	e.update.Lock()
 	defer e.update.Unlock()
-	return e.change(fn, e.outlets)
+	return e.changeLocked(fn, e.outlets)
 }
 
-// change does it with the outlets that the engine has, or has from then on: who changes
+// changeLocked does it with the outlets that the engine has, or has from then on: who changes
 // these holds mu too, and sets them. The caller holds update.
-func (e *Engine) change(fn func(*policy.Policy) error, outlets []*outlet) error {
+func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) error {
 	before := e.plan.Load()
 	p := before.Clone()
 	if err := fn(&p); err != nil {

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// countedUnserved returns how many frames of an interface came on queues without a thread so
-// far. The caller holds mu.
-func (e *Engine) countedUnserved(p *end) (n uint64) {
+// countedUnservedLocked returns how many frames of an interface came on queues without a thread so
+// far.
+func (e *Engine) countedUnservedLocked(p *end) (n uint64) {
 	if p.nic != nil {
 		n = p.nic.Unserved()
 	}
 	return n + e.fast.unserved(p.number)
 }
 
-func (e *Engine) unservedSince(p *end) uint64 { return e.countedUnserved(p) - p.missed }
+func (e *Engine) unservedSinceLocked(p *end) uint64 { return e.countedUnservedLocked(p) - p.missed }
 
-// threads returns how many threads serve the interfaces, given their numbers of queues, or why
-// they cannot be served. The caller holds mu.
-func (e *Engine) threads() (int, error) {
+// threadsLocked returns how many threads serve the interfaces, given their numbers of queues, or why
+// they cannot be served.
+func (e *Engine) threadsLocked() (int, error) {
 	queues := MaxQueues
 	for _, p := range e.ports {
 		queues = min(queues, p.Facts().RXQueues)
@@ -38,11 +38,11 @@ func (e *Engine) threads() (int, error) {
 	return queues, nil
 }
 
-// followQueues looks at the numbers of queues, and says whether the engine is to start anew,
+// followQueuesLocked looks at the numbers of queues, and says whether the engine is to start anew,
 // with another number of threads, since a queue has no thread or a thread no queue. Where
 // that cannot be, it says once what is lost. more are the ports that have got queues since
-// the last look. The caller holds mu.
-func (e *Engine) followQueues(more []*end) (again bool) {
+// the last look.
+func (e *Engine) followQueuesLocked(more []*end) (again bool) {
 	short := ""
 	defer func() {
 		if short != e.short && short != "" {
@@ -62,15 +62,15 @@ func (e *Engine) followQueues(more []*end) (again bool) {
 	if len(lost) == 0 {
 		return false
 	}
-	threads, err := e.threads()
+	threads, err := e.threadsLocked()
 	if err == nil {
-		err = enoughMemory(&e.config, max(0, threads-e.queues), e.frameSize(), availableMemory())
+		err = enoughMemory(&e.config, max(0, threads-e.queues), e.frameSizeLocked(), availableMemory())
 	}
 	if err == nil {
 		e.config.Logf("starting anew with %s instead of %d", counted(threads, "thread"), e.queues)
 		return true
 	}
-	short = strings.Join(lost, "; ") + e.moreThreads()
+	short = strings.Join(lost, "; ") + e.moreThreadsLocked()
 	for _, p := range more {
 		if p.nic == nil {
 			continue
@@ -82,8 +82,8 @@ func (e *Engine) followQueues(more []*end) (again bool) {
 	return false
 }
 
-// moreThreads says how all queues could have a thread; "" if they cannot. The caller holds mu.
-func (e *Engine) moreThreads() string {
+// moreThreadsLocked says how all queues could have a thread; "" if they cannot.
+func (e *Engine) moreThreadsLocked() string {
 	most := 0
 	for _, p := range e.ports {
 		most = max(most, p.Facts().RXQueues)

@@ -43,7 +43,7 @@ func (e *Engine) watchQueues(quit chan struct{}) {
 // a queue may take half a second, while others replace it.
 func (e *Engine) lookAtQueues(quit chan struct{}, known []fed) []fed {
 	e.mu.Lock()
-	list := e.fedQueues(known)
+	list := e.fedQueuesLocked(known)
 	e.mu.Unlock()
 	for i := range list {
 		again, why := e.anew(&list[i])
@@ -51,8 +51,8 @@ func (e *Engine) lookAtQueues(quit chan struct{}, known []fed) []fed {
 			continue
 		}
 		e.mu.Lock()
-		if e.quit == quit && e.feeds(&list[i]) {
-			e.replace(&list[i], again, why)
+		if e.quit == quit && e.feedsLocked(&list[i]) {
+			e.replaceLocked(&list[i], again, why)
 		} else {
 			again.Close()
 		}
@@ -61,23 +61,22 @@ func (e *Engine) lookAtQueues(quit chan struct{}, known []fed) []fed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.quit == quit {
-		e.settleFormer(false)
+		e.settleFormerLocked(false)
 	}
 	return list
 }
 
-// renewQueues does the same before a start. The caller holds mu; no thread runs.
-func (e *Engine) renewQueues() {
-	for _, f := range e.fedQueues(nil) {
+// renewQueuesLocked does the same before a start. No thread runs.
+func (e *Engine) renewQueuesLocked() {
+	for _, f := range e.fedQueuesLocked(nil) {
 		if again, why := e.anew(&f); again != nil {
-			e.replace(&f, again, why)
+			e.replaceLocked(&f, again, why)
 		}
 	}
 }
 
-// fedQueues lists the queues, with what is known of those that are the same. The caller
-// holds mu.
-func (e *Engine) fedQueues(known []fed) (list []fed) {
+// fedQueuesLocked lists the queues, with what is known of those that are the same.
+func (e *Engine) fedQueuesLocked(known []fed) (list []fed) {
 	add := func(f fed) {
 		for _, k := range known {
 			if k.out == f.out && k.queue == f.queue {
@@ -94,9 +93,9 @@ func (e *Engine) fedQueues(known []fed) (list []fed) {
 	return list
 }
 
-// feeds says whether the queue is fed still. The caller holds mu.
-func (e *Engine) feeds(f *fed) bool {
-	for _, now := range e.fedQueues(nil) {
+// feedsLocked says whether the queue is fed still.
+func (e *Engine) feedsLocked(f *fed) bool {
+	for _, now := range e.fedQueuesLocked(nil) {
 		if now.out == f.out && now.queue == f.queue {
 			return true
 		}
@@ -145,9 +144,9 @@ func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 	return n
 }
 
-// replace has another queue fed in the place of f, or says why not. The caller holds mu.
-func (e *Engine) replace(f *fed, again *shm.Queue, why error) {
-	producers, err := e.adopt(f.out, again)
+// replaceLocked has another queue fed in the place of f, or says why not.
+func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
+	producers, err := e.adoptLocked(f.out, again)
 	if err != nil {
 		e.config.Logf("%v; frames are put into it still: %v", why, errors.Join(err, again.Close()))
 		return
@@ -163,7 +162,7 @@ func (e *Engine) replace(f *fed, again *shm.Queue, why error) {
 		}
 	}
 	e.config.Logf("%v; frames are put into a new one from now on", why)
-	if _, err := e.ask(); err != nil { // who does not answer may be at the old one: it stays open
+	if _, err := e.askLocked(); err != nil { // who does not answer may be at the old one: it stays open
 		e.config.Logf("queue %s: %v", again.Name(), err)
 		return
 	}
@@ -178,14 +177,14 @@ func (e *Engine) replace(f *fed, again *shm.Queue, why error) {
 	e.former = append(e.former, old)
 	if again.Room() != f.queue.Room() {
 		for _, p := range e.ports {
-			e.warnSlots(again, p)
+			e.warnSlotsLocked(again, p)
 		}
 	}
 }
 
-// adopt makes a queue the one that is fed, but for the threads, which get the producers.
-// After an error all is as it was. The caller holds mu.
-func (e *Engine) adopt(out *outlet, again *shm.Queue) (producers []*shm.Producer, err error) {
+// adoptLocked makes a queue the one that is fed, but for the threads, which get the producers.
+// After an error all is as it was.
+func (e *Engine) adoptLocked(out *outlet, again *shm.Queue) (producers []*shm.Producer, err error) {
 	defer func() {
 		if err != nil {
 			for _, p := range producers {
@@ -202,7 +201,7 @@ func (e *Engine) adopt(out *outlet, again *shm.Queue) (producers []*shm.Producer
 	}
 	e.update.Lock()
 	defer e.update.Unlock()
-	if err := again.SetInterfaces(e.described(out)); err != nil {
+	if err := again.SetInterfaces(e.describedLocked(out)); err != nil {
 		return producers, err
 	}
 	out.queue.Store(again)

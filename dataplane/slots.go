@@ -5,9 +5,9 @@ import (
 	"ethertap/shm"
 )
 
-// warnSlots says that a queue cuts frames of an interface, if its slots are too small for
-// them, and what mends it. The caller holds mu.
-func (e *Engine) warnSlots(q *shm.Queue, p *end) {
+// warnSlotsLocked says that a queue cuts frames of an interface, if its slots are too small for
+// them, and what mends it.
+func (e *Engine) warnSlotsLocked(q *shm.Queue, p *end) {
 	f := p.Facts()
 	longest := f.MTU + port.Header
 	if q == nil || longest <= q.Room() {
@@ -23,9 +23,9 @@ func (e *Engine) warnSlots(q *shm.Queue, p *end) {
 		q.Name(), q.Room(), f.Name, f.MTU, size, q.Name())
 }
 
-// warnAllSlots does it for all queues and one interface.
-func (e *Engine) warnAllSlots(p *end) {
+// warnAllSlotsLocked does it for all queues and one interface.
+func (e *Engine) warnAllSlotsLocked(p *end) {
 	for _, o := range e.outlets {
-		e.warnSlots(o.queue.Load(), p)
+		e.warnSlotsLocked(o.queue.Load(), p)
 	}
 }

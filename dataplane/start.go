@@ -30,8 +30,8 @@ func (e *Engine) Start() error {
 			return err
 		}
 	}
-	if err := e.start(); err != nil {
-		err = errors.Join(err, e.rollback(0))
+	if err := e.startLocked(); err != nil {
+		err = errors.Join(err, e.rollbackLocked(0))
 		if watch != nil {
 			err = errors.Join(err, watch.Close())
 		}
@@ -46,20 +46,20 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-func (e *Engine) start() error {
+func (e *Engine) startLocked() error {
 	if err := e.Privileged(); err != nil {
 		return err
 	}
-	if err := e.takeOver(); err != nil {
+	if err := e.takeOverLocked(); err != nil {
 		return err
 	}
-	if err := e.inspect(); err != nil {
+	if err := e.inspectLocked(); err != nil {
 		return err
 	}
-	e.renewQueues()
+	e.renewQueuesLocked()
 	e.long = false
 	for _, p := range e.ports {
-		e.warnAllSlots(p)
+		e.warnAllSlotsLocked(p)
 		p.gone.Store(false)
 		e.long = e.long || p.Facts().MTU > port.MaxMTU
 	}
@@ -67,7 +67,7 @@ func (e *Engine) start() error {
 	if need := e.queues + 2; runtime.GOMAXPROCS(0) < need {
 		runtime.GOMAXPROCS(need)
 	}
-	if err := e.checkPair(); err != nil {
+	if err := e.checkPairLocked(); err != nil {
 		return err
 	}
 	for _, p := range e.ports {
@@ -77,12 +77,12 @@ func (e *Engine) start() error {
 		}
 		e.undo.Push(restore)
 	}
-	return e.bring()
+	return e.bringLocked()
 }
 
-// takeOver restores what a killed process has changed, or takes over what one has left for a
-// bypass. The caller holds mu.
-func (e *Engine) takeOver() error {
+// takeOverLocked restores what a killed process has changed, or takes over what one has left for a
+// bypass.
+func (e *Engine) takeOverLocked() error {
 	if len(e.nics()) == 0 {
 		return nil
 	}
@@ -96,15 +96,15 @@ func (e *Engine) takeOver() error {
 	}
 	if counting {
 		for _, o := range e.outlets[1:] {
-			e.number(o)
+			e.numberLocked(o)
 		}
 	}
-	e.expectOurs(e.fast.bypass.state == foundPins)
+	e.expectOursLocked(e.fast.bypass.state == foundPins)
 	return nil
 }
 
-// checkPair looks at both interfaces of a bridge together. The caller holds mu.
-func (e *Engine) checkPair() error {
+// checkPairLocked looks at both interfaces of a bridge together.
+func (e *Engine) checkPairLocked() error {
 	if len(e.ports) != 2 {
 		return nil
 	}
@@ -119,37 +119,37 @@ func (e *Engine) checkPair() error {
 	return nil
 }
 
-// inspect looks at all interfaces, settles how many threads there are, and
+// inspectLocked looks at all interfaces, settles how many threads there are, and
 // refuses what cannot be served. It changes nothing outside this process.
-func (e *Engine) inspect() error {
+func (e *Engine) inspectLocked() error {
 	for _, p := range e.ports {
 		if err := p.Inspect(); err != nil {
 			return err
 		}
 	}
-	queues, err := e.threads()
+	queues, err := e.threadsLocked()
 	if err != nil {
 		return err
 	}
 	e.queues = queues
-	return enoughMemory(&e.config, queues, e.frameSize(), availableMemory())
+	return enoughMemory(&e.config, queues, e.frameSizeLocked(), availableMemory())
 }
 
-// frameSize is the chunk that holds frames of all interfaces.
-func (e *Engine) frameSize() (size int) {
+// frameSizeLocked is the chunk that holds frames of all interfaces.
+func (e *Engine) frameSizeLocked() (size int) {
 	for _, p := range e.ports {
 		size = max(size, port.ChunkFor(p.Facts().MTU))
 	}
 	return size
 }
 
-// bring takes the steps from interfaces that are prepared to frames that come: these are
+// bringLocked takes the steps from interfaces that are prepared to frames that come: these are
 // let in last, when a thread waits for them on every queue.
-func (e *Engine) bring() error {
-	if err := e.openAndAttach(); err != nil {
+func (e *Engine) bringLocked() error {
+	if err := e.openAndAttachLocked(); err != nil {
 		return err
 	}
-	if err := e.launch(); err != nil {
+	if err := e.launchLocked(); err != nil {
 		return err
 	}
 	for _, p := range e.ports {
@@ -161,28 +161,28 @@ func (e *Engine) bring() error {
 	}
 	e.undo.Push(e.fast.end)
 	e.fast.begin(&threads{e.workers, e.long})
-	e.followJoiners()
+	e.followJoinersLocked()
 	return nil
 }
 
-// openAndAttach does so again, at most once for each port, when one turns out to work otherwise
+// openAndAttachLocked does so again, at most once for each port, when one turns out to work otherwise
 // than it was opened for.
-func (e *Engine) openAndAttach() error {
+func (e *Engine) openAndAttachLocked() error {
 	for kept := len(e.undo); ; {
-		err := e.open(e.frameSize())
+		err := e.openLocked(e.frameSizeLocked())
 		if err == nil {
-			err = e.attach()
+			err = e.attachLocked()
 		}
 		if !errors.Is(err, port.ErrAgain) {
 			return err
 		}
-		if err := e.rollback(kept); err != nil {
+		if err := e.rollbackLocked(kept); err != nil {
 			return err
 		}
 	}
 }
 
-func (e *Engine) attach() error {
+func (e *Engine) attachLocked() error {
 	for _, p := range e.ports {
 		detach, err := p.Attach(e.long)
 		if err != nil {
@@ -193,16 +193,16 @@ func (e *Engine) attach() error {
 	return nil
 }
 
-// rollback undoes what a start has done, but for the first steps.
-func (e *Engine) rollback(keep int) error {
+// rollbackLocked undoes what a start has done, but for the first steps.
+func (e *Engine) rollbackLocked(keep int) error {
 	e.frames = Frames{}
 	err := e.undo.Run(keep)
 	e.workers = nil
 	return err
 }
 
-// open makes the threads with their sockets.
-func (e *Engine) open(frame int) error {
+// openLocked makes the threads with their sockets.
+func (e *Engine) openLocked(frame int) error {
 	for q := range e.queues {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
@@ -230,11 +230,11 @@ func (e *Engine) open(frame int) error {
 	return nil
 }
 
-// launch starts the threads and waits until each is where it should be.
-func (e *Engine) launch() error {
-	e.undo.Push(e.leaveQueues)
+// launchLocked starts the threads and waits until each is where it should be.
+func (e *Engine) launchLocked() error {
+	e.undo.Push(e.leaveQueuesLocked)
 	for _, o := range e.outlets {
-		if err := e.prepare(o); err != nil {
+		if err := e.prepareLocked(o); err != nil {
 			return err
 		}
 	}
@@ -244,13 +244,13 @@ func (e *Engine) launch() error {
 		if err := <-ready; err != nil {
 			return err
 		}
-		e.undo.Push(func() error { return e.halt(w) })
+		e.undo.Push(func() error { return e.haltLocked(w) })
 	}
 	return nil
 }
 
-// halt ends a thread and keeps what it leaves.
-func (e *Engine) halt(w *worker) error {
+// haltLocked ends a thread and keeps what it leaves.
+func (e *Engine) haltLocked(w *worker) error {
 	w.stop.Store(true)
 	w.wake()
 	frames := <-w.done
@@ -282,9 +282,9 @@ func (e *Engine) Stop() error {
 	close(e.quit)
 	e.quit, e.said, e.short = nil, "", ""
 	e.fast.stopping()
-	err := e.rollback(0)
+	err := e.rollbackLocked(0)
 	e.fast.stopped()
-	e.settleFormer(true)
+	e.settleFormerLocked(true)
 	return err
 }
 

@@ -130,13 +130,13 @@ func (e *Engine) AllStats() []PortStats {
 		for p := range e.ports {
 			t := now[p].since(&e.base[q][p])
 			sums[p].add(&t)
-			lost[p] += lostIn(e.kernelSince(p, q))
+			lost[p] += lostIn(e.kernelSinceLocked(p, q))
 			tapLost[p] += e.tap.lost[q][p] - e.tap.lostBase[q][p]
 		}
 	}
 	list := make([]PortStats, len(e.ports))
 	for p := range list {
-		list[p] = sums[p].stats(lost[p]+e.unservedSince(e.ports[p]), tapLost[p])
+		list[p] = sums[p].stats(lost[p]+e.unservedSinceLocked(e.ports[p]), tapLost[p])
 	}
 	return list
 }
@@ -159,13 +159,13 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	if queue < 0 || queue >= e.queues {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
-	k := e.kernelSince(port, queue)
+	k := e.kernelSinceLocked(port, queue)
 	t := e.count(queue, e.fast.tally())[port].since(&e.base[queue][port])
 	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}, nil
 }
 
-// socket returns the open socket of a queue, or nil. The caller holds mu.
-func (e *Engine) socket(port, queue int) *xsk.Socket {
+// socketLocked returns the open socket of a queue, or nil.
+func (e *Engine) socketLocked(port, queue int) *xsk.Socket {
 	if queue >= len(e.workers) {
 		return nil
 	}
@@ -183,11 +183,10 @@ func (e *Engine) count(queue int, fast *[MaxQueues][2]tally) [2]tally {
 	return now
 }
 
-// kernelSince returns the kernel's statistics since the last reset. The caller
-// holds mu.
-func (e *Engine) kernelSince(port, queue int) unix.XDPStatistics {
+// kernelSinceLocked returns the kernel's statistics since the last reset.
+func (e *Engine) kernelSinceLocked(port, queue int) unix.XDPStatistics {
 	k := &e.kernel[queue][port]
-	return minus(k.total(e.socket(port, queue)), k.base)
+	return minus(k.total(e.socketLocked(port, queue)), k.base)
 }
 
 // ResetStats sets all counters to zero. Frames held at that moment count as
@@ -200,11 +199,11 @@ func (e *Engine) ResetStats() {
 	for q := range e.counts {
 		e.base[q] = e.count(q, fast)
 		for p := range e.ports {
-			e.kernel[q][p].base = e.kernel[q][p].total(e.socket(p, q))
+			e.kernel[q][p].base = e.kernel[q][p].total(e.socketLocked(p, q))
 		}
 	}
 	for _, p := range e.ports {
-		p.missed = e.countedUnserved(p)
+		p.missed = e.countedUnservedLocked(p)
 	}
 }
 

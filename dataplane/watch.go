@@ -40,13 +40,13 @@ func (e *Engine) look(quit chan struct{}) {
 	if e.quit != quit {
 		return // stopped meanwhile
 	}
-	e.sayGone()
+	e.sayGoneLocked()
 	again := e.workers == nil
 	var why error
 	var more []*end
 	for _, p := range e.ports {
 		if e.workers != nil && p.gone.Load() { // it may have been elsewhere and come back, or be made anew
-			e.expectOurs(e.fast.bypass.state == ownPins)
+			e.expectOursLocked(e.fast.bypass.state == ownPins)
 			err := p.Check()
 			again = again || err == nil
 			if err != nil && !errors.Is(err, port.ErrMissing) {
@@ -56,25 +56,25 @@ func (e *Engine) look(quit chan struct{}) {
 		}
 		change := p.Observe()
 		if change.Named {
-			e.sayNames()
+			e.sayNamesLocked()
 		}
 		if change.Queues {
 			more = append(more, p)
 		}
-		if e.workers != nil && e.adapt(p, change.MTU) {
+		if e.workers != nil && e.adaptLocked(p, change.MTU) {
 			again = true
 		}
 	}
 	if !again {
-		again = e.followQueues(more)
+		again = e.followQueuesLocked(more)
 	}
 	if again {
-		why = e.restart()
+		why = e.restartLocked()
 	} else {
 		e.fast.follow()
-		e.followJoiners()
+		e.followJoinersLocked()
 	}
-	e.complain(why)
+	e.complainLocked(why)
 }
 
 // lastSeen learns the last name of an interface that has just gone.
@@ -86,21 +86,20 @@ func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 	}
 	for _, p := range e.ports {
 		if p.nic != nil && p.nic.LastSeen(a, p.gone.Load()) {
-			e.sayNames()
+			e.sayNamesLocked()
 		}
 	}
 }
 
-// sayNames tells those who read the queues what the interfaces are called now. The caller
-// holds mu.
-func (e *Engine) sayNames() {
-	if err := e.announceNames(); err != nil {
+// sayNamesLocked tells those who read the queues what the interfaces are called now.
+func (e *Engine) sayNamesLocked() {
+	if err := e.announceNamesLocked(); err != nil {
 		e.config.Logf("what the interfaces are called now is not announced: %v", err)
 	}
 }
 
-// complain says once why frames are not forwarded.
-func (e *Engine) complain(err error) {
+// complainLocked says once why frames are not forwarded.
+func (e *Engine) complainLocked(err error) {
 	said := ""
 	if err != nil {
 		said = err.Error()
@@ -111,9 +110,9 @@ func (e *Engine) complain(err error) {
 	e.said = said
 }
 
-// adapt has the threads follow what a port is now, and says whether the engine has to start
-// anew because of it. before is the port's former MTU, 0 if it is the same. The caller holds mu.
-func (e *Engine) adapt(p *end, before int) (again bool) {
+// adaptLocked has the threads follow what a port is now, and says whether the engine has to start
+// anew because of it. before is the port's former MTU, 0 if it is the same.
+func (e *Engine) adaptLocked(p *end, before int) (again bool) {
 	f := p.Facts()
 	for _, w := range e.workers {
 		w.lanes[p.number].longest.Store(f.Longest)
@@ -134,20 +133,20 @@ func (e *Engine) adapt(p *end, before int) (again bool) {
 	}
 	again = port.ChunkFor(f.MTU) > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long
 	if f.MTU > before && !again { // a start says it too
-		e.warnAllSlots(p)
+		e.warnAllSlotsLocked(p)
 	}
 	return again
 }
 
-// restart stops and starts, if it can be expected to succeed: an interface that is
-// still there goes on as long as the other one is missing. The caller holds mu.
+// restartLocked stops and starts, if it can be expected to succeed: an interface that is
+// still there goes on as long as the other one is missing.
 //
 // Tried: putting a new socket in the place of the dead one. Nobody knows which
 // chunks of the memory the kernel had for it, unless each frame is noted
 // whenever it changes hands. So the memory is made anew, and the interface that
 // stayed pauses for some ten milliseconds.
-func (e *Engine) restart() error {
-	e.expectOurs(e.fast.bypass.state == ownPins)
+func (e *Engine) restartLocked() error {
+	e.expectOursLocked(e.fast.bypass.state == ownPins)
 	for _, p := range e.ports {
 		if e.workers == nil || p.gone.Load() {
 			if err := p.Check(); err != nil {
@@ -155,11 +154,11 @@ func (e *Engine) restart() error {
 			}
 		}
 	}
-	if err := e.rollback(0); err != nil {
+	if err := e.rollbackLocked(0); err != nil {
 		e.config.Logf("while stopping: %v", err)
 	}
-	if err := e.start(); err != nil {
-		if failed := e.rollback(0); failed != nil {
+	if err := e.startLocked(); err != nil {
+		if failed := e.rollbackLocked(0); failed != nil {
 			e.config.Logf("while stopping: %v", failed)
 		}
 		return err // and tried every second: only the reason is said, once
