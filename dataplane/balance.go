@@ -19,10 +19,14 @@ type Term struct {
 	Minus bool   `json:"minus,omitempty"` // it is to be taken off
 }
 
-// Balances draws up the accounts of all interfaces, at one moment between two
-// batches of each thread: they close under traffic as well.
-func (e *Engine) Balances() []Balance { return balances(e.AllStats()) }
-
+// balances draws up the accounts of all interfaces, which close at every moment between two
+// batches of each thread. In a bridge, with o the other side of i,
+//
+//	RX(i) = TX(o) − DuplicatedByFI(i) + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
+//
+// of a mirrored interface RX = Drop + Mirrored, and in both
+//
+//	TapQualified = TapStored + TapRefused + TapLost
 func balances(all []PortStats) []Balance {
 	var list []Balance
 	for i, s := range all {

@@ -136,8 +136,8 @@ func (e *Engine) Outage(number int, d time.Duration) error {
 	})
 }
 
-// OutageLeft returns how long an outage of an interface still lasts.
-func (e *Engine) OutageLeft(number int) time.Duration {
+// outageLeft returns how long an outage of an interface still lasts.
+func (e *Engine) outageLeft(number int) time.Duration {
 	return max(0, time.Duration(e.plan.Load().Ports[number].Fault.Outage)-time.Since(e.epoch))
 }
 

@@ -287,7 +287,7 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 		for i := range 30 {
 			_ = lab.Dut.Do(func() error { return d.SetFastPath(i%3 != 2) })
 			_ = d.Update(func(p *policy.Policy) error { p.Taps[0].RX[0] = i%2 == 0; return nil })
-			for _, b := range d.Balances() {
+			for _, b := range balances(d.Engine) {
 				if b.Difference != 0 {
 					t.Errorf("change %d: %+v", i, b)
 				}

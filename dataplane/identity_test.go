@@ -80,13 +80,13 @@ func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	lab.Src.DeleteLink(netlab.S0)
 	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
 	d.await("it is missed", func() bool {
-		return d.Waiting() == "port lan0: no such interface any more; the one that has its former name d0 now is another"
+		return d.Snapshot(false).Waiting == "port lan0: no such interface any more; the one that has its former name d0 now is another"
 	})
 	if l := lab.Dut.Link(netlab.D0); l.XDPProgram != 0 || l.Promiscuity != 0 || l.Index != stranger.Index {
 		t.Errorf("the stranger: %+v", l)
 	}
 	netlab.Veth(lab.Src, netlab.S0, lab.Dut, "lan0", netlab.VethOptions{})
-	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" && !d.Ports()[0].Gone })
+	d.await("it is attached again", func() bool { return d.Running() && d.Snapshot(false).Waiting == "" && !d.Ports()[0].Gone })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 50))
 	d.checkBooks()
 	d.mustStop()
@@ -115,9 +115,9 @@ func TestRenamedAndGoneAtOnce(t *testing.T) {
 	}
 	netlab.Veth(lab.Src, netlab.S0, lab.Dut, netlab.D0, netlab.VethOptions{})
 	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
-	d.await("the other one is not taken", func() bool { return strings.Contains(d.Waiting(), "former name d0") })
+	d.await("the other one is not taken", func() bool { return strings.Contains(d.Snapshot(false).Waiting, "former name d0") })
 	lab.Dut.Rename(netlab.D0, "lan0")
-	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" && !d.Ports()[0].Gone })
+	d.await("it is attached again", func() bool { return d.Running() && d.Snapshot(false).Waiting == "" && !d.Ports()[0].Gone })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
 }
 
@@ -148,7 +148,7 @@ func TestNamesSwapped(t *testing.T) {
 	d.await("the loss is said", func() bool { return d.said("port d0: the interface has disappeared") == 1 })
 	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the one that is gone
 	d.await("it is not taken for both", func() bool {
-		return d.Waiting() == "port d0: no such interface any more; the one that has this name now is port 0"
+		return d.Snapshot(false).Waiting == "port d0: no such interface any more; the one that has this name now is port 0"
 	})
 	lab.Dut.Rename(netlab.D0, "lan0")
 	netlab.Veth(lab.Dut, netlab.D0, lab.Snk, netlab.K1, netlab.VethOptions{})

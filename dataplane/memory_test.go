@@ -79,7 +79,7 @@ func (m *inMemory) await(what string, ok func() bool) {
 
 func (m *inMemory) closes() {
 	m.t.Helper()
-	for _, b := range m.Balances() {
+	for _, b := range balances(m.Engine) {
 		if b.Difference != 0 {
 			m.t.Errorf("%+v", b)
 		}

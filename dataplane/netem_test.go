@@ -100,7 +100,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	}
 	d.await("frames are lost", func() bool { return d.stats(0).OutageByFI > 20 })
 	d.await("and pass again", func() bool { return d.stats(1).TX > 20 })
-	if left := d.OutageLeft(0); left != 0 {
+	if left := d.Snapshot(false).Ports[0].OutageLeft; left != 0 {
 		t.Errorf("%v left", left)
 	}
 	stop()

@@ -158,26 +158,6 @@ func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*o
 	return err
 }
 
-// FurtherCounts returns what became of the frames that the tap of a further queue wanted: how
-// many were put in, how many the queue refused, and how many were put in and then lost with the
-// queue's file, which stored does not count. All are 0 if the queue is not fed.
-func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	out := outletOf(e.outlets[1:], name)
-	if out == nil {
-		return 0, 0, 0
-	}
-	e.fast.tally()
-	refused = e.fast.missed[out.tap] - out.past
-	for i := range out.lanes {
-		stored += out.lanes[i].stored.Load()
-		refused += out.lanes[i].refused.Load()
-	}
-	lost = min(total(&out.lost), stored)
-	return stored - lost, refused, lost
-}
-
 // numberLocked makes an outlet's number in the fast path its own from now on.
 func (e *Engine) numberLocked(o *outlet) {
 	e.fast.tally()

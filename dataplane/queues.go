@@ -100,11 +100,3 @@ func (e *Engine) moreThreadsLocked() string {
 	}
 	return fmt.Sprintf("; or for %d threads: %s", most, strings.Join(commands, ", "))
 }
-
-// Short says what is lost though frames are forwarded, since there are more or fewer queues
-// than threads, with the command that mends it; "" if nothing is.
-func (e *Engine) Short() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.short
-}

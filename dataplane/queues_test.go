@@ -101,7 +101,7 @@ func TestQueuesAreFollowed(t *testing.T) {
 				d.await("all are tapped", func() bool { return d.stats(0).TapStored == uint64((i+1)*n) })
 				d.checkBooks()
 			}
-			if short := d.Short(); short != "" || d.said("starting anew with 4 threads instead of 2") != 1 {
+			if short := d.Snapshot(false).Short; short != "" || d.said("starting anew with 4 threads instead of 2") != 1 {
 				t.Errorf("short %q, said %q", short, d.lines())
 			}
 		})
@@ -129,7 +129,7 @@ func TestQueuesThatCannotBeServed(t *testing.T) {
 			if c.config.Queues > 0 {
 				more = ""
 			}
-			d.await("it is said", func() bool { return d.Short() == said+more })
+			d.await("it is said", func() bool { return d.Snapshot(false).Short == said+more })
 			received, lost := d.flows(n)
 			if received == 0 || (lost > 0) != c.lost {
 				t.Errorf("%d received, %d lost", received, lost)
@@ -143,7 +143,7 @@ func TestQueuesThatCannotBeServed(t *testing.T) {
 				t.Errorf("after a reset %d are lost", s.Lost)
 			}
 			d.queues(1, 1, netlab.D0)
-			d.await("all is well", func() bool { return d.Short() == "" })
+			d.await("all is well", func() bool { return d.Snapshot(false).Short == "" })
 			if received, lost := d.flows(n); received != n || lost != 0 {
 				t.Errorf("at the end %d received, %d lost", received, lost)
 			}
@@ -165,8 +165,8 @@ func TestQueuesOfThreadsStay(t *testing.T) {
 			t.Errorf("%d receive and %d transmit queues for two threads", n[0], n[1])
 		}
 	}
-	if received, lost := d.flows(100); received != 100 || lost != 0 || d.Short() != "" {
-		t.Errorf("%d received, %d lost, short %q", received, lost, d.Short())
+	if received, lost := d.flows(100); received != 100 || lost != 0 || d.Snapshot(false).Short != "" {
+		t.Errorf("%d received, %d lost, short %q", received, lost, d.Snapshot(false).Short)
 	}
 	d.checkBooks()
 }

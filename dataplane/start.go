@@ -288,14 +288,6 @@ func (e *Engine) Stop() error {
 	return err
 }
 
-// Waiting says why frames are not forwarded though the engine was started: an
-// interface is missing, say. "" if there is no such reason.
-func (e *Engine) Waiting() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.said
-}
-
 // Running says whether frames are forwarded.
 func (e *Engine) Running() bool {
 	e.mu.Lock()

@@ -32,6 +32,10 @@ type PortInfo struct {
 func (e *Engine) Ports() []PortInfo {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.portsLocked()
+}
+
+func (e *Engine) portsLocked() []PortInfo {
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
 		f := p.Facts()
@@ -45,9 +49,6 @@ func (e *Engine) Ports() []PortInfo {
 	}
 	return list
 }
-
-// Hold returns how many frames faults may hold, of each queue of an interface.
-func (e *Engine) Hold() int { return e.config.Hold }
 
 // Count is a counter with a name.
 type Count struct {
@@ -67,13 +68,9 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// PortStats are the counters of an interface, in frames. In a bridge, with o the
-// other side of i, at every moment between two batches,
-//
-//	RX(i) = TX(o) − DuplicatedByFI(i) + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
-//
-// and of a mirrored interface RX = Drop + Mirrored. All but TX, TapTX's share of
-// the tap counters and CallErrors belong to the interface of reception.
+// PortStats are the counters of an interface, in frames. All but TX, TapTX's share of
+// the tap counters and CallErrors belong to the interface of reception. How they
+// add up is in balances.
 type PortStats struct {
 	RX       uint64 // taken from the RX ring
 	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
@@ -122,9 +119,13 @@ type QueueStats struct {
 func (e *Engine) AllStats() []PortStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.allStatsLocked(e.fast.tally())
+}
+
+// allStatsLocked does it with what the fast path has counted.
+func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	var sums [2]tally
 	var lost, tapLost [2]uint64
-	fast := e.fast.tally()
 	for q := range e.counts {
 		now := e.count(q, fast)
 		for p := range e.ports {
@@ -159,9 +160,13 @@ func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
 	if queue < 0 || queue >= e.queues {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
+	return e.queueStatsLocked(port, queue, e.fast.tally()), nil
+}
+
+func (e *Engine) queueStatsLocked(port, queue int, fast *[MaxQueues][2]tally) QueueStats {
 	k := e.kernelSinceLocked(port, queue)
-	t := e.count(queue, e.fast.tally())[port].since(&e.base[queue][port])
-	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}, nil
+	t := e.count(queue, fast)[port].since(&e.base[queue][port])
+	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}
 }
 
 // socketLocked returns the open socket of a queue, or nil.

@@ -76,7 +76,13 @@ type portTables [2]atomic.Pointer[tables]
 // MACs returns the sources seen on an interface since the last reset, summed over
 // the threads.
 func (e *Engine) MACs(port int) (MACTable, error) {
-	s, err := e.sum(port, func(t *tables) *table { return t.macs }, fastpath.MACs)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.macsLocked(port)
+}
+
+func (e *Engine) macsLocked(port int) (MACTable, error) {
+	s, err := e.sumLocked(port, func(t *tables) *table { return t.macs }, fastpath.MACs)
 	if err != nil {
 		return MACTable{}, err
 	}
@@ -93,11 +99,17 @@ func (e *Engine) MACs(port int) (MACTable, error) {
 // Types returns the Ethertypes and VLANs seen on an interface since the last reset,
 // summed over the threads.
 func (e *Engine) Types(port int) (TypeTable, error) {
-	types, err := e.sum(port, func(t *tables) *table { return t.types }, fastpath.Types)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.typesLocked(port)
+}
+
+func (e *Engine) typesLocked(port int) (TypeTable, error) {
+	types, err := e.sumLocked(port, func(t *tables) *table { return t.types }, fastpath.Types)
 	if err != nil {
 		return TypeTable{}, err
 	}
-	vlans, err := e.sum(port, func(t *tables) *table { return t.vlans }, fastpath.VLANs)
+	vlans, err := e.sumLocked(port, func(t *tables) *table { return t.vlans }, fastpath.VLANs)
 	if err != nil {
 		return TypeTable{}, err
 	}
@@ -134,10 +146,8 @@ func (e *Engine) ResetTypes() {
 	e.renew(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() }, fastpath.Types, fastpath.VLANs)
 }
 
-// sum adds up one table of all threads and of the fast path.
-func (e *Engine) sum(port int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// sumLocked adds up one table of all threads and of the fast path.
+func (e *Engine) sumLocked(port int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
 	if port < 0 || port >= len(e.ports) {
 		return nil, fmt.Errorf("no interface %d", port)
 	}

@@ -88,12 +88,12 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 		lab.Dut.Rename(name[0], name[1])
 		d.await("the name is followed", func() bool { return d.said("the interface is renamed from "+name[0]+" to "+name[1]) == 1 })
 	}
-	if d.said(why) != 1 || d.said("is back") != 0 || d.Running() || !strings.Contains(d.Waiting(), "2 receive queues") {
-		t.Errorf("said %q, waiting: %q", d.lines(), d.Waiting())
+	if d.said(why) != 1 || d.said("is back") != 0 || d.Running() || !strings.Contains(d.Snapshot(false).Waiting, "2 receive queues") {
+		t.Errorf("said %q, waiting: %q", d.lines(), d.Snapshot(false).Waiting)
 	}
 	lab.Snk.DeleteLink(netlab.K1)
 	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{})
-	d.await("it is attached again", func() bool { return d.Running() && d.Waiting() == "" })
+	d.await("it is attached again", func() bool { return d.Running() && d.Snapshot(false).Waiting == "" })
 	if d.said("port d1: the interface is back") != 1 {
 		t.Errorf("said %q", d.lines())
 	}

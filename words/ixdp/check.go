@@ -20,9 +20,9 @@ type account struct {
 }
 
 func (w words) books(*interp.Session) (books, error) {
-	v, ports := books{Closes: true, Hints: w.engine.Advice()}, w.engine.PortNames()
-	for _, b := range w.engine.Balances() {
-		v.Accounts = append(v.Accounts, account{b, ports[b.Interface]})
+	v, now := books{Closes: true, Hints: w.engine.Advice()}, w.engine.Snapshot(false)
+	for _, b := range now.Balances() {
+		v.Accounts = append(v.Accounts, account{b, now.Ports[b.Interface].Name})
 		v.Closes = v.Closes && b.Difference == 0
 	}
 	return v, nil

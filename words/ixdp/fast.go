@@ -53,14 +53,14 @@ type bypassPort struct {
 }
 
 func (w words) bypass(*interp.Session) (bypass, error) {
-	b := w.engine.Bypass()
+	now := w.engine.Snapshot(false)
+	b := now.Bypass
 	v := bypass{Enabled: b.On, Limit: b.Limit.Milliseconds(), Pinned: b.Pinned}
 	if b.Pinned == "" {
 		v.Why = b.Why
 	}
-	all := w.engine.AllStats()
-	for i, p := range w.engine.Ports() {
-		v.Interfaces = append(v.Interfaces, bypassPort{i, p.Name, all[i].Bypassed})
+	for i, p := range now.Ports {
+		v.Interfaces = append(v.Interfaces, bypassPort{i, p.Name, p.Stats.Bypassed})
 	}
 	return v, nil
 }
@@ -92,9 +92,10 @@ type fastPort struct {
 }
 
 func (w words) fastPath(*interp.Session) (v fastPath, err error) {
-	var why []string
-	v.Enabled, why = w.engine.FastPath()
-	for i, p := range w.engine.Ports() {
+	now := w.engine.Snapshot(false)
+	v.Enabled = now.FastPath.Wanted
+	for i, p := range now.Ports {
+		why := now.FastPath.Why
 		v.Interfaces = append(v.Interfaces, fastPort{i, p.Name, why[i] == "", why[i]})
 	}
 	return v, nil

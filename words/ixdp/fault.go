@@ -148,12 +148,13 @@ type done struct {
 }
 
 func (w words) faults(*interp.Session) (faults, error) {
-	p, all := w.engine.Policy(), w.engine.AllStats()
-	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, HoldLimit: w.engine.Hold()}
-	for i, info := range w.engine.Ports() {
-		st := all[i]
+	now := w.engine.Snapshot(false)
+	p := now.Policy
+	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, HoldLimit: now.Hold}
+	for i, info := range now.Ports {
+		st := info.Stats
 		v.Interfaces = append(v.Interfaces, faultPort{
-			Index: info.Index, Name: info.Name, Fault: p.Ports[i].Fault, OutageLeft: w.engine.OutageLeft(i),
+			Index: info.Index, Name: info.Name, Fault: p.Ports[i].Fault, OutageLeft: info.OutageLeft,
 			Done: done{
 				Outage: st.OutageByFI, Burst: st.BurstByFI, Drop: st.RandomByFI, Length: st.LengthByFI, Bitflip: st.BitflippedByFI,
 				Dup: st.DuplicatedByFI, Reorder: st.ReorderedByFI, Delay: st.DelayedByFI, RateLimit: st.RateByFI, HoldLimit: st.HoldByFI, Held: st.HeldByFI,

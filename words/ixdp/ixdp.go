@@ -83,14 +83,15 @@ func (p portState) MarshalJSON() ([]byte, error) {
 }
 
 func (w words) interfaces(*interp.Session) (interfaces, error) {
-	p, all := w.engine.Policy(), w.engine.AllStats()
+	now := w.engine.Snapshot(false)
+	p := now.Policy
 	tap := p.Taps[0]
 	v := interfaces{
-		Running: w.engine.Running(), FaultSeed: int64(p.Seed.Seed),
+		Running: now.Running, FaultSeed: int64(p.Seed.Seed),
 		FaultHash: p.Fault, DropHash: p.Drop, TapHash: tap.MACs,
 	}
-	for i, info := range w.engine.Ports() {
-		v.Interfaces = append(v.Interfaces, portState{info, all[i], taps{tap.RX[i], tap.TX[i]}, p.Ports[i]})
+	for i, info := range now.Ports {
+		v.Interfaces = append(v.Interfaces, portState{info.PortInfo, info.Stats, taps{tap.RX[i], tap.TX[i]}, p.Ports[i]})
 	}
 	return v, nil
 }

@@ -25,9 +25,13 @@ type list struct {
 }
 
 func (w words) list(*interp.Session) (list, error) {
-	v := list{State: "stopped", Waiting: w.engine.Waiting(), Short: w.engine.Short(), Idle: w.engine.Poll().String(), Interfaces: w.engine.Ports()}
+	now := w.engine.Snapshot(false)
+	v := list{State: "stopped", Waiting: now.Waiting, Short: now.Short, Idle: now.Poll.String()}
+	for _, p := range now.Ports {
+		v.Interfaces = append(v.Interfaces, p.PortInfo)
+	}
 	switch {
-	case w.engine.Running():
+	case now.Running:
 		v.State = "running"
 	case v.Waiting != "":
 		v.State = "waiting"

@@ -34,14 +34,13 @@ func (w words) popQueue(s *interp.Session) (v oneQueue, err error) {
 	if err != nil {
 		return v, err
 	}
-	ports := w.engine.Ports()
-	q, err := s.PopRange("queue", 0, int64(ports[i].Queues-1))
+	now := w.engine.Snapshot(false)
+	q, err := s.PopRange("queue", 0, int64(now.Ports[i].Queues-1))
 	if err != nil {
 		return v, err
 	}
-	v = oneQueue{PortInfo: ports[i], Queue: int(q), mirror: len(ports) == 1}
-	v.QueueStats, err = w.engine.QueueStats(i, v.Queue)
-	return v, err
+	p := &now.Ports[i]
+	return oneQueue{PortInfo: p.PortInfo, Queue: int(q), QueueStats: p.Threads[q], mirror: len(now.Ports) == 1}, nil
 }
 
 func showQueue(s *interp.Session, v oneQueue) {

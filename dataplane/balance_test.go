@@ -1,0 +1,45 @@
+package dataplane
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Each term of each account is the counter that it is named after: all values differ.
+func TestBalances(t *testing.T) {
+	s := PortStats{
+		RX: 1, TX: 2, Drop: 4, NoIf: 8, Err: 16, Mirrored: 32, Held: 64, DroppedByFI: 128, DuplicatedByFI: 256,
+		RandomByFI: 512, BurstByFI: 1024, OutageByFI: 2048, RateByFI: 4096, HoldByFI: 8192,
+		TapQualified: 1 << 14, TapStored: 1 << 15, TapLost: 1 << 16, TapRefused: 1 << 17,
+	}
+	o := s
+	o.TX = 1 << 18
+	drawn := func(all ...PortStats) string {
+		var b strings.Builder
+		for _, a := range balances(all) {
+			if a.Interface != 0 {
+				continue
+			}
+			fmt.Fprintf(&b, "%s %d:", a.Name, a.N)
+			for _, term := range a.Terms {
+				sign := "+"
+				if term.Minus {
+					sign = "-"
+				}
+				fmt.Fprintf(&b, " %s %s %d", sign, term.Name, term.N)
+			}
+			fmt.Fprintf(&b, " = %d\n", a.Difference)
+		}
+		return b.String()
+	}
+	tap := "tap qualified 16384: + tapped 32768 + tap full 131072 + tap lost 65536 = -212992\n"
+	want := "rx 1: + tx of 1 262144 - duplicated by FI 256 + drop 4 + noif 8 + err 16 + dropped by FI 128 + held 64 = -262107\n" +
+		"dropped by FI 128: + drop 512 + burst 1024 + outage 2048 + rate limit 4096 + hold limit 8192 = -15744\n" + tap
+	if got := drawn(s, o); got != want {
+		t.Errorf("a bridge:\n%s", got)
+	}
+	if got := drawn(s); got != "rx 1: + drop 4 + mirrored 32 = -35\n"+tap {
+		t.Errorf("a mirror:\n%s", got)
+	}
+}
