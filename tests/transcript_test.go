@@ -14,8 +14,11 @@ import (
 	"testing"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/memory"
+	"ethertap/dataplane/policy"
 	"ethertap/interp"
 	"ethertap/shm"
+	"ethertap/tests/netlab"
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
@@ -30,6 +33,10 @@ var update = flag.Bool("update", false, "write what the transcripts print now in
 // others are what is printed. `# packet HEX` puts a frame into the TAP queue, as
 // the dataplane would. Each file has a dictionary, an engine on two interfaces
 // that are never attached, and a queue of its own.
+//
+// One that begins with `# in memory` has its engine on two ports in memory instead. `if.start`
+// starts it, `# receive PORT HEX` gives it a frame, and `# down PORT`, `# up PORT` and `# remove PORT` do that
+// to a port. Each of these returns when the engine has acted on it.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -65,6 +72,12 @@ func dictionary(t *testing.T) (*interp.Dict, *shm.Queue) {
 
 func dictionaryOf(t *testing.T, interfaces ...string) (*interp.Dict, *shm.Queue) {
 	t.Helper()
+	_, dict, q := dictionaryOn(t, dataplane.Config{Interfaces: interfaces})
+	return dict, q
+}
+
+func dictionaryOn(t *testing.T, c dataplane.Config) (*dataplane.Engine, *interp.Dict, *shm.Queue) {
+	t.Helper()
 	name := fmt.Sprintf("ixdp.pqueue.test.%d.%x", os.Getpid(), rand.Uint64())
 	q, err := shm.Open(name, shm.Options{Role: shm.RoleEthertap, Name: "transcript", Slots: 64})
 	if err != nil {
@@ -78,7 +91,8 @@ func dictionaryOf(t *testing.T, interfaces ...string) (*interp.Dict, *shm.Queue)
 			}
 		}
 	})
-	engine, err := dataplane.New(dataplane.Config{Interfaces: interfaces, Queue: q, BypassDir: filepath.Join(t.TempDir(), "bypass")})
+	c.Queue, c.BypassDir = q, filepath.Join(t.TempDir(), "bypass")
+	engine, err := dataplane.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +106,7 @@ func dictionaryOf(t *testing.T, interfaces ...string) (*interp.Dict, *shm.Queue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dict, q
+	return engine, dict, q
 }
 
 // labQueue is the further queue of examples and transcripts, labOf the one that stands
@@ -109,6 +123,9 @@ func private(q *shm.Queue, source string) string {
 // replay types the input lines of a transcript and returns the new transcript.
 func replay(t *testing.T, transcript string) string {
 	t.Helper()
+	if strings.HasPrefix(transcript, inMemory+"\n") {
+		return newPromptInMemory(t).replay(transcript)
+	}
 	return newPrompt(t).replay(transcript)
 }
 
@@ -120,11 +137,36 @@ type prompt struct {
 	queue    *shm.Queue
 	producer *shm.Producer
 	text     string // of the prompt: `ok `, or what is open
+
+	engine *dataplane.Engine
+	ports  []*memory.Port // nil: its engine has network interfaces
+}
+
+const inMemory = "# in memory"
+
+// newPromptInMemory is one whose engine runs.
+func newPromptInMemory(t *testing.T) *prompt {
+	t.Helper()
+	c := dataplane.Config{Interfaces: []string{"left", "right"}, Rings: dataplane.MinRings, Hold: 64}
+	var ports []*memory.Port
+	for i, name := range c.Interfaces {
+		p := memory.New(name, memory.Options{MAC: policy.MAC{2, 0, 0, 0, 0, byte(i + 1)}})
+		ports, c.Ports = append(ports, p), append(c.Ports, p)
+	}
+	engine, dict, q := dictionaryOn(t, c)
+	p := newPromptOf(t, dict, q)
+	p.engine, p.ports = engine, ports
+	return p
 }
 
 func newPrompt(t *testing.T) *prompt {
 	t.Helper()
 	dict, q := dictionary(t)
+	return newPromptOf(t, dict, q)
+}
+
+func newPromptOf(t *testing.T, dict *interp.Dict, q *shm.Queue) *prompt {
+	t.Helper()
 	producer, err := q.NewProducer("transcript")
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +190,10 @@ func (p *prompt) replay(transcript string) string {
 			put(p.t, p.producer, hex)
 			continue
 		}
+		if p.directive(line) {
+			p.out.WriteString(line + "\n")
+			continue
+		}
 		input, ok := strings.CutPrefix(line+" ", p.text)
 		if !ok {
 			continue // printed before: printed again, if all is well
@@ -166,6 +212,48 @@ func (p *prompt) replay(transcript string) string {
 	}
 	out := moments.ReplaceAllString(p.out.String(), `"$1":"…"`)
 	return strings.ReplaceAll(strings.ReplaceAll(out, labOf(p.queue), labQueue), p.queue.Name(), shm.DefaultName)
+}
+
+// directive does what a line says to the ports in memory; false if it is none for them.
+func (p *prompt) directive(line string) bool {
+	p.t.Helper()
+	if line == inMemory {
+		return true
+	}
+	var what, hex string
+	var number int
+	if p.ports == nil {
+		return false
+	}
+	if n, _ := fmt.Sscanf(line, "# %s %d %s", &what, &number, &hex); n < 2 || number < 0 || number >= len(p.ports) {
+		return false
+	}
+	port := p.ports[number]
+	switch what {
+	case "receive":
+		var frame []byte
+		if _, err := fmt.Sscanf(hex, "%x", &frame); err != nil {
+			p.t.Fatalf("%s: %v", line, err)
+		}
+		if !port.Receive(0, frame) {
+			p.t.Fatalf("%s: it found no room, or the engine does not run", line)
+		}
+	case "down", "up":
+		port.SetUp(what == "up")
+	case "remove":
+		port.Remove()
+		netlab.Await(p.t, "it is seen that it is gone", func() bool { return p.engine.Snapshot(false).Ports[number].Gone })
+	default:
+		return false
+	}
+	// A round that was begun before the frame came may end without it; the next one has it, and
+	// the one after that sends what was held and is due.
+	for range 3 {
+		if _, err := p.engine.Frames(); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return true
 }
 
 // moments are the times in JSON, which no two runs have in common.
