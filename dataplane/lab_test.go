@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
@@ -34,7 +35,7 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 	if c.Interfaces == nil {
 		c.Interfaces = []string{netlab.D0, netlab.D1}
 	}
-	if lab.OnNICs() && c.Attach == dataplane.AttachAuto && c.Copy == dataplane.CopyAuto {
+	if lab.OnNICs() && c.Attach == nic.AttachAuto && c.Copy == nic.CopyAuto {
 		c.Attach, c.Copy = rowMode()
 	}
 	c.Logf = func(format string, args ...any) {
@@ -75,14 +76,14 @@ func (d *device) mustStart() {
 }
 
 // rowMode is how a lab on NICs is to be used where a test does not choose.
-func rowMode() (dataplane.AttachMode, dataplane.CopyMode) {
+func rowMode() (nic.AttachMode, nic.CopyMode) {
 	switch netlab.Mode() {
 	case "zerocopy":
-		return dataplane.AttachDRV, dataplane.ZeroCopyForced
+		return nic.AttachDRV, nic.ZeroCopyForced
 	case "copy":
-		return dataplane.AttachDRV, dataplane.CopyForced
+		return nic.AttachDRV, nic.CopyForced
 	default:
-		return dataplane.AttachSKB, dataplane.CopyAuto
+		return nic.AttachSKB, nic.CopyAuto
 	}
 }
 
