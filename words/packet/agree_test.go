@@ -189,7 +189,7 @@ func TestOneAnswer(t *testing.T) {
 		b := unhex(t, "02bb00000002 02bb00000001"+c.packet)
 		h := dissect(b)
 		sport := ""
-		if v, err := numberOf(predicate.SourcePort)(h); err != nil {
+		if v, err := valueOf(predicate.SourcePort)(h); err != nil {
 			sport = err.Error()
 		} else {
 			sport = v.Text()

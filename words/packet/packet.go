@@ -47,50 +47,82 @@ func example(line string) string { return strings.ReplaceAll(sample, "\n", "") +
 // field is a word that takes a packet and leaves one value of it.
 type field struct {
 	name, result, help string
-	value              func(*headers) (interp.Value, error)
+	tree               predicate.Expr                       // the value in a filter; nil if none can have it
+	value              func(*headers) (interp.Value, error) // nil if it is the number of the tree
 }
 
 var fields = []field{
-	{"packet.len", "n", "length of the packet in bytes", func(h *headers) (interp.Value, error) { return interp.NewInt(int64(len(h.packet))), nil }},
-	{"packet.dst", "mac", "destination MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[:6])), nil }},
-	{"packet.src", "mac", "source MAC address", func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[6:12])), nil }},
-	{"packet.etype", "n", "Ethertype behind the VLAN tags; below 1536 it is the length of an 802.3 frame", numberOf(predicate.EtherType)},
-	{"packet.vlan", "id", "id of the outermost VLAN tag, -1 if there is none", numberOf(predicate.VLAN)},
-	{"packet.payload", "data", "what follows the Ethernet header and the VLAN tags", func(h *headers) (interp.Value, error) { return interp.NewData(h.payload()), nil }},
-	{"packet.arp.op", "n", "ARP operation: 1 request, 2 reply", numberOf(predicate.ARPOperation)},
-	{"packet.arp.src", "ip", "sender's IP address in ARP", of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(false) })},
-	{"packet.arp.dst", "ip", "target's IP address in ARP", of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(true) })},
-	{"packet.ip.src", "ip", "source IP address", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPSource)), nil })},
-	{"packet.ip.dst", "ip", "destination IP address", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPDestination)), nil })},
-	{"packet.ip.proto", "n", "protocol that IP carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6", numberOf(predicate.IPProtocol)},
-	{"packet.ip.ttl", "n", "time to live, or hop limit", numberOf(predicate.IPTTL)},
-	{"packet.ip.tos", "n", "type of service, or traffic class", numberOf(predicate.IPTOS)},
-	{"packet.ip.payload", "data", "what IP carries, behind extension headers", of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewData(h.carried()), nil })},
-	{"packet.sport", "port", "source port of TCP, UDP or SCTP", numberOf(predicate.SourcePort)},
-	{"packet.dport", "port", "destination port of TCP, UDP or SCTP", numberOf(predicate.DestinationPort)},
-	{"packet.body", "data", "what TCP or UDP carries", of(predicate.Ports, func(h *headers) (interp.Value, error) { return interp.NewData(h.body()), nil })},
-	{"packet.tcp.flags", "n", "TCP flags: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG", numberOf(predicate.TCPFlags)},
-	{"packet.tcp.seq", "n", "TCP sequence number", numberOf(predicate.TCPSequence)},
-	{"packet.tcp.ack", "n", "TCP acknowledgement number", numberOf(predicate.TCPAcknowledgement)},
+	{"packet.len", "n", "length of the packet in bytes", predicate.Length{}, func(h *headers) (interp.Value, error) { return interp.NewInt(int64(len(h.packet))), nil }},
+	{"packet.dst", "mac", "destination MAC address", predicate.MACDestination, func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[:6])), nil }},
+	{"packet.src", "mac", "source MAC address", predicate.MACSource, func(h *headers) (interp.Value, error) { return interp.NewMAC([6]byte(h.packet[6:12])), nil }},
+	{"packet.etype", "n", "Ethertype behind the VLAN tags; below 1536 it is the length of an 802.3 frame", predicate.EtherType, nil},
+	{"packet.vlan", "id", "id of the outermost VLAN tag, -1 if there is none", predicate.VLAN, nil},
+	{"packet.payload", "data", "what follows the Ethernet header and the VLAN tags", nil, func(h *headers) (interp.Value, error) { return interp.NewData(h.payload()), nil }},
+	{"packet.arp?", "flag", "whether the packet is ARP", predicate.Is{Any: predicate.ARP}, nil},
+	{"packet.arp.op", "n", "ARP operation: 1 request, 2 reply", predicate.ARPOperation, nil},
+	{"packet.arp.src", "ip", "sender's IP address in ARP", nil, of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(false) })},
+	{"packet.arp.dst", "ip", "target's IP address in ARP", nil, of(predicate.ARP, func(h *headers) (interp.Value, error) { return h.arpAddress(true) })},
+	{"packet.ip4?", "flag", "whether the packet is IPv4", predicate.Is{Any: predicate.IP4}, nil},
+	{"packet.ip6?", "flag", "whether the packet is IPv6", predicate.Is{Any: predicate.IP6}, nil},
+	{"packet.ip.src", "ip", "source IP address", predicate.IPSource, of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPSource)), nil })},
+	{"packet.ip.dst", "ip", "destination IP address", predicate.IPDestination, of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewIP(h.ip(predicate.IPDestination)), nil })},
+	{"packet.ip.proto", "n", "protocol that IP carries: 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6", predicate.IPProtocol, nil},
+	{"packet.ip.ttl", "n", "time to live, or hop limit", predicate.IPTTL, nil},
+	{"packet.ip.tos", "n", "type of service, or traffic class", predicate.IPTOS, nil},
+	{"packet.ip.payload", "data", "what IP carries, behind extension headers", nil, of(predicate.IP, func(h *headers) (interp.Value, error) { return interp.NewData(h.carried()), nil })},
+	{"packet.fragment?", "flag", "whether the packet is a fragment of an IP packet, the first one or a later one", predicate.Is{Any: predicate.Fragment}, nil},
+	{"packet.tcp?", "flag", "whether the packet has a TCP header, so that its fields and ports can be read", predicate.Is{Any: predicate.TCP}, nil},
+	{"packet.udp?", "flag", "whether the packet has a UDP header, so that its ports can be read", predicate.Is{Any: predicate.UDP}, nil},
+	{"packet.sctp?", "flag", "whether the packet has an SCTP header, so that its ports can be read", predicate.Is{Any: predicate.SCTP}, nil},
+	{"packet.icmp?", "flag", "whether the packet has an ICMP header, of either version", predicate.Is{Any: predicate.ICMP}, nil},
+	{"packet.sport", "port", "source port of TCP, UDP or SCTP", predicate.SourcePort, nil},
+	{"packet.dport", "port", "destination port of TCP, UDP or SCTP", predicate.DestinationPort, nil},
+	{"packet.body", "data", "what TCP or UDP carries", nil, of(predicate.Ports, func(h *headers) (interp.Value, error) { return interp.NewData(h.body()), nil })},
+	{"packet.tcp.flags", "n", "TCP flags: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG", predicate.TCPFlags, nil},
+	{"packet.tcp.seq", "n", "TCP sequence number", predicate.TCPSequence, nil},
+	{"packet.tcp.ack", "n", "TCP acknowledgement number", predicate.TCPAcknowledgement, nil},
+	{"packet.icmp.type", "n", "ICMP type: 8 echo request, 0 echo reply; of ICMPv6 128 and 129", predicate.ICMPType, nil},
+	{"packet.icmp.code", "n", "ICMP code", predicate.ICMPCode, nil},
+}
+
+// Tree returns the value that a word for a field leaves, as a tree for filters, and nil if the word is
+// none of those that filters can have. An address is the Field of the address.
+func Tree(word string) predicate.Expr {
+	for _, f := range fields {
+		if f.name == word {
+			return f.tree
+		}
+	}
+	return nil
 }
 
 // arpSample is an ARP request from 10.1.1.1 for 10.1.1.2.
 const arpSample = `"ffffffffffff 00005e005302 0806 0001080006040001 00005e005302 0a010101 000000000000 0a010102" hex->data `
+
+// icmpSample is an ICMP echo request from 10.1.1.1 to 10.1.1.2.
+const icmpSample = `"00005e005301 00005e005302 0800 4500001c00010000400164cf0a0101010a010102 0800f7fd00010001" hex->data `
 
 func fieldWords() []interp.Word {
 	var all []interp.Word
 	for _, f := range fields {
 		show := f.name + " ."
 		w := interp.Word{Name: f.name, Stack: "( packet - " + f.result + " )", Help: f.help, Example: example(show)}
-		if strings.HasPrefix(f.name, "packet.arp.") {
+		switch {
+		case strings.HasPrefix(f.name, "packet.arp"):
 			w.Example = arpSample + show
+		case strings.HasPrefix(f.name, "packet.icmp"):
+			w.Example = icmpSample + show
+		}
+		value := f.value
+		if value == nil {
+			value = valueOf(f.tree)
 		}
 		w.Func = func(s *interp.Session) error {
 			h, err := popHeaders(s)
 			if err != nil {
 				return err
 			}
-			v, err := f.value(h)
+			v, err := value(h)
 			if err != nil {
 				return err
 			}
@@ -110,8 +142,12 @@ func address(b []byte) (interp.Value, error) {
 	return interp.NewIP(a), nil
 }
 
-// numberOf returns the function for a field that is a number.
-func numberOf(f predicate.Field) func(*headers) (interp.Value, error) {
+// valueOf returns the function for a field that is a number, or for a test of layers.
+func valueOf(e predicate.Expr) func(*headers) (interp.Value, error) {
+	if is, ok := e.(predicate.Is); ok {
+		return func(h *headers) (interp.Value, error) { return interp.NewFlag(h.has(is.Any)), nil }
+	}
+	f := e.(predicate.Field)
 	return of(f.Needs(), func(h *headers) (interp.Value, error) {
 		n, _ := h.Value(h.packet, f)
 		return interp.NewInt(n), nil
@@ -135,6 +171,7 @@ var (
 	errNoPorts  = errors.New("the packet is neither TCP nor UDP nor SCTP")
 	errFragment = errors.New("the packet is a fragment without the transport header")
 	errNoTCP    = errors.New("the packet is not TCP")
+	errNoICMP   = errors.New("the packet is not ICMP")
 )
 
 // without returns the error for a packet that has none of the layers.
@@ -148,6 +185,8 @@ func (h *headers) without(l predicate.Layers) error {
 		return errFragment
 	case l == predicate.TCP && h.has(predicate.Ports):
 		return errNoTCP
+	case l == predicate.ICMP:
+		return h.because(errNoICMP)
 	}
 	return h.because(errNoPorts)
 }

@@ -147,6 +147,11 @@ func TestFields(t *testing.T) {
 		{"fragment4", "packet.sport", "packet.sport: the packet is a fragment without the transport header"},
 		{"fragment6", "packet.dport", "packet.dport: the packet is a fragment without the transport header"},
 		{"hopbyhop", "packet.ip.proto", "58"}, {"dns", "packet.tcp.seq", "packet.tcp.seq: the packet is not TCP"},
+		{"tcp", "packet.ip4?", "-1"}, {"tcp", "packet.ip6?", "0"}, {"tcp", "packet.tcp?", "-1"}, {"tcp", "packet.udp?", "0"}, {"tcp", "packet.fragment?", "0"},
+		{"arp", "packet.arp?", "-1"}, {"arp", "packet.ip4?", "0"}, {"arp", "packet.tcp?", "0"}, {"dns6", "packet.ip6?", "-1"}, {"dns", "packet.udp?", "-1"},
+		{"icmp4", "packet.icmp?", "-1"}, {"icmp4", "packet.icmp.type", "8"}, {"icmp4", "packet.icmp.code", "0"}, {"hopbyhop", "packet.icmp?", "-1"},
+		{"tcp", "packet.icmp?", "0"}, {"tcp", "packet.icmp.type", "packet.icmp.type: the packet is not ICMP"}, {"sctp", "packet.sctp?", "-1"},
+		{"fragment4", "packet.fragment?", "-1"}, {"fragment4", "packet.udp?", "0"}, {"fragment6", "packet.fragment?", "-1"}, {"short4", "packet.ip4?", "0"},
 		{"stp", "packet.etype", "39"}, {"dns6", "packet.dport", "53"}, {"dns6", "packet.ip.src", "2001:db8::1"},
 		{"short4", "packet.ip.src", "packet.ip.src: the packet is not IP: the IPv4 header is cut short"},
 	} {
