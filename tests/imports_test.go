@@ -23,6 +23,7 @@ var arrows = map[string]struct {
 	"lib/predicate":        {},
 	"words/core":           {ours: []string{"interp", "lib"}},
 	"words/packet":         {ours: []string{"interp", "lib/oui", "lib/predicate"}, modules: []string{"github.com/google/gopacket"}},
+	"words/predicate":      {ours: []string{"interp", "lib/filter", "lib/predicate", "words/packet"}},
 	"words/report":         {ours: []string{"interp"}},
 	"words/port":           {ours: []string{"interp"}},
 	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},

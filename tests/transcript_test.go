@@ -22,6 +22,7 @@ import (
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
+	"ethertap/words/predicate"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -102,7 +103,7 @@ func dictionaryOn(t *testing.T, c dataplane.Config) (*dataplane.Engine, *interp.
 		}
 	})
 	from := report.Source{Instance: "ethertap"}
-	dict, err := interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) { return q, nil }, engine, from), tap.Words(engine, from), ixdp.Words(engine, from))
+	dict, err := interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return q, nil }, engine, from), tap.Words(engine, from), ixdp.Words(engine, from))
 	if err != nil {
 		t.Fatal(err)
 	}

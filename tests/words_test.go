@@ -133,7 +133,7 @@ func samples() []interp.Value {
 		interp.NewInt(7), interp.NewInt(16), interp.NewInt(1 << 40),
 		interp.NewString("x y"), interp.NewString("5"), interp.NewData(nil), interp.NewIPRange(ip, ip),
 		interp.NewString("counter"), interp.NewString("later"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
-		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewData(arpFrame), interp.NewUint(interp.Int8, 0x80),
+		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewData(arpFrame), interp.NewData(echoFrame), interp.NewUint(interp.Int8, 0x80),
 		interp.NewMACRange(mac, mac), interp.NewIP(ip6),
 	}
 }
@@ -303,3 +303,7 @@ var tcpFrame = []byte("\x00\x00\x5e\x00\x53\x01\x00\x00\x5e\x00\x53\x02\x81\x00\
 // arpFrame asks who has 10.1.1.2.
 var arpFrame = []byte("\xff\xff\xff\xff\xff\xff\x00\x00\x5e\x00\x53\x02\x08\x06" +
 	"\x00\x01\x08\x00\x06\x04\x00\x01\x00\x00\x5e\x00\x53\x02\x0a\x01\x01\x01\x00\x00\x00\x00\x00\x00\x0a\x01\x01\x02")
+
+// echoFrame is an ICMP echo request.
+var echoFrame = []byte("\x00\x00\x5e\x00\x53\x01\x00\x00\x5e\x00\x53\x02\x08\x00\x45\x00\x00\x1c\x00\x01\x00\x00\x40\x01\x64\xcf" +
+	"\x0a\x01\x01\x01\x0a\x01\x01\x02\x08\x00\xf7\xfd\x00\x01\x00\x01")

@@ -24,6 +24,7 @@ import (
 	"ethertap/words/core"
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
+	"ethertap/words/predicate"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -190,7 +191,7 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 		return err
 	}
 	from := report.Source{Instance: p.name}
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, p.engine, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
+	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, p.engine, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
 		return err
 	}
 	p.errors.w = p.console.Errors()

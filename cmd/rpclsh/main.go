@@ -19,6 +19,7 @@ import (
 	"ethertap/shm"
 	"ethertap/words/core"
 	"ethertap/words/packet"
+	"ethertap/words/predicate"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -67,7 +68,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return ok
 	}
 	var q *shm.Queue
-	dict, err := interp.NewDict(core.Set(), packet.Set(), tap.QueueWords(func() (*shm.Queue, error) {
+	dict, err := interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) {
 		opened, err := shm.Open(o.queue, shm.Options{Role: shm.RoleShell, Name: "rpclsh"})
 		if err != nil {
 			return nil, err

@@ -1,0 +1,386 @@
+package predicate
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"ethertap/interp"
+	"ethertap/lib/predicate"
+)
+
+// Limits of a word that becomes a filter. Where ways through a word meet again, what comes
+// behind is followed once for each of them; so the steps are bounded, and not the length.
+const (
+	maxSteps   = 4096    // on all ways together
+	maxNesting = 16      // words that call each other
+	maxNodes   = 4096    // nodes of the tree of one number
+	maxTree    = 1 << 16 // nodes of all conditions and results
+)
+
+// compiler follows one word.
+type compiler struct {
+	dict    *interp.Dict
+	steps   int
+	nodes   int             // of the numbers in the tree so far
+	scratch *interp.Session // for words whose inputs are known; nil until there are any
+}
+
+// path is one way through the word, as far as it was followed.
+type path struct {
+	stack, rstack []symbol
+	calls         []call // the innermost last
+	known         facts
+
+	// What the step just followed asks for before the next one:
+	need   predicate.Layers // without one of these the word fails; 0 is nothing
+	choice *choice
+}
+
+// call is a word on a path.
+type call struct {
+	*interp.Listing
+	next int // step
+	mark int // of the return stack; see interp.Step
+}
+
+// choice is where a path goes two ways: itself if the condition holds, other if not. A
+// path that ends there, because the word fails, is nil.
+type choice struct {
+	cond  number
+	other *path
+}
+
+// refusal is what cannot be compiled, on its way up; compileWord catches it.
+type refusal struct{ error }
+
+// compileWord makes the tree of a word.
+func compileWord(d *interp.Dict, l *interp.Listing) (tree predicate.Expr, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(refusal)
+			if !ok {
+				panic(r)
+			}
+			err = f.error
+		}
+	}()
+	c := &compiler{dict: d}
+	p := &path{stack: []symbol{frame{}}}
+	if err := l.CheckInputs(p.values()); err != nil {
+		return nil, fmt.Errorf("%s: a filter is given a packet and nothing else: %w %s", l.Name, err, l.Inputs)
+	}
+	p.calls = append(p.calls, call{Listing: l})
+	return c.follow(p), nil
+}
+
+// step is the step that is being followed.
+func (p *path) step() interp.Step {
+	c := &p.calls[len(p.calls)-1]
+	return c.Steps[c.next-1]
+}
+
+// fail refuses the step that is being followed.
+func (p *path) fail(format string, args ...any) {
+	c, st := p.calls[len(p.calls)-1], p.step()
+	place := fmt.Sprintf("column %d", st.Col)
+	switch {
+	case c.Source != "":
+		place = fmt.Sprintf("%s:%d:%d", interp.Printable(c.Source), st.Line, st.Col)
+	case st.Line > 1:
+		place = fmt.Sprintf("line %d, %s", st.Line, place)
+	}
+	panic(refusal{fmt.Errorf("in %s, %s: %s", c.Name, place, fmt.Sprintf(format, args...))})
+}
+
+func (p *path) push(s ...symbol) { p.stack = append(p.stack, s...) }
+
+func (p *path) pop() symbol {
+	n := len(p.stack) - 1
+	if n < 0 {
+		p.fail("%s: %v", p.step().Word, interp.ErrUnderflow)
+	}
+	s := p.stack[n]
+	p.stack = p.stack[:n]
+	return s
+}
+
+// fork returns a path that goes on from the same place.
+func (p *path) fork() *path {
+	return &path{
+		stack: append([]symbol(nil), p.stack...), rstack: append([]symbol(nil), p.rstack...),
+		calls: append([]call(nil), p.calls...), known: p.known.clone(),
+	}
+}
+
+// follow goes on along a path to the end of the word and returns what the word leaves.
+func (c *compiler) follow(p *path) predicate.Expr {
+	for len(p.calls) > 0 {
+		p.calls[len(p.calls)-1].next++
+		if c.steps++; c.steps > maxSteps {
+			p.fail("too long for a filter: more than %d steps on all ways through it together", maxSteps)
+		}
+		c.take(p, p.step())
+		if p.need != 0 {
+			return c.needed(p)
+		}
+		if p.choice != nil {
+			return c.chosen(p)
+		}
+	}
+	return c.result(p)
+}
+
+// result is the flag that a path has left.
+func (c *compiler) result(p *path) predicate.Expr {
+	switch s := p.stack[0].(type) {
+	case known:
+		if s.v.IsZero() {
+			return predicate.Number(0)
+		}
+		return predicate.Number(-1)
+	case number:
+		return c.count(s)
+	}
+	panic("predicate: a word ended without a flag") // leave sees to it
+}
+
+// count returns the tree of a number that becomes a part of that of the word.
+func (c *compiler) count(n number) predicate.Expr {
+	if c.nodes += n.nodes; c.nodes > maxTree {
+		panic(refusal{fmt.Errorf("too large for a filter: more than %d numbers and operations on all ways through it together", maxTree)})
+	}
+	return n.tree
+}
+
+// needed goes on where a frame without some layer fails.
+func (c *compiler) needed(p *path) predicate.Expr {
+	need := p.need
+	p.need = 0
+	switch there, sure := p.known.has(need); {
+	case sure && there:
+		return c.follow(p)
+	case sure:
+		return predicate.Number(0)
+	}
+	p.known.learn(need, true)
+	return predicate.Need{Any: need, Then: c.follow(p)}
+}
+
+// chosen goes on both ways.
+func (c *compiler) chosen(p *path) predicate.Expr {
+	other, cond := p.choice.other, c.count(p.choice.cond)
+	p.choice = nil
+	p.known.learnTest(cond, true)
+	then, otherwise := c.follow(p), predicate.Expr(predicate.Number(0))
+	if other != nil {
+		other.known.learnTest(cond, false)
+		otherwise = c.follow(other)
+	}
+	return either(cond, then, otherwise)
+}
+
+// either is a choice between results, of which nothing counts but whether they are 0. The
+// condition cannot fail.
+func either(cond, then, otherwise predicate.Expr) predicate.Expr {
+	const no, yes = predicate.Number(0), predicate.Number(-1)
+	switch {
+	case then == otherwise && isNumber(then):
+		return then
+	case otherwise == no && then == yes:
+		return cond
+	case otherwise == no:
+		return predicate.And{A: cond, B: then}
+	case then == yes:
+		return predicate.Or{A: cond, B: otherwise}
+	case then == no && otherwise == yes:
+		return predicate.Not{A: cond}
+	case then == no:
+		return predicate.And{A: predicate.Not{A: cond}, B: otherwise}
+	}
+	return predicate.If{Cond: cond, Then: then, Else: otherwise}
+}
+
+func isNumber(e predicate.Expr) bool {
+	_, ok := e.(predicate.Number)
+	return ok
+}
+
+// take follows one step.
+func (c *compiler) take(p *path, st interp.Step) {
+	word := &p.calls[len(p.calls)-1]
+	switch st.Kind {
+	case interp.StepPush:
+		p.push(known{st.Value})
+	case interp.StepWord:
+		c.word(p, st.Builtin)
+	case interp.StepName:
+		c.name(p, st)
+	case interp.StepJump:
+		p.jump(st.To)
+	case interp.StepJumpZero:
+		cond := p.pop()
+		if k, ok := cond.(known); ok {
+			if k.v.IsZero() {
+				p.jump(st.To)
+			}
+			return
+		}
+		p.split(p.flag(cond), func(other *path) { other.jump(st.To) })
+	case interp.StepOf:
+		b, a := p.pop(), p.pop()
+		switch eq := p.equal(a, b).(type) {
+		case known:
+			if eq.v.IsZero() {
+				p.push(a)
+				p.jump(st.To)
+			}
+		case number:
+			p.split(eq, func(other *path) {
+				other.push(a)
+				other.jump(st.To)
+			})
+		}
+	case interp.StepLocals:
+		c.locals(p, st, word)
+	case interp.StepLocal:
+		p.push(p.rstack[word.mark-st.N])
+	case interp.StepToLocal:
+		p.rstack[word.mark-st.N] = p.pop()
+	case interp.StepDropLocals:
+		word.mark -= st.N
+	case interp.StepReturn:
+		p.leave()
+	default:
+		p.fail("%s cannot be compiled into a filter", st.Word)
+	}
+}
+
+// jump goes on at a step, which is behind this one: loops are none of a filter.
+func (p *path) jump(to int) {
+	word := &p.calls[len(p.calls)-1]
+	if to < word.next {
+		p.fail("loops cannot be compiled into a filter")
+	}
+	word.next = to
+}
+
+// split says that the path goes two ways, unless it is known which; away takes the one on
+// which the condition does not hold to where it goes on.
+func (p *path) split(cond number, away func(other *path)) {
+	if holds, sure := p.known.holds(cond.tree); sure {
+		if !holds {
+			away(p)
+		}
+		return
+	}
+	other := p.fork()
+	away(other)
+	p.choice = &choice{cond, other}
+}
+
+// leave ends a word.
+func (p *path) leave() {
+	last := len(p.calls) - 1
+	if last == 0 {
+		name := p.calls[0].Name
+		switch n := len(p.stack); {
+		case n == 0:
+			panic(refusal{fmt.Errorf("%s leaves nothing, not a flag", name)})
+		case n > 1:
+			panic(refusal{fmt.Errorf("%s leaves %d values, not one flag", name, n)})
+		}
+		switch p.stack[0].(type) {
+		case known, number:
+		default:
+			panic(refusal{fmt.Errorf("%s leaves %s, not a flag", name, p.stack[0])})
+		}
+	}
+	p.rstack = p.rstack[:p.calls[last].mark]
+	p.calls = p.calls[:last]
+}
+
+// name follows the use of a name that is no built-in word.
+func (c *compiler) name(p *path, st interp.Step) {
+	m := st.Meaning()
+	switch {
+	case m.Builtin != nil:
+		c.word(p, m.Builtin)
+	case m.Compound == nil:
+		p.push(known{m.Value})
+	case len(p.calls) == maxNesting:
+		p.fail("words nested deeper than %d; recursion cannot be compiled", maxNesting)
+	default:
+		if err := m.Compound.CheckInputs(p.values()); err != nil {
+			p.fail("%s: %v %s", st.Word, err, m.Compound.Inputs)
+		}
+		p.calls = append(p.calls, call{Listing: m.Compound, mark: len(p.rstack)})
+	}
+}
+
+func (c *compiler) locals(p *path, st interp.Step, word *call) {
+	if len(p.rstack) > word.mark {
+		p.fail("{: values that >r has put away lie in the way; take them back first")
+	}
+	if len(p.stack) < st.N {
+		p.fail("{: %v", interp.ErrUnderflow)
+	}
+	from := len(p.stack) - st.N
+	p.rstack = append(p.rstack, p.stack[from:]...)
+	p.stack = p.stack[:from]
+	for range st.All - st.N {
+		p.rstack = append(p.rstack, known{interp.NewInt(0)})
+	}
+	word.mark = len(p.rstack)
+}
+
+// word follows a built-in word.
+func (c *compiler) word(p *path, w *interp.Word) {
+	r, ok := ruleOf(w.Name)
+	if !ok {
+		why := ""
+		if w.Name == "packet.has" {
+			why = ", since it decodes every layer; packet.udp? and its like can"
+		}
+		p.fail("%s cannot be compiled into a filter%s", w.Name, why)
+	}
+	least, most := w.Inputs()
+	if len(p.stack) < least {
+		p.fail("%s: %v %s", w.Name, interp.ErrUnderflow, w.Stack)
+	}
+	if r.pure && c.carryOut(p, w, min(most, len(p.stack))) {
+		return
+	}
+	if r.follow == nil {
+		p.fail("%s: what it is given has to be known when the filter is made", w.Name)
+	}
+	r.follow(p)
+}
+
+// carryOut has the VM do a word whose n inputs are known; false says that they are not.
+func (c *compiler) carryOut(p *path, w *interp.Word, n int) bool {
+	inputs := p.stack[len(p.stack)-n:]
+	for _, s := range inputs {
+		if _, ok := s.(known); !ok {
+			return false
+		}
+	}
+	if c.scratch == nil {
+		c.scratch = interp.NewSession(c.dict, strings.NewReader(""), io.Discard, io.Discard)
+	}
+	s := c.scratch
+	s.Clear()
+	for _, in := range inputs {
+		if err := s.Push(in.(known).v); err != nil {
+			p.fail("%s: %v", w.Name, err)
+		}
+	}
+	if err := w.Func(s); err != nil {
+		p.fail("%s: %v", w.Name, err)
+	}
+	p.stack = p.stack[:len(p.stack)-n]
+	for i := s.Depth() - 1; i >= 0; i-- {
+		p.push(known{s.Peek(i)})
+	}
+	return true
+}
