@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each benchmark runs b.N rounds of a loop inside the VM, so that a round is a few
+// BenchmarkWords runs b.N rounds of a loop inside the VM for each word, so that a round is a few
 // words and no line is read.
 func BenchmarkWords(b *testing.B) {
 	for _, c := range []struct{ name, define, round string }{

@@ -6,10 +6,9 @@ import (
 	"fmt"
 )
 
-// buffer is a named block of bytes that changes in place, for tables and sieves
-// that the limit of a value would not hold. Sessions share it like a variable. Its
-// bytes are plain memory: of two sessions that store to one place at once, one
-// wins; nothing else can happen, since it holds no pointers.
+// buffer is a named block of bytes that changes in place, for tables that exceed the limit of a
+// value. Sessions share it like a variable. If two sessions store to one place at the same time,
+// one of them wins; no more can happen, since the memory holds no pointers.
 type buffer struct{ bytes []byte }
 
 // cellSize is the size of the numbers that cell@ and cell! move, in bytes.
@@ -23,11 +22,11 @@ func (b *buffer) setCell(i uint64, n int64) {
 	binary.LittleEndian.PutUint64(b.bytes[i*cellSize:], uint64(n))
 }
 
-// DefineBuffer makes name a buffer of size zero bytes. What the name was before,
-// a built-in word excepted, is replaced.
+// DefineBuffer makes name a buffer of size bytes, all zero. It replaces what name was before,
+// unless that is a built-in word.
 func (s *Session) DefineBuffer(name string, size int64) error {
-	if size < 1 || size > MaxBuffer {
-		return fmt.Errorf("buffer size %d is not in 1…%d", size, MaxBuffer)
+	if size < 1 || size > maxBuffer {
+		return fmt.Errorf("buffer size %d is not in 1…%d", size, maxBuffer)
 	}
 	d := s.dict
 	if err := d.check(name); err != nil {
@@ -49,8 +48,8 @@ func (s *Session) DefineBuffer(name string, size int64) error {
 	return nil
 }
 
-// Buffer returns the memory of a named buffer. It is shared by all sessions and
-// stays usable when the buffer is deleted.
+// Buffer returns the memory of a named buffer. All sessions share it, and it stays usable when
+// the buffer is deleted.
 func (s *Session) Buffer(name Value) ([]byte, error) {
 	e, text, err := s.named(name)
 	if err != nil {
@@ -78,14 +77,14 @@ func (d *Dict) Buffers() []string {
 	return d.names(func(_ *Entry, def *definition) bool { return def.buffer != nil })
 }
 
-// Exists tells whether a name stands for a word, a variable or a buffer.
+// Exists says whether there is a word, a variable or a buffer of a name.
 func (d *Dict) Exists(name string) bool {
 	e := d.find(name)
 	return e != nil && e.def.Load() != nil
 }
 
-// Delete takes a compound word, variable or buffer out of the dictionary. Code
-// that refers to it pushes its name from then on, until it is defined again.
+// Delete removes a compound word, variable or buffer from the dictionary. Code that refers to it
+// pushes its name from then on, until it is defined again.
 func (d *Dict) Delete(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// execute runs code until it returns, with the stack frames it opened closed.
+// execute runs code until it returns, and closes the stack frames that it opened.
 func (s *Session) execute(c *code) error {
 	if err := s.enterChecked(c); err != nil {
 		return fail(c.name, c.inputs.comment, err)
@@ -14,15 +14,15 @@ func (s *Session) execute(c *code) error {
 	return s.runInnermost()
 }
 
-// endBlock stands at the end of a block at the prompt: what the block leaves on the return
-// stack is the line's.
+// endBlock ends a block at the prompt. Values that the block leaves on the return stack stay for
+// the rest of the line.
 var endBlock = &Word{Name: "end", Stack: "( - )", Func: func(s *Session) error {
 	s.calls[len(s.calls)-1].rp = int32(s.rp)
 	return nil
 }}
 
-// executeBlock runs a block at the prompt, which finds on the return stack what its line
-// has put there.
+// executeBlock runs a block at the prompt. The block sees the values that its line has put on the
+// return stack.
 func (s *Session) executeBlock(c *code) error {
 	rp := s.returnFloor()
 	if err := s.enter(c); err != nil {
@@ -46,7 +46,7 @@ func (s *Session) runInnermost() error {
 
 // enter pushes a call.
 func (s *Session) enter(c *code) error {
-	if len(s.calls) == MaxNesting {
+	if len(s.calls) == maxNesting {
 		return errNesting
 	}
 	s.calls = append(s.calls, call{code: c, frames: int32(len(s.frames)), rp: int32(s.rp), lp: int32(s.lp)})
@@ -61,7 +61,7 @@ func (s *Session) enterChecked(c *code) error {
 	return s.enter(c)
 }
 
-// unwind takes back the calls above floor, with what they left open.
+// unwind removes the calls above floor, and what they left open.
 func (s *Session) unwind(floor int) {
 	c := &s.calls[floor]
 	s.closeFrames(int(c.frames))
@@ -69,9 +69,9 @@ func (s *Session) unwind(floor int) {
 	s.calls = s.calls[:floor]
 }
 
-// step adds to the index; false says that the loop ends: the index has crossed from
-// limit-1 to limit or back, on the circle of 64-bit numbers.
-func (l *doLoop) step(n int64) bool {
+// advance adds n to the index. It returns false if the loop ends: the index has crossed from limit-1
+// to limit or back, on the circle of 64-bit numbers.
+func (l *doLoop) advance(n int64) bool {
 	before := l.i - l.limit
 	after := before + n
 	l.i += n
@@ -99,14 +99,14 @@ func (s *Session) halt(fr *call, ip, sp int, in *instr, err error) error {
 	return s.trace(fail(name, stack, err))
 }
 
-// stop is halt where the inner loop has written back what it holds.
+// stop is halt for a place where the inner loop has written its variables back.
 func (s *Session) stop(err error) error {
 	fr := &s.calls[len(s.calls)-1]
 	return s.halt(fr, int(fr.ip), s.sp, &fr.code.ins[fr.ip-1], err)
 }
 
-// callWord checks the inputs of a built-in word and calls it. On error the stack
-// is as it was.
+// callWord checks the inputs of a built-in word and calls it. If it fails, the stack is as it
+// was.
 func (s *Session) callWord(w *Word) error {
 	if s.sp-s.base < w.min {
 		return fail(w.Name, w.Stack, ErrUnderflow)
@@ -117,22 +117,22 @@ func (s *Session) callWord(w *Word) error {
 		return nil
 	}
 	err = s.nameArgument(w, sp, err)
-	// An error that has its place already comes from source that the word ran: the
-	// stack is as that source left it. One that is thrown takes its inputs.
+	// An error that has its place already comes from source that the word ran, and the stack
+	// stays as that source left it. The inputs of a word that throws are gone too.
 	if err != errLeave && !isThrown(err) && !errors.As(err, new(*Error)) && s.base == base {
 		s.sp = sp
 	}
 	return fail(w.Name, w.Stack, err)
 }
 
-// nameArgument puts in front of the error of a value that did not convert which input of
-// the word it was, by the stack comment. The inputs lay below sp.
+// nameArgument adds to the error of a value that did not convert which input of the word it was,
+// by the stack comment. The inputs lay below sp.
 func (s *Session) nameArgument(w *Word, sp int, err error) error {
 	u, ok := err.(*unfit)
 	if !ok || len(w.inputs) == 0 {
 		return err
 	}
-	i := s.sp // where the value that was taken last lay
+	i := s.sp // where the value lay that was taken last
 	if i >= sp || s.stack[i] != u.value {
 		for i = sp - 1; i >= s.base && s.stack[i] != u.value; i-- {
 		}
@@ -144,8 +144,8 @@ func (s *Session) nameArgument(w *Word, sp int, err error) error {
 	return fmt.Errorf("%s: %w", w.inputs[n], err)
 }
 
-// trace adds to an error the compound words that were running in this run, with the
-// places where they stood. A block is no word: its place is that of the source.
+// trace adds to an error the compound words that were running in this run, with the places where
+// they stood. A block is not a word: its place is that of the source.
 func (s *Session) trace(err error) error {
 	e, ok := err.(*Error)
 	if !ok {
@@ -164,8 +164,8 @@ func (s *Session) trace(err error) error {
 	return e
 }
 
-// IsZero tells whether a value counts as false: the integer 0 alone does, and what
-// reads as it.
+// IsZero says whether a value counts as false: only the integer 0 does, and a value that reads as
+// it.
 func (v Value) IsZero() bool {
 	if v.ref == nil {
 		return v.n == 0
@@ -174,8 +174,8 @@ func (v Value) IsZero() bool {
 	return err == nil && n == 0
 }
 
-// What follows is the part of the inner loop that is done for values other than
-// integers. It works on the session, not on what the loop holds in registers.
+// The rest of this file is the part of the inner loop for values that are not integers. It works
+// on the session, not on the registers of the loop.
 
 // jumpZero continues at n if the flag that was just taken from the stack is 0.
 func (s *Session) jumpZero(n int32) {
@@ -184,7 +184,7 @@ func (s *Session) jumpZero(n int32) {
 	}
 }
 
-// of drops both values on top if they are equal, else one, and continues at n.
+// of drops both values on top if they are equal; otherwise it drops one and continues at n.
 func (s *Session) of(n int32) {
 	s.sp--
 	if s.stack[s.sp-1].Same(s.stack[s.sp]) {
@@ -194,8 +194,8 @@ func (s *Session) of(n int32) {
 	}
 }
 
-// toInts makes integers of the n values on top, so that the instruction is done
-// again; or it leaves all as it is.
+// toInts converts the n values on top to integers, so that the instruction can be repeated; or it
+// leaves everything as it is.
 func (s *Session) toInts(n int) error {
 	top := s.stack[s.sp-n : s.sp]
 	for _, v := range top {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Same reports whether two values are equal, which is when Compare finds neither before
-// the other. Values that cannot be compared are not equal.
+// Same says whether two values are equal, that is, Compare finds neither before the other. Values
+// that cannot be compared are not equal.
 func (v Value) Same(w Value) bool {
 	if v.ref == w.ref {
 		return v.n == w.n
@@ -15,13 +15,13 @@ func (v Value) Same(w Value) bool {
 	return err == nil && c == 0
 }
 
-// Compare orders two values: -1, 0 or 1. One rule is that of =, <, +, case and all
-// others: a string that reads as a number, an address or a range is one. Numbers of any
-// width go by value, and so do MAC addresses, IP addresses (IPv4 before IPv6) and ranges
-// (by their beginnings, then their ends); other text goes byte by byte, and so do data
-// with each other and with whatever has bytes. A number and a text, or an address and a
-// number, cannot be compared, unless both are strings: then numbers come first, addresses
-// after them, and text last, so that a list of strings has one order.
+// Compare orders two values: -1, 0 or 1. All words compare by this rule, among them =, < and
+// case. A string that reads as a number, an address or a range is one. Numbers of any width are
+// compared by value, and so are MAC addresses, IP addresses (IPv4 before IPv6) and ranges (by
+// their beginnings, then by their ends). Other text is compared byte by byte, and so is data with
+// data and with whatever has bytes. A number and a text, or an address and a number, cannot be
+// compared, unless both are strings: then numbers come first, then addresses, then text, so that
+// a list of strings has one order.
 func (v Value) Compare(w Value) (int, error) {
 	if v.ref == nil && w.ref == nil {
 		return cmp.Compare(v.n, w.n), nil
@@ -38,19 +38,19 @@ func (v Value) Compare(w Value) (int, error) {
 		return compareNumbers(v, w)
 	case a == b, a == KindString, b == KindString:
 		return compareAddresses(max(a, b), v, w)
-	case v.isBytes() || w.isBytes(): // beside an integer, which has no width
+	case v.isBytes() || w.isBytes(): // the other is an integer, which has no width
 		return compareNumbers(v, w)
 	}
 	return 0, fmt.Errorf("%s and %s cannot be compared", v.TypeName(), w.TypeName())
 }
 
-// isNumber tells whether v is a number, not only reads as one.
+// isNumber says whether v is a number, and not just reads as one.
 func (v Value) isNumber() bool { return v.ref == nil || v.ref.sub != Generic }
 
-// isBytes tells whether v is data that is no number.
+// isBytes says whether v is data that is not a number.
 func (v Value) isBytes() bool { return v.Kind() == KindData && v.ref.sub == Generic }
 
-// beyondInt tells whether v is a number that wraps when it is read as an integer.
+// beyondInt says whether v is a number that wraps when it is read as an integer.
 func (v Value) beyondInt() bool { return v.Subtype() == Uint64 && v.ref.dataInt() < 0 }
 
 func compareNumbers(v, w Value) (int, error) {
@@ -74,7 +74,7 @@ func compareBytes(v, w Value) (int, error) {
 	return cmp.Compare(string(v.Bytes()), string(w.Bytes())), nil
 }
 
-// compareText orders two strings, each as what it reads as.
+// compareText orders two strings by what they read as.
 func compareText(v, w Value) int {
 	if v.ref.bytes == w.ref.bytes {
 		return 0
@@ -86,7 +86,7 @@ func compareText(v, w Value) int {
 	if v.Kind() == KindString {
 		return cmp.Compare(v.ref.bytes, w.ref.bytes)
 	}
-	c, _ := v.Compare(w) // two of one kind can be compared
+	c, _ := v.Compare(w) // values of one kind can be compared
 	return c
 }
 
@@ -98,8 +98,8 @@ func (v Value) read() Value {
 	return v
 }
 
-// rank is the place of what strings read as in their order: as the kinds stand, and text
-// last.
+// rank returns the place of a value that a string reads as in the order of strings: kinds by
+// number, and text last.
 func (v Value) rank() Kind {
 	if v.Kind() == KindString {
 		return KindIPRange + 1

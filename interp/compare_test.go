@@ -28,8 +28,7 @@ func comparable() []interp.Value {
 	return all
 }
 
-// Of two values one is less, or the other, or they are the same; and what is less than
-// what is less than a third is less than that.
+// Of two values one is less, or the other is, or they are equal; and the order is transitive.
 func TestComparingHasOneRule(t *testing.T) {
 	all := comparable()
 	compare := func(v, w interp.Value) (int, bool) {
@@ -53,7 +52,7 @@ func TestComparingHasOneRule(t *testing.T) {
 			}
 			for _, x := range all {
 				if v.Kind() != w.Kind() || w.Kind() != x.Kind() || v.Subtype() != w.Subtype() || w.Subtype() != x.Subtype() {
-					continue // what may stand in one list
+					continue // values that can be in one list
 				}
 				e, _ := compare(w, x)
 				if f, _ := compare(v, x); ok && c <= 0 && e <= 0 && f > 0 {
@@ -92,9 +91,9 @@ func TestMACLiterals(t *testing.T) {
 		"00-23-7d-00-00-00-00-23-7d-ff-ff-ff": "00:23:7d:00:00:00-00:23:7d:ff:ff:ff", "0023.7d00.0000-0023.7dff.ffff": "00:23:7d:00:00:00-00:23:7d:ff:ff:ff",
 		"00237d000000-00237dffffff": "00:23:7d:00:00:00-00:23:7d:ff:ff:ff", "000000000000-00237dffffff": "00:00:00:00:00:00-00:23:7d:ff:ff:ff",
 		"12-34-56-78-90-12-12-34-56-78-90-13": "12:34:56:78:90:12-12:34:56:78:90:13",
-		// numbers win
+		// numbers come first
 		"123456789012": "123456789012", "0b1010101010": "682", "0x1234567890": "78187493520", "-12345678901": "-12345678901",
-		// none
+		// these are not addresses
 		"00-23-7d:86:71:ff": "", "00.23.7d.86.71.ff": "", "0023-7d86-71ff": "", "0023.7d86:71ff": "", "00237d8671f": "", "00237d8671fg": "", "00237d8671ff0": "",
 		"123456789012-123456789013": "", "0023.7d86.71ff.": "", ".0023.7d86.71ff": "", "00237d86.71ff": "",
 	} {

@@ -9,71 +9,71 @@ import (
 // instr is one instruction of compiled code.
 type instr struct {
 	op    Op
-	n     int32 // where to jump; which literal
+	n     int32 // where to jump, or which literal
 	k     int64 // integer literal
 	word  *Word
 	entry *Entry
 }
 
-// code is a compiled definition, or a block of control structures at the prompt.
-// It is immutable once it runs.
+// code is a compiled definition, or a block of control structures at the prompt. It is immutable
+// once it runs.
 type code struct {
 	name   string // "" for a block
-	source string // the file that pos are in; "" if it was typed at a prompt
+	source string // the file that pos refers to; "" if it was typed at a prompt
 	ins    []instr
 	lits   []Value
-	pos    []position // of ins, one each
+	pos    []position // of ins, one for each
 
-	refs []*reference // of the entries in ins, which stay as long as the code does
+	refs []*reference // of the entries in ins, which live as long as the code does
 
-	inputs inputs // what is checked before a call
+	inputs inputs // checked before a call
 }
 
-// position is a place in source, from 1. The lines of what was typed at a prompt are those
-// of the definition.
+// position is a place in source, from 1. Lines that were typed at a prompt are counted from the
+// beginning of the definition.
 type position struct{ line, col int32 }
 
-// compiler turns tokens into code, from the opening of a definition or structure
-// until everything that is open has been closed.
+// compiler turns tokens into code, from the beginning of a definition or structure until
+// everything that is open has been closed.
 type compiler struct {
 	memory *memory
 	code   *code
 	open   []opening
 	at     position // of the token being compiled
-	row    int      // of that, in what was typed
+	row    int      // line of that token in the text typed at a prompt
 	locals []string
 	list   *localList // while it is read
-	self   *Entry     // of this very definition, if recurse calls it
-	before *Entry     // of what its name meant before, if it uses that
+	self   *Entry     // the entry of this definition itself, if recurse calls it
+	before *Entry     // the former meaning of its name, if the definition uses that
 
-	// Of a `:` definition, which is done at `;`.
+	// The rest is for a `:` definition, which ends at `;`.
 	colon   bool
-	head    bool            // nothing but comments yet: its stack comment may come
-	stack   bool            // inside its stack comment
-	lone    bool            // which has a line of its own so far: no line of the source
-	indent  string          // in front of it there
-	comment string          // that
-	source  strings.Builder // the rest as it was typed, for those who want to see it
-	from    int             // where it goes on in the line at work
+	head    bool            // only comments so far: the stack comment may follow
+	stack   bool            // inside the stack comment
+	lone    bool            // the stack comment has a line of its own so far, which does not belong to the source
+	indent  string          // the blanks before the stack comment there
+	comment string          // the stack comment
+	source  strings.Builder // the rest as it was typed, for see
+	from    int             // where the source goes on in the current line
 }
 
 // opening is a control structure that waits for its end.
 type opening struct {
-	word   string // that opened it or stands open now: if, else, begin
-	at     int    // of the instruction to mend, or to come back to
-	leaves []int  // do and case: jumps to their end
+	word   string // the word that opened it or is open now: if, else, begin
+	at     int    // the instruction to complete, or to come back to
+	leaves []int  // of do and case: jumps to their end
 	pos    position
 }
 
 // keptRoom bounds the memory that a session keeps for compiling, in instructions.
 const keptRoom = 4096
 
-// newCompiler returns a compiler for code of that name. Code grows in memory that
-// the session keeps and is copied when it is finished: growing it anew for each
-// definition was a third of the time that loading a file takes.
+// newCompiler returns a compiler for code of that name. Code grows in memory that the session
+// keeps, and is copied when it is finished. Allocating it anew for each definition took a third
+// of the time of loading a file.
 func (s *Session) newCompiler(name string) *compiler {
-	c := &compiler{memory: &s.dict.memory, row: 1, code: &code{name: name, source: s.source, ins: s.room.ins, pos: s.room.pos}}
-	s.room = code{} // a compiler inside this one makes its own
+	c := &compiler{memory: &s.dict.memory, row: 1, code: &code{name: name, source: s.source, ins: s.spare.ins, pos: s.spare.pos}}
+	s.spare = code{} // a compiler inside this one uses memory of its own
 	return c
 }
 
@@ -87,14 +87,14 @@ func (s *Session) finish(c *compiler) (*code, error) {
 	fuse(c.code.ins)
 	if cap(room.ins) <= keptRoom {
 		clear(room.ins)
-		s.room = code{ins: room.ins[:0], pos: room.pos[:0]}
+		s.spare = code{ins: room.ins[:0], pos: room.pos[:0]}
 	}
 	return c.code, nil
 }
 
 // emit appends an instruction.
 func (c *compiler) emit(in instr) error {
-	if n := len(c.code.ins); n >= MaxCode {
+	if n := len(c.code.ins); n >= maxCode {
 		return errCode
 	} else if n >= keptRoom && n == cap(c.code.ins) { // it is about to grow
 		if err := c.memory.room(2 * instrSize * int64(n)); err != nil {
@@ -113,7 +113,7 @@ func (c *compiler) literal(v Value) error {
 	return c.pushed(v, nil)
 }
 
-// pushName pushes the name of an entry, which the code refers to.
+// pushName pushes the name of an entry, to which the code refers.
 func (c *compiler) pushName(e *Entry) error { return c.pushed(e.self(), e) }
 
 func (c *compiler) pushed(v Value, e *Entry) error {
@@ -121,7 +121,7 @@ func (c *compiler) pushed(v Value, e *Entry) error {
 	return c.emit(instr{op: opLit, n: int32(len(c.code.lits) - 1), entry: e})
 }
 
-// here is the index of the next instruction.
+// here returns the index of the next instruction.
 func (c *compiler) here() int { return len(c.code.ins) }
 
 // land makes the forward jump at index at continue here.
@@ -191,7 +191,7 @@ func (s *Session) compileToken(tok token) error {
 	if err := s.dict.unknown(tok.text); err != nil {
 		return err
 	}
-	if checkName(tok.text, `"\\`) != nil { // can never become a word
+	if checkName(tok.text, `"\\`) != nil { // it can never become a word
 		return c.literal(NewPart(tok.text, s.scan.line))
 	}
 	if err := s.compileCall(tok.text); err != nil {
@@ -209,7 +209,7 @@ func (s *Session) stands(tok token) position {
 	return position{int32(s.line), int32(tok.col)}
 }
 
-// compileCall compiles what the name stands for whenever it runs.
+// compileCall compiles a call of the meaning that the name has when the code runs.
 func (s *Session) compileCall(name string) error {
 	e, err := s.refer(name)
 	if err != nil {

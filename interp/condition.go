@@ -2,12 +2,12 @@ package interp
 
 import "errors"
 
-// conditionWords choose which source is read at all, by the line and over lines. What
-// is left out is skipped by the token, so that comments and texts in it are known as
-// such; of the words in it only those that take something matter.
+// conditionWords select the source that is read, within a line and over lines. The rest is
+// skipped token by token, so that comments and texts in it are recognized. Of the words in it,
+// only those that take something from the source matter.
 func conditionWords() []Word {
 	return []Word{
-		{Name: "[if]", Stack: "( flag - )", Help: "skips the source up to [else] or [then], lines later too, if the flag is 0", compile: compileCondition,
+		{Name: "[if]", Stack: "( flag - )", Help: "skips the source up to [else] or [then], even over several lines, if the flag is 0", compile: compileCondition,
 			Example: "1 [if] : greet ( - ) \"hello\" . ; [then]\ngreet"},
 		{Name: "[else]", Stack: "( - )", Help: "ends the source that [if] reads if the flag is not 0, and begins the other", compile: compileConditionElse,
 			Example: "0 [if] \"yes\" . [else] \"no\" . [then]"},
@@ -53,12 +53,13 @@ func compileConditionThen(s *Session, _ token) error {
 	return nil
 }
 
-// skipAhead goes to the end of what [if] or [else] skips; false if it is not on this line.
+// skipAhead goes to the end of the part that [if] or [else] skips; it returns false if that is
+// not on this line.
 func (s *Session) skipAhead() bool {
 	for s.skip > 0 {
 		start := s.scan
 		tok, ok, err := s.scan.next()
-		if err != nil { // no RPCL, perhaps: a quote that begins no string
+		if err != nil { // perhaps it is not RPCL: a quote that begins no string
 			s.scan = start
 			tok, ok = token{text: s.scan.run()}, true
 		}
@@ -80,7 +81,7 @@ func (s *Session) skipAhead() bool {
 			s.skip = 0
 		default:
 			if w, ok := s.dict.Word(tok.text); ok && w.takes != takesNothing {
-				_, _ = s.scan.take(w) // what is missing is not missed here
+				_, _ = s.scan.take(w) // if something is missing here, it does not matter
 			}
 		}
 	}

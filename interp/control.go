@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// controlWords returns the words that the compiler itself knows. They work at the
-// prompt too: a structure there is compiled until it is closed, then run once.
+// controlWords returns the words that the compiler itself knows. They work at the prompt too: a
+// structure there is compiled until it is closed, then it runs once.
 func controlWords() Set {
 	return Set{
 		Name:  "control",
@@ -26,18 +26,18 @@ func structureWords() []Word {
 
 		{Name: "case", Stack: "( - )", Help: "begins a choice by the value on top, up to endcase", compile: compileCase,
 			Example: ": name ( n - ) case 1 of \"one\" . endof 2 of \"two\" . endof \"many:\" . dup . endcase ;\n2 name 7 name"},
-		{Name: "of", Stack: "( a b - a | )", Help: "runs what follows, up to endof, if the two values are equal, and drops both; else drops b alone", compile: compileOf,
+		{Name: "of", Stack: "( a b - a | )", Help: "runs what follows, up to endof, if the two values are equal, and drops both; otherwise drops only b", compile: compileOf,
 			Example: "2 case 2 of \"two\" . endof endcase"},
-		{Name: "endof", Stack: "( - )", Help: "ends what of runs and goes on behind endcase", compile: compileEndof,
+		{Name: "endof", Stack: "( - )", Help: "ends the branch that of runs and goes on after endcase", compile: compileEndof,
 			Example: "2 case 2 of \"two\" . endof endcase"},
-		{Name: "endcase", Stack: "( a - )", Help: "ends case and drops the value, if no of has", compile: compileEndcase,
+		{Name: "endcase", Stack: "( a - )", Help: "ends case and drops the value, if no of has done so", compile: compileEndcase,
 			Example: "3 case 2 of \"two\" . endof endcase"},
 
 		{Name: "begin", Stack: "( - )", Help: "begins a loop, up to until, repeat or again", compile: compileBegin,
 			Example: "3 begin dup . 1 - dup 0= until drop"},
 		{Name: "until", Stack: "( flag - )", Help: "goes back to begin if the flag is 0", compile: compileUntil,
 			Example: "3 begin dup . 1 - dup 0= until drop"},
-		{Name: "while", Stack: "( flag - )", Help: "leaves the loop, behind its repeat, if the flag is 0", compile: compileWhile,
+		{Name: "while", Stack: "( flag - )", Help: "leaves the loop, after its repeat, if the flag is 0", compile: compileWhile,
 			Example: "3 begin dup while dup . 1 - repeat drop"},
 		{Name: "repeat", Stack: "( - )", Help: "goes back to begin", compile: compileRepeat,
 			Example: "3 begin dup while dup . 1 - repeat drop"},
@@ -72,7 +72,7 @@ func (s *Session) block(tok token) *compiler {
 	return s.comp
 }
 
-// record returns the record of the control word being compiled, for its errors.
+// record returns the record of the control word that is being compiled, for its errors.
 func (s *Session) record(tok token) *Word {
 	w, _ := s.dict.Word(tok.text)
 	return w
@@ -150,7 +150,7 @@ func compileEndcase(s *Session, tok token) error {
 	return nil
 }
 
-// dropCase is what endcase becomes.
+// dropCase is the instruction of endcase.
 var dropCase = &Word{Name: "endcase", Stack: "( a - )", min: 1, max: 1, Func: func(s *Session) error {
 	_, err := s.Pop()
 	return err
@@ -170,8 +170,8 @@ func compileUntil(s *Session, tok token) error {
 	return s.comp.emit(instr{op: opJumpZero, n: int32(o.at), word: s.record(tok)})
 }
 
-// compileWhile leaves the begin on top and its own jump below, which repeat lands, or
-// then and else behind the loop: so several whiles may stand in one loop, as in Forth.
+// compileWhile leaves the begin on top and its own jump below it, which ends at repeat, or at a
+// then or else after the loop. So a loop may have several whiles, as in Forth.
 func compileWhile(s *Session, tok token) error {
 	c := s.comp
 	begin, err := c.pop("begin")
@@ -183,8 +183,8 @@ func compileWhile(s *Session, tok token) error {
 	return c.emit(instr{op: opJumpZero, word: s.record(tok)})
 }
 
-// compileRepeat closes what lies below begin too, which is while, or an if that was
-// opened before the loop.
+// compileRepeat also closes what lies below begin: a while, or an if that was opened before the
+// loop.
 func compileRepeat(s *Session, tok token) error {
 	if err := compileAgain(s, tok); err != nil {
 		return err
@@ -227,14 +227,14 @@ func compileLoop(s *Session, tok token) error {
 	if err := c.emit(instr{op: op, n: int32(o.at + 1), word: s.record(tok)}); err != nil {
 		return err
 	}
-	c.land(o.at) // of ?do; do does not jump
+	c.land(o.at) // the jump of ?do; do has none
 	for _, at := range o.leaves {
 		c.land(at)
 	}
 	return nil
 }
 
-// inDo returns the do loop that is open n loops out, or nil.
+// inDo returns the n-th open do loop from inside, or nil.
 func (c *compiler) inDo(n int) *opening {
 	if c == nil {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns the value as `.` prints it, without the final newline: numbers,
-// text and addresses as one reads them, generic data as a hexdump.
+// Text returns the value as `.` prints it, without the final newline: numbers, text and addresses
+// as people read them, generic data as a hexdump.
 func (v Value) Text() string {
 	switch v.Kind() {
 	case KindInt:
@@ -36,8 +36,8 @@ func (v Value) Text() string {
 	return strings.TrimSuffix(Hexdump([]byte(v.ref.bytes)), "\n")
 }
 
-// Source returns the value as one would type it, and data as its type and length:
-// `[data length 99]`. It is what `.s` and `.d` show.
+// Source returns the value as the user would type it. Data is shown by its type and length:
+// `[data length 99]`. `.s` and `.d` show this text.
 func (v Value) Source() string {
 	switch v.Kind() {
 	case KindString:
@@ -90,8 +90,8 @@ func formatMAC(a [6]byte) string {
 	return string(b[:])
 }
 
-// Int returns v as an integer. Strings that read as a number and data of a
-// fixed-width subtype convert; a uint64 above 2^63-1 wraps, as in Forth.
+// Int returns v as an integer. Strings that read as a number convert, and data of a fixed-width
+// subtype; a uint64 above 2^63-1 wraps, as in Forth.
 func (v Value) Int() (int64, error) {
 	switch v.Kind() {
 	case KindInt:
@@ -111,8 +111,8 @@ func (v Value) Int() (int64, error) {
 	return 0, v.Unfit("a number")
 }
 
-// Str returns v as a string. Everything but data converts, to the form in which
-// it prints; data does when it is a fixed-width number.
+// Str returns v as a string. All values but data convert, to the form in which they print; data
+// converts if it is a fixed-width number.
 func (v Value) Str() (string, error) {
 	if v.Kind() == KindData && v.ref.sub == Generic {
 		return "", v.Unfit("a string")
@@ -120,9 +120,8 @@ func (v Value) Str() (string, error) {
 	return v.Text(), nil
 }
 
-// Data returns v as bytes. Strings convert to their UTF-8 bytes, addresses and
-// ranges to their bytes in network order; integers do not convert, since they do
-// not say how wide they are.
+// Data returns v as bytes. Strings convert to their UTF-8 bytes, addresses and ranges to their
+// bytes in network order. Integers do not convert, since they have no width.
 func (v Value) Data() ([]byte, error) {
 	if v.Kind() == KindInt {
 		return nil, v.Unfit("data")
@@ -130,8 +129,8 @@ func (v Value) Data() ([]byte, error) {
 	return v.Bytes(), nil
 }
 
-// MAC returns v as an Ethernet address; a string that reads as one converts, one of
-// twelve decimal digits too, and so do six bytes of data.
+// MAC returns v as an Ethernet address. A string that reads as one converts, even one of twelve
+// decimal digits, and so do six bytes of data.
 func (v Value) MAC() ([6]byte, error) {
 	switch v.Kind() {
 	case KindMAC:
@@ -145,14 +144,13 @@ func (v Value) MAC() ([6]byte, error) {
 			return [6]byte([]byte(v.ref.bytes)), nil
 		}
 	}
-	if v.ref == nil && v.n >= 0 && v.n < 1e12 { // maybe one that was typed without a letter
+	if v.ref == nil && v.n >= 0 && v.n < 1e12 { // perhaps an address that was typed without a letter
 		return [6]byte{}, v.Unfit("a MAC address; write it as 00:23:7d:86:71:ff")
 	}
 	return [6]byte{}, v.Unfit("a MAC address")
 }
 
-// IP returns v as an IP address. Strings that read as one convert, and data of 4 or
-// 16 bytes.
+// IP returns v as an IP address. Strings that read as one convert, and data of 4 or 16 bytes.
 func (v Value) IP() (netip.Addr, error) {
 	switch v.Kind() {
 	case KindIP:
@@ -169,7 +167,7 @@ func (v Value) IP() (netip.Addr, error) {
 	return netip.Addr{}, v.Unfit("an IP address")
 }
 
-// abbreviate shortens s for an error message that has to fit a line.
+// abbreviate shortens s for an error message that has to fit on a line.
 func abbreviate(s string) string { return shorten(s, 60) }
 
 func shorten(s string, most int) string {
@@ -183,11 +181,11 @@ func shorten(s string, most int) string {
 	return s[:cut] + "…"
 }
 
-// Shown is a value for an error message: as one would type it, and not too long.
+// Shown returns a value for an error message: as the user would type it, and shortened.
 func Shown(v Value) string { return abbreviate(v.Source()) }
 
-// Printable returns s with every character that a terminal might obey replaced by
-// a question mark: for names that come from outside.
+// Printable returns s with every character that a terminal might obey replaced by a question
+// mark. It is for names that come from outside.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// definitionWords make compound words, and are what only definitions and comments have.
+// definitionWords returns the words that define compound words, and those that occur only in
+// definitions and comments.
 func definitionWords() []Word {
 	return []Word{
-		{Name: "(", Stack: "( - )", Help: "begins a comment that ends with ), lines later too", compile: compileComment,
+		{Name: "(", Stack: "( - )", Help: "begins a comment that ends with ), even over several lines", compile: compileComment,
 			Example: "( not evaluated ) 1 ."},
 		{Name: `\`, Stack: "( - )", Help: "begins a comment to the end of the line, as # does", compile: compileLineComment,
 			Example: `1 . \ not evaluated`},
@@ -32,7 +33,7 @@ func definitionWords() []Word {
 
 func compileComment(s *Session, tok token) error {
 	s.comment, s.commentAt = true, position{int32(s.line), int32(tok.col)}
-	if c := s.comp; c != nil && c.head { // the stack comment
+	if c := s.comp; c != nil && c.head { // it is the stack comment
 		before := s.scan.line[c.from : tok.col-1]
 		c.keep(s.scan.line[:tok.col-1])
 		if c.lone = strings.HasSuffix(c.source.String(), "\n"); c.lone {
@@ -43,7 +44,8 @@ func compileComment(s *Session, tok token) error {
 	return nil
 }
 
-// compileLineComment is for the table: the scanner takes \ for a comment.
+// compileLineComment is never called, since the scanner takes \ for a comment. The word is in the
+// table for its help.
 func compileLineComment(s *Session, _ token) error {
 	s.scan.pos = len(s.scan.line)
 	return nil
@@ -67,7 +69,7 @@ func compileColon(s *Session, tok token) error {
 		if name, err = s.scan.take(s.record(tok)); err != nil {
 			return err
 		}
-		if err := CheckName(name); err != nil {
+		if err := checkUserName(name); err != nil {
 			return err
 		}
 		if _, builtin := s.dict.Word(name); builtin {
@@ -82,10 +84,10 @@ func compileColon(s *Session, tok token) error {
 	return nil
 }
 
-// noName is the name that the code of a definition without one has in errors.
+// noName is the name of a definition without a name, in errors.
 const noName = ":noname"
 
-// keep adds what a line has of the source of a definition.
+// keep adds the part of a line that belongs to the source of a definition.
 func (c *compiler) keep(line string) {
 	c.source.WriteString(strings.TrimRight(line[c.from:], blankBytes))
 	c.from = len(line)
@@ -93,7 +95,7 @@ func (c *compiler) keep(line string) {
 
 const blankBytes = " \t\v\f\r"
 
-// endLine keeps the rest of a line in the source of the definition that is open.
+// endLine keeps the rest of a line in the source of the open definition.
 func (c *compiler) endLine(line string) error {
 	c.row++
 	if c.stack { // it goes on in the next line
@@ -129,7 +131,7 @@ func compileSemicolon(s *Session, tok token) error {
 	c := s.comp
 	s.comp = nil
 	c.keep(s.scan.line[:tok.col-1])
-	// A body that begins on a line of its own keeps that.
+	// If the body begins on a line of its own, it keeps its indentation.
 	source := strings.TrimLeft(strings.TrimRight(c.source.String(), blankBytes+"\n"), blankBytes)
 	if len(source) > MaxValue {
 		return errSource
@@ -148,12 +150,12 @@ func compileSemicolon(s *Session, tok token) error {
 	return s.define(code.name, def, Value{})
 }
 
-// complete is told the definition that was compiled.
+// complete sets the definition that was compiled.
 func (c *compiler) complete(def *definition) {
 	if c.self != nil {
 		c.self.def.Store(def)
 	}
-	if c.before != nil { // it stays as long as def does
+	if c.before != nil { // it lives as long as def does
 		old := c.before.def.Load()
 		def.size += old.size
 		if c := old.content(c.before); c != nil {
@@ -162,16 +164,15 @@ func (c *compiler) complete(def *definition) {
 	}
 }
 
-// hidden returns an entry that no name finds: code and values that have it are all that
-// refer to it.
+// hidden returns an entry that no name finds; only code and values refer to it.
 func hidden(name string, def *definition) *Entry {
 	e := &Entry{name: name, hidden: true}
 	e.def.Store(def)
 	return e
 }
 
-// earlier returns an entry for what the name that is being defined has meant up to now,
-// nil if that is nothing. The new definition uses it where it has the name.
+// earlier returns an entry for the former meaning of the name that is being defined, or nil if it
+// has none. The new definition uses this entry where it uses the name.
 func (s *Session) earlier(name string) *Entry {
 	c := s.comp
 	if name != c.code.name || name == noName {
@@ -188,8 +189,8 @@ func (s *Session) earlier(name string) *Entry {
 	return c.before
 }
 
-// compileRecurse calls the very definition it stands in, whatever its name means when it
-// runs.
+// compileRecurse compiles a call of the definition that contains it, whatever its name means when
+// it runs.
 func compileRecurse(s *Session, _ token) error {
 	c := s.comp
 	if c == nil || c.code.name == "" {
@@ -211,7 +212,7 @@ func compileExit(s *Session, _ token) error {
 	return s.comp.leaveCode()
 }
 
-// leaveWord is what exit becomes outside definitions.
+// leaveWord is the instruction of exit outside definitions.
 var leaveWord = &Word{Name: "exit", Stack: "( - )", Func: func(*Session) error { return errLeave }}
 
 func compileTick(s *Session, tok token) error {
@@ -233,12 +234,12 @@ func compileTick(s *Session, tok token) error {
 	return s.comp.pushName(e)
 }
 
-// compileLine compiles a line that defines name, as `!!` has it.
+// compileLine compiles a line that defines name, for `!!`.
 func (s *Session) compileLine(name, line string) (*definition, error) {
 	outer := s.begin(s.source)
 	defer s.restore(outer)
 	c := s.newCompiler(name)
-	c.code.source = "" // places in the line are none in the source
+	c.code.source = "" // places in the line are not places in the source
 	s.comp = c
 	for l := range strings.SplitSeq(line, "\n") {
 		s.scan = scanner{line: l}
@@ -273,7 +274,7 @@ func (s *Session) Define(name, line string) error {
 	def, err := s.compileLine(name, line)
 	if err != nil {
 		var e *Error
-		if errors.As(err, &e) { // the place is in the line, not in the source that holds it
+		if errors.As(err, &e) { // the place is in the line, not in the source that contains it
 			err = errors.New(err.Error())
 		}
 		return err

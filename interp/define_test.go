@@ -48,7 +48,7 @@ func TestDefinitionsLeave(t *testing.T) {
 		{`1 -1 u> -1 1 u> 0 0<= 1 0<= 0 0>= -1 0>=`, `0 -1 -1 0 -1 0`},
 		{`"a" "b" compare "b" "a" compare "a" "a" compare "9" "10" compare`, `-1 1 0 1`},
 		{`"hello" "ll" search "hello" "x" search "hello" 2 /string "hello" 9 /string " a  " -trailing`, `"llo" -1 "hello" 0 "llo" "" " a"`},
-		{`"create" 1 "base" ! "base" @ : here 5 ; here`, `"create" 1 5`}, // names are the user's
+		{`"create" 1 "base" ! "base" @ : here 5 ; here`, `"create" 1 5`}, // users may define these names
 	} {
 		s, _ := session(t)
 		err := s.Interpret(c.line)
@@ -87,7 +87,7 @@ func TestDefinitionErrors(t *testing.T) {
 		{`' nosuch`, `': no word "nosuch"`, ``},
 		{`: f ['] nosuch ;`, `[']: no word "nosuch"`, ``},
 		{`: f 1 {: a :} r> ; f`, `r>: return stack underflow: without >r in the same word`, ``},
-		{`: f 1 >r 2 {: a :} ; f`, `{:: values that >r has put away lie in the way; take them back first in f`, `2`},
+		{`: f 1 >r 2 {: a :} ; f`, `{:: values that >r has put away are in the way; take them back first in f`, `2`},
 		{`: f {: a b :} ; 1 f`, `{:: stack underflow ( a b - ) in f`, `1`},
 		{`: f {: a :} recurse ; 1 f`, `{:: stack underflow ( a - ) in f`, ``},
 		{`: f {: ` + names.String() + `:} ;`, `aaaaa64: more than 64 locals`, ``},
@@ -128,13 +128,13 @@ func TestDefinitionErrors(t *testing.T) {
 		if s.Open() != "" || s.Nesting() != 1 {
 			t.Errorf("%s: open %q, nesting %d", c.line, s.Open(), s.Nesting())
 		}
-		if err := s.Interpret("1 >r r> drop : ok 1 ; ok drop"); err != nil { // nothing is left behind
+		if err := s.Interpret("1 >r r> drop : ok 1 ; ok drop"); err != nil { // nothing is left from the error
 			t.Errorf("after %.60s: %v", c.line, err)
 		}
 	}
 }
 
-// Errors of source over lines have the place where the matter begins.
+// Errors of source over several lines have the place where the definition or structure begins.
 func TestDefinitionPlaces(t *testing.T) {
 	for _, c := range []struct{ source, message string }{
 		{"1\n  create x", `f.rpcl:2:3: create: not in RPCL; here: "name" buffer`},
@@ -154,7 +154,7 @@ func TestDefinitionPlaces(t *testing.T) {
 	}
 }
 
-// A prompt names what its line has redefined; sources do not.
+// A prompt names what its line has redefined; a source does not.
 func TestRedefined(t *testing.T) {
 	dict, err := interp.NewDict(core.Set())
 	if err != nil {

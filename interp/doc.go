@@ -5,12 +5,12 @@
 // in the manner of Forth with networking data types. A Dict holds the words and
 // is shared by all sessions; a Session is one prompt or one running script with
 // stacks, input and output of its own. Applications add words as a Set, a plain
-// table of Word records: everything that is said about a word elsewhere (help,
-// listing, completion, arity check) derives from its record.
+// table of Word records. Help, listing, completion and the check of inputs derive from
+// the record of a word.
 //
 // The package knows no application, opens no terminal and no socket, and imports
-// the standard library only. Its files in reading order: value, literal, convert,
-// compare and hexdump (data), scan and lookalike (tokens), word, dict and memory (the
+// only the standard library. Its files in reading order: value, literal, convert,
+// compare and hexdump (data), scan and lookalike (tokens), word, dict, entry and memory (the
 // dictionary), compile, control and inputs (definitions and structures), session, run
 // (the inner loop), source (files, lines, prompt) and error.
 package interp

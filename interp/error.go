@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// Error says where evaluation failed, in which word, why, and by which calls it came
-// there. It prints on one line:
+// Error says where evaluation failed, in which word, why, and through which calls. It prints on
+// one line:
 //
 //	/etc/ethertap.rpcl:12:3: tap.hash.insert: stack underflow ( mac - ) in watch-host, called at /etc/ethertap.rpcl:20:1
 type Error struct {
 	Place
 	Word  string // the word or token that failed
-	Err   error  // what went wrong
-	Stack string // stack comment of the word, when the stack was at fault
-	Calls []Call // that were running, the innermost first
+	Err   error  // the reason
+	Stack string // stack comment of the word, if the stack was the reason
+	Calls []Call // the running calls, the innermost first
 }
 
-// Place is where a token stands in a source. Lines typed at a prompt have none.
+// Place is where a token stands in a source. It is zero for lines typed at a prompt.
 type Place struct {
 	Source string // file, or -e
-	Line   int    // from 1; of -e which one it is
+	Line   int    // from 1; of -e the number of the option
 	Col    int    // from 1, in bytes
 }
 
@@ -37,7 +37,7 @@ func (p Place) String() string { return fmt.Sprintf("%s:%d:%d", Printable(p.Sour
 func (e *Error) Error() string {
 	var b strings.Builder
 	calls, at := e.Calls, e.Place
-	named := 0 // calls whose place stands in front, since what they called has none
+	named := 0 // calls whose place is printed in front, since the word that they called has none
 	for at.Source == "" && named < len(calls) {
 		at = calls[named].Place
 		named++
@@ -83,8 +83,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// at says where the running word or source that was named last stood: that a place is
-// known already, or has no name, changes nothing.
+// at sets the place where the running word or named source last stood. It does nothing if the
+// place is known already or has no name.
 func (e *Error) at(p Place) {
 	last := &e.Place
 	if n := len(e.Calls); n > 0 {
@@ -95,14 +95,13 @@ func (e *Error) at(p Place) {
 	}
 }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// mostText is how long the text of an error may be in bytes, unless it is the user's own.
+// mostText bounds the text of an error in bytes, unless it is the user's own.
 const mostText = 400
 
-// FileError is what package os says of a file, in the words of all others: which file,
-// and why.
+// FileError converts an error of package os to the form of all other errors: which file, and why.
 func FileError(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -117,13 +116,13 @@ const callsShown = 8
 // ErrUnderflow is the error of a word that found too few values in its stack frame.
 var ErrUnderflow = Coded(-4, "stack underflow")
 
-// errNoLoop is the error of i, loop and their kin where no do is open.
+// errNoLoop is the error of i, j, loop and leave where no do is open.
 var errNoLoop = Coded(-26, "without do")
 
 var errNoOuterLoop = Coded(-26, "without a second do around it")
 
-// Coded returns an error with a number that `try` leaves and `throw` raises.
-// Numbers from -1 to -255 have the meaning that Forth 2012 gives them.
+// Coded returns an error with a number that `try` leaves and `throw` raises. Numbers from -1 to
+// -255 have the meaning that Forth 2012 gives them.
 func Coded(code int64, text string) error { return &coded{code, text} }
 
 type coded struct {
@@ -133,13 +132,12 @@ type coded struct {
 
 func (e *coded) Error() string { return e.text }
 
-// thrown is an error of the user's own, so that `throw` is not named as its cause.
+// thrown is an error that the user has raised, so `throw` is not named as its cause.
 type thrown struct{ coded }
 
 func isThrown(err error) bool { _, ok := err.(*thrown); return ok }
 
-// unfit is the error of a value that is not of the type that is wanted and does not
-// convert to it either.
+// unfit is the error of a value that is not of the wanted type and does not convert to it.
 type unfit struct {
 	value Value
 	why   string
@@ -147,15 +145,15 @@ type unfit struct {
 
 func (e *unfit) Error() string { return abbreviate(e.value.Source()) + " is not " + e.why }
 
-// Unfit returns the error of a value that is not what is wanted: "a number". When a word
-// fails with it, the message names the input by the stack comment.
+// Unfit returns the error that a value is not what is wanted, such as "a number". If a word fails
+// with it, the message names the input, by the stack comment.
 func (v Value) Unfit(what string) error { return &unfit{v, what} }
 
 // otherCode is the number of errors that have none of their own.
 const otherCode = -256
 
-// Code returns the number of an error: that of a Coded one, or -256.
-func Code(err error) int64 {
+// errorCode returns the number of an error: that of a Coded one, or -256.
+func errorCode(err error) int64 {
 	var c *coded
 	var t *thrown
 	switch {
@@ -170,17 +168,16 @@ func Code(err error) int64 {
 // ErrInterrupted is the error of words stopped by Session.Interrupt.
 var ErrInterrupted = errors.New("interrupted")
 
-// errLeave unwinds everything after `bye`, or `exit` outside a definition.
+// errLeave unwinds everything after `bye`, or after `exit` outside a definition.
 var errLeave = errors.New("leaving")
 
-// fail makes the Error of a word or token that failed; stack is its stack comment, if it
-// has one.
+// fail makes the Error of a word or token that failed; stack is its stack comment, if it has one.
 func fail(word, stack string, err error) error {
 	if err == errLeave {
 		return err
 	}
 	var located *Error
-	if errors.As(err, &located) { // from source that the word ran
+	if errors.As(err, &located) { // it comes from source that the word ran
 		return err
 	}
 	if errors.As(err, new(*thrown)) {

@@ -10,7 +10,7 @@ import (
 	"ethertap/words/core"
 )
 
-// sources is a dictionary with a word that loads what files holds.
+// sources returns a session with a word that loads the given files.
 func sources(t *testing.T, files map[string]string) *interp.Session {
 	dict, err := interp.NewDict(core.Set(), interp.Set{Name: "test", Help: "for tests", Words: []interp.Word{
 		{Name: "include", Stack: "( filename - )", Help: "runs a file of the test", Func: func(s *interp.Session) error {
@@ -32,7 +32,7 @@ func sources(t *testing.T, files map[string]string) *interp.Session {
 	return s
 }
 
-// An error says where it went wrong, and then which calls and loads led there.
+// An error says where it happened, and then through which calls and loads.
 func TestErrorsNameTheirCalls(t *testing.T) {
 	for _, c := range []struct{ files, line, want string }{
 		{": w nip ;\n 1 w", "f0", "f0:1:5: nip: stack underflow ( a b - b ) in w, called at f0:2:4, loaded at -e:1:6"},
@@ -68,7 +68,7 @@ func TestErrorsNameTheirCalls(t *testing.T) {
 	}
 }
 
-// A line of -e is named by its number, a line typed at a prompt is not.
+// The place of an error in a line of -e is its number; a line typed at a prompt has none.
 func TestErrorsNameTheOption(t *testing.T) {
 	s := sources(t, nil)
 	for _, c := range []struct {
@@ -88,7 +88,7 @@ func TestErrorsNameTheOption(t *testing.T) {
 	}
 }
 
-// A thrown value is taken from the stack; what fails by itself leaves all as it was.
+// A thrown value is taken from the stack. A word that fails by itself leaves the stack as it was.
 func TestThrowTakesItsText(t *testing.T) {
 	for _, c := range []struct{ line, stack string }{
 		{`1 "text" throw`, "1"},
@@ -104,7 +104,7 @@ func TestThrowTakesItsText(t *testing.T) {
 	}
 }
 
-// Structures at a prompt see what their line put on the return stack.
+// Structures at a prompt see the values that their line has put on the return stack.
 func TestReturnStackOfALine(t *testing.T) {
 	for _, c := range []struct{ lines, stack, err string }{
 		{"5 >r 3 0 do r@ loop r>", "5 5 5 5", ""},
@@ -131,7 +131,7 @@ func TestReturnStackOfALine(t *testing.T) {
 	}
 }
 
-// A definition that is too long says so, and not that a value is.
+// The error of a definition that is too long says so; it does not speak of a value.
 func TestLongDefinition(t *testing.T) {
 	s, _ := session(t)
 	err := s.Run("f", strings.NewReader(": w\n"+strings.Repeat("dup drop dup drop dup drop\n", 3000)+";\n"))

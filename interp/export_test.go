@@ -1,9 +1,9 @@
 package interp
 
-// Fusions returns how many sequences of instructions are done at once.
+// Fusions returns the number of fused sequences of instructions.
 func Fusions() int { return len(fusions) }
 
-// Fused adds to seen the fusions that compiled source holds, by their places in the table.
+// Fused counts in seen the fusions that compiled source contains, by their places in the table.
 func Fused(s *Session, source string, seen map[int]int) error {
 	def, err := s.compileLine("fused", source)
 	if err != nil {

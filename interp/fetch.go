@@ -1,7 +1,7 @@
 package interp
 
-// accessCall does a fetch or store that is fused with the name of its variable or
-// buffer; or it pushes the name, for the word that comes next.
+// accessCall does a fetch or store that is fused with the name of its variable or buffer. If it
+// cannot, it pushes the name for the word that comes next.
 func (s *Session) accessCall(in *instr, def *definition) error {
 	if !s.access(in.op-opCallFetch+OpFetch, in.entry, def) {
 		if def.value != nil {
@@ -33,8 +33,8 @@ func (s *Session) accessWord(in *instr) error {
 	return s.callWord(in.word)
 }
 
-// access fetches from or stores to an entry whose name has been taken from the stack;
-// false says that the stack is as it was and the word is to be called with the name.
+// access fetches from or stores to an entry whose name has been taken from the stack. If it
+// returns false, the stack is as it was, and the word has to be called with the name.
 func (s *Session) access(op Op, e *Entry, def *definition) bool {
 	st, sp, base := s.stack, s.sp, s.base
 	switch op {

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// What holds a value beside variables: constants and values, whose names push it, and
-// deferred words, which execute it. The cell belongs to the definition, not to the
-// entry, so that a new definition of the name leaves the old one whole for code that
-// still has it.
+// Besides variables, constants, values and deferred words hold a value: the name of a constant or
+// value pushes it, and a deferred word executes it. The cell belongs to the definition, not to
+// the entry, so that a new definition of the name does not affect code that still has the old
+// one.
 
-// DefineHeld makes name a word that pushes v. `to` changes it unless it is constant.
-// What the name was before, a built-in word excepted, is replaced.
+// DefineHeld makes name a word that pushes v. `to` changes it unless it is constant. It replaces
+// what name was before, unless that is a built-in word.
 func (s *Session) DefineHeld(name string, v Value, constant bool) error {
 	return s.define(name, &definition{value: new(cell), constant: constant}, v)
 }
 
-// pushMeant pushes what a name that is no word stands for: what a constant or value holds,
-// or else itself. There is room.
+// pushMeant pushes the value of a constant or value, or the name itself if it is neither and no
+// word. There is room on the stack.
 func (s *Session) pushMeant(e *Entry, def *definition) {
 	if def != nil && def.value != nil {
 		put(&s.stack[s.sp], def.value.load())
@@ -27,8 +27,8 @@ func (s *Session) pushMeant(e *Entry, def *definition) {
 	s.sp++
 }
 
-// Held returns the value that a name pushes, and whether it is constant. ok is false if
-// the name is neither a constant nor a value.
+// Held returns the value that a name pushes, and whether it is constant. ok is false if the name
+// is neither a constant nor a value.
 func (d *Dict) Held(name string) (v Value, constant, ok bool) {
 	if e := d.find(name); e != nil {
 		if def := e.def.Load(); def != nil && def.value != nil {
@@ -38,7 +38,7 @@ func (d *Dict) Held(name string) (v Value, constant, ok bool) {
 	return Value{}, false, false
 }
 
-// assignable says why `to` cannot change what an entry pushes.
+// assignable returns the reason why `to` cannot change what an entry pushes.
 func (e *Entry) assignable() error {
 	switch def := e.def.Load(); {
 	case def == nil:
@@ -56,19 +56,19 @@ func noValue(name string) error {
 	return fmt.Errorf("%s is no value; 0 value %[1]s makes it one", abbreviate(Printable(name)))
 }
 
-// assign changes what an entry pushes.
+// assign changes the value that an entry pushes.
 func (d *Dict) assign(e *Entry, v Value) error {
 	if err := e.assignable(); err != nil {
 		return err
 	}
-	if def := e.def.Load(); def != nil && def.value != nil { // else redefined just now
+	if def := e.def.Load(); def != nil && def.value != nil { // otherwise it was redefined just now
 		_, err := d.store(e, def, v)
 		return err
 	}
 	return nil
 }
 
-// DefineDeferred makes name a word that executes what SetAction gives it.
+// DefineDeferred makes name a word that executes the action that SetAction sets.
 func (s *Session) DefineDeferred(name string) error {
 	name = strings.Clone(name)
 	action := new(cell)
@@ -90,7 +90,7 @@ func (s *Session) DefineDeferred(name string) error {
 	return s.define(name, &definition{code: code, action: action}, Value{})
 }
 
-// content returns the cell of what an entry holds beside its definition, or nil.
+// content returns the cell for the value of an entry with this definition, or nil.
 func (def *definition) content(e *Entry) *cell {
 	switch {
 	case def.variable:
@@ -101,8 +101,8 @@ func (def *definition) content(e *Entry) *cell {
 	return def.action
 }
 
-// Action returns what a deferred word executes; it is the integer 0 at first. ok is
-// false if the name is no deferred word.
+// Action returns what a deferred word executes; it is the integer 0 at first. ok is false if the
+// name is not a deferred word.
 func (d *Dict) Action(name string) (v Value, ok bool) {
 	if _, def := d.deferred(name); def != nil {
 		return def.action.load(), true
@@ -110,7 +110,7 @@ func (d *Dict) Action(name string) (v Value, ok bool) {
 	return Value{}, false
 }
 
-// SetAction says what a deferred word executes: the name of a word, or source.
+// SetAction sets what a deferred word executes: the name of a word, or source.
 func (d *Dict) SetAction(name string, v Value) error {
 	e, def := d.deferred(name)
 	if def == nil {
@@ -132,8 +132,8 @@ func (d *Dict) deferred(name string) (*Entry, *definition) {
 	return nil, nil
 }
 
-// Tick returns the name of a word, variable or buffer as a value, which is an error if
-// nothing has the name.
+// Tick returns the name of a word, variable or buffer as a value. It fails if there is none of
+// the name.
 func (d *Dict) Tick(name string) (Value, error) {
 	if e := d.find(name); e != nil && e.def.Load() != nil {
 		return e.self(), nil

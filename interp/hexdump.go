@@ -1,7 +1,7 @@
 package interp
 
-// Hexdump returns b in the form of `hexdump -C`, 16 bytes a line with offset and
-// text, each line ended by a newline. Empty data gives one empty line of that shape.
+// Hexdump returns b in the form of `hexdump -C`: lines of 16 bytes with offset and text, each
+// ended by a newline. Empty data gives one empty line of that form.
 func Hexdump(b []byte) string {
 	out := make([]byte, 0, (len(b)/16+1)*74)
 	for off := 0; ; off += 16 {
@@ -35,7 +35,7 @@ func Hexdump(b []byte) string {
 	}
 }
 
-// appendOffset appends off in at least four hexadecimal digits and two blanks.
+// appendOffset appends off in at least four hexadecimal digits, and two blanks.
 func appendOffset(out []byte, off int) []byte {
 	digits := 4
 	for off>>(4*digits) != 0 {

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Hint asks for a line of advice on the error output, once the line or source at work has
-// ended well: what is still missing for a word to have its effect may come later in it. say
-// is called then and returns the advice, or "" if there is none any more.
+// Hint registers advice for the error output. say is called when the current line or source has
+// ended without an error, since what is missing for a word to take effect may come later in it.
+// say returns the advice, or "" if it is no longer needed.
 func (s *Session) Hint(say func() string) { s.hints = append(s.hints, say) }
 
-// sayHints prints what is still to be said, each line once, unless err is how it ended.
+// sayHints prints the registered hints, each line once, unless err says that the line has failed.
 func (s *Session) sayHints(err error) {
 	hints := s.hints
 	s.hints = nil

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A hint comes after the line or the source, on the error output, once, and not when what was
-// missing has come meanwhile or an error ends it.
+// A hint is printed after the line or the source, on the error output, once. It is not printed if
+// what was missing has come meanwhile, or if an error ends the line.
 func TestHints(t *testing.T) {
 	on := false
 	d, err := NewDict(Set{Name: "lamp", Words: []Word{
@@ -53,7 +53,7 @@ func TestHints(t *testing.T) {
 		if errs.String() != c.want || strings.Contains(out.String(), "hint") {
 			t.Errorf("%q: printed %q, %q, want %q (%v)", c.source, out.String(), errs.String(), c.want, err)
 		}
-		s.Interpret("") // nothing is left to be said
+		s.Interpret("") // there are no more hints
 		if errs.String() != c.want {
 			t.Errorf("%q: afterwards %q", c.source, errs.String())
 		}

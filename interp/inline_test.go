@@ -11,9 +11,9 @@ import (
 	"ethertap/words/core"
 )
 
-// What the inner loop does itself is what the function of the word does: a line of
-// random words leaves the same stack, or fails the same way, interpreted token by
-// token (by the functions) and compiled (inline, and fused with its neighbours).
+// The inner loop does the same as the functions of the words: a line of random words leaves the
+// same stack, or fails in the same way, whether it is interpreted token by token (by the
+// functions) or compiled (inline, and fused).
 func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 	var inline []string
 	for _, w := range core.Set().Words {
@@ -33,7 +33,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 	tokens, _ := session(t)
 	compiled, _ := session(t)
 	seen := make(map[int]int)
-	const flag = " [flag]" // at the end of words: what if makes of the value on top
+	const flag = " [flag]" // at the end of words: ends with an if on the value on top
 	same := func(words, source string) {
 		t.Helper()
 		words, flagged := strings.CutSuffix(words, flag)
@@ -71,7 +71,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 		line := words()
 		same(line, "1 if "+line+" then")
 	}
-	for range 2000 { // an index is its number
+	for range 2000 { // an index is a number
 		buffer, access := []string{"t", "u", "v", "c"}[r.IntN(4)], []string{"b@", "b!", "cell@", "cell!"}[r.IntN(4)]
 		line := words("3", "%s", buffer, access)
 		body := func(i string) string { return strings.ReplaceAll(line, "%s", i) }
@@ -79,7 +79,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 		same("1 2 "+body("1")+" "+body("2")+" "+body("4"), "1 2 7 1 do "+body("i")+" i +loop")
 		same("1 2 "+body("1")+" "+body("3")+" "+body("5"), "1 2 3 2 do 7 1 do "+body("i")+" j +loop loop")
 	}
-	for _, word := range inline { // what is followed by a jump is decided by it as by the flag alone
+	for _, word := range inline { // a jump after the word is decided as by the flag alone
 		for range 20 {
 			line := words()
 			before, after, _ := strings.Cut(line, " ")
@@ -97,7 +97,7 @@ func TestInlineIsWhatTheFunctionDoes(t *testing.T) {
 	}
 }
 
-// outcome shows all that a line leaves.
+// outcome returns everything that a line leaves.
 func outcome(t *testing.T, s *interp.Session, prepare, line string) string {
 	t.Helper()
 	if err := s.Interpret(prepare); err != nil {
@@ -107,7 +107,7 @@ func outcome(t *testing.T, s *interp.Session, prepare, line string) string {
 	return fmt.Sprintf("%s | %v | %s", stack(s), err, contents(s))
 }
 
-// contents shows the variables and buffers of the test.
+// contents returns the variables and buffers of the test.
 func contents(s *interp.Session) string {
 	var b strings.Builder
 	for _, v := range []string{"v", "w"} {
@@ -121,7 +121,7 @@ func contents(s *interp.Session) string {
 	return b.String()
 }
 
-// Conditions fused with their jumps decide as the words do one by one.
+// Conditions fused with their jumps decide like the single words.
 func TestFusedJumps(t *testing.T) {
 	for _, test := range []string{"=", "<", ">", "0=", "7 =", "7 <", "7 >", "dup 7 =", "dup 7 <", "dup 7 >", "dup 0="} {
 		for _, inputs := range []string{"1 7 7", "1 6 7", "1 7 6", "1 0", "1 8", `1 "7" 7`, `1 7 "8"`, `1 "0"`, `1 "x" 7`} {

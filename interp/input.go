@@ -9,41 +9,41 @@ import (
 	"unicode/utf8"
 )
 
-// Terminal is what the input of a session may be besides: a keyboard that gives keys
-// one by one while words run, and a screen that shows what they print.
+// Terminal is an input that is a terminal: it has a keyboard that gives keys one by one while
+// words run, and a screen.
 type Terminal interface {
-	// Live tells whether the keyboard is the session's. Before a prompt has taken the
-	// terminal, and after, the input is read like any other.
+	// Live says whether the keyboard belongs to the session. Before a prompt has taken the
+	// terminal, and after it has released it, the input is read like any other.
 	Live() bool
-	// Key waits for a key, at most so long. ok is false when none came; an error
-	// says that none will, because the words are to stop or the terminal is gone.
+	// Key waits at most so long for a key. ok is false when none came. An error says that none
+	// will come, because the words are to stop or the terminal is gone.
 	Key(wait time.Duration) (key byte, ok bool, err error)
-	// Line returns a line that is typed, and echoed, while it waits; io.EOF at the end.
+	// Line returns a line that is typed and echoed while it waits, and io.EOF at the end.
 	Line() (string, error)
-	// Screen is the size of the screen that the session prints to, 0 if it prints to
+	// Screen returns the size of the screen that the session prints to, or 0 if it prints to
 	// none, or to one that does not obey cursor sequences.
 	Screen() (columns, rows int)
-	// Page shows text, of MaxPage bytes at most, page by page on that screen, and returns
-	// when it was read or given up.
+	// Page shows text, of at most maxPage bytes, page by page on that screen. It returns when the
+	// user has read it or given up.
 	Page(text string) error
 }
 
-// input is what a session reads: its standard input, and every source. Reads that may
-// take long are made by a goroutine, so that an interrupt ends the wait for them; what
-// they bring stays in the buffer for the next one who asks.
+// input is what a session reads: its standard input, and every source. A goroutine makes the
+// reads that may take long, so that an interrupt ends the wait for them. The bytes stay in the
+// buffer for the next reader.
 type input struct {
 	term    Terminal // nil for files and pipes
 	br      *bufio.Reader
-	pending chan error // of the goroutine at work in br; nil when there is none
-	key     byte       // that KeyWaits has taken from the terminal
+	pending chan error // of the goroutine that reads into br; nil if there is none
+	key     byte       // a key that KeyWaits has taken from the terminal
 	hasKey  bool
 }
 
-// inputBuffer is the size of an input's buffer. Who wraps the input of a session in
-// a bufio.Reader of this size or more shares the buffer with it.
+// inputBuffer is the size of an input's buffer. A caller that passes a bufio.Reader of this size
+// or more as the input of a session shares its buffer.
 const inputBuffer = 64 << 10
 
-// keySlice is how often a wait for a key looks at the interrupt.
+// keySlice is how often a wait for a key checks for an interrupt.
 const keySlice = 200 * time.Millisecond
 
 func newInput(r io.Reader) *input {
@@ -78,8 +78,8 @@ func (s *Session) await(in *input, n int) error {
 	return nil
 }
 
-// readLine returns the next line of an input with its newline, which the last line
-// may lack; then io.EOF comes with it. It is MaxLine bytes long and one at most.
+// readLine returns the next line of an input with its newline, at most MaxLine bytes and one. The
+// last line may have no newline; it comes with io.EOF.
 func (s *Session) readLine(in *input) (string, error) {
 	var long []byte
 	for n := 1; ; {
@@ -109,8 +109,8 @@ func (s *Session) readLine(in *input) (string, error) {
 	}
 }
 
-// ReadLine returns the next line of the session's input, without its end. ok is
-// false when there is none any more.
+// ReadLine returns the next line of the session's input, without its end. ok is false at the end
+// of the input.
 func (s *Session) ReadLine() (line string, ok bool, err error) {
 	s.Flush()
 	if s.Keyboard() {
@@ -134,7 +134,7 @@ func (s *Session) ReadLine() (line string, ok bool, err error) {
 	return line, true, nil
 }
 
-// trimEnd removes the end of a line, in the form of DOS too.
+// trimEnd removes the end of a line, also in the form of DOS.
 func trimEnd(line string) string {
 	n := len(line)
 	if n > 0 && line[n-1] == '\n' {
@@ -146,9 +146,9 @@ func trimEnd(line string) string {
 	return line[:n]
 }
 
-// Key returns the next byte of the input: at a terminal the next key, as soon as it
-// is typed, elsewhere the next byte. It waits at most so long, for ever if wait is
-// negative; ok is false when nothing came. The end of the input is io.EOF.
+// Key returns the next byte of the input: at a terminal the next key, as soon as it is typed. It
+// waits at most so long, or for ever if wait is negative; ok is false when nothing came. At the
+// end of the input it returns io.EOF.
 func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 	s.Flush()
 	if s.in.hasKey {
@@ -180,7 +180,7 @@ func (s *Session) Key(wait time.Duration) (key byte, ok bool, err error) {
 	}
 }
 
-// KeyWaits tells whether Key would return a key at once.
+// KeyWaits says whether Key would return a key at once.
 func (s *Session) KeyWaits() (bool, error) {
 	in := s.in
 	if !s.Keyboard() {
@@ -196,11 +196,11 @@ func (s *Session) KeyWaits() (bool, error) {
 	return in.hasKey, err
 }
 
-// Keyboard tells whether Key gives keys as they are typed.
+// Keyboard says whether Key gives keys as they are typed.
 func (s *Session) Keyboard() bool { return s.in.term != nil && s.in.term.Live() }
 
-// Screen is the size of the screen that the session prints to, where a word may move
-// the cursor; 0 if it prints to none.
+// Screen returns the size of the screen that the session prints to and where words may move the
+// cursor, or 0 if there is none.
 func (s *Session) Screen() (columns, rows int) {
 	if s.in.term == nil {
 		return 0, 0
@@ -208,7 +208,7 @@ func (s *Session) Screen() (columns, rows int) {
 	return s.in.term.Screen()
 }
 
-// Sleep waits, and returns ErrInterrupted when Interrupt is called meanwhile.
+// Sleep waits, and returns ErrInterrupted if Interrupt is called meanwhile.
 func (s *Session) Sleep(d time.Duration) error {
 	s.Flush()
 	timer := time.NewTimer(d)

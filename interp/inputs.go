@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// inputs is what the stack comment of a compound word says of its inputs. They are
-// checked before the word runs, as those of a built-in word are, so that a word that
-// changes much does not fail half-way for want of an input.
+// inputs are the inputs of a compound word, by its stack comment. They are checked before the
+// word runs, like those of a built-in word, so that a word that changes much does not fail
+// half-way for lack of an input.
 type inputs struct {
 	comment string // "( n mac - )", for errors; "" if there is none
-	least   int    // how many are demanded
+	least   int    // how many are required
 	types   []typed
 
-	// The inner loop looks at these two, and calls checkInputs unless all is plain:
-	enough int // values; beyond all when some type wants more than an integer
+	// The inner loop looks at these two, and calls checkInputs unless everything is plain:
+	enough int // values; out of reach if a type requires more than an integer
 	plain  int // values on top that are integers
 }
 
 // typed is an input whose name is that of a type.
 type typed struct {
-	name  string // as the comment has it
-	place int    // from the top, 0
+	name  string // as in the comment
+	place int    // from the top, which is 0
 	fits  func(Value) error
 }
 
-// inputTypes are the names that say what an input has to be, or to convert to; digits
-// may follow. All other names may be anything.
+// inputTypes are the names that say of which type an input has to be, or to which it has to
+// convert; digits may follow. Inputs of other names may be anything.
 var inputTypes = map[string]struct {
 	fits     func(Value) error
-	integers bool // all fit
+	integers bool // every integer is valid
 }{
 	"n":        {isInt, true},
 	"u":        {isInt, true},
@@ -50,8 +50,8 @@ func isInt(v Value) error  { _, err := v.Int(); return err }
 func isData(v Value) error { _, err := v.Data(); return err }
 func isIP(v Value) error   { _, err := v.IP(); return err }
 
-// parseInputs reads a stack comment as users write them, in Forth's manner too. What is
-// no stack comment, since it has no dash or several, demands nothing.
+// parseInputs reads a stack comment in the forms that users write, among them those of Forth. A
+// comment that has no dash, or several, is not a stack comment, and requires nothing.
 func parseInputs(comment string) inputs {
 	f := strings.Fields(comment)
 	dash := slices.IndexFunc(f, isDash)
@@ -63,7 +63,7 @@ func parseInputs(comment string) inputs {
 	if i := slices.IndexFunc(names, isOtherStack); i >= 0 {
 		names = names[:i]
 	}
-	if slices.Contains(names, "|") { // either these or those: what the shorter has is there
+	if slices.Contains(names, "|") { // either these or those: the shorter alternative is required
 		in.least = len(names)
 		for alternative := range strings.SplitSeq(" "+strings.Join(names, " ")+" ", " | ") {
 			in.least = min(in.least, demanded(strings.Fields(alternative)))
@@ -96,18 +96,18 @@ func parseInputs(comment string) inputs {
 
 func isDash(s string) bool { return s == "-" || s == "--" }
 
-// isOtherStack tells whether what follows is not on the data stack: `R:`.
+// isOtherStack says whether inputs that follow are not on the data stack: `R:`.
 func isOtherStack(s string) bool { return len(s) == 2 && s[1] == ':' && s[0] >= 'A' && s[0] <= 'Z' }
 
-// isParsed tells whether an input is taken from the line: `"name"`, `<name>`.
+// isParsed says whether an input is taken from the line: `"name"`, `<name>`.
 func isParsed(s string) bool { return s[0] == '"' || s[0] == '<' && len(s) > 2 }
 
-// isMany tells whether an input stands for any number: `part…`, `...`, `i*x`.
+// isMany says whether an input stands for any number of values: `part…`, `...`, `i*x`.
 func isMany(s string) bool {
 	return strings.Contains(s, "…") || strings.Contains(s, "...") || len(s) > 1 && s[1] == '*'
 }
 
-// demanded counts the inputs that have to be there.
+// demanded counts the required inputs.
 func demanded(names []string) (n int) {
 	for i, name := range names {
 		switch {
@@ -121,18 +121,18 @@ func demanded(names []string) (n int) {
 	return n
 }
 
-// checkInputs checks the stack for what a compound word takes.
+// checkInputs checks the stack for the inputs of a compound word.
 func (s *Session) checkInputs(c *code) error { return c.inputs.check(s.Depth(), s.Peek) }
 
-// check looks whether a stack of that depth has what is demanded; peek returns the value
-// that lies so many places below the top.
+// check checks a stack of that depth; peek returns the value that lies so many places below the
+// top.
 func (in *inputs) check(depth int, peek func(int) Value) error {
 	if depth < in.least {
 		return ErrUnderflow
 	}
 	for _, t := range in.types {
 		if t.place >= depth {
-			continue // it may be left out
+			continue // it is optional
 		}
 		if err := t.fits(peek(t.place)); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)

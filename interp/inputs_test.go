@@ -6,7 +6,7 @@ import (
 	"ethertap/interp"
 )
 
-// A compound word checks what its stack comment says before it does anything.
+// A compound word checks the inputs of its stack comment before it does anything.
 func TestCompoundWordsCheckTheirInputs(t *testing.T) {
 	for _, c := range []struct{ comment, stack, err string }{
 		{"( n - n )", "", "w: stack underflow ( n - n )"},
@@ -34,7 +34,7 @@ func TestCompoundWordsCheckTheirInputs(t *testing.T) {
 		{"( [n] - )", "", ""},
 		{"( [n] - )", `"x"`, `w: n: "x" is not a number`},
 		{"( [n] mac - )", `00:23:7d:86:71:ff`, ""},
-		// Forth's manners
+		// the style of Forth
 		{"( -- )", "", ""},
 		{"( x1 ... xn n -- )", "0", ""},
 		{"( x1 … xn n - )", "", "w: stack underflow ( x1 … xn n - )"},
@@ -44,7 +44,7 @@ func TestCompoundWordsCheckTheirInputs(t *testing.T) {
 		{"( a | a b -- )", "0", ""},
 		{"( n -- R: n )", "", "w: stack underflow ( n -- R: n )"},
 		{"( R: n -- )", "", ""},
-		// no stack comments
+		// not stack comments
 		{"( does nothing )", "", ""},
 		{"( a - b - c )", "", ""},
 		{"( )", "", ""},

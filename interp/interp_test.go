@@ -33,7 +33,7 @@ func on(t testing.TB, dict *interp.Dict) (*interp.Session, *bytes.Buffer) {
 	return s, &out
 }
 
-// stack shows the stack as .s does, in one line, bottom first.
+// stack returns the stack as .s shows it, in one line, the bottom first.
 func stack(s *interp.Session) string {
 	var items []string
 	for i := s.Depth() - 1; i >= 0; i-- {
@@ -119,7 +119,7 @@ func TestLinesLeave(t *testing.T) {
 	}
 }
 
-// A failing word leaves the stack as it was before it, whatever it popped.
+// A failing word leaves the stack as it was before, whatever it popped.
 func TestErrorKeepsStack(t *testing.T) {
 	for _, c := range []struct{ line, message, stack string }{
 		{`+`, `+: stack underflow ( [n1] n2 - sum )`, ``},
@@ -251,7 +251,7 @@ func TestInterrupt(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Interpret(line) }()
 		for err := error(nil); ; {
-			s.Interrupt() // again and again: Interpret clears what came before it began
+			s.Interrupt() // repeatedly, since Interpret clears an interrupt that came before it began
 			select {
 			case err = <-done:
 			default:
@@ -292,7 +292,7 @@ func TestSessionsShareDictionary(t *testing.T) {
 	wg.Wait()
 }
 
-// An output that fails ends the words that print, however long they would go on.
+// When its output fails, a word that prints ends, however long it would go on.
 func TestOutputFails(t *testing.T) {
 	dict, err := interp.NewDict(core.Set())
 	if err != nil {

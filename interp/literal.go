@@ -8,10 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// ParseLiteral reads a bare token as a literal: integer, character, MAC, MAC range, IP or
-// IP range. ok is false when the token has none of their forms; an error means
-// that it has one but no value of that type (a number out of range, a range that
-// ends before it begins).
+// ParseLiteral reads a bare token as a literal: integer, character, MAC, MAC range, IP or IP
+// range. ok is false if the token has none of their forms. An error says that it has one of the
+// forms, but no value (a number out of range, a range that ends before it begins).
 func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if tok == "" || !literalStart(tok[0]) {
 		return Value{}, false, nil
@@ -22,7 +21,7 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	if n, ok, err := parseInt(tok); ok {
 		return NewInt(n), true, err
 	}
-	if a, ok := parseMAC(tok); ok { // no number: that would have been found
+	if a, ok := parseMAC(tok); ok { // a number would have been found before
 		return NewMAC(a), true, nil
 	}
 	if lo, hi, ok := parseMACRange(tok); ok {
@@ -55,15 +54,15 @@ func ParseLiteral(tok string) (v Value, ok bool, err error) {
 	return Value{}, false, nil
 }
 
-// literalStart keeps the parsers away from tokens that cannot be literals.
+// literalStart says whether a literal may begin with c, to save the parsers other tokens.
 func literalStart(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' ||
 		c == '-' || c == ':' || c == '$' || c == '%' || c == '\''
 }
 
-// parseForth reads the numbers that Forth has prefixes for: $ff, %101, each with an
-// optional minus sign on either side of it, and 'a', the number of a character. They are
-// literals of source alone; a string such as "$5" is no number.
+// parseForth reads the numbers for which Forth has prefixes: $ff, %101, each with an optional
+// minus sign before or after the prefix, and 'a', the number of a character. They are literals
+// only in source; a string such as "$5" is not a number.
 func parseForth(s string) (n int64, ok bool, err error) {
 	if r, size := utf8.DecodeRuneInString(strings.TrimPrefix(s, "'")); len(s) == size+2 && s[0] == '\'' && s[size+1] == '\'' {
 		return int64(r), true, nil
@@ -87,7 +86,7 @@ func parseForth(s string) (n int64, ok bool, err error) {
 	return parseBits(digits, base, minus)
 }
 
-// parseBits reads digits that may use all 64 bits, and wrap then with a minus sign.
+// parseBits reads digits that may use all 64 bits; with a minus sign they wrap then.
 func parseBits(digits string, base int, minus bool) (n int64, ok bool, err error) {
 	u, err := strconv.ParseUint(digits, base, 64)
 	switch {
@@ -101,8 +100,8 @@ func parseBits(digits string, base int, minus bool) (n int64, ok bool, err error
 	return int64(u), true, nil
 }
 
-// parseInt reads decimal, 0x and 0b numbers, with an optional minus sign. Hexadecimal
-// and binary ones may use all 64 bits and wrap then.
+// parseInt reads decimal, 0x and 0b numbers, with an optional minus sign. Hexadecimal and binary
+// ones may use all 64 bits, and wrap then.
 func parseInt(s string) (n int64, ok bool, err error) {
 	digits, minus := strings.CutPrefix(s, "-")
 	if digits == "" || digits[0] < '0' || digits[0] > '9' {
@@ -135,10 +134,9 @@ var (
 	errBackwards = errors.New("the range ends before it begins")
 )
 
-// parseMAC reads an Ethernet address in the forms that are in use: six pairs of
-// hexadecimal digits with colons or dashes between them, three groups of four with dots,
-// or twelve digits. Twelve decimal digits are an address where one is wanted; as a
-// literal they are a number.
+// parseMAC reads an Ethernet address in the usual forms: six pairs of hexadecimal digits with
+// colons or dashes between them, three groups of four with dots, or twelve digits. Twelve decimal
+// digits are an address where one is wanted; as a literal they are a number.
 func parseMAC(s string) (a [6]byte, ok bool) {
 	group, separator := 12, byte(0)
 	switch len(s) {
@@ -170,10 +168,10 @@ func parseMAC(s string) (a [6]byte, ok bool) {
 	return a, true
 }
 
-// parseMACRange reads two Ethernet addresses with a dash between them. Two decimal
-// numbers of twelve digits are none.
+// parseMACRange reads two Ethernet addresses with a dash between them. Two decimal numbers of
+// twelve digits are not a range.
 func parseMACRange(s string) (lo, hi [6]byte, ok bool) {
-	for _, n := range []int{12, 14, 17} { // digits of the first
+	for _, n := range []int{12, 14, 17} { // digits of the first address
 		if len(s) > n && s[n] == '-' {
 			lo, ok = parseMAC(s[:n])
 			if !ok {

@@ -7,24 +7,23 @@ import (
 	"strings"
 )
 
-// localWords declare and set the locals of a definition. They live on the return stack,
-// below what the definition itself puts there: {: moves the mark that r> cannot go
-// below, and the end of the definition takes it back. So a call keeps nothing more than
-// it did before there were locals.
+// localWords declare and set the locals of a definition. Locals live on the return stack, below
+// the values that the definition itself puts there: {: moves the mark below which r> cannot go,
+// and the end of the definition moves it back. So calls need no more memory than without locals.
 func localWords() []Word {
 	return []Word{
-		{Name: "{:", Stack: "( item… - )", Help: "names the values on top as locals, up to :}; those behind | begin as 0, and what stands behind - or -- is a comment", compile: compileLocals,
+		{Name: "{:", Stack: "( item… - )", Help: "names the values on top as locals, up to :}; those after | begin as 0, and the text after - or -- is a comment", compile: compileLocals,
 			Example: ": hypot2 ( a b - n ) {: a b | sum :} a a * b b * + to sum sum ;\n3 4 hypot2 ."},
 		{Name: "to", Stack: `( item "name" - )`, Help: "gives a value or a local another value", compile: compileTo,
 			Example: "5 value five\n6 to five\nfive ."},
 	}
 }
 
-// localList is the list of locals that is being read.
+// localList is a list of locals that is being read.
 type localList struct {
-	args  int // that are taken from the stack, the first ones
+	args  int // the first ones, which are taken from the stack
 	names []string
-	part  string // what comes: "" for arguments, "|" for others, "-" for a comment
+	part  string // what comes next: "" for arguments, "|" for others, "-" for a comment
 	pos   position
 }
 
@@ -75,10 +74,10 @@ func (s *Session) listToken(tok token) error {
 	return nil
 }
 
-// localWord is a local, in errors.
+// localWord is the word of a local, for errors.
 var localWord = &Word{Name: "local", Stack: "( - item )"}
 
-// declare emits what makes the locals of a list.
+// declare emits the instructions that make the locals of a list.
 func (c *compiler) declare(l *localList) error {
 	if len(l.names) == 0 {
 		return nil
@@ -91,8 +90,8 @@ func (c *compiler) declare(l *localList) error {
 	return c.emit(instr{op: opLocals, n: int32(l.args), k: int64(len(l.names)), word: &Word{Name: "{:", Stack: stack}})
 }
 
-// local returns how far below the mark of the call a local lies, 0 if there is none of
-// that name.
+// local returns how far below the mark of the call a local lies, or 0 if there is none of that
+// name.
 func (c *compiler) local(name string) int {
 	if i := slices.Index(c.locals, name); i >= 0 {
 		return len(c.locals) - i
@@ -118,8 +117,8 @@ func (s *Session) enterLocals(in *instr) error {
 	case s.Depth() < args:
 		return ErrUnderflow
 	case s.rp != int(fr.rp):
-		return errors.New("values that >r has put away lie in the way; take them back first")
-	case s.rp+all > MaxReturn:
+		return errors.New("values that >r has put away are in the way; take them back first")
+	case s.rp+all > maxReturn:
 		return errReturn
 	}
 	s.sp -= args

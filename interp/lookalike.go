@@ -6,17 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// byteOrderMark may stand in front of a source, and is skipped there.
+// byteOrderMark may stand at the beginning of a source, and is skipped there.
 const byteOrderMark = "\ufeff"
 
-// lookalikes are characters that documents and chat programs put in the place of those
-// that the language knows. A token with one would be another string than it seems to
-// be, or one that cannot be told from a word, so it is refused; inside quotes and
-// comments they may stand.
+// lookalikes are characters with which documents and chat programs replace those of the language.
+// A token with one of them is refused, since it would be another string than it seems to be, or
+// look like a word. In strings with quotes and in comments they are allowed.
 var lookalikes = []struct {
 	lo, hi  rune
 	is      string
-	instead string // instead; "" is nothing, "*" the narrow form of the character
+	instead string // the character to use; "" is none, "*" the narrow form of this one
 }{
 	{0x85, 0x85, blankOfText, "a plain one"}, {0xa0, 0xa0, blankOfText, "a plain one"}, {0x1680, 0x1680, blankOfText, "a plain one"},
 	{0x2000, 0x200a, blankOfText, "a plain one"}, {0x2028, 0x2029, blankOfText, "a plain one"},
@@ -41,11 +40,11 @@ const (
 	unseen      = "a character that cannot be seen"
 )
 
-// lookalike is the error of a token that holds one of lookalikes.
+// lookalike is the error of a token that contains one of lookalikes.
 type lookalike struct {
 	text   string
 	column int  // in bytes, from 1
-	shown  bool // where there is no name of a source to show it with
+	shown  bool // it is shown with the error, since there is no name of a source
 }
 
 func (e *lookalike) Error() string {
@@ -55,7 +54,7 @@ func (e *lookalike) Error() string {
 	return e.text
 }
 
-// findLookalike returns the error of a token that holds one of lookalikes.
+// findLookalike returns the error of a token that contains one of lookalikes, or nil.
 func findLookalike(tok token) error {
 	for i, r := range tok.text {
 		if r < utf8.RuneSelf {

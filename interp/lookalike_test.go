@@ -7,8 +7,8 @@ import (
 	"ethertap/interp"
 )
 
-// A byte order mark in front of a source is no part of it, in whatever form the source
-// comes; anywhere else it is refused like other characters that cannot be seen.
+// A byte order mark at the beginning of a source is ignored, whatever kind of source it is;
+// anywhere else it is refused like other invisible characters.
 func TestByteOrderMark(t *testing.T) {
 	const mark = "\ufeff"
 	s, _ := session(t)
@@ -30,7 +30,7 @@ func TestByteOrderMark(t *testing.T) {
 	}
 }
 
-// A character that looks like one of the language is refused with its place.
+// A character that looks like one of the language is refused, with its place.
 func TestLookalikes(t *testing.T) {
 	for _, c := range []string{"\u00a0", "\u2003", "\u3000", "\u2028", "\u2019", "\u201c", "\u00ab", "\u2212", "\u2013", "\u200b", "\u00ad", "\u202e", "\uff0b"} {
 		for line, want := range map[string]string{

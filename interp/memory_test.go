@@ -50,7 +50,7 @@ func must(t *testing.T, s *Session, lines ...string) {
 	}
 }
 
-// whole is what a dictionary should count as held.
+// whole returns the number of bytes that a dictionary should count as held.
 func (d *Dict) whole() (n int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -65,15 +65,15 @@ func (d *Dict) whole() (n int64) {
 	return n
 }
 
-// Names that only code referred to which is gone make room for others, at a prompt as in
-// definitions. Those that code refers to stay, and bind when they appear.
+// Names that only code referred to that is gone make room for others, at a prompt and in
+// definitions. Names that living code refers to stay, and are bound when they are defined.
 func TestNamesOfPastCodeAreReleased(t *testing.T) {
 	s := bare(t)
 	must(t, s, ": waits for-this ;")
-	for i := range MaxWords + 100 {
+	for i := range maxWords + 100 {
 		must(t, s, fmt.Sprintf("1 if new-%d drop then", i))
 	}
-	for i := range MaxWords / 100 {
+	for i := range maxWords / 100 {
 		var b strings.Builder
 		for j := range 200 {
 			fmt.Fprintf(&b, " old-%d-%d", i, j)
@@ -94,8 +94,8 @@ func TestNamesOfPastCodeAreReleased(t *testing.T) {
 	}
 }
 
-// The names in code that is still there fill the dictionary, and that is an error; they
-// make room when it goes.
+// The names in living code fill the dictionary, which is an error. They make room when the code
+// goes.
 func TestNamesOfLivingCodeStay(t *testing.T) {
 	s := bare(t)
 	var err error
@@ -107,7 +107,7 @@ func TestNamesOfLivingCodeStay(t *testing.T) {
 		}
 		err = s.Interpret(fmt.Sprintf(": w%d%s ;", n, b.String()))
 	}
-	if !strings.Contains(err.Error(), errWords.Error()) || n != MaxWords/1001+1 {
+	if !strings.Contains(err.Error(), errWords.Error()) || n != maxWords/1001+1 {
 		t.Fatalf("after %d words: %v", n, err)
 	}
 	for i := range n - 1 {
@@ -119,8 +119,8 @@ func TestNamesOfLivingCodeStay(t *testing.T) {
 	must(t, s, ": another one two three ;")
 }
 
-// A dictionary counts all that it holds; at its limit each kind of thing is refused with
-// the same error, and what is deleted or replaced makes room.
+// A dictionary counts everything that it holds. At its limit every kind of definition is refused
+// with the same error, and deleting or replacing makes room.
 func TestDictionaryLimit(t *testing.T) {
 	s := bare(t)
 	d := s.dict
@@ -151,7 +151,7 @@ func TestDictionaryLimit(t *testing.T) {
 				}
 			}
 		}
-		if err == nil || !strings.Contains(err.Error(), "the dictionary would hold more than") || Code(err) != -8 || n < 3 || n > 100 {
+		if err == nil || !strings.Contains(err.Error(), "the dictionary would hold more than") || errorCode(err) != -8 || n < 3 || n > 100 {
 			t.Errorf("%s: after %d: %v", c.name, n, err)
 		}
 		if h := d.held.Load(); h != d.whole() || h > d.limit {
@@ -198,7 +198,7 @@ func TestMillionDefinitions(t *testing.T) {
 	}
 }
 
-// Many names at once, deleted again, leave a small table.
+// When many names are deleted again, the table becomes small.
 func TestTableShrinks(t *testing.T) {
 	s := bare(t)
 	for i := range 20000 {
@@ -212,8 +212,8 @@ func TestTableShrinks(t *testing.T) {
 	}
 }
 
-// Sessions that define, delete, run and refer at once find what is defined, and the
-// dictionary counts right.
+// Sessions that define, delete, run and refer at the same time find what is defined, and the
+// dictionary counts correctly.
 func TestSessionsShareMemory(t *testing.T) {
 	s := bare(t)
 	d := s.dict
@@ -278,8 +278,8 @@ func TestSessionsShareMemory(t *testing.T) {
 	}
 }
 
-// In a process with a limit of memory, large values are refused when most of it is in use,
-// and allowed again when it is not.
+// In a process with a limit of memory, large values are refused when most of it is in use, and
+// allowed when it is not.
 func TestMemoryLimit(t *testing.T) {
 	s := bare(t)
 	m := &s.dict.memory
@@ -299,7 +299,7 @@ func TestMemoryLimit(t *testing.T) {
 	m.limit = math.MaxInt64
 }
 
-// Parts of long texts do not keep them.
+// Parts of long texts do not keep them in memory.
 func TestPartsLetGo(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	for _, n := range []int{0, 1, 500, 501, 1000} {

@@ -1,10 +1,9 @@
 package interp
 
-// Op is what an instruction does. The zero Op calls the function of a word. The
-// exported ones are words that the inner loop does itself when their inputs are
-// plain (integers, mostly): a record names its Op as Word.Inline, and its function
-// stays the definition of what the word means, which the loop falls back to for
-// every other input and for every error. A test holds the two against each other.
+// Op says what an instruction does. The zero Op calls the function of a word. The exported ones
+// are words that the inner loop does itself if their inputs are plain (mostly integers): a record
+// names its Op as Word.Inline. The function of the word remains the definition of its meaning,
+// and the loop calls it for all other inputs and for every error. A test compares the two.
 type Op uint16
 
 const (
@@ -12,23 +11,23 @@ const (
 
 	opInt        // push the integer k
 	opLit        // push lits[n]
-	opCall       // do what the entry stands for at that moment
+	opCall       // do what the entry means at that moment
 	opJump       // continue at n
 	opJumpZero   // pop a flag, continue at n if it is 0
 	opReturn     // end of the definition, or exit
 	opDo         // pop limit and index, begin a loop
-	opAskDo      // the same, but continue at n if they are equal
+	opAskDo      // like opDo, but continue at n if the two are equal
 	opLoop       // next round, continue at n, or end the loop
-	opPlusLoop   // the same by a step from the stack
+	opPlusLoop   // like opLoop, with a step from the stack
 	opLeave      // end the loop, continue at n
 	opUnloop     // forget the loop
 	opI          // push the index of the loop
-	opJ          // push that of the loop around it
+	opJ          // push the index of the loop around it
 	opLocals     // n values on top become locals, further ones up to k are 0
 	opLocal      // push the local that lies n below the mark
-	opToLocal    // pop a value into it
+	opToLocal    // pop a value into that local
 	opDropLocals // n locals end; the return comes next
-	opOf         // pop a value; if it equals the one below drop that too, else continue at n
+	opOf         // pop a value; if it equals the one below, drop that too, otherwise continue at n
 
 	OpDup
 	OpDrop
@@ -81,9 +80,9 @@ const (
 	OpCellFetch
 	OpCellStore
 
-	// Pairs and more that follow each other often, done at once. The instructions
-	// that a fused one stands for stay behind it as they were: where its inputs are
-	// not plain it does the first of them alone, and jumps to the others stay right.
+	// These are pairs and triples of instructions that often follow each other, done at once. The
+	// original instructions stay after the fused one: if the inputs are not plain, it does the
+	// first of them, and jumps to the others stay valid.
 	opIntAdd           // opInt +
 	opIntSub           // opInt -
 	opIntMul           // opInt *
@@ -119,8 +118,8 @@ const (
 	opJPlusLoop        // j +loop
 )
 
-// fusions are the sequences that fuse replaces, longest first where one begins
-// with another. In a sequence the jump of if, while and until is opJumpZero.
+// fusions are the sequences that fuse replaces. If one begins with another, the longer one comes
+// first. The jump of if, while and until is opJumpZero.
 var fusions = []struct {
 	ops   []Op
 	fused Op
@@ -160,9 +159,8 @@ var fusions = []struct {
 	{[]Op{opCall, OpCellStore}, opCallCellStore},
 }
 
-// fuse marks the sequences in finished code. It goes forward and changes the first
-// instruction of a sequence alone, so a sequence may begin inside another: who jumps
-// there profits.
+// fuse marks the sequences in finished code. It goes forward and changes only the first
+// instruction of a sequence, so a sequence may begin inside another, for jumps that lead there.
 func fuse(ins []instr) {
 	for i := range ins {
 	next:

@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// output gathers what words print into writes of whole lines. The first error
-// stays; it stops the words that run and is the error of their line.
+// output collects the output of words into writes of whole lines. The first error stays; it stops
+// the running words and is the error of their line.
 type output struct {
 	w     io.Writer
 	stop  *atomic.Bool // the interrupt of the session
 	buf   []byte
 	err   error
-	midst bool // the last byte written was no newline
+	midst bool // the last byte written was not a newline
 }
 
-// outputFull is when a line without end is written all the same, in bytes.
+// outputFull is the length in bytes at which a line without end is written all the same.
 const outputFull = 4096
 
 func (o *output) write(p []byte) {
@@ -44,8 +44,7 @@ func (o *output) flush() {
 	o.buf = o.buf[:0]
 }
 
-// Write prints to the output of the session. Errors are kept and end the line that
-// is being interpreted.
+// Write prints to the output of the session. It keeps an error, which then ends the current line.
 func (s *Session) Write(p []byte) (int, error) {
 	s.out.write(p)
 	return len(p), s.out.err
@@ -59,20 +58,20 @@ func (s *Session) Printf(format string, args ...any) {
 	s.out.write(fmt.Appendf(nil, format, args...))
 }
 
-// Capture runs f and returns what it printed, which is not written; more than
-// MaxValue bytes are an error.
+// Capture runs f and returns its output instead of writing it. More than MaxValue bytes are an
+// error.
 func (s *Session) Capture(f func() error) (string, error) {
 	return s.capture(MaxValue, errTooLong, f)
 }
 
-// Page runs f and shows what it prints page by page, where the session prints to a
-// screen; elsewhere it prints it.
+// Page runs f and shows its output page by page if the session prints to a screen; otherwise it
+// prints it.
 func (s *Session) Page(f func() error) error {
 	columns, _ := s.Screen()
 	if _, captures := s.out.w.(*captured); captures || columns == 0 || !s.Keyboard() {
 		return f()
 	}
-	text, err := s.capture(MaxPage, errPage, f)
+	text, err := s.capture(maxPage, errPage, f)
 	if err != nil {
 		s.Print(text)
 		return err
@@ -95,7 +94,7 @@ func (s *Session) capture(most int, tooLong error, f func() error) (string, erro
 	return string(text.b), err
 }
 
-// captured holds the first bytes of what is written to it.
+// captured keeps the first bytes of the output.
 type captured struct {
 	most int // bytes
 	b    []byte
@@ -109,11 +108,10 @@ func (c *captured) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush writes what has been printed, also when its line has not ended. Words that
-// wait call it first.
+// Flush writes the output, even if its line has not ended. Words that wait call it first.
 func (s *Session) Flush() { s.out.flush() }
 
-// AtLineStart reports whether the last thing printed ended with a newline.
+// AtLineStart says whether the output ends with a newline.
 func (s *Session) AtLineStart() bool { return !s.out.midst }
 
 // Report prints an error to the error output of the session, as one line.

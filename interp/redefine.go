@@ -12,13 +12,13 @@ func (s *Session) define(name string, def *definition, value Value) error {
 	if err := s.dict.define(name, def, value); err != nil {
 		return err
 	}
-	if before != isVariable || def != isVariable { // a variable that is stored keeps its meaning
+	if before != isVariable || def != isVariable { // storing to a variable does not change its meaning
 		s.redefines(name, before)
 	}
 	return nil
 }
 
-// meaning returns what a name stands for, nil if that is nothing.
+// meaning returns the definition of a name, or nil if it has none.
 func (s *Session) meaning(name string) *definition {
 	if e := s.dict.find(name); e != nil {
 		return e.def.Load()
@@ -26,8 +26,7 @@ func (s *Session) meaning(name string) *definition {
 	return nil
 }
 
-// redefines remembers that a name has another meaning than before, if the prompt is to
-// say so.
+// redefines remembers that a name got another meaning, if the prompt is to say so.
 func (s *Session) redefines(name string, before *definition) {
 	if before != nil && s.source == "" && !slices.Contains(s.redefined, name) {
 		s.redefined = append(s.redefined, strings.Clone(name))
@@ -37,8 +36,8 @@ func (s *Session) redefines(name string, before *definition) {
 // DefineVariable makes name a variable that holds 0.
 func (s *Session) DefineVariable(name string) error { return s.define(name, isVariable, Value{}) }
 
-// sayRedefined names, on the error output, what a line of a prompt has given another
-// meaning. What sources do is theirs to know.
+// sayRedefined prints, on the error output, the names to which a line at a prompt has given
+// another meaning. There is no such note for sources.
 func (s *Session) sayRedefined() {
 	const shown = 4
 	n := len(s.redefined)

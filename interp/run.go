@@ -1,30 +1,29 @@
 package interp
 
-// The inner loop.
+// This is the inner loop.
 //
-// Threaded code with explicit frames: one switch for control flow and for the
-// words that records mark as Inline, an indirect call through its record for every
-// other built-in word. Go recursion for calls would cost the same as frames but
-// give neither traces nor a limit of depth.
+// It is threaded code with explicit frames: one switch for control flow and for the words that
+// records mark as Inline, and an indirect call through its record for every other built-in word.
+// Go recursion for calls would cost the same as frames, but give neither traces nor a limit of
+// depth.
 //
-// The stack pointer and the base of the frame live in local variables. An inline word
-// looks whether its inputs are there and plain; if not, it breaks out of the switch and
-// its function is called, which converts, or fails with the right message. A slot's ref
-// is written only when it changes, because that store carries the write barrier of the
-// garbage collector.
+// The stack pointer and the base of the frame are local variables. An inline word checks whether
+// its inputs are there and plain. If not, it breaks out of the switch and its function is called,
+// which converts them or fails with the right message. The ref of a slot is written only when it
+// changes, because that store has the write barrier of the garbage collector.
 //
-// No local variable lives across a call of Go. What the loop holds is written back
-// before, and taken anew at resume: a variable that is used on both sides of one call
-// anywhere in the loop is stored to memory at every instruction.
+// No local variable lives across a Go call. The loop writes its variables back before, and reads
+// them anew at resume: a variable that is used on both sides of one call anywhere in the loop is
+// stored to memory at every instruction.
 //
-// What it gave, on the programs of tests/bench/vm: inline words instead of calls
-// made loops of arithmetic 3 to 4 times as fast; fusing what follows each other
-// often (op.go) took the sieve from 54 ms to 30; a case of its own for + and - where
-// the others share one, 3 %; calls that fill their frame in place, where append copied
-// it right after it was written, fib from 54 ms to 45 (a third of its time was the wait
-// of that copy); nothing that lives across a call, from there to 39, a part of which is
-// where the linker puts the loop: at a multiple of 64 fib takes a sixth longer than
-// between two, so compare builds in which run has the same address modulo 64.
+// Measured with the programs of tests/bench/vm: inline words instead of calls made loops of
+// arithmetic 3 to 4 times as fast. Fusing instructions that often follow each other (op.go) took
+// the sieve from 54 ms to 30. A case of their own for + and -, where the others share one, gave 3
+// %. Calls that fill their frame in place took fib from 54 ms to 45: append copied the frame
+// right after it was written, and the wait for that copy was a third of the time. No variable
+// that lives across a call took fib from there to 39. A part of that is where the linker puts the
+// loop: if its address is a multiple of 64, fib takes a sixth longer than if it lies between two.
+// So compare only builds in which run has the same address modulo 64.
 
 // put writes a value into a slot of the stack.
 func put(slot *Value, v Value) {
@@ -34,7 +33,7 @@ func put(slot *Value, v Value) {
 	slot.n = v.n
 }
 
-// putInt writes an integer.
+// putInt writes an integer into a slot of the stack.
 func putInt(slot *Value, n int64) {
 	if slot.ref != nil {
 		slot.ref = nil
@@ -42,7 +41,7 @@ func putInt(slot *Value, n int64) {
 	slot.n = n
 }
 
-// flag is NewFlag's number.
+// flag returns the number of NewFlag.
 func flag(b bool) int64 {
 	if b {
 		return -1
@@ -50,8 +49,8 @@ func flag(b bool) int64 {
 	return 0
 }
 
-// run executes the innermost call and those below it until s.floor calls are left.
-// An error leaves the calls as they were when it happened.
+// run executes the innermost call and those below it until s.floor calls are left. An error
+// leaves the calls as they were when it happened.
 func (s *Session) run() error {
 resume:
 	for {
@@ -81,7 +80,7 @@ resume:
 				def := in.entry.def.Load()
 				if def != nil && def.code != nil {
 					fr.ip = int32(ip)
-					if len(s.calls) == MaxNesting {
+					if len(s.calls) == maxNesting {
 						return s.halt(fr, ip, sp, in, errNesting)
 					}
 					if s.interrupt.Load() {
@@ -197,7 +196,7 @@ resume:
 				if sp-base < 2 {
 					return s.halt(fr, ip, sp, in, ErrUnderflow)
 				}
-				if s.lp == MaxLoops {
+				if s.lp == maxLoops {
 					return s.halt(fr, ip, sp, in, errLoops)
 				}
 				if st[sp-1].ref != nil || st[sp-2].ref != nil {
@@ -249,7 +248,7 @@ resume:
 					continue resume
 				}
 				sp--
-				if s.loops[s.lp-1].step(st[sp].n) {
+				if s.loops[s.lp-1].advance(st[sp].n) {
 					ip = int(in.n)
 				} else {
 					s.lp--
@@ -297,7 +296,7 @@ resume:
 				}
 				l := &s.loops[s.lp-1]
 				if in.op == opIPlusLoop && !s.interrupt.Load() {
-					if l.step(l.i) {
+					if l.advance(l.i) {
 						ip = int(ins[ip].n)
 					} else {
 						s.lp--
@@ -316,7 +315,7 @@ resume:
 					return s.halt(fr, ip, sp, in, errNoOuterLoop)
 				}
 				if in.op == opJPlusLoop && !s.interrupt.Load() {
-					if s.loops[s.lp-1].step(s.loops[s.lp-2].i) {
+					if s.loops[s.lp-1].advance(s.loops[s.lp-2].i) {
 						ip = int(ins[ip].n)
 					} else {
 						s.lp--
@@ -347,7 +346,7 @@ resume:
 				}
 				continue
 
-			// Stack.
+			// Here are the words of the stack.
 			case OpDup, opDupIntEqualJump, opDupIntLessJump, opDupIntGreatJump, opDupZeroEqualJump:
 				if sp == base {
 					break
@@ -454,7 +453,7 @@ resume:
 				sp -= 2
 				continue
 			case OpToR:
-				if sp == base || s.rp == MaxReturn {
+				if sp == base || s.rp == maxReturn {
 					break
 				}
 				sp--
@@ -477,7 +476,7 @@ resume:
 				sp++
 				continue
 
-			// An integer and what is done with it.
+			// Here are an integer and the operation with it.
 			case opIntAdd:
 				if sp > base && st[sp-1].ref == nil {
 					st[sp-1].n += in.k
@@ -696,7 +695,7 @@ resume:
 			}
 			continue resume
 
-		push: // of a number and what is done with it, the number alone
+		push: // for a number and an operation: push only the number
 			if sp == MaxStack {
 				return s.halt(fr, ip, sp, in, errStack)
 			}

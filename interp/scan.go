@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// token is one word of source text.
+// token is a token of source text.
 type token struct {
 	text   string
 	col    int  // column of its first byte, from 1, in bytes
@@ -21,7 +21,7 @@ type scanner struct {
 
 func isBlank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// blanks moves to the next character that is none; false if the line has no more.
+// blanks moves to the next character that is not blank; it returns false if the line has no more.
 func (sc *scanner) blanks() bool {
 	for sc.pos < len(sc.line) && isBlank(sc.line[sc.pos]) {
 		sc.pos++
@@ -29,7 +29,7 @@ func (sc *scanner) blanks() bool {
 	return sc.pos < len(sc.line)
 }
 
-// comment tells whether a comment to the end of the line begins here: # or \ alone.
+// comment says whether a comment to the end of the line begins here: # or \ alone.
 func (sc *scanner) comment() bool {
 	switch sc.line[sc.pos] {
 	case '#':
@@ -40,8 +40,8 @@ func (sc *scanner) comment() bool {
 	return false
 }
 
-// next returns the next token. ok is false at the end of the line or at a comment.
-// An error leaves the scanner at the end of the line.
+// next returns the next token. ok is false at the end of the line or at a comment. After an error
+// the scanner is at the end of the line.
 func (sc *scanner) next() (tok token, ok bool, err error) {
 	if !sc.blanks() || sc.comment() {
 		sc.pos = len(sc.line)
@@ -58,8 +58,8 @@ func (sc *scanner) next() (tok token, ok bool, err error) {
 	return sc.bare()
 }
 
-// run moves behind the characters up to the next blank, whatever they are, and returns
-// them; "" at the end of the line.
+// run skips and returns the characters up to the next blank, whatever they are; "" at the end of
+// the line.
 func (sc *scanner) run() string {
 	sc.blanks()
 	start := sc.pos
@@ -69,7 +69,7 @@ func (sc *scanner) run() string {
 	return sc.line[start:sc.pos]
 }
 
-// bare returns what run does as a token.
+// bare returns the characters up to the next blank as a token.
 func (sc *scanner) bare() (tok token, ok bool, err error) {
 	if tok.text = sc.run(); tok.text == "" {
 		return token{}, false, nil
@@ -89,7 +89,7 @@ func (sc *scanner) bare() (tok token, ok bool, err error) {
 	return tok, true, err
 }
 
-// quoted reads a string literal; the position stands at its opening quote.
+// quoted reads a string literal; the position is that of its opening quote.
 func (sc *scanner) quoted() (string, error) {
 	sc.pos++
 	rest := sc.line[sc.pos:]
@@ -161,9 +161,9 @@ func (sc *scanner) closed(s string) error {
 	return nil
 }
 
-// skipComment moves behind the ) that ends a comment; false if it is not on this line. It
-// stands alone or ends a word that has no bracket of its own: `( n - n)` is closed, and
-// `( see f(x) )` at its second ) alone.
+// skipComment skips to the end of a comment, after its ); it returns false if that is not on this
+// line. The ) stands alone, or ends a token that has no bracket of its own: `( n - n)` is closed,
+// and `( see f(x) )` is closed only by its second ).
 func (sc *scanner) skipComment() bool {
 	for {
 		switch text := sc.run(); {

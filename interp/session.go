@@ -8,71 +8,70 @@ import (
 	"sync/atomic"
 )
 
-// Session is one user of the VM: a prompt, a control connection or a script. It
-// has stacks, input and output of its own and shares the dictionary. A session
-// belongs to one goroutine; Interrupt alone may be called from others.
+// Session is one user of the VM: a prompt, a control connection or a script. It has stacks, input
+// and output of its own, and shares the dictionary. A session belongs to one goroutine; only
+// Interrupt may be called from others.
 //
 // # Rules for the function of a word
 //
-// The VM has checked that the inputs named in the stack comment, other than the
-// optional ones, are there. The function pops its inputs, does its work, and
-// pushes its results after the last thing that can fail: when it returns an
-// error, the VM puts the stack pointer back where it was, so that the user finds
-// the stack as it was before the word.
+// The VM has checked that the inputs named in the stack comment are there, except for the
+// optional ones. The function pops its inputs, does its work, and pushes its results after the
+// last operation that can fail: if it returns an error, the VM resets the stack pointer, so that
+// the user finds the stack as it was before the word.
 type Session struct {
 	dict *Dict
 	in   *input
 	out  output
 	err  io.Writer
 
-	stack  *[MaxStack]Value // all of it; stack[base:sp] is what the words see
+	stack  *[MaxStack]Value // the whole stack; words see stack[base:sp]
 	sp     int
 	base   int   // of the innermost frame
 	frames []int // bases of the outer frames
 
-	rstack *[MaxReturn]Value // >r and r>; a call sees what it put there itself
+	rstack *[maxReturn]Value // for >r and r>; a call sees only the values that it put there
 	rp     int
-	loops  *[MaxLoops]doLoop // running do loops, apart from the return stack: neither can harm the other
+	loops  *[maxLoops]doLoop // running do loops, apart from the return stack, so that neither can harm the other
 	lp     int
 
-	calls  []call  // running compound words, blocks and sources, innermost last
-	floor  int     // how many of them wait for the inner loop that is running to return
-	saved  []Value // stacks kept by the words try that are running
+	calls  []call  // running compound words, blocks and sources, the innermost last
+	floor  int     // how many of them wait until the running inner loop returns
+	saved  []Value // stacks kept by the running words try
 	caught error   // by the last try
 
-	place      // in the source at work
-	room  code // empty: memory for the next compiler
+	sourceState      // position in the current source
+	spare       code // empty: memory for the next compiler
 
 	interrupt atomic.Bool   // set by Interrupt, cleared by Interpret
 	wake      chan struct{} // holds one: Interrupt was called, for words that wait
 	left      bool
 	status    int
 	unknowns  unknowns
-	redefined []string        // names that the line at the prompt has given another meaning
+	redefined []string        // names to which the line at the prompt has given another meaning
 	hints     []func() string // see Hint
-	locals    map[any]any     // what word sets keep by session
-	mistake   func(error)     // of Survey
+	locals    map[any]any     // values that word sets keep in the session
+	mistake   func(error)     // see Survey
 }
 
-// call is a compound word, block or source that is being executed.
+// call is a running compound word, block or source.
 type call struct {
 	code   *code
 	ip     int32 // of the next instruction
-	frames int32 // open stack frames, values on the return stack
-	rp, lp int32 // and running loops when it was called
+	frames int32 // numbers of open stack frames and of values on the return stack
+	rp, lp int32 // and of running loops, when it was called
 }
 
 // doLoop is a running do loop.
 type doLoop struct{ i, limit int64 }
 
-// NewSession returns a session on a dictionary. Words print to stdout; Report
-// prints errors to stderr.
+// NewSession returns a session on a dictionary. Words print to stdout; Report prints errors to
+// stderr.
 func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
 	s := &Session{
 		dict: d, in: newInput(stdin), err: stderr,
 		wake:  make(chan struct{}, 1),
-		stack: new([MaxStack]Value), rstack: new([MaxReturn]Value), loops: new([MaxLoops]doLoop),
-		calls: make([]call, 0, MaxNesting),
+		stack: new([MaxStack]Value), rstack: new([maxReturn]Value), loops: new([maxLoops]doLoop),
+		calls: make([]call, 0, maxNesting),
 	}
 	s.out = output{w: stdout, stop: &s.interrupt}
 	return s
@@ -81,24 +80,24 @@ func NewSession(d *Dict, stdin io.Reader, stdout, stderr io.Writer) *Session {
 // Dict returns the dictionary of the session.
 func (s *Session) Dict() *Dict { return s.dict }
 
-// Interrupt stops the words that are running, as soon as they call a word or loop.
-// It may be called from any goroutine.
+// Interrupt stops the running words, as soon as they call a word or loop. It may be called from
+// any goroutine.
 func (s *Session) Interrupt() {
 	s.interrupt.Store(true)
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is awake already
+	default: // a wake is pending already
 	}
 }
 
-// Interrupted reports whether the running words are to stop. A word that works for
-// long asks it now and then and returns ErrInterrupted.
+// Interrupted says whether the running words are to stop. A word that works for long checks it
+// now and then and returns ErrInterrupted.
 func (s *Session) Interrupted() bool { return s.interrupt.Load() }
 
-// Left reports whether the user has left the session, with `bye` for instance.
+// Left says whether the user has left the session, with `bye` for instance.
 func (s *Session) Left() bool { return s.left }
 
-// Status is the exit status that the session asks for, 0 to 255.
+// Status returns the exit status that the session asks for, 0 to 255.
 func (s *Session) Status() int { return s.status }
 
 // SetStatus sets what Status returns; bits beyond a byte are dropped.
@@ -107,26 +106,26 @@ func (s *Session) SetStatus(n int) { s.status = n & 0xff }
 // Leave returns the error by which a word leaves the session.
 func (s *Session) Leave() error { return errLeave }
 
-// Nesting returns the depth of nested execution: 1 at the prompt and at the top of
-// a script, 2 in a word that was called there.
+// Nesting returns the depth of nested execution: 1 at the prompt and at the top of a script, 2 in
+// a word that was called there.
 func (s *Session) Nesting() int {
 	n := 1
 	for i, c := range s.calls {
-		if c.code.name != "" || c.code == sourceCode && i > 0 { // blocks are no calls
+		if c.code.name != "" || c.code == sourceCode && i > 0 { // blocks do not count as calls
 			n++
 		}
 	}
 	return n
 }
 
-// Source returns the name of the file that is being run, "" at the prompt.
+// Source returns the name of the running file, "" at the prompt.
 func (s *Session) Source() string { return s.source }
 
-// Local returns what SetLocal has kept in this session under a key, or nil.
+// Local returns the value that SetLocal has kept in this session under a key, or nil.
 func (s *Session) Local(key any) any { return s.locals[key] }
 
-// SetLocal keeps a value for a word set in this session. Keys are values of types
-// of the word set's own, as with contexts.
+// SetLocal keeps a value of a word set in this session. Keys are of types of the word set's own,
+// as for contexts.
 func (s *Session) SetLocal(key, value any) {
 	if s.locals == nil {
 		s.locals = make(map[any]any)
@@ -137,13 +136,13 @@ func (s *Session) SetLocal(key, value any) {
 // Depth returns the number of values in the current stack frame.
 func (s *Session) Depth() int { return s.sp - s.base }
 
-// Frames returns the number of stack frames that are open.
+// Frames returns the number of open stack frames.
 func (s *Session) Frames() int { return len(s.frames) }
 
-// Peek returns the value i places below the top. i must be below Depth.
+// Peek returns the value i places below the top. i must be less than Depth.
 func (s *Session) Peek(i int) Value { return s.stack[s.base:s.sp:s.sp][s.Depth()-1-i] }
 
-// Roll brings the value i places below the top up to the top. i must be below Depth.
+// Roll moves the value i places below the top to the top. i must be less than Depth.
 func (s *Session) Roll(i int) {
 	top := s.stack[s.base:s.sp][s.Depth()-1-i:]
 	v := top[0]
@@ -151,8 +150,8 @@ func (s *Session) Roll(i int) {
 	top[i] = v
 }
 
-// Room fails unless the stack has room for one more value. A word that cannot take
-// back what it does asks first.
+// Room returns an error unless the stack has room for one more value. A word that cannot undo its
+// work calls it first.
 func (s *Session) Room() error {
 	if s.sp == MaxStack {
 		return errStack
@@ -196,8 +195,7 @@ func (s *Session) PopInt() (int64, error) {
 	return v.Int()
 }
 
-// PopRange takes an integer between lo and hi, both included; what says in the
-// error what the number means.
+// PopRange takes an integer between lo and hi, both included; what names the number in the error.
 func (s *Session) PopRange(what string, lo, hi int64) (int64, error) {
 	n, err := s.PopInt()
 	if err == nil && (n < lo || n > hi) {
@@ -244,7 +242,7 @@ func (s *Session) PopIP() (netip.Addr, error) {
 
 // RPush puts a value on the return stack.
 func (s *Session) RPush(v Value) error {
-	if s.rp == MaxReturn {
+	if s.rp == maxReturn {
 		return errReturn
 	}
 	s.rstack[s.rp] = v
@@ -252,7 +250,8 @@ func (s *Session) RPush(v Value) error {
 	return nil
 }
 
-// returnFloor is how many values of the return stack belong to those who called what runs.
+// returnFloor returns how many values of the return stack belong to the callers of the running
+// word.
 func (s *Session) returnFloor() int {
 	if len(s.calls) == 0 {
 		return 0
@@ -285,9 +284,9 @@ func (s *Session) Clear() {
 	s.sp = s.base
 }
 
-// OpenFrame opens a stack frame: the values on the stack disappear from sight.
+// OpenFrame opens a stack frame, which hides the values on the stack.
 func (s *Session) OpenFrame() error {
-	if len(s.frames) == MaxFrames {
+	if len(s.frames) == maxFrames {
 		return errFrames
 	}
 	s.frames = append(s.frames, s.base)
@@ -295,8 +294,8 @@ func (s *Session) OpenFrame() error {
 	return nil
 }
 
-// CloseFrame closes the innermost stack frame that was opened in the running word;
-// its values stay.
+// CloseFrame closes the innermost stack frame that was opened in the running word; its values
+// stay.
 func (s *Session) CloseFrame() error {
 	open := 0
 	if len(s.calls) > 0 {
@@ -344,7 +343,7 @@ func (s *Session) Fetch(name Value) (Value, error) {
 	return Value{}, fmt.Errorf("no variable %s", abbreviate(Quote(text)))
 }
 
-// Store gives a variable a value; it appears if there was none.
+// Store gives a variable a value, and makes the variable if there is none.
 func (s *Session) Store(name, value Value) error {
 	e, text, err := s.named(name)
 	if err != nil {
@@ -361,8 +360,8 @@ func (s *Session) Store(name, value Value) error {
 	return s.define(text, isVariable, value)
 }
 
-// entry returns the entry that a value was once looked up as, if it still has a
-// meaning: a deleted one may have been replaced by another of the same name.
+// entry returns the entry that a string was looked up as before, if it still has a meaning: a
+// deleted entry may have been replaced by another of the same name.
 func (v Value) entry() (*Entry, *definition) {
 	if v.ref != nil {
 		if e := v.ref.entry.Load(); e != nil {
@@ -374,8 +373,8 @@ func (v Value) entry() (*Entry, *definition) {
 	return nil, nil
 }
 
-// named returns the entry of a name, or nil and its text. A string remembers what
-// it was found to be, so that `dup @ 1+ over !` looks once.
+// named returns the entry of a name, or nil and the text of the name. A string remembers its
+// entry, so that `dup @ 1+ over !` looks it up once.
 func (s *Session) named(name Value) (*Entry, string, error) {
 	if e, _ := name.entry(); e != nil {
 		return e, e.name, nil
@@ -390,7 +389,7 @@ func (s *Session) named(name Value) (*Entry, string, error) {
 	return s.dict.find(text), text, nil
 }
 
-// look returns the entry of a string, or nil.
+// look looks up the entry of a string; nil if there is none.
 func (s *Session) look(name Value) *Entry {
 	e := s.dict.find(name.ref.bytes)
 	if e != nil {

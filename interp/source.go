@@ -13,9 +13,9 @@ var (
 	errCloseParen  = errors.New("without (")
 )
 
-// Interpret evaluates one line typed at a prompt. A definition or structure may
-// stay open at its end; Open tells. The error is for Report; the rest of the line
-// is abandoned, with what it opened.
+// Interpret evaluates one line typed at a prompt. A definition or structure may stay open at its
+// end; see Open. The error is for Report. After an error the rest of the line, and what it
+// opened, is abandoned.
 func (s *Session) Interpret(line string) error {
 	s.interrupt.Store(false)
 	_, s.unknowns.before = s.unknownObjects()
@@ -26,20 +26,19 @@ func (s *Session) Interpret(line string) error {
 	err := s.interpret(line)
 	s.sayRedefined()
 	s.sayHints(err)
-	// What has left the stacks is let go of, and so are the names that only code which
-	// has run refers to.
+	// The values that have left the stacks are released, and so are the names that only finished
+	// code refers to.
 	clear(s.calls[len(s.calls):cap(s.calls)])
 	clear(s.stack[s.sp:])
 	clear(s.rstack[s.rp:])
 	return err
 }
 
-// OptionLines is the name of the lines of -e as a source; their numbers are those of the
-// options.
+// OptionLines is the name of the lines of -e as a source; their numbers are those of the options.
 const OptionLines = "-e"
 
-// RunLine evaluates one line as a source of its own: an error or a structure left open at
-// its end ends it. number is which option -e it came from, from 1, or 0.
+// RunLine evaluates one line as a source of its own: an error, or a structure left open at its
+// end, ends it. number is the number of the option -e it came from, from 1, or 0.
 func (s *Session) RunLine(line string, number int) error {
 	source, at := s.source, s.line
 	if number > 0 {
@@ -54,7 +53,7 @@ func (s *Session) RunLine(line string, number int) error {
 	return notLeaving(err)
 }
 
-// notLeaving is err, or nil if it says that the session was left.
+// notLeaving returns err, or nil if it says that the session was left.
 func notLeaving(err error) error {
 	if err == errLeave {
 		return nil
@@ -67,7 +66,7 @@ func (s *Session) interpret(line string) error {
 	frames := len(s.frames)
 	err := s.tokens(line)
 	if err != nil || s.Open() == "" {
-		s.rp = s.returnFloor() // what a line leaves on the return stack goes, as with words
+		s.rp = s.returnFloor() // values that a line leaves on the return stack are removed, as with words
 	}
 	s.out.flush()
 	if s.out.err != nil && err != errLeave {
@@ -84,7 +83,7 @@ func (s *Session) interpret(line string) error {
 	return err
 }
 
-// tokens evaluates the tokens of a text one by one, by the line.
+// tokens evaluates the tokens of a text one by one, line by line.
 func (s *Session) tokens(text string) error {
 	if len(text) > MaxLine {
 		return s.locate(token{col: 1}, errLine)
@@ -121,7 +120,7 @@ func (s *Session) locate(tok token, err error) error {
 	if tok.quoted {
 		name = ""
 	}
-	if l, ok := err.(*lookalike); ok { // the token may not show it
+	if l, ok := err.(*lookalike); ok { // it is shown by its column, since the token may look like another
 		name, tok.col, l.shown = "", l.column, s.source == ""
 	}
 	err = fail(name, "", err)
@@ -216,14 +215,15 @@ func (s *Session) interpretToken(tok token) error {
 	return s.pushUnknown(tok)
 }
 
-// Open returns what is still open at the end of a line, the innermost first: the
-// name of a definition or structure, or "(" for a comment. "" means nothing is.
+// Open returns what is still open at the end of a line, the innermost: the name of a definition
+// or structure, or "(" for a comment. "" means that nothing is open.
 func (s *Session) Open() string {
 	word, _ := s.opened()
 	return word
 }
 
-// unclosed is the error of what is open where it may not be, with the place where it begins.
+// unclosed returns the error that something is open that may not be, with the place where it
+// begins.
 func (s *Session) unclosed(format string) error {
 	open, at := s.opened()
 	e := &Error{Err: fmt.Errorf(format, open)}
@@ -231,7 +231,7 @@ func (s *Session) unclosed(format string) error {
 	return e
 }
 
-// opened is Open with the place where it was opened.
+// opened returns what Open returns, and the place where it was opened.
 func (s *Session) opened() (word string, at position) {
 	switch c := s.comp; {
 	case s.comment:
@@ -247,33 +247,33 @@ func (s *Session) opened() (word string, at position) {
 	return "", position{}
 }
 
-// Abandon forgets the definition, structure, comment or [if] that is open.
+// Abandon forgets the open definition, structure, comment or [if].
 func (s *Session) Abandon() {
 	s.comp, s.comment, s.conditions, s.skip = nil, false, nil, 0
 }
 
-// Run evaluates a source to its end: a file, standard input, a program's default.
-// name stands in error messages. The first error ends it; so does `bye`, and then
-// Left reports true. It is for programs; words that run sources call Load.
+// Run evaluates a source to its end: a file, standard input, a default of the program. Error
+// messages contain its name. The first error ends it; `bye` ends it too, and then Left returns
+// true. Run is for programs; words that run sources call Load.
 func (s *Session) Run(name string, r io.Reader) error {
 	return notLeaving(s.Load(name, r))
 }
 
-// RunInput is Run on the input of the session itself. Words that read a line there
-// take the next one of the source.
+// RunInput evaluates the input of the session itself as a source. Words that read a line of the
+// input read the next line of the source.
 func (s *Session) RunInput(name string) error {
 	return notLeaving(s.load(name, func() (string, error) { return s.readLine(s.in) }))
 }
 
-// Load is Run for words: leaving a source that a word runs leaves what called the
-// word too.
+// Load is Run for words: if a source that a word runs is left, the caller of the word is left
+// too.
 func (s *Session) Load(name string, r io.Reader) error {
 	in := newInput(r)
 	return s.load(name, func() (string, error) { return s.readLine(in) })
 }
 
-// load evaluates a source whose lines next gives, each with its newline; io.EOF comes
-// with the last.
+// load evaluates a source whose lines next returns, each with its newline, and the last with
+// io.EOF.
 func (s *Session) load(name string, next func() (string, error)) error {
 	if err := s.enter(sourceCode); err != nil {
 		return err
@@ -288,7 +288,7 @@ func (s *Session) load(name string, next func() (string, error)) error {
 	}
 	left(err)
 	if e, ok := err.(*Error); ok {
-		e.Calls = append(e.Calls, Call{}) // of the word that loads
+		e.Calls = append(e.Calls, Call{}) // the word that loads
 	}
 	s.unwind(floor)
 	s.restore(outer)
@@ -298,31 +298,30 @@ func (s *Session) load(name string, next func() (string, error)) error {
 	return err
 }
 
-// sourceCode stands for a source among the calls.
+// sourceCode represents a source among the calls.
 var sourceCode = &code{}
 
-// place is where a session stands in its source.
-type place struct {
+// sourceState is where a session stands in its source.
+type sourceState struct {
 	scan       scanner
 	comp       *compiler  // while a definition or structure is open
 	comment    bool       // inside a ( comment
 	commentAt  position   // where it begins
 	conditions []position // [if]s that are open
 	skip       int        // how many [if]s deep the source is being skipped, 0 if it is not
-	skipElse   bool       // and it is [else] that began it
-	source     string     // name of the file at work; "" at the prompt
+	skipElse   bool       // [else] began to skip it
+	source     string     // name of the current file; "" at the prompt
 	line       int        // in source, from 1; 0 at the prompt
 }
 
-// begin makes the session ready for other source than that at work, to which restore
-// returns.
-func (s *Session) begin(source string) place {
-	outer := s.place
-	s.place = place{source: source, line: s.line}
+// begin prepares the session for another source; restore returns to the current one.
+func (s *Session) begin(source string) sourceState {
+	outer := s.sourceState
+	s.sourceState = sourceState{source: source, line: s.line}
 	return outer
 }
 
-func (s *Session) restore(outer place) { s.place = outer }
+func (s *Session) restore(outer sourceState) { s.sourceState = outer }
 
 // lines interprets the lines of a source.
 func (s *Session) lines(next func() (string, error)) error {

@@ -2,33 +2,33 @@ package interp
 
 import "fmt"
 
-// What a compound word does, for a compiler outside of the VM: its instructions as they
-// were before any were fused, each with the place where it stands. They change with the
-// VM, so nothing keeps them beyond the moment.
+// This file shows what a compound word does, for a compiler outside of the VM: its instructions
+// before any were fused, each with its place. They change with the VM, so nobody should keep
+// them.
 
-// StepKind says what a step does.
+// StepKind is what a step does.
 type StepKind uint8
 
 const (
 	StepWord       StepKind = iota // do the built-in word
 	StepPush                       // push the value
-	StepName                       // do what a name stands for when it runs; see Step.Meaning
+	StepName                       // do what a name means when it runs; see Step.Meaning
 	StepJump                       // go on at To
 	StepJumpZero                   // take a flag; go on at To if it is 0
-	StepOf                         // take a value; if it equals the one below take that too, else go on at To
+	StepOf                         // take a value; if it equals the one below, take that too, otherwise go on at To
 	StepLocals                     // take N values, which become locals, the last one on top of the return stack; further ones, up to All, are 0
 	StepLocal                      // push the local that lies N places below the mark, from 1
-	StepToLocal                    // take a value; the local N places below the mark gets it
-	StepDropLocals                 // the N newest locals are no more
-	StepReturn                     // end; what is above the mark on the return stack goes
-	StepLoop                       // do, loop and what belongs to them
+	StepToLocal                    // take a value and store it in the local N places below the mark
+	StepDropLocals                 // end the N newest locals
+	StepReturn                     // end; values above the mark on the return stack are removed
+	StepLoop                       // an instruction of do, loop and the like
 )
 
-// Step is an instruction of a compound word. The mark is the height of the return stack
-// when the word was called, raised by its locals: what lies below it cannot be taken back.
+// Step is an instruction of a compound word. The mark is the height of the return stack when the
+// word was called, raised by its locals: the word cannot take values from below it.
 type Step struct {
 	Kind    StepKind
-	Word    string // as it was typed, nearly: `if` for its jump, "" for a value, a jump of `else` and the end
+	Word    string // as it was typed, nearly: `if` for its jump; "" for a value, a jump of `else` and the end
 	Builtin *Word  // of StepWord
 	Value   Value  // of StepPush
 	To      int    // of StepJump, StepJumpZero and StepOf: an index into the steps
@@ -39,18 +39,18 @@ type Step struct {
 	entry *Entry // of StepName
 }
 
-// Listing is a compound word taken apart.
+// Listing is a compound word as a list of steps.
 type Listing struct {
 	Name   string // `:noname` if it has none
-	Source string // file that the lines of the steps are in; "" if it was typed at a prompt
-	Inputs string // stack comment, "" if the word has none that says what it takes
+	Source string // file that the lines of the steps refer to; "" if it was typed at a prompt
+	Inputs string // stack comment, "" if the word has none that names its inputs
 	Steps  []Step
 
 	code *code
 }
 
-// Listing takes apart the compound word that a value names. ok is false if it names none; a
-// deferred word is none.
+// Listing returns the steps of the compound word that a value names. ok is false if it names
+// none; a deferred word does not count.
 func (d *Dict) Listing(name Value) (l *Listing, ok bool) {
 	e, _ := name.entry()
 	if e == nil {
@@ -68,20 +68,20 @@ func (d *Dict) Listing(name Value) (l *Listing, ok bool) {
 	return def.code.listing(), true
 }
 
-// CheckInputs is what the VM does before it runs the word: it looks whether the stack, the
-// deepest value first, has what the stack comment demands.
+// CheckInputs makes the check that the VM makes before it runs the word: whether the stack, given
+// from the deepest value up, has what the stack comment requires.
 func (l *Listing) CheckInputs(stack []Value) error {
 	return l.code.inputs.check(len(stack), func(place int) Value { return stack[len(stack)-1-place] })
 }
 
-// Meaning is what a name stands for at a moment. One of the two pointers is set, or none.
+// Meaning is the meaning of a name at a moment. At most one of the two pointers is set.
 type Meaning struct {
-	Compound *Listing // to be called
-	Builtin  *Word    // registered since the step was compiled; or a deferred word, as a word of its name
-	Value    Value    // else: what is pushed, which is the name itself for a variable, a buffer and what has no meaning
+	Compound *Listing // a word to be called
+	Builtin  *Word    // a word that was registered since the step was compiled, or the built-in word of a deferred word
+	Value    Value    // otherwise: the value that is pushed, which is the name itself for a variable, a buffer, and a name without meaning
 }
 
-// Meaning returns what the name of a StepName stands for now.
+// Meaning returns what the name of a StepName means now.
 func (st Step) Meaning() Meaning {
 	switch def := st.entry.def.Load(); {
 	case def == nil:
@@ -138,7 +138,7 @@ func (c *code) step(i int) Step {
 	case opDo, opAskDo, opLoop, opPlusLoop, opLeave, opUnloop, opI, opJ:
 		s.Kind = StepLoop
 	default:
-		if in.word == nil { // an instruction that came later than this switch
+		if in.word == nil { // an instruction that is newer than this switch
 			panic(fmt.Sprintf("interp: no step for instruction %d", op))
 		}
 		s.Kind, s.Builtin = StepWord, in.word
@@ -146,7 +146,7 @@ func (c *code) step(i int) Step {
 	return s
 }
 
-// first returns what an instruction was before it was fused with those behind it.
+// first returns what an instruction was before it was fused with those after it.
 func (op Op) first() Op {
 	for _, f := range fusions {
 		if f.fused == op {

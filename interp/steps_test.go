@@ -8,7 +8,7 @@ import (
 	"ethertap/interp"
 )
 
-// shown is a step in short: where it stands, what it does, where it goes on.
+// shown returns a step in short: its place, what it does, and where it goes on.
 func shown(st interp.Step) string {
 	what := st.Word
 	switch st.Kind {
@@ -70,7 +70,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// Lines of a file are those of the file.
+// In a file the lines of steps are those of the file.
 func TestStepsOfAFile(t *testing.T) {
 	s, _ := session(t)
 	if err := s.Run("x.rpcl", strings.NewReader("\n: f ( - n )\n 1 ;\n")); err != nil {
@@ -82,7 +82,7 @@ func TestStepsOfAFile(t *testing.T) {
 	}
 }
 
-// What is fused comes apart: each sequence gives the steps that its tokens stand for.
+// Fused instructions come apart: each sequence gives the steps of its tokens.
 func TestStepsAreNotFused(t *testing.T) {
 	s, _ := session(t)
 	seen := make(map[int]int)
@@ -124,7 +124,7 @@ func TestMeaning(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Interpret(`: one 2 ;`); err != nil { // what is called is what the name means then
+	if err := s.Interpret(`: one 2 ;`); err != nil { // a call has the meaning of the name at that moment
 		t.Fatal(err)
 	}
 	list := func(l *interp.Listing) (all string) {
@@ -169,7 +169,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// A listing demands what a call does.
+// A listing requires the inputs that a call requires.
 func TestListingInputs(t *testing.T) {
 	s, _ := session(t)
 	if err := s.Interpret(`: f ( mac n - ) 2drop ;`); err != nil {

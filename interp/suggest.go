@@ -1,10 +1,10 @@
 package interp
 
-// Nearest returns the word that a mistyped name most likely means, built-in or
-// compound, or "" when none is near: at most a third of its characters may differ. Of
-// equals the first in the alphabet wins.
+// Nearest returns the built-in or compound word that a mistyped name most likely means, or "" if
+// none is near: at most a third of the characters may differ. If several are equally near, it
+// returns the first in the alphabet.
 func (d *Dict) Nearest(tok string) string {
-	if len(tok) > 2*MaxName {
+	if len(tok) > 2*maxName {
 		return ""
 	}
 	best, least := "", len(tok)/3+1
@@ -17,8 +17,8 @@ func (d *Dict) Nearest(tok string) string {
 	return best
 }
 
-// distance is the number of insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (optimal string alignment).
+// distance is the number of insertions, deletions, replacements and swaps of neighbours that turn
+// a into b (optimal string alignment).
 func distance(a, b string) int {
 	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

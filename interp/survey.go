@@ -7,13 +7,12 @@ import (
 	"strings"
 )
 
-// Survey has sources go on after an error from now on, and gives each to mistake: for a
-// look at a whole configuration. An error in a definition or structure that goes over
-// several lines ends with it: what follows up to its end is skipped. What `try` runs stops
-// at its first error, as ever.
+// Survey makes sources go on after an error from now on, and calls mistake for each error. It is
+// for checking a whole configuration. An error in a definition or structure of several lines
+// skips the rest of it. Source that `try` runs still stops at its first error.
 func (s *Session) Survey(mistake func(error)) { s.mistake = mistake }
 
-// interpretLine is interpret; where sources are surveyed it goes on behind an error.
+// interpretLine is interpret, except that a surveyed source goes on after an error.
 func (s *Session) interpretLine(line string, next func() (string, error)) error {
 	if s.mistake == nil {
 		return s.interpret(line)
@@ -25,7 +24,7 @@ func (s *Session) interpretLine(line string, next func() (string, error)) error 
 	}
 	s.mistake(err)
 	open, low := after(open, line)
-	s.conditions = conditions[:min(low, len(conditions))] // one that this line has begun is passed over
+	s.conditions = conditions[:min(low, len(conditions))] // a condition that this line has begun is skipped
 	for len(open) > len(s.conditions) {
 		line, err := next()
 		s.line++
@@ -41,12 +40,12 @@ func (s *Session) interpretLine(line string, next func() (string, error)) error 
 	return nil
 }
 
-// survives tells whether a source that is surveyed goes on after an error.
+// survives says whether a surveyed source goes on after an error.
 func (s *Session) survives(err error) bool {
 	return s.mistake != nil && err != errLeave && !errors.Is(err, ErrInterrupted) && s.out.err == nil
 }
 
-// ends are the words that close what others open. A block is closed by any of its ends.
+// ends are the words that close what others open. Any of its ends closes a block.
 var ends = map[string]string{
 	";": ":", "then": "if", "until": "begin", "repeat": "begin", "again": "begin",
 	"loop": "do", "+loop": "do", "endof": "of", "endcase": "case", "[then]": "[if]",
@@ -54,7 +53,7 @@ var ends = map[string]string{
 
 var begins = map[string]string{":": ":", ":noname": ":", "if": "if", "begin": "begin", "do": "do", "?do": "do", "of": "of", "case": "case", "[if]": "[if]"}
 
-// openNames are the structures that are open, the outermost first, after the conditions.
+// openNames returns the open structures, the outermost first, after the conditions.
 func (s *Session) openNames() []string {
 	names := slices.Repeat([]string{"[if]"}, len(s.conditions))
 	if s.comp == nil {
@@ -70,8 +69,8 @@ func (s *Session) openNames() []string {
 	return names
 }
 
-// after is what is open behind a line if open was before it, by its words alone; low is
-// how few were open within it.
+// after returns what is open after a line if open was before it, by its words alone; low is the
+// lowest number of these that were open within it.
 func after(open []string, line string) (behind []string, low int) {
 	low = len(open)
 	sc := scanner{line: line}

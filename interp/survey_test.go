@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Every error of a source is found, with its place, and what stands in the same structure
-// makes no further ones.
+// A survey finds every error of a source, with its place, and no further errors in the same
+// structure.
 func TestSurvey(t *testing.T) {
 	fails := Word{Name: "t.fail", Stack: "( - )", Help: "fails", Func: func(*Session) error { return errors.New("failed") }}
 	load := Word{Name: "t.load", Stack: "( - )", Help: "runs a source", Func: func(s *Session) error {
@@ -37,7 +37,7 @@ func TestSurvey(t *testing.T) {
 		var places []string
 		note := func(err error) { places = append(places, strings.Join(strings.SplitN(err.Error(), ":", 4)[:3], ":")) }
 		s.Survey(note)
-		if err := s.Run("x", strings.NewReader(c.source)); err != nil { // what is open at the end
+		if err := s.Run("x", strings.NewReader(c.source)); err != nil { // a structure that is open at the end
 			note(err)
 		}
 		if !slices.Equal(places, c.places) {

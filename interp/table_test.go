@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Names that come and go leave no trace, however many; those that code refers to stay.
+// Names that come and go leave no trace, however many they are; names that code refers to stay.
 func TestNamesComeAndGo(t *testing.T) {
 	d, err := NewDict()
 	if err != nil {
@@ -17,7 +17,7 @@ func TestNamesComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := d.live
-	for i := range 3 * MaxWords {
+	for i := range 3 * maxWords {
 		name := fmt.Sprint("name", i)
 		if err := d.SetVariable(name, NewInt(int64(i))); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -53,7 +53,7 @@ func TestDictionaryFull(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		if err != errWords || d.live != MaxWords {
+		if err != errWords || d.live != maxWords {
 			t.Fatalf("after %d names (%d live): %v", i, d.live, err)
 		}
 		break
@@ -66,7 +66,7 @@ func TestDictionaryFull(t *testing.T) {
 	}
 }
 
-// Readers find what is defined while the table grows under them.
+// Readers find what is defined while the table grows.
 func TestTableUnderReaders(t *testing.T) {
 	d, err := NewDict()
 	if err != nil {
@@ -100,7 +100,7 @@ func TestTableUnderReaders(t *testing.T) {
 	wg.Wait()
 }
 
-// Values stay what they are when others are made by appending to them.
+// Values do not change when others are made by appending to them.
 func TestAppend(t *testing.T) {
 	base := NewString(string(make([]byte, growFrom)))
 	var wg sync.WaitGroup

@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// What a word takes from the source behind it, as its stack comment says: "name" is
-// the next token of the line, "char" the next characters up to a blank, whatever they
-// are, and "text" all up to the character that the name of the word ends with, a quote
-// mostly. The function of the word finds it on top of the stack, as a string.
+// taken is what a word takes from the source after it, by its stack comment: "name" is the next
+// token of the line, "char" the next characters up to a blank, whatever they are, and "text"
+// everything up to the character with which the name of the word ends, mostly a quote. The
+// function of the word finds it on top of the stack, as a string.
 //
-// Text, and the name of a Static word, is taken where the word stands, in definitions
-// too. Any other name is taken when the word runs, from the line that runs then: a
-// definition that ends in constant defines constants, as in Forth. A structure at the
-// prompt is no definition: a word in it takes what stands behind it.
+// Text, and the name for a Static word, is taken at the place of the word, in definitions too.
+// Any other name is taken when the word runs, from the line that runs then: a definition that
+// ends with constant defines constants, as in Forth. A structure at the prompt is not a
+// definition: a word in it takes the source after it.
 type taken uint8
 
 const (
@@ -25,11 +25,10 @@ const (
 	takesText
 )
 
-// takes are the names that stack comments have for what is taken.
+// takes has the names in stack comments for each.
 var takes = map[string]taken{`"name"`: takesName, `"char"`: takesChar, `"text"`: takesText}
 
-// take reads what the word takes. It is "" if the word takes it only when it is there
-// and it is not.
+// take reads what the word takes. It returns "" if that is optional and missing.
 func (sc *scanner) take(w *Word) (string, error) {
 	var tok token
 	var ok bool
@@ -56,8 +55,8 @@ func (sc *scanner) take(w *Word) (string, error) {
 	return tok.text, err
 }
 
-// text reads up to a character, which ends it. One blank behind the word that takes
-// it is not part of it.
+// text reads up to the character end. One blank after the word that takes the text does not
+// belong to it.
 func (sc *scanner) text(end byte) (string, error) {
 	start := min(sc.pos+1, len(sc.line))
 	n := strings.IndexByte(sc.line[start:], end)
@@ -76,14 +75,14 @@ func (sc *scanner) text(end byte) (string, error) {
 	return strings.Clone(text), nil
 }
 
-// with returns the record of a word that has what it takes. As with any word, an error
-// leaves the stack as it was before.
+// with returns a record of the word that has what it takes. As with any word, an error leaves the
+// stack as it was.
 func (w *Word) with(text string) *Word {
 	v := NewString(text)
 	return w.after(func(s *Session) error { return s.Push(v) })
 }
 
-// late returns the record of a word that takes its name when it runs.
+// late returns a record of the word that takes its name when it runs.
 func (w *Word) late() *Word {
 	return w.after(func(s *Session) error {
 		name, err := s.scan.take(w)
@@ -117,9 +116,8 @@ func (s *Session) bind(w *Word) (*Word, error) {
 	return w.with(text), nil
 }
 
-// Tokens splits a line of source where it may be broken: strings, comments, and words
-// with what they take stay whole. comment tells whether it ends in a comment that goes
-// on to the end of the line.
+// Tokens splits a line of source at the places where it may be broken: strings, comments, and
+// words with what they take stay whole. comment says whether the line ends in a comment.
 func (d *Dict) Tokens(line string) (tokens []string, comment bool) {
 	sc := scanner{line: line}
 	for sc.blanks() {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Execute runs a word that is named, or a line of source.
+// Execute runs a word by its name, or a line of source.
 func (s *Session) Execute(line Value) error {
 	e, text, err := s.named(line)
 	if err != nil {
@@ -15,7 +15,7 @@ func (s *Session) Execute(line Value) error {
 		switch def := e.def.Load(); {
 		case def == nil:
 		case def.code != nil:
-			return s.call(def.code)
+			return s.callCode(def.code)
 		case def.word != nil && def.word.compile == nil && def.word.takes == takesNothing:
 			if s.interrupt.Load() {
 				return ErrInterrupted
@@ -26,8 +26,8 @@ func (s *Session) Execute(line Value) error {
 	return s.Evaluate(text)
 }
 
-// call runs code as a word that a built-in word calls.
-func (s *Session) call(c *code) error {
+// callCode runs code as a word that a built-in word calls.
+func (s *Session) callCode(c *code) error {
 	if s.interrupt.Load() {
 		return ErrInterrupted
 	}
@@ -50,9 +50,9 @@ func (s *Session) Evaluate(source string) error {
 	return err
 }
 
-// Try is Execute with the error caught: the stack is then what it was before, and
-// the number of the error is returned, which is not 0. Caught remembers it. An
-// interruption, leaving, and output that fails are not caught; err is for these.
+// Try is Execute with errors caught: then the stack is as it was before, and the number of the
+// error is returned, which is not 0. Caught returns the error. Interruption, leaving, and failing
+// output are not caught; they are returned as err.
 func (s *Session) Try(line Value) (code int64, err error) {
 	at, sp, base, frames := len(s.saved), s.sp, s.base, len(s.frames)
 	rp, lp := s.rp, s.lp
@@ -71,15 +71,14 @@ func (s *Session) Try(line Value) (code int64, err error) {
 	s.base, s.sp, s.rp, s.lp = base, sp, rp, lp
 	copy(s.stack[base:sp], kept)
 	s.caught = err
-	return Code(err), nil
+	return errorCode(err), nil
 }
 
-// Caught returns what the last Try of this session caught, or nil.
+// Caught returns the error that the last Try of this session caught, or nil.
 func (s *Session) Caught() error { return s.caught }
 
-// Thrown returns the error that `throw` raises with a value: 0 is none, the number
-// of the error last caught is that error again, and a string is an error of that
-// text.
+// Thrown returns the error that `throw` raises for a value: nil for 0, the error last caught for
+// its number, and an error of that text for a string.
 func (s *Session) Thrown(v Value) error {
 	const abort = -2 // ABORT" in Forth 2012
 	n, err := v.Int()
@@ -88,7 +87,7 @@ func (s *Session) Thrown(v Value) error {
 		return &thrown{coded{abort, v.ref.bytes}}
 	case err != nil || n == 0:
 		return err
-	case s.caught != nil && Code(s.caught) == n:
+	case s.caught != nil && errorCode(s.caught) == n:
 		return &thrown{coded{n, s.caught.Error()}}
 	}
 	return &thrown{coded{n, fmt.Sprintf("error %d", n)}}

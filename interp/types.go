@@ -2,8 +2,8 @@ package interp
 
 import "net/netip"
 
-// TypeName returns the name of the value's type: that of its kind, of the subtype of
-// data, and ip4 for an IP address of 4 bytes.
+// TypeName returns the name of the value's type: the kind, or for data the subtype, or ip4 for an
+// IP address of 4 bytes.
 func (v Value) TypeName() string {
 	switch {
 	case v.Kind() == KindData:
@@ -19,8 +19,8 @@ func Subtypes() []Subtype {
 	return []Subtype{Int8, Uint8, Int16, Uint16, Int32, Uint32, Int64, Uint64}
 }
 
-// Bounds returns the least and the greatest number of a fixed-width subtype. Those
-// of uint64 are the bounds of what an integer can hold, since it wraps into it.
+// Bounds returns the least and the greatest number of a fixed-width subtype. For uint64 they are
+// those of an integer, since larger numbers wrap.
 func (t Subtype) Bounds() (lo, hi int64) {
 	size := uint(8 * subtypes[t].size)
 	switch {
@@ -32,8 +32,8 @@ func (t Subtype) Bounds() (lo, hi int64) {
 	return 0, 1<<size - 1
 }
 
-// MACRange returns v as a range of Ethernet addresses, both ends included. A single
-// address is a range of one; strings that read as either convert.
+// MACRange returns v as a range of Ethernet addresses, both ends included. A single address is a
+// range of one; strings that read as either convert.
 func (v Value) MACRange() (lo, hi [6]byte, err error) {
 	if v.Kind() == KindString {
 		if l, ok, err := ParseLiteral(v.ref.bytes); ok && err == nil {
@@ -54,9 +54,9 @@ func (v Value) MACRange() (lo, hi [6]byte, err error) {
 	return lo, lo, nil
 }
 
-// IPRange returns v as a range of IP addresses, both ends included and of one family.
-// A single address is a range of one; strings that read as either, and prefixes such
-// as 10.0.0.0/8, convert.
+// IPRange returns v as a range of IP addresses of one family, both ends included. A single
+// address is a range of one; strings that read as either convert, and so do prefixes such as
+// 10.0.0.0/8.
 func (v Value) IPRange() (lo, hi netip.Addr, err error) {
 	if v.Kind() == KindString {
 		if p, err := netip.ParsePrefix(v.ref.bytes); err == nil {

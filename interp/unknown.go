@@ -7,36 +7,35 @@ import (
 	"strings"
 )
 
-// Unknown is a bare token that was neither word nor literal and so was pushed as a
-// string, which is still on the stack: a word that was misspelt, more often than not.
+// Unknown is a bare token that was neither word nor literal, was pushed as a string, and is still
+// on the stack: more often than not a misspelt word.
 type Unknown struct {
 	Token  string
 	Source string // file; "" at the prompt
-	Line   int    // from 1; 0 at the prompt, and where the place is not known
-	Col    int    // from 1, in bytes; 0 where the place is not known
-	Near   string // the word that was meant most likely, "" if none is near
+	Line   int    // from 1; 0 at the prompt, and if the place is not known
+	Col    int    // from 1, in bytes; 0 if the place is not known
+	Near   string // the word that was most likely meant, "" if none is near
 	Fresh  bool   // pushed since the line or the source began
 
 	ref *object
 }
 
-// unknowns is what a session remembers of unknown tokens. The mark of a value is the
-// object it lies in, so values carry nothing more, and the VM does nothing more. Code
-// pushes the name of an entry, which is its own mark while the entry has no meaning;
-// only the place is remembered for it.
+// unknowns is what a session remembers of unknown tokens. A value is recognized by the object
+// that it lies in, so neither values nor the VM need anything more. Code pushes the name of an
+// entry, which is unknown as long as the entry has no meaning; only its place is remembered.
 type unknowns struct {
 	pushed   map[*object]Unknown // by tokens that ran at once; some may have left the stack
-	enough   int                 // of pushed, before those that left it are forgotten
-	compiled map[*Entry]position // where the source that runs has a token first
+	enough   int                 // the number of pushed tokens at which those that left the stack are forgotten
+	compiled map[*Entry]position // the first place of each token in the running source
 	before   marks               // on the stack when the line or the source began
-	told     marks               // there has been a warning of
+	told     marks               // those with a warning already
 }
 
 // marks are the objects of unknown tokens.
 type marks map[*object]bool
 
-// maxUnknowns bounds the places kept of tokens in code, and the pushed tokens looked
-// for before the stack is.
+// maxUnknowns bounds the places that are kept of tokens in code, and the number of pushed tokens
+// before the stack is searched for those that left it.
 const maxUnknowns = 256
 
 // pushUnknown pushes a token as a string and remembers it.
@@ -58,7 +57,7 @@ func (s *Session) pushUnknown(tok token) error {
 	return nil
 }
 
-// compiledUnknown remembers where a source has a token that names nothing yet.
+// compiledUnknown remembers the place in a source of a token that has no meaning yet.
 func (s *Session) compiledUnknown(e *Entry) {
 	u := &s.unknowns
 	if _, ok := u.compiled[e]; s.source == "" || ok || len(u.compiled) >= maxUnknowns {
@@ -70,8 +69,8 @@ func (s *Session) compiledUnknown(e *Entry) {
 	u.compiled[e] = position{int32(s.line), s.comp.at.col}
 }
 
-// unknownObjects returns the marks of the unknown tokens on the stack, each once, the
-// deepest first, and as a set.
+// unknownObjects returns the marks of the unknown tokens on the stack, each once, the deepest
+// first, and as a set.
 func (s *Session) unknownObjects() (list []*object, set marks) {
 	for _, v := range s.stack[:s.sp] {
 		if v.Kind() != KindString || set[v.ref] {
@@ -104,8 +103,7 @@ func (s *Session) unknown(o *object) (u Unknown, ok bool) {
 	return u, true
 }
 
-// Unknown returns the unknown tokens on the stack that there was no warning of, the
-// deepest first.
+// Unknown returns the unknown tokens on the stack without a warning so far, the deepest first.
 func (s *Session) Unknown() []Unknown {
 	var all []Unknown
 	list, _ := s.unknownObjects()
@@ -121,20 +119,21 @@ func (s *Session) Unknown() []Unknown {
 	return all
 }
 
-// WarnUnknown prints a warning of each unknown token that is left on the stack: who
-// ran the lines sees no prompt at which a note would have told. err is how the lines
-// ended, which may say enough. There is no warning twice.
+// WarnUnknown prints a warning for each unknown token that is left on the stack, since whoever
+// ran the lines sees no prompt with a note. err is the error that ended the lines, which may say
+// enough. No token gets two warnings.
 func (s *Session) WarnUnknown(err error) { s.warn(s.Unknown(), err) }
 
-// Unsaid returns the tokens that err, nil if there is none, does not name, or that have a
-// word to suggest besides.
+// Unsaid returns the tokens that err does not name, or for which there is a word to suggest. err
+// may be nil.
 func Unsaid(all []Unknown, err error) []Unknown {
 	return slices.DeleteFunc(all, func(u Unknown) bool {
 		return err != nil && u.Near == "" && strings.Contains(err.Error(), abbreviate(Quote(u.Token)))
 	})
 }
 
-// beginUnknowns says that a source begins; end warns of what it leaves on the stack.
+// beginUnknowns marks the beginning of a source; end warns of the unknown tokens that it leaves
+// on the stack.
 func (s *Session) beginUnknowns() (end func(error)) {
 	outer := s.unknowns
 	_, before := s.unknownObjects()
@@ -145,7 +144,7 @@ func (s *Session) beginUnknowns() (end func(error)) {
 	}
 }
 
-// unknownsShown is how many tokens are warned of one by one.
+// unknownsShown is how many tokens get a warning each.
 const unknownsShown = 8
 
 func (s *Session) warn(left []Unknown, err error) {
@@ -171,7 +170,7 @@ func (s *Session) warn(left []Unknown, err error) {
 	}
 }
 
-// Warning says of one token what WarnUnknown prints.
+// Warning returns the line that WarnUnknown prints for a token.
 func (u Unknown) Warning() string {
 	place := ""
 	if u.Col > 0 && u.Source != "" {
@@ -184,7 +183,8 @@ func (u Unknown) Warning() string {
 	return text
 }
 
-// Note says of the tokens that a line pushed what a prompt shows; "" if there are none.
+// Note returns the text that a prompt shows for the tokens that a line pushed; "" if there are
+// none.
 func Note(all []Unknown) string {
 	var names []string
 	near := ""

@@ -33,9 +33,9 @@ func unknownDict(t *testing.T) *Dict {
 	return d
 }
 
-// Unknown bare tokens that a source leaves on the stack are named with their place, and
-// nothing else is: neither what was taken off again, nor quoted strings, nor what lay
-// there before.
+// Unknown bare tokens that a source leaves on the stack are named with their place, and nothing
+// else is: not tokens that were taken off again, not quoted strings, and not what lay there
+// before.
 func TestUnknownWarnings(t *testing.T) {
 	for source, want := range map[string]string{
 		"dupp\n":                        "warning: f:1:1: dupp: no such word; left on the stack as a string; did you mean dup?\n",
@@ -61,14 +61,14 @@ func TestUnknownWarnings(t *testing.T) {
 		if errs.String() != want {
 			t.Errorf("%q: %q and not %q", source, errs.String(), want)
 		}
-		s.WarnUnknown(nil) // of what was typed, and of nothing twice
+		s.WarnUnknown(nil) // there is no warning about typed lines, and no second warning
 		if got, want := errs.String()[len(want):], "warning: before: no such word; left on the stack as a string\n"; got != want {
 			t.Errorf("%q, at the end: %q and not %q", source, got, want)
 		}
 	}
 }
 
-// What is remembered of tokens stays small however many are pushed and dropped.
+// However many unknown tokens are pushed and dropped, little is remembered of them.
 func TestUnknownsForgotten(t *testing.T) {
 	s := NewSession(unknownDict(t), strings.NewReader(strings.Repeat("frobnicate drop\n", 10000)), new(bytes.Buffer), new(bytes.Buffer))
 	if err := s.RunInput("f"); err != nil {
@@ -85,7 +85,7 @@ func TestUnknownsForgotten(t *testing.T) {
 	}
 }
 
-// What a prompt says of a line is one note.
+// The note of a prompt about a line is a single one.
 func TestUnknownNote(t *testing.T) {
 	s := NewSession(unknownDict(t), strings.NewReader(""), new(bytes.Buffer), new(bytes.Buffer))
 	for _, c := range []struct{ line, note string }{

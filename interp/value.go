@@ -10,7 +10,7 @@ import (
 // Kind is the type of a Value.
 type Kind uint8
 
-// The kinds of values.
+// These are the kinds of values.
 const (
 	KindInt      Kind = iota // 64-bit signed integer
 	KindString               // UTF-8 text
@@ -25,11 +25,10 @@ var kindNames = [...]string{"integer", "string", "data", "mac", "macrange", "ip"
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Subtype says how data is to be read and printed. Numbers are kept in network
-// byte order.
+// Subtype says how data is read and printed. Numbers are kept in network byte order.
 type Subtype uint8
 
-// The subtypes of data. Generic data has any length, the others that of their type.
+// These are the subtypes of data. Generic data has any length, the others that of their type.
 const (
 	Generic Subtype = iota
 	Int8
@@ -44,7 +43,7 @@ const (
 
 var subtypes = [...]struct {
 	name   string
-	size   int // bytes; 0 is any
+	size   int // bytes; 0 means any
 	signed bool
 }{
 	Generic: {"data", 0, false},
@@ -56,24 +55,24 @@ var subtypes = [...]struct {
 
 func (t Subtype) String() string { return subtypes[t].name }
 
-// Value is what lives on the data stack. It is immutable and passed by value;
-// the zero Value is the integer 0.
+// Value is a value of the data stack. It is immutable and passed by value; the zero Value is the
+// integer 0.
 //
-// An integer has no ref, so that arithmetic neither allocates nor follows a
-// pointer; MACs and IPv4 addresses share a constant ref each and live in n too.
+// An integer has no ref, so that arithmetic neither allocates nor follows a pointer. MACs and
+// IPv4 addresses share a constant ref each, and are stored in n too.
 type Value struct {
 	ref *object
 	n   int64
 }
 
-// object is the immutable rest of a value that does not fit in 64 bits. Addresses
-// and ranges are kept as their bytes in network order, as are data.
+// object is the immutable rest of a value that does not fit in 64 bits. Addresses and ranges are
+// kept as their bytes in network order, like data.
 type object struct {
 	kind  Kind
 	sub   Subtype
 	bytes string
-	entry atomic.Pointer[Entry] // of the dictionary, once the string was looked up as a name
-	room  *growing              // what bytes lie in, if they were appended to; see Append
+	entry atomic.Pointer[Entry] // in the dictionary, once the string was looked up as a name
+	room  *growing              // the memory that bytes lie in, if they were appended to; see Append
 }
 
 var (
@@ -108,11 +107,11 @@ func NewFlag(b bool) Value {
 	return Value{}
 }
 
-// NewString returns a string. The caller answers for its being UTF-8.
+// NewString returns a string. The caller makes sure that it is UTF-8.
 func NewString(s string) Value { return Value{ref: &object{kind: KindString, bytes: s}} }
 
-// NewPart returns a string that is a part of a longer one, which goes when nobody else
-// needs it.
+// NewPart returns a string that is a part of a longer one. It does not keep the longer one in
+// memory.
 func NewPart(part, whole string) Value {
 	if len(part) <= len(whole)/2 {
 		part = strings.Clone(part)
@@ -125,8 +124,8 @@ func NewData(b []byte) Value {
 	return Value{ref: &object{kind: KindData, bytes: string(b)}}
 }
 
-// NewUint returns data of an unsigned or signed fixed-width subtype. Bits of n
-// above the width are dropped. For Generic it returns 8 bytes.
+// NewUint returns data of an unsigned or signed fixed-width subtype. Bits of n above the width
+// are dropped. For Generic it returns 8 bytes.
 func NewUint(t Subtype, n uint64) Value {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], n)
@@ -145,8 +144,7 @@ func NewMACRange(lo, hi [6]byte) Value {
 	return Value{ref: &object{kind: KindMACRange, bytes: string(lo[:]) + string(hi[:])}}
 }
 
-// NewIP returns an IP address. A zone is dropped; a v4-mapped address stays one
-// of 16 bytes.
+// NewIP returns an IP address. A zone is dropped; a v4-mapped address keeps its 16 bytes.
 func NewIP(a netip.Addr) Value {
 	if a.Is4() {
 		b := a.As4()
@@ -169,9 +167,8 @@ func bitsMAC(n int64) [6]byte {
 	return [6]byte{byte(n >> 40), byte(n >> 32), byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
 }
 
-// Bytes returns the value as it would lie in memory or on the wire: text as UTF-8,
-// integers as 8 bytes in network order, addresses and data as they are. The result
-// is a copy.
+// Bytes returns the value as it would lie in memory or on the wire: text as UTF-8, integers as 8
+// bytes in network order, addresses and data as they are. The result is a copy.
 func (v Value) Bytes() []byte {
 	switch {
 	case v.ref == nil:
@@ -198,8 +195,8 @@ func (v Value) Len() int {
 	return len(v.ref.bytes)
 }
 
-// Equal reports whether two values have the same kind and the same contents.
-// Data compares by bytes, whatever its subtype.
+// Equal says whether two values have the same kind and the same contents. Data is compared by
+// bytes, whatever its subtype.
 func (v Value) Equal(w Value) bool {
 	if v.ref == w.ref {
 		return v.n == w.n

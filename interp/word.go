@@ -5,55 +5,55 @@ import (
 	"strings"
 )
 
-// Word is the record of a built-in word; everything that is known of it stands here.
+// Word is the record of a built-in word. It contains everything that is known of the word.
 type Word struct {
-	Name    string               // as typed; see CheckName
-	Stack   string               // stack comment, "( mac - )"; optional inputs in brackets, what is taken from the source in quotes
+	Name    string               // as typed; see checkName
+	Stack   string               // stack comment, "( mac - )"; optional inputs in brackets, what the word takes from the source in quotes
 	Help    string               // one sentence, lower case, without a final stop
 	Example string               // RPCL source that shows the word; lines may be separated by newlines
-	Func    func(*Session) error // what it does; see Session for the rules
-	Inline  Op                   // how the inner loop does it when its inputs are plain; 0 is not at all
-	Static  bool                 // a definition takes the name that follows, not the line that runs it
+	Func    func(*Session) error // what the word does; see Session for the rules
+	Inline  Op                   // how the inner loop does it if its inputs are plain; 0: not at all
+	Static  bool                 // in a definition, it takes the name after it at once, not when it runs
 
-	compile    func(*Session, token) error // control words: what they do while compiling
-	min, max   int                         // inputs demanded and inputs named, from Stack
+	compile    func(*Session, token) error // of a control word: what it does while compiling
+	min, max   int                         // numbers of required inputs and of all inputs, from Stack
 	inputs     []string                    // their names, the deepest first, and that of what it takes
-	takes      taken                       // from the source behind it, from Stack
-	takesMaybe bool                        // what it takes may be missing
+	takes      taken                       // from the source after it, from Stack
+	takesMaybe bool                        // what it takes is optional
 }
 
-// Set is a table of words that belong together, with the name prefixes that they
-// reserve: a bare token that begins with one and is no word is an error, not a
-// string, because in a language of control a typing error must not pass silently.
-// The same holds for the words of another language that would be taken for strings.
+// Set is a table of words that belong together, and the name prefixes that they reserve. A bare
+// token that begins with a reserved prefix and is no word is an error and not a string, because a
+// typing error in a language of control must not go unnoticed. The same holds for the words of
+// another language.
 type Set struct {
 	Name     string            // "tap"
 	Help     string            // one sentence
-	Intro    string            // lines that the overview of help begins with
-	Leads    map[string]string // what tokens stand for that a line at a prompt begins with
+	Intro    string            // the overview of help begins with these lines
+	Leads    map[string]string // the meaning of tokens with which a line at a prompt may begin
 	Prefixes []string
-	Shared   []string // prefixes that are reserved, but names with them may be defined, as library files do
+	Shared   []string // prefixes that are reserved, except that users may define names with them, as library files do
 	Absent   []Absent
 	Words    []Word
 
-	// Names returns what strings in source may name besides words, like files: those that
-	// begin with prefix. For completion; nil if there is nothing. Calls come from any goroutine.
+	// Names returns names for completion that are not words, such as files: those that begin with
+	// prefix, or nil. It is called from any goroutine.
 	Names func(d *Dict, prefix string) []string
 }
 
-// Absent are words that somebody who knows Forth may type and that are not there. The
-// name of one is an error, unless the user has given it a meaning.
+// Absent are words that somebody who knows Forth may type and that do not exist here. Their names
+// are errors, unless the user has given them a meaning.
 type Absent struct {
 	Names string // separated by blanks
-	Here  string // what one types instead
+	Here  string // what to type instead
 }
 
 // Usage returns the word's help: its sentence and its stack comment.
 func (w *Word) Usage() string { return w.Help + " " + w.Stack }
 
-// parseStack reads a stack comment and sets the arity. Inputs stand left of the
-// single dash; those in brackets are optional and come first, since they lie deepest.
-// What the word takes from the source, in quotes, comes last, since it is put on top.
+// parseStack reads a stack comment and sets the numbers of inputs. Inputs stand left of the
+// single dash. Optional ones, in brackets, come first, since they lie deepest. What the word
+// takes from the source, in quotes, comes last, since it is put on top.
 func (w *Word) parseStack() error {
 	w.min, w.max, w.inputs, w.takes, w.takesMaybe = 0, 0, nil, takesNothing, false
 	f := strings.Fields(w.Stack)
@@ -92,14 +92,13 @@ func (w *Word) parseStack() error {
 	return nil
 }
 
-// Inputs returns how many values the word demands, and how many it takes when its
-// optional ones are there.
+// Inputs returns how many values the word requires, and how many it takes with the optional ones.
 func (w *Word) Inputs() (least, most int) { return w.min, w.max }
 
-// CheckName reports why a string cannot be a name: names have 1 to 32 printable
-// ASCII characters without white space, double quote and backslash, and do not
-// read as a literal or a comment.
-func CheckName(name string) error {
+// checkUserName returns an error if a string cannot be a name: names have 1 to 32 printable ASCII
+// characters without white space, double quote and backslash, and do not read as a literal or a
+// comment.
+func checkUserName(name string) error {
 	if err := checkName(name, `"\`); err != nil {
 		return err
 	}
@@ -109,14 +108,14 @@ func CheckName(name string) error {
 	return nil
 }
 
-// checkName checks the length and the characters of a name. Names of built-in words
-// may have those that are forbidden to others.
+// checkName checks the length and the characters of a name. Names of built-in words may have
+// characters that are forbidden in others.
 func checkName(name, forbidden string) error {
 	if name == "" {
 		return fmt.Errorf("a name cannot be empty")
 	}
-	if len(name) > MaxName {
-		return fmt.Errorf("name %s is longer than %d characters", abbreviate(Quote(name)), MaxName)
+	if len(name) > maxName {
+		return fmt.Errorf("name %s is longer than %d characters", abbreviate(Quote(name)), maxName)
 	}
 	for i := 0; i < len(name); i++ {
 		if c := name[i]; c <= ' ' || c > '~' || strings.IndexByte(forbidden, c) >= 0 {
