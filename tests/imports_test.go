@@ -29,6 +29,7 @@ var arrows = map[string]struct {
 	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},
 	"words/tap":            {ours: []string{"interp", "dataplane/policy", "shm", "words/machash", "words/port", "words/report"}},
 	"words/ixdp":           {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/oui", "words/machash", "words/port", "words/report"}},
+	"lib/rate":             {},
 	"lib/ownfile":          {modules: []string{"golang.org/x/sys"}},
 	"shm":                  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 	"dataplane/policy":     {},
