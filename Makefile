@@ -64,9 +64,10 @@ bench-vm:
 	@tests/deps.sh gforth:gforth lua5.4:lua5.4 python3:python3
 	cd tests/bench/vm && go run . $(ROUNDS) -save ../../../bench/results
 
-# the long forms of the tests: ten million frames, a flood of a million addresses
+# the long forms of the tests: ten million frames, a flood of a million addresses, filters on
+# millions of frames in the VM, as trees and in tcpdump
 soak: deps-test build
-	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests
+	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests ./words/predicate ./lib/filter
 
 .PHONY: guest-test
 # the tests in virtual machines, with kernels and drivers that this machine has not: all rows of

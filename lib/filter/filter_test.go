@@ -244,8 +244,8 @@ func TestExpressionsLikeTcpdump(t *testing.T) {
 	}
 }
 
-// Primitives joined at random.
-func TestRandomLikeTcpdump(t *testing.T) {
+// Primitives joined at random: 200,000 comparisons, four million in a soak.
+func TestSoakLikeTcpdump(t *testing.T) {
 	need.Tool(t, "tcpdump")
 	all := frames(2000)
 	file := writePcap(t, all)
@@ -267,7 +267,11 @@ func TestRandomLikeTcpdump(t *testing.T) {
 		}
 		return s
 	}
-	for range 100 {
+	expressions := 100
+	if os.Getenv("ETHERTAP_SOAK") != "" {
+		expressions = 2000
+	}
+	for range expressions {
 		alike(t, file, all, make(3))
 	}
 }

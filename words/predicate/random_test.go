@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -284,16 +285,21 @@ func (w *writer) word() string {
 	return strings.Join(w.tokens, " ")
 }
 
+// choose returns the long form's number in a soak, else the short one's.
+func choose(long, short int) int {
+	if os.Getenv("ETHERTAP_SOAK") != "" {
+		return long
+	}
+	return short
+}
+
 // Random words mean in the VM what their trees mean, on random frames.
-func TestRandomWords(t *testing.T) {
+func TestSoakWords(t *testing.T) {
 	s := session(t)
 	run(t, s, helpers)
 	w := &writer{Rand: rand.New(rand.NewPCG(3, 5))}
 	all := randomFrames(11, 4000)
-	words, mixed := 1500, 0
-	if testing.Short() {
-		words = 100
-	}
+	words, mixed := choose(40_000, 1500), 0
 	refused := map[string]int{}
 	for i := range words {
 		source := w.word()
@@ -350,15 +356,12 @@ func vocabulary() []string {
 
 // Words in which tokens were replaced, left out and put in are refused, or mean what they
 // mean in the VM.
-func TestSpoiledWords(t *testing.T) {
+func TestSoakSpoiledWords(t *testing.T) {
 	s := restricted(t)
 	run(t, s, prelude+helpers)
 	w := &writer{Rand: rand.New(rand.NewPCG(8, 9))}
 	tokens, all := vocabulary(), randomFrames(12, 2000)
-	words, compiled := 4000, 0
-	if testing.Short() {
-		words = 200
-	}
+	words, compiled := choose(100_000, 4000), 0
 	for i := range words {
 		line := strings.Fields(w.word())
 		for range 1 + w.IntN(3) {
