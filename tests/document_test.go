@@ -6,10 +6,16 @@ import (
 	"testing"
 )
 
-// The examples of docs/rpcl.md are transcripts: blocks marked rpcl, typed at one prompt
-// a chapter (a heading of the first or second level). -update writes what they print.
+// The examples of the documents of the language are transcripts: blocks marked rpcl, typed
+// at one prompt a chapter (a heading of the first or second level). -update writes what they print.
 func TestDocument(t *testing.T) {
-	const file = "../docs/rpcl.md"
+	for file, least := range map[string]int{"../docs/rpcl.md": 20, "../docs/filters.md": 7} {
+		t.Run(file, func(t *testing.T) { replayDocument(t, file, least) })
+	}
+}
+
+// replayDocument replays the examples of a document, which are so many at least.
+func replayDocument(t *testing.T, file string, least int) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func TestDocument(t *testing.T) {
 			t.Errorf("%s: an example leaves %s open:\n%s", file, p.s.Open(), block)
 		}
 	}
-	if blocks < 20 {
+	if blocks < least {
 		t.Errorf("%s has %d examples", file, blocks)
 	}
 	switch {

@@ -3,6 +3,7 @@ package predicate
 import (
 	"encoding/hex"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -257,4 +258,34 @@ func randomFrames(seed uint64, n int) [][]byte {
 		}
 	}
 	return all
+}
+
+// The document names the words that can be compiled, all of them and no others.
+func TestDocumentHasTheWords(t *testing.T) {
+	text, err := os.ReadFile("../../docs/filters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| kind | words |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	named := map[string]bool{}
+	for i, part := range strings.Split(table, "`") {
+		for name := range strings.FieldsSeq(part) {
+			if i%2 == 1 {
+				named[name] = true
+			}
+		}
+	}
+	s := session(t)
+	for _, set := range s.Dict().Sets() {
+		for _, w := range set.Words {
+			if _, ok := ruleOf(w.Name); ok != named[w.Name] && set.Name != "control" {
+				t.Errorf("%s can be compiled: %v; docs/filters.md has it: %v", w.Name, ok, named[w.Name])
+			}
+			delete(named, w.Name)
+		}
+	}
+	if len(named) > 0 {
+		t.Errorf("docs/filters.md has words that do not exist: %v", named)
+	}
 }
