@@ -23,7 +23,7 @@ func (e *Engine) Advice() (list []string) {
 			say("%s came on queues without a thread: %s", counted(int(n), "frame"), p.QueueCommand(e.queues))
 		}
 		var kernel unix.XDPStatistics
-		for q := range e.kernel {
+		for q := range e.kernelCounts {
 			kernel = plus(kernel, e.kernelSinceLocked(i, q))
 		}
 		if n := tooLong(kernel); n > 0 {

@@ -73,10 +73,10 @@ func (e *Engine) announceNamesLocked() error {
 
 // announceTaps writes what has changed from one policy to the next into the tables of the
 // queues. The caller holds Engine.update.
-func announceTaps(outlets []*outlet, before, now *policy.Policy) error {
+func announceTaps(outlets []*outlet, before, after *policy.Policy) error {
 	var errs []error
 	for _, o := range outlets {
-		q, t := o.queue.Load(), statedFor(now, o.name)
+		q, t := o.queue.Load(), statedFor(after, o.name)
 		if q != nil && t != statedFor(before, o.name) {
 			errs = append(errs, q.SetTaps(t[:]...))
 		}

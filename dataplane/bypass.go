@@ -59,7 +59,7 @@ func (f *fastPath) bypassInfo() BypassInfo {
 	switch {
 	case b.state == ownPins || b.state == leftPins:
 		info.Pinned = b.dir
-	case info.On && f.run == nil:
+	case info.On && f.threads == nil:
 		info.Why = "not attached"
 	}
 	return info
@@ -119,7 +119,7 @@ func (f *fastPath) wantBypass(on bool) error {
 func (f *fastPath) changeBypass(on bool, limit time.Duration) error {
 	before := f.bypass
 	f.wishBypass(on, limit)
-	if f.run == nil {
+	if f.threads == nil {
 		return nil
 	}
 	err := f.arrangeBypass()
@@ -155,7 +155,7 @@ func (f *fastPath) arrangeBypass() error {
 	}
 	f.update.Lock()
 	defer f.update.Unlock()
-	if err := errors.Join(f.shareLocked(), f.applyLocked(false)); err != nil {
+	if err := errors.Join(f.connectThreadsLocked(), f.applyLocked(false)); err != nil {
 		return err
 	}
 	switch {
@@ -223,14 +223,14 @@ func (f *fastPath) takeBack() {
 	}
 }
 
-// stopping and stopped are around the rollback of a stop: a bypass that is pinned stays, and
+// beforeStop and stopped are around the rollback of a stop: a bypass that is pinned stays, and
 // with it what was changed on the interfaces.
-func (f *fastPath) stopping() {
+func (f *fastPath) beforeStop() {
 	f.moveBypass(stopBegins)
 	f.outlive(f.bypass.state == leavingPins)
 }
 
-func (f *fastPath) stopped() {
+func (f *fastPath) afterStop() {
 	f.moveBypass(stopEnds)
 	f.outlive(false)
 }

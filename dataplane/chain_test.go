@@ -54,13 +54,13 @@ func newBench(t *testing.T, ports int, p policy.Policy) *bench {
 		}
 		b.kernel = append(b.kernel, k)
 		l := &w.lanes[i]
-		l.sock, l.output, l.held.heap = s, mirror, make([]held, 0, benchHold)
+		l.sock, l.output, l.held.heap = s, mirror, make([]heldFrame, 0, benchHold)
 		l.limit.Store(1514)
 		if ports == 2 {
 			w.lanes[i].output = 1 - i
 		}
 	}
-	w.prepare()
+	w.allocate()
 	b.w = w
 	w.round()
 	return b

@@ -20,20 +20,20 @@ type kernelSide struct {
 	nap   time.Duration // the longest sleep: with bypass on, shorter than what passes for death
 }
 
-// live says that the thread is well, at a time since the engine's epoch.
-func (k *kernelSide) live(clock int64) { k.life.Beat.Store(uint64(k.epoch + clock)) }
+// markAlive says that the thread is well, at a time since the engine's epoch.
+func (k *kernelSide) markAlive(clock int64) { k.life.Beat.Store(uint64(k.epoch + clock)) }
 
 // beat looks at the clock, and says so to whoever listens.
 func (w *worker) beat() {
-	w.look()
+	w.readClock()
 	if k := w.kernel.Load(); k != nil {
-		k.live(w.clock)
+		k.markAlive(w.clock)
 	}
 }
 
-// thread returns the id of the calling thread as the first PID namespace numbers it; 0
+// currentThreadID returns the id of the calling thread as the first PID namespace numbers it; 0
 // in others, where it is not known.
-func thread() uint32 {
+func currentThreadID() uint32 {
 	const first = 0xeffffffc // PROC_PID_INIT_INO
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/ns/pid", &st) != nil || st.Ino != first {
@@ -61,9 +61,9 @@ func (w *worker) copies(k *kernelSide) (n int) {
 	if record == nil {
 		return 0
 	}
-	w.look()
-	plan := w.plan.Load()
-	toReal := w.now - w.clock - k.epoch
+	w.readClock()
+	p := w.plan.Load()
+	toReal := w.stamp - w.clock - k.epoch
 	for ; record != nil; record = k.ring.Next() {
 		t, frame, ok := fastpath.ParseTapped(record)
 		if !ok {
@@ -74,17 +74,17 @@ func (w *worker) copies(k *kernelSide) (n int) {
 		}
 		w.frameID++
 		for _, way := range [...]struct {
-			port int
-			dir  shm.Direction
-			taps uint16
+			number int
+			dir    shm.Direction
+			taps   uint16
 		}{{int(t.Port), shm.RX, t.RX}, {1 - int(t.Port), shm.TX, t.TX}} {
-			r.Interface, r.Direction = uint16(way.port), way.dir
+			r.Interface, r.Direction = uint16(way.number), way.dir
 			for wanting := way.taps; wanting != 0; wanting &= wanting - 1 {
 				i := bits.TrailingZeros16(wanting)
-				if i >= len(plan.outlets) || plan.outlets[i] == nil || t.When-k.epoch < plan.outlets[i].since {
+				if i >= len(p.outlets) || p.outlets[i] == nil || t.When-k.epoch < p.outlets[i].since {
 					continue // of before its time the number was another's
 				}
-				*w.note(plan.outlets[i], way.port) = r
+				*w.newRecord(p.outlets[i], way.number) = r
 			}
 		}
 		if n++; n == batchSize {

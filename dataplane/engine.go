@@ -23,32 +23,32 @@ import (
 // Functions whose name ends in Locked need mu; where one needs update besides, or instead, its
 // comment says so. What is guarded by either lock, to be read, is written under both.
 type Engine struct {
-	config  Config
-	epoch   time.Time            // where the clock of faults begins
-	plan    atomic.Pointer[plan] // read by the threads
-	update  sync.Mutex           // one Update at a time
-	outlets []*outlet            // of the taps of the policy, in their order; written under mu and update
-	counts  []*counters          // by queue, as all that follows; they outlive Stop
-	tables  []portTables         // likewise; nil before the first Start
-	paces   [2]pace              // of the frames received on each interface; written by the threads
-	poll    atomic.Uint32        // the PollMode
-	fast    fastPath             // see there
-	tap     *outlet              // the TAP queue's, the first of outlets
+	config    Config
+	epoch     time.Time            // where the clock of faults begins
+	plan      atomic.Pointer[plan] // read by the threads
+	update    sync.Mutex           // one Update at a time
+	outlets   []*outlet            // of the taps of the policy, in their order; written under mu and update
+	counts    []*counters          // by queue, as all that follows; they outlive Stop
+	tables    []portTables         // likewise; nil before the first Start
+	paces     [2]pace              // of the frames received on each interface; written by the threads
+	poll      atomic.Uint32        // the PollMode
+	fast      fastPath             // see there
+	tapOutlet *outlet              // the TAP queue's, the first of outlets
 
-	mu      sync.Mutex // guards what follows, and the ports
-	ports   []*end
-	long    bool          // frames may need several chunks, in this run
-	queues  int           // threads of this run or the last one
-	quit    chan struct{} // closed by Stop; nil when not started
-	workers []*worker     // by queue; nil while not forwarding
-	undo    port.Undo
-	said    string // why frames are not forwarded though they should be
-	frames  Frames // after the last Stop
-	base    [][2]tally
-	frameID []uint64 // by queue: where the ids of the next run begin
-	kernel  [][2]kernelCount
-	short   string    // what is lost though frames are forwarded, as queues have no thread or threads no queue
-	former  []*former // see there
+	mu           sync.Mutex // guards what follows, and the ports
+	ports        []*enginePort
+	long         bool          // frames may need several chunks, in this run
+	queues       int           // threads of this run or the last one
+	quit         chan struct{} // closed by Stop; nil when not started
+	workers      []*worker     // by queue; nil while not forwarding
+	undo         port.Undo
+	said         string // why frames are not forwarded though they should be
+	frames       Frames // after the last Stop
+	base         [][2]tally
+	frameID      []uint64 // by queue: where the ids of the next run begin
+	kernelCounts [][2]kernelCount
+	short        string    // what is lost though frames are forwarded, as queues have no thread or threads no queue
+	former       []*former // see there
 
 }
 
@@ -59,18 +59,18 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		config:  c,
-		epoch:   time.Now(),
-		queues:  max(c.Queues, 1),
-		tables:  make([]portTables, MaxQueues),
-		base:    make([][2]tally, MaxQueues),
-		frameID: make([]uint64, MaxQueues),
-		kernel:  make([][2]kernelCount, MaxQueues),
+		config:       c,
+		epoch:        time.Now(),
+		queues:       max(c.Queues, 1),
+		tables:       make([]portTables, MaxQueues),
+		base:         make([][2]tally, MaxQueues),
+		frameID:      make([]uint64, MaxQueues),
+		kernelCounts: make([][2]kernelCount, MaxQueues),
 	}
 	e.poll.Store(uint32(c.Poll))
-	e.tap = newOutlet("", tapQueue, c.Queue)
-	e.outlets = []*outlet{e.tap}
-	e.ports = ends(&e.config)
+	e.tapOutlet = newOutlet("", tapQueue, c.Queue)
+	e.outlets = []*outlet{e.tapOutlet}
+	e.ports = newPorts(&e.config)
 	e.fast = fastPath{
 		ports: e.ports, plan: &e.plan, update: &e.update, epoch: e.epoch, logf: c.Logf, wanted: c.FastPath,
 		bypass: bypass{dir: c.BypassDir, runDir: c.RunDir, clear: c.Clear, limit: DefaultBypass},
@@ -152,18 +152,18 @@ func (e *Engine) Frames() (Frames, error) {
 	if e.workers == nil {
 		return e.frames, nil
 	}
-	return e.askLocked()
+	return e.awaitThreadsLocked()
 }
 
-// askLocked waits until every thread has answered between two batches, of which the next
+// awaitThreadsLocked waits until every thread has answered between two batches, of which the next
 // begins with the policy in force. What does not run need not answer.
-func (e *Engine) askLocked() (sum Frames, err error) {
+func (e *Engine) awaitThreadsLocked() (sum Frames, err error) {
 	for _, w := range e.workers {
 		select { // of an earlier question that was not waited for
 		case <-w.answer:
 		default:
 		}
-		w.ask.Store(true)
+		w.asked.Store(true)
 		w.wake()
 		select {
 		case f := <-w.answer:

@@ -25,25 +25,25 @@ import (
 // takes, bypass.after) changes under Engine.update as well, so that either lock is enough to
 // read it; methods that need this lock besides end in Locked.
 type fastPath struct {
-	ports  []*end
+	ports  []*enginePort
 	plan   *atomic.Pointer[plan]
 	update *sync.Mutex // Engine.update
 	epoch  time.Time   // the engine's
 	logf   func(string, ...any)
 
-	wanted bool
-	bypass bypass
-	run    *threads                 // what it works with; nil: the engine does not run
-	stats  *fastpath.Stats          // since the first use; kept as long as the engine
-	lives  []xsk.Life               // likewise, by queue
-	path   *fastpath.Path           // on the interfaces; nil: all frames go through the threads
-	why    string                   // why there is no path though it is wanted
-	denied [2]string                // by port of reception: why frames are diverted though there is a path
-	takes  [2]taken                 // likewise: what the other port takes of frames that are redirected to it
-	lacked [2]bool                  // likewise: it was that the other port lacked what it takes
-	silent [2]silence               // likewise: whether it is told what becomes of frames
-	last   [MaxQueues][2]tally      // what was read last
-	missed [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
+	wanted  bool
+	bypass  bypass
+	threads *threads                 // what it works with; nil: the engine does not run
+	stats   *fastpath.Stats          // since the first use; kept as long as the engine
+	lives   []xsk.Life               // likewise, by queue
+	path    *fastpath.Path           // on the interfaces; nil: all frames go through the threads
+	why     string                   // why there is no path though it is wanted
+	denied  [2]string                // by port of reception: why frames are diverted though there is a path
+	limits  [2]redirectLimits        // likewise: what the other port takes of frames that are redirected to it
+	lacked  [2]bool                  // likewise: it was that the other port lacked what it takes
+	silent  [2]silence               // likewise: whether it is told what becomes of frames
+	last    [MaxQueues][2]tally      // what was read last
+	missed  [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
 }
 
 // threads is what a start has made for the fast path to work with.
@@ -56,30 +56,30 @@ type threads struct {
 // bytes, 2000 of 1500.
 const copyRing = 4 << 20
 
-// begin puts the fast path, if it or a bypass is wanted, on interfaces whose threads run, in
+// start puts the fast path, if it or a bypass is wanted, on interfaces whose threads run, in
 // the place of what an earlier process left, or removes that.
-func (f *fastPath) begin(r *threads) {
-	f.run = r
+func (f *fastPath) start(r *threads) {
+	f.threads = r
 	if f.wanted || f.bypass.after > 0 {
 		f.engage()
 	}
 	f.settle()
 }
 
-// end takes it away again; a bypass that is to outlive the process stays.
-func (f *fastPath) end() error {
+// stop takes it away again; a bypass that is to outlive the process stays.
+func (f *fastPath) stop() error {
 	err := f.disengage()
-	f.run = nil
+	f.threads = nil
 	return err
 }
 
-// want switches the fast path on or off, at once if the engine runs.
-func (f *fastPath) want(on bool) error {
+// setWanted switches the fast path on or off, at once if the engine runs.
+func (f *fastPath) setWanted(on bool) error {
 	f.update.Lock()
 	f.wanted = on
 	f.update.Unlock()
 	switch {
-	case f.run == nil:
+	case f.threads == nil:
 		return nil
 	case f.bypass.after > 0 && f.path != nil: // its programs stay
 		f.update.Lock()
@@ -106,7 +106,7 @@ func (f *fastPath) without(number int) string {
 	switch {
 	case !f.wanted:
 		return "disabled"
-	case f.run == nil:
+	case f.threads == nil:
 		return "not attached"
 	case f.path == nil:
 		return f.withoutPath()
@@ -131,7 +131,7 @@ func (f *fastPath) unsuited() error {
 			return fmt.Errorf("port %s: the kernel forwards between network interfaces only", facts.Name)
 		case p.nic.Generic():
 			return fmt.Errorf("port %s: generic XDP does not tell which frames it could not send", facts.Name)
-		case f.run != nil && f.run.long && facts.Mode == port.ZeroCopy:
+		case f.threads != nil && f.threads.long && facts.Mode == port.ZeroCopy:
 			return fmt.Errorf("port %s: with zero-copy a redirect in the kernel takes the first buffer of a frame only: MTU %d at most", facts.Name, port.MaxMTU)
 		}
 	}
@@ -172,7 +172,7 @@ func (f *fastPath) tryEngage() error {
 
 // installLocked puts a path's programs on the interfaces, unless they are there already.
 func (f *fastPath) installLocked(path *fastpath.Path) error {
-	if err := f.shareLocked(); err != nil {
+	if err := f.connectThreadsLocked(); err != nil {
 		return err
 	}
 	f.denied, f.lacked, f.silent = [2]string{}, [2]bool{}, [2]silence{}
@@ -210,7 +210,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 
 func (f *fastPath) attach(path *fastpath.Path) error {
 	for i, p := range f.ports {
-		if err := p.nic.Run(path.Program(i)); err != nil {
+		if err := p.nic.SetProgram(path.Program(i)); err != nil {
 			return err
 		}
 	}
@@ -230,15 +230,15 @@ func (f *fastPath) load() (*fastpath.Path, error) {
 		}
 		f.stats = stats
 	}
-	c := fastpath.Config{Stats: f.stats, Frags: f.run.long}
+	c := fastpath.Config{Stats: f.stats, Frags: f.threads.long}
 	for _, p := range f.ports {
 		c.Sockets, c.Links = append(c.Sockets, p.nic.Sockets()), append(c.Links, p.nic.Index())
 	}
 	return fastpath.Load(c)
 }
 
-// shareLocked gives the threads what they share with the programs.
-func (f *fastPath) shareLocked() error {
+// connectThreadsLocked gives the threads what they share with the programs.
+func (f *fastPath) connectThreadsLocked() error {
 	if f.lives == nil {
 		var err error
 		if f.lives, err = xsk.MapLives(f.stats.Lives(), MaxQueues); err != nil {
@@ -250,7 +250,7 @@ func (f *fastPath) shareLocked() error {
 		return fmt.Errorf("clock: %w", err)
 	}
 	epoch := mono.Nano() - int64(time.Since(f.epoch))
-	for _, w := range f.run.workers {
+	for _, w := range f.threads.workers {
 		k := &kernelSide{life: &f.lives[w.queue], epoch: epoch, nap: napTime}
 		if after := f.bypass.after; after > 0 {
 			k.nap = min(napTime, after/4)
@@ -270,8 +270,8 @@ func (f *fastPath) shareLocked() error {
 				return err
 			}
 		}
-		k.life.Thread.Store(w.thread)
-		k.live(int64(time.Since(f.epoch)))
+		k.life.Thread.Store(w.threadID)
+		k.markAlive(int64(time.Since(f.epoch)))
 		w.kernel.Store(k)
 		w.wake() // from a sleep that may be too long now
 	}
@@ -293,7 +293,7 @@ func (f *fastPath) applyLocked(alone bool) error {
 func (f *fastPath) plain() error {
 	var errs []error
 	for _, p := range f.ports {
-		errs = append(errs, p.nic.RunPlain())
+		errs = append(errs, p.nic.SetPlainProgram())
 	}
 	return errors.Join(errs...)
 }
@@ -331,14 +331,14 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 			Forward: bridge,
 			Divert:  !f.wanted || f.denied[i] != "",
 			Fault:   bridge && p.Ports[i].Fault.Enabled,
-			Longest: int(f.takes[i].longest),
-			Whole:   f.takes[i].whole,
+			Longest: int(f.limits[i].longest),
+			Whole:   f.limits[i].whole,
 		}
 	}
 	r.Drop, r.Fault = addresses(p.Drop), addresses(p.Policy.Fault)
 	for _, t := range p.Taps {
 		out := outletOf(p.outlets[:], t.Name)
-		r.Taps[out.tap] = fastpath.Tap{RX: t.RX, TX: t.TX, Choosy: t.MACs != "", MACs: addresses(t.MACs)}
+		r.Taps[out.number] = fastpath.Tap{RX: t.RX, TX: t.TX, Choosy: t.MACs != "", MACs: addresses(t.MACs)}
 		if q := out.queue.Load(); q != nil {
 			r.Kept = max(r.Kept, q.Room())
 		}
@@ -364,7 +364,7 @@ func (f *fastPath) program(number int) *ebpf.Program {
 func (e *Engine) SetFastPath(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.fast.want(on)
+	return e.fast.setWanted(on)
 }
 
 // FastPath says whether the fast path is wanted, and for each interface why the

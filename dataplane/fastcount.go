@@ -10,9 +10,9 @@ import (
 
 // What the fast path counted is added to what the threads did.
 
-// tally returns what the fast path counted of all queues and interfaces since it
+// readCounters returns what the fast path counted of all queues and interfaces since it
 // was first used. Should it be unreadable, that is what was read last.
-func (f *fastPath) tally() *[MaxQueues][2]tally {
+func (f *fastPath) readCounters() *[MaxQueues][2]tally {
 	if f.stats == nil {
 		return &f.last
 	}

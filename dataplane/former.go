@@ -61,7 +61,7 @@ func (e *Engine) countLostLocked(f *former) {
 	n, err := f.empty(func(r *shm.Record) {
 		switch q, p := int(r.Queue), int(r.Interface); {
 		case q >= MaxQueues || p >= 2: // somebody lies
-		case f.out.tap == tapQueue:
+		case f.out.number == tapQueue:
 			lost[q][p]++
 		default: // as in fed.stored
 			lost[q][0]++
@@ -74,7 +74,7 @@ func (e *Engine) countLostLocked(f *former) {
 		if total(weights) == 0 {
 			weights = &f.stored
 		}
-		share(&lost, most-n, weights)
+		distribute(&lost, most-n, weights)
 	}
 	if n := total(&lost); n > 0 {
 		e.config.Logf("queue %s: %s%d packets that nobody had taken are lost with its old file", f.queue.Name(), atMost, n)
@@ -108,9 +108,9 @@ func (f *former) empty(fn func(*shm.Record)) (n uint64, err error) {
 	return n, nil
 }
 
-// share adds n to the sums in the proportion of their weights; what is left over by
+// distribute adds n to the sums in the proportion of their weights; what is left over by
 // rounding goes to the largest.
-func share(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uint64) {
+func distribute(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uint64) {
 	all, left := total(weights), n
 	if all == 0 {
 		return

@@ -7,9 +7,9 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// held is a frame that waits for its time. It keeps its chunk of the UMEM; only
+// heldFrame is a frame that waits for its time. It keeps its chunk of the UMEM; only
 // this description of it moves.
-type held struct {
+type heldFrame struct {
 	due  int64  // on the worker's clock
 	seq  uint64 // of frames due at the same time the first is sent first
 	desc xsk.Desc
@@ -17,24 +17,26 @@ type held struct {
 	size int // in chunks
 }
 
-func (h *held) before(o *held) bool { return h.due < o.due || h.due == o.due && h.seq < o.seq }
+func (h *heldFrame) before(o *heldFrame) bool {
+	return h.due < o.due || h.due == o.due && h.seq < o.seq
+}
 
-// queue holds frames in a binary heap, whose memory is made once. Frames that
+// holdQueue holds frames in a binary heap, whose memory is made once. Frames that
 // come in the order in which they are due, as they do without jitter, go in at
 // constant cost.
-type queue struct {
-	heap   []held // at most its capacity in chunks
+type holdQueue struct {
+	heap   []heldFrame // at most its capacity in chunks
 	chunks int
 	seq    uint64
 }
 
 // full says whether the queue has no room for a frame of so many chunks.
-func (q *queue) full(size int) bool { return q.chunks+size > cap(q.heap) }
+func (q *holdQueue) full(size int) bool { return q.chunks+size > cap(q.heap) }
 
 // due says whether a frame is to be sent at now.
-func (q *queue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
+func (q *holdQueue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
 
-func (q *queue) push(h held) {
+func (q *holdQueue) push(h heldFrame) {
 	h.seq = q.seq
 	q.chunks += h.size
 	q.seq++
@@ -51,7 +53,7 @@ func (q *queue) push(h held) {
 	q.heap[i] = h
 }
 
-func (q *queue) pop() held {
+func (q *holdQueue) pop() heldFrame {
 	first, last := q.heap[0], q.heap[len(q.heap)-1]
 	q.heap = q.heap[:len(q.heap)-1]
 	q.chunks -= first.size
@@ -96,7 +98,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 		return out
 	case f.Rate.Kbits > 0:
 		var ok bool
-		if due, ok = pace.take(w.clock, w.length(d), &f.Rate, &l.rest); !ok { // another thread was faster
+		if due, ok = pace.reserve(w.clock, w.length(d), &f.Rate, &l.rest); !ok { // another thread was faster
 			w.lose(in, countFIRate, d)
 			return out
 		}
@@ -105,7 +107,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 	case f.Delay == 0 && f.Jitter == 0:
 	case l.dice.hit(policy.Reorder, f.Reorder):
 		t[countReordered]++
-		l.held.push(held{due: due, desc: d, mark: m, size: size})
+		l.held.push(heldFrame{due: due, desc: d, mark: m, size: size})
 		return out
 	default:
 		t[countDelayed]++
@@ -118,12 +120,12 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 		due = max(due, l.latest)
 		l.latest = due
 	}
-	l.held.push(held{due: due, desc: d, mark: m, size: size})
+	l.held.push(heldFrame{due: due, desc: d, mark: m, size: size})
 	return out
 }
 
 // release sends the frames whose time has come and returns how many they were.
-func (w *worker) release(plan *plan) int {
+func (w *worker) release(p *plan) int {
 	total := 0
 	for in := range w.lanes {
 		l := &w.lanes[in]
@@ -131,15 +133,15 @@ func (w *worker) release(plan *plan) int {
 			continue
 		}
 		if total == 0 {
-			w.look()
+			w.readClock()
 		}
-		total += w.releaseUntil(in, w.clock, plan)
+		total += w.releaseUntil(in, w.clock, p)
 	}
 	return total
 }
 
 // releaseUntil sends one batch of the frames of an interface that are due then.
-func (w *worker) releaseUntil(in int, then int64, plan *plan) int {
+func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 	l := &w.lanes[in]
 	n := 0
 	for n < batchSize && l.held.due(then) {
@@ -156,16 +158,16 @@ func (w *worker) releaseUntil(in int, then int64, plan *plan) int {
 			w.retire(d)
 		}
 	} else {
-		w.transmit(l.output, plan, n)
+		w.transmit(l.output, p, n)
 	}
 	w.recycle()
 	return n
 }
 
-// look reads the clock: w.now for the tap, w.clock, which never jumps, for faults.
-func (w *worker) look() {
+// readClock reads the clock: w.now for the tap, w.clock, which never jumps, for faults.
+func (w *worker) readClock() {
 	t := time.Now()
-	w.now, w.clock = t.UnixNano(), int64(t.Sub(w.epoch))
+	w.stamp, w.clock = t.UnixNano(), int64(t.Sub(w.epoch))
 }
 
 // nextDue returns how long it is until a frame is due, at most atMost.
@@ -174,7 +176,7 @@ func (w *worker) nextDue(atMost time.Duration) time.Duration {
 	for i := range w.lanes {
 		if q := &w.lanes[i].held; len(q.heap) > 0 {
 			if !looked {
-				w.look()
+				w.readClock()
 				looked = true
 			}
 			atMost = min(atMost, time.Duration(q.heap[0].due-w.clock))

@@ -44,17 +44,17 @@ func (b *bench) numbers() (list []int) {
 }
 
 func TestQueueGivesWhatIsDueInOrder(t *testing.T) {
-	q := queue{heap: make([]held, 0, 1000)}
+	q := holdQueue{heap: make([]heldFrame, 0, 1000)}
 	random := rand.New(rand.NewPCG(1, 1))
-	var want []held
+	var want []heldFrame
 	for range 20 {
 		for len(q.heap) < cap(q.heap) && random.IntN(100) > 0 {
-			h := held{due: random.Int64N(500)}
+			h := heldFrame{due: random.Int64N(500)}
 			q.push(h)
 			h.seq = q.seq - 1
 			want = append(want, h)
 		}
-		slices.SortFunc(want, func(a, b held) int {
+		slices.SortFunc(want, func(a, b heldFrame) int {
 			if a.before(&b) {
 				return -1
 			}
@@ -219,7 +219,7 @@ func TestHeldForAVanishedInterface(t *testing.T) {
 func TestOutage(t *testing.T) {
 	p := faulty(policy.Fault{}, 1)
 	b := newBench(t, 2, p)
-	b.w.look()
+	b.w.readClock()
 	p.Ports[0].Fault.Outage = b.w.clock + int64(time.Minute)
 	b.batch(10)
 	b.wish(p)

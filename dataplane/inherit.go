@@ -40,7 +40,7 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 		if p.nic == nil {
 			return false, fmt.Errorf("%s holds a bypass, and port %s is no network interface; %s ends it", b.dir, p.Name(), b.clear)
 		}
-		index, mtu, program, err := p.nic.Program()
+		index, mtu, program, err := p.nic.LookUp()
 		if err != nil {
 			return false, err
 		}
@@ -51,7 +51,7 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	old, err := fastpath.Open(b.dir, indexes, frags)
 	if errors.Is(err, fastpath.ErrGone) {
 		f.logf("bypass of an earlier process: %v; it is removed", err)
-		_, restored := nic.Recover(b.runDir, f.logf)
+		_, restored := nic.RestoreChanges(b.runDir, f.logf)
 		f.moveBypass(startFindsNone)
 		return false, errors.Join(fastpath.Unpin(b.dir), restored)
 	}
@@ -68,11 +68,11 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("bypass of an earlier process: %w; %s ends it", err, b.clear)
 	}
-	return f.takeOver(old), nil
+	return f.takeInherited(old), nil
 }
 
-// takeOver makes what was found the interfaces' and, if the counters are of this version, ours.
-func (f *fastPath) takeOver(old *fastpath.Pinned) (counting bool) {
+// takeInherited makes what was found the interfaces' and, if the counters are of this version, ours.
+func (f *fastPath) takeInherited(old *fastpath.Pinned) (counting bool) {
 	b := &f.bypass
 	if !b.chosen {
 		limit := b.limit
@@ -226,7 +226,7 @@ func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err
 		}
 		logf("bypass: %s is removed; the link is cut", dir)
 	}
-	restored, err := nic.Recover(runDir, logf)
+	restored, err := nic.RestoreChanges(runDir, logf)
 	if err != nil {
 		return found, err
 	}

@@ -99,16 +99,16 @@ func (w *worker) cut(d *xsk.Desc, n int) {
 
 // duplicate makes a copy of a frame in free chunks, of which there must be enough.
 func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
-	take := func(of xsk.Desc) xsk.Desc {
+	copyChunk := func(of xsk.Desc) xsk.Desc {
 		c := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: of.Len, Options: of.Options}
 		w.free = w.free[:len(w.free)-1]
 		copy(w.umem.Bytes(c), w.umem.Bytes(of))
 		return c
 	}
-	first := take(d)
+	first := copyChunk(d)
 	for last := first; continued(d); {
 		d = *w.follow(d)
-		*w.follow(last) = take(d)
+		*w.follow(last) = copyChunk(d)
 		last = *w.follow(last)
 	}
 	return first

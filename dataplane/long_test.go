@@ -15,7 +15,7 @@ func newLongBench(t *testing.T, p policy.Policy) *bench {
 	t.Helper()
 	b := newBench(t, 2, p)
 	b.w.long = true
-	b.w.prepare()
+	b.w.allocate()
 	for i := range b.w.lanes {
 		b.w.lanes[i].limit.Store(9018)
 	}

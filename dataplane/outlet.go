@@ -21,12 +21,12 @@ const tapQueue = 0
 // outlet is the way from a tap into its queue. The engine has one for each tap of the
 // policy, and always one for the TAP queue, even if there is no such queue.
 type outlet struct {
-	name  string                    // that of the tap: "" is the TAP queue
-	tap   int                       // its number, in sets of taps and in the rules of the fast path, and no other's
-	queue atomic.Pointer[shm.Queue] // nil: there is no TAP queue. Written under mu and update
-	lanes [MaxQueues]outletLane     // by thread
-	since int64                     // since when the number is its own, on the engine's clock
-	past  uint64                    // copies that were missed in the kernel until then
+	name   string                    // that of the tap: "" is the TAP queue
+	number int                       // its number, in sets of taps and in the rules of the fast path, and no other's
+	queue  atomic.Pointer[shm.Queue] // nil: there is no TAP queue. Written under mu and update
+	lanes  [MaxQueues]outletLane     // by thread
+	since  int64                     // since when the number is its own, on the engine's clock
+	past   uint64                    // copies that were missed in the kernel until then
 
 	// Guarded by mu:
 	producers      []*shm.Producer      // of the queue, all that there were
@@ -37,8 +37,8 @@ type outlet struct {
 type outletLane struct {
 	producer *shm.Producer // nil: there is no TAP queue
 	records  []shm.Record  // to be put in at the end of the batch
-	runs     []run         // of records that count for the same interface; there is one for each change
-	port     int           // the interface of the last run; noPort if there is none
+	runs     []recordRun   // of records that count for the same interface; there is one for each change
+	number   int           // the interface of the last run; noPort if there is none
 
 	// Written by the thread, once a batch. The TAP queue's are in the thread's tally instead,
 	// since they belong to the account of an interface.
@@ -46,15 +46,15 @@ type outletLane struct {
 	_               [64]byte
 }
 
-// run begins a number of records that count for one interface.
-type run struct{ port, from int }
+// recordRun begins a number of records that count for one interface.
+type recordRun struct{ number, from int }
 
-const noPort = -1
+const noInterface = -1
 
 func newOutlet(name string, tap int, queue *shm.Queue) *outlet {
-	o := &outlet{name: name, tap: tap}
+	o := &outlet{name: name, number: tap}
 	for i := range o.lanes {
-		o.lanes[i].port = noPort
+		o.lanes[i].number = noInterface
 	}
 	o.queue.Store(queue)
 	return o
@@ -68,8 +68,8 @@ func outletOf(outlets []*outlet, name string) *outlet {
 	return nil
 }
 
-// prepared is how many threads can put frames in.
-func (o *outlet) prepared() (n int) {
+// producerCount is how many threads can put frames in.
+func (o *outlet) producerCount() (n int) {
 	for n < MaxQueues && o.lanes[n].producer != nil {
 		n++
 	}
@@ -78,7 +78,7 @@ func (o *outlet) prepared() (n int) {
 
 // Queue returns the TAP queue: that of the configuration, or the one that has come in its
 // place since. nil if there is none.
-func (e *Engine) Queue() *shm.Queue { return e.tap.queue.Load() }
+func (e *Engine) Queue() *shm.Queue { return e.tapOutlet.queue.Load() }
 
 // AddQueue opens a queue, or makes it if its name begins with shm.Prefix, and feeds it
 // from then on, by a tap that wants nothing yet. It may be called before Start. A queue
@@ -99,13 +99,13 @@ func (e *Engine) AddQueue(name string) error {
 		return err
 	}
 	tap := 1
-	for slices.ContainsFunc(e.outlets, func(o *outlet) bool { return o.tap == tap }) {
+	for slices.ContainsFunc(e.outlets, func(o *outlet) bool { return o.number == tap }) {
 		tap++
 	}
 	out := newOutlet(name, tap, q)
-	e.numberLocked(out)
+	e.claimNumberLocked(out)
 	if e.workers != nil {
-		if err := e.prepareLocked(out); err != nil {
+		if err := e.openProducersLocked(out); err != nil {
 			return errors.Join(err, out.close())
 		}
 		for _, p := range e.ports {
@@ -117,7 +117,7 @@ func (e *Engine) AddQueue(name string) error {
 		return nil
 	}, append(slices.Clone(e.outlets), out))
 	if err != nil {
-		if _, asked := e.askLocked(); asked != nil { // until no thread has it any more
+		if _, asked := e.awaitThreadsLocked(); asked != nil { // until no thread has it any more
 			return errors.Join(err, asked)
 		}
 		return errors.Join(err, out.close())
@@ -141,7 +141,7 @@ func (e *Engine) RemoveQueue(name string) error {
 		return err
 	}
 	// A thread that has answered has begun, or will begin, its batch with the new policy.
-	if _, err := e.askLocked(); err != nil {
+	if _, err := e.awaitThreadsLocked(); err != nil {
 		return err
 	}
 	return out.close()
@@ -158,15 +158,15 @@ func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*o
 	return err
 }
 
-// numberLocked makes an outlet's number in the fast path its own from now on.
-func (e *Engine) numberLocked(o *outlet) {
-	e.fast.tally()
-	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.tap]
+// claimNumberLocked makes an outlet's number in the fast path its own from now on.
+func (e *Engine) claimNumberLocked(o *outlet) {
+	e.fast.readCounters()
+	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.number]
 }
 
-// prepareLocked makes what the threads need to put frames in, and tells those who read the queue
+// openProducersLocked makes what the threads need to put frames in, and tells those who read the queue
 // what the interfaces are.
-func (e *Engine) prepareLocked(o *outlet) error {
+func (e *Engine) openProducersLocked(o *outlet) error {
 	q := o.queue.Load()
 	if q == nil {
 		return nil
@@ -189,8 +189,8 @@ func (e *Engine) prepareLocked(o *outlet) error {
 	return nil
 }
 
-// leave closes what prepare has made. No thread runs.
-func (o *outlet) leave() error {
+// closeProducers closes what prepare has made. No thread runs.
+func (o *outlet) closeProducers() error {
 	var errs []error
 	for i := range o.lanes {
 		if p := o.lanes[i].producer; p != nil {
@@ -201,13 +201,13 @@ func (o *outlet) leave() error {
 	return errors.Join(errs...)
 }
 
-func (o *outlet) close() error { return errors.Join(o.leave(), o.queue.Load().Close()) }
+func (o *outlet) close() error { return errors.Join(o.closeProducers(), o.queue.Load().Close()) }
 
-// leaveQueuesLocked closes what launch has prepared.
-func (e *Engine) leaveQueuesLocked() error {
+// closeProducersLocked closes what launch has prepared.
+func (e *Engine) closeProducersLocked() error {
 	var errs []error
 	for _, o := range e.outlets {
-		errs = append(errs, o.leave())
+		errs = append(errs, o.closeProducers())
 	}
 	return errors.Join(errs...)
 }

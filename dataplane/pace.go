@@ -24,10 +24,10 @@ type pace struct {
 // rate allows.
 func (p *pace) late(now int64, r *policy.Rate) bool { return p.busy.Load()-now > int64(r.Queue) }
 
-// take gives a frame of so many bytes its turn and returns when its last bit has left; false
+// reserve gives a frame of so many bytes its turn and returns when its last bit has left; false
 // if it would have to wait too long. rest carries what is less than a nanosecond to the
 // thread's next frame, so that in the long run the rate is exact.
-func (p *pace) take(now int64, length int, r *policy.Rate, rest *uint64) (due int64, ok bool) {
+func (p *pace) reserve(now int64, length int, r *policy.Rate, rest *uint64) (due int64, ok bool) {
 	cost := uint64(length)*8*uint64(time.Millisecond) + *rest
 	ns := int64(cost / r.Kbits)
 	for {

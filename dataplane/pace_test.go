@@ -30,7 +30,7 @@ func TestPaceIsSharedAndExact(t *testing.T) {
 					start, bits, last = p.busy.Load(), 0, 0
 					clear(sent)
 				}
-				due, ok := p.take(now, length, &r, &rest[thread])
+				due, ok := p.reserve(now, length, &r, &rest[thread])
 				if late := p.late(now, &r); ok && due-now > int64(r.Queue)+int64(math.Ceil(1e6*8*float64(length)/float64(kbits))) {
 					t.Fatalf("%d kbit/s: frame %d waits %d ns", kbits, i, due-now)
 				} else if !ok && !late {
@@ -67,7 +67,7 @@ func TestPaceUnderContention(t *testing.T) {
 			var rest uint64
 			dues := make([]int64, frames)
 			for i := range dues {
-				dues[i], _ = p.take(0, length, &r, &rest)
+				dues[i], _ = p.reserve(0, length, &r, &rest)
 			}
 			mu.Lock()
 			defer mu.Unlock()

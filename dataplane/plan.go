@@ -7,17 +7,17 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// taps is a set of taps, a bit for the number of each: see outlet.
-type taps uint16
+// tapSet is a set of taps, a bit for the number of each: see outlet.
+type tapSet uint16
 
 // plan is a policy in the form in which threads carry it out: it knows the outlets behind
 // the taps, and addresses can be looked up. It never changes; the engine makes the next one.
 // A thread reads it once a batch.
 type plan struct {
 	policy.Policy
-	port    [policy.MaxPorts]portPlan
+	ports   [policy.MaxPorts]portPlan
 	outlets [policy.MaxTaps]*outlet // by number; nil: there is no such tap
-	choosy  taps                    // those that take some hosts only
+	choosy  tapSet                  // those that take some hosts only
 	hosts   [policy.MaxTaps]*hosts  // of these, by number
 	drop    *hosts                  // nil: none is dropped
 	suffers *hosts                  // nil: all suffer faults
@@ -25,41 +25,41 @@ type plan struct {
 
 // portPlan is the part of an interface.
 type portPlan struct {
-	rx taps // of frames received on it
-	tx taps // of frames sent on it
+	rx tapSet // of frames received on it
+	tx tapSet // of frames sent on it
 }
 
 // compile makes the plan of a policy. Sets of addresses that are as before are those of
 // before.
 func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
-	now := &plan{Policy: p}
+	next := &plan{Policy: p}
 	for i := range p.Taps {
 		t := &p.Taps[i]
 		out := outletOf(outlets, t.Name)
 		if out == nil {
 			return nil, fmt.Errorf("queue %s is not open", t.Name)
 		}
-		now.outlets[out.tap] = out
-		for port := range now.port {
-			if t.RX[port] {
-				now.port[port].rx |= 1 << out.tap
+		next.outlets[out.number] = out
+		for number := range next.ports {
+			if t.RX[number] {
+				next.ports[number].rx |= 1 << out.number
 			}
-			if t.TX[port] {
-				now.port[port].tx |= 1 << out.tap
+			if t.TX[number] {
+				next.ports[number].tx |= 1 << out.number
 			}
 		}
 		if t.MACs != "" {
-			now.choosy |= 1 << out.tap
-			now.hosts[out.tap] = before.lookUp(t.MACs)
+			next.choosy |= 1 << out.number
+			next.hosts[out.number] = before.lookUp(t.MACs)
 		}
 	}
 	if p.Drop != "" {
-		now.drop = before.lookUp(p.Drop)
+		next.drop = before.lookUp(p.Drop)
 	}
 	if p.Fault != "" {
-		now.suffers = before.lookUp(p.Fault)
+		next.suffers = before.lookUp(p.Fault)
 	}
-	return now, nil
+	return next, nil
 }
 
 // lookUp returns the set of some addresses: one that a plan has, or a new one.
@@ -76,7 +76,7 @@ func (p *plan) lookUp(macs policy.MACs) *hosts {
 
 // wanting returns those of some taps that want a frame. Here alone it is decided in a
 // thread; wish() in fastpath.c is the same in the kernel.
-func (p *plan) wanting(some taps, frame []byte) taps {
+func (p *plan) wanting(some tapSet, frame []byte) tapSet {
 	if some&p.choosy == 0 {
 		return some
 	}
@@ -84,7 +84,7 @@ func (p *plan) wanting(some taps, frame []byte) taps {
 }
 
 // choosing is the part of wanting that looks at addresses.
-func (p *plan) choosing(some taps, frame []byte) taps {
+func (p *plan) choosing(some tapSet, frame []byte) tapSet {
 	for choosy := some & p.choosy; choosy != 0; choosy &= choosy - 1 {
 		i := bits.TrailingZeros16(uint16(choosy))
 		if h := p.hosts[i]; !h.has(source(frame)) && !h.has(destination(frame)) {
@@ -119,11 +119,11 @@ func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) 
 	if err := p.Check(len(e.config.Interfaces)); err != nil {
 		return err
 	}
-	now, err := compile(p, outlets, before)
+	next, err := compile(p, outlets, before)
 	if err != nil {
 		return err
 	}
-	e.plan.Store(now)
+	e.plan.Store(next)
 	if err := e.fast.applyLocked(false); err != nil { // after the threads: what is diverted finds them ready, or left alone
 		e.plan.Store(before)
 		return fmt.Errorf("fast path: %w", err)

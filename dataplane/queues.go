@@ -8,14 +8,16 @@ import (
 
 // countedUnservedLocked returns how many frames of an interface came on queues without a thread so
 // far.
-func (e *Engine) countedUnservedLocked(p *end) (n uint64) {
+func (e *Engine) countedUnservedLocked(p *enginePort) (n uint64) {
 	if p.nic != nil {
 		n = p.nic.Unserved()
 	}
 	return n + e.fast.unserved(p.number)
 }
 
-func (e *Engine) unservedSinceLocked(p *end) uint64 { return e.countedUnservedLocked(p) - p.missed }
+func (e *Engine) unservedSinceLocked(p *enginePort) uint64 {
+	return e.countedUnservedLocked(p) - p.unservedBase
+}
 
 // threadsLocked returns how many threads serve the interfaces, given their numbers of queues, or why
 // they cannot be served.
@@ -42,7 +44,7 @@ func (e *Engine) threadsLocked() (int, error) {
 // with another number of threads, since a queue has no thread or a thread no queue. Where
 // that cannot be, it says once what is lost. more are the ports that have got queues since
 // the last look.
-func (e *Engine) followQueuesLocked(more []*end) (again bool) {
+func (e *Engine) followQueuesLocked(more []*enginePort) (again bool) {
 	short := ""
 	defer func() {
 		if short != e.short && short != "" {
@@ -50,7 +52,7 @@ func (e *Engine) followQueuesLocked(more []*end) (again bool) {
 		}
 		e.short = short
 	}()
-	if e.workers == nil || slices.ContainsFunc(e.ports, func(p *end) bool { return p.gone.Load() }) {
+	if e.workers == nil || slices.ContainsFunc(e.ports, func(p *enginePort) bool { return p.gone.Load() }) {
 		return false
 	}
 	var lost []string
@@ -75,7 +77,7 @@ func (e *Engine) followQueuesLocked(more []*end) (again bool) {
 		if p.nic == nil {
 			continue
 		}
-		if err := p.nic.Cover(e.fast.program(p.number)); err != nil {
+		if err := p.nic.CoverNewQueues(e.fast.program(p.number)); err != nil {
 			e.config.Logf("port %s: what comes on the new queues is not counted: %v", p.Name(), err)
 		}
 	}

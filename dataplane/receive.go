@@ -15,20 +15,20 @@ func (w *worker) receive(in int) int {
 		return 0
 	}
 	l.filled -= n
-	plan := w.plan.Load() // after the frames: none that came after an Update meets the one before
-	flags := uint32(0)    // those of an entry that mean something to us
+	p := w.plan.Load() // after the frames: none that came after an Update meets the one before
+	flags := uint32(0) // those of an entry that mean something to us
 	if w.next != nil {
 		n, flags = w.link(l, n), xsk.Continued
 	}
 	t := &w.tally[in]
 	t[countRX] += uint64(n)
 	t[countRXBytes] += w.bytes(w.descs[:n], flags)
-	w.look()
-	taps, wish := plan.port[in].rx, &plan.Ports[in]
+	w.readClock()
+	taps, wishes := p.ports[in].rx, &p.Ports[in]
 	tables := w.tables[in].Load()
-	faults := wish.Fault.Enabled && l.output != mirror
-	if faults && w.seed != plan.Seed {
-		w.reseed(plan.Seed)
+	faults := wishes.Fault.Enabled && l.output != mirror
+	if faults && w.seed != p.Seed {
+		w.reseed(p.Seed)
 	}
 	out := 0 // frames in w.sending
 	for i := range w.descs[:n] {
@@ -38,25 +38,25 @@ func (w *worker) receive(in int) int {
 		if d.Options &= flags; d.Options != 0 {
 			length = w.length(d)
 		}
-		tables.account(frame, length)
+		tables.countFrame(frame, length)
 		id := w.frameID
 		w.frameID++
 		if taps != 0 {
-			if wanting := plan.wanting(taps, frame); wanting != 0 {
-				w.tap(plan, wanting, in, shm.RX, mark{id: id}, d)
+			if wanting := p.wanting(taps, frame); wanting != 0 {
+				w.tapFrame(p, wanting, in, shm.RX, mark{id: id}, d)
 			}
 		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
 			t[countNoIf]++
-		case plan.drop != nil && plan.drop.has(source(frame)):
+		case p.drop != nil && p.drop.has(source(frame)):
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
 		case d.Options != 0 && w.chunks(d) > port.MaxChunks:
 			t[countErr+int(ReasonLong)]++
-		case faults && (plan.suffers == nil || plan.suffers.has(source(frame))):
-			out = w.spoil(in, &wish.Fault, d, id, out)
+		case faults && (p.suffers == nil || p.suffers.has(source(frame))):
+			out = w.spoil(in, &wishes.Fault, d, id, out)
 			continue
 		default:
 			w.sending[out], w.sent[out] = d, mark{id: id}
@@ -66,10 +66,10 @@ func (w *worker) receive(in int) int {
 		w.retire(d)
 	}
 	if out > 0 {
-		w.transmit(l.output, plan, out)
+		w.transmit(l.output, p, out)
 	}
 	w.recycle()
-	tables.publish(w.now)
+	tables.publish(w.stamp)
 	return n
 }
 

@@ -9,8 +9,8 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// taken is what an interface takes of frames that are redirected to it in the kernel.
-type taken struct {
+// redirectLimits is what an interface takes of frames that are redirected to it in the kernel.
+type redirectLimits struct {
 	longest uint32 // bytes of a frame
 	whole   bool   // none of several buffers
 }
@@ -35,7 +35,7 @@ func (f *fastPath) refusal(i int) string {
 		return fmt.Sprintf("port %s: with zero-copy a thread copies nothing, and a redirect in the kernel would", facts.Name)
 	}
 	r := out.nic.Redirects()
-	f.takes[i] = taken{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers}
+	f.limits[i] = redirectLimits{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers}
 	if r.Known && !r.Taken {
 		f.lacked[i] = true
 		return fmt.Sprintf("port %s takes no redirected frames%s", to, out.nic.TakeRedirects())
@@ -111,11 +111,11 @@ func (f *fastPath) follow() {
 		return
 	}
 	f.update.Lock()
-	denied, takes := f.denied, f.takes
+	denied, takes := f.denied, f.limits
 	f.listen()
 	f.examineLocked()
 	var err error
-	if f.denied != denied || f.takes != takes {
+	if f.denied != denied || f.limits != takes {
 		err = f.applyLocked(false)
 	}
 	f.update.Unlock()

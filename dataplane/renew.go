@@ -95,8 +95,8 @@ func (e *Engine) fedQueuesLocked(known []fed) (list []fed) {
 
 // feedsLocked says whether the queue is fed still.
 func (e *Engine) feedsLocked(f *fed) bool {
-	for _, now := range e.fedQueuesLocked(nil) {
-		if now.out == f.out && now.queue == f.queue {
+	for _, current := range e.fedQueuesLocked(nil) {
+		if current.out == f.out && current.queue == f.queue {
 			return true
 		}
 	}
@@ -132,7 +132,7 @@ func (e *Engine) anew(f *fed) (again *shm.Queue, why error) {
 // storedIn is what was put into a queue so far.
 func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 	for q := range n {
-		if out.tap != tapQueue {
+		if out.number != tapQueue {
 			n[q][0] = out.lanes[q].stored.Load()
 			continue
 		}
@@ -162,7 +162,7 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 		}
 	}
 	e.config.Logf("%v; frames are put into a new one from now on", why)
-	if _, err := e.askLocked(); err != nil { // who does not answer may be at the old one: it stays open
+	if _, err := e.awaitThreadsLocked(); err != nil { // who does not answer may be at the old one: it stays open
 		e.config.Logf("queue %s: %v", again.Name(), err)
 		return
 	}
@@ -192,7 +192,7 @@ func (e *Engine) adoptLocked(out *outlet, again *shm.Queue) (producers []*shm.Pr
 			}
 		}
 	}()
-	for q := range out.prepared() {
+	for q := range out.producerCount() {
 		p, err := again.NewProducer(producerName(q))
 		if err != nil {
 			return producers, err

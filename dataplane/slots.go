@@ -7,7 +7,7 @@ import (
 
 // warnSlotsLocked says that a queue cuts frames of an interface, if its slots are too small for
 // them, and what mends it.
-func (e *Engine) warnSlotsLocked(q *shm.Queue, p *end) {
+func (e *Engine) warnSlotsLocked(q *shm.Queue, p *enginePort) {
 	f := p.Facts()
 	longest := f.MTU + port.Header
 	if q == nil || longest <= q.Room() {
@@ -24,7 +24,7 @@ func (e *Engine) warnSlotsLocked(q *shm.Queue, p *end) {
 }
 
 // warnAllSlotsLocked does it for all queues and one interface.
-func (e *Engine) warnAllSlotsLocked(p *end) {
+func (e *Engine) warnAllSlotsLocked(p *enginePort) {
 	for _, o := range e.outlets {
 		e.warnSlotsLocked(o.queue.Load(), p)
 	}

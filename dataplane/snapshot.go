@@ -55,7 +55,7 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 	defer e.mu.Unlock()
 	e.update.Lock() // the policy and what is counted under it
 	defer e.update.Unlock()
-	fast := e.fast.tally()
+	fast := e.fast.readCounters()
 	s := Snapshot{
 		Time: time.Now(), Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: e.Poll(), Hold: e.config.Hold,
 		Policy: e.Policy(), Bypass: e.fast.bypassInfo(), FastPath: FastPathInfo{Wanted: e.fast.wanted},
@@ -102,14 +102,14 @@ func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	if out == nil {
 		return 0, 0, 0
 	}
-	e.fast.tally()
+	e.fast.readCounters()
 	c := e.furtherCountLocked(out)
 	return c.Stored, c.Refused, c.Lost
 }
 
 // furtherCountLocked needs what the fast path has counted to have been read.
 func (e *Engine) furtherCountLocked(o *outlet) FurtherCount {
-	c := FurtherCount{Name: o.name, Refused: e.fast.missed[o.tap] - o.past}
+	c := FurtherCount{Name: o.name, Refused: e.fast.missed[o.number] - o.past}
 	for i := range o.lanes {
 		c.Stored += o.lanes[i].stored.Load()
 		c.Refused += o.lanes[i].refused.Load()

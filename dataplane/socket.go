@@ -53,7 +53,7 @@ func availableMemory() uint64 {
 // openSockets opens the thread's sockets, one for each port, on one memory, with
 // their fill rings full before they are bound. What it opened is on undo even
 // when it fails.
-func (w *worker) openSockets(ports []*end, c *Config, frame int, undo *port.Undo) error {
+func (w *worker) openSockets(ports []*enginePort, c *Config, frame int, undo *port.Undo) error {
 	u, err := xsk.NewUMEM(len(ports)*framesPerPort(c), frame)
 	if err != nil {
 		return fmt.Errorf("queue %d: %w", w.queue, err)
@@ -72,7 +72,7 @@ func (w *worker) openSockets(ports []*end, c *Config, frame int, undo *port.Undo
 		if len(ports) == 2 {
 			l.output = 1 - i
 			l.limit.Store(uint32(14 + min(f.MTU, ports[1-i].Facts().MTU)))
-			l.held.heap = make([]held, 0, c.Hold)
+			l.held.heap = make([]heldFrame, 0, c.Hold)
 		}
 		l.longest.Store(f.Longest)
 		kept := len(w.free) - c.Rings
@@ -89,6 +89,6 @@ func (w *worker) openSockets(ports []*end, c *Config, frame int, undo *port.Undo
 		undo.Push(end)
 		l.sock, l.filled, w.free = s, c.Rings, w.free[:kept]
 	}
-	w.prepare()
+	w.allocate()
 	return nil
 }

@@ -86,7 +86,7 @@ func (e *Engine) takeOverLocked() error {
 	if len(e.nics()) == 0 {
 		return nil
 	}
-	if _, err := nic.Recover(e.config.RunDir, e.config.Logf); err != nil {
+	if _, err := nic.RestoreChanges(e.config.RunDir, e.config.Logf); err != nil {
 		return err
 	}
 	e.undo.Push(e.fast.renounce)
@@ -96,7 +96,7 @@ func (e *Engine) takeOverLocked() error {
 	}
 	if counting {
 		for _, o := range e.outlets[1:] {
-			e.numberLocked(o)
+			e.claimNumberLocked(o)
 		}
 	}
 	e.expectOursLocked(e.fast.bypass.state == foundPins)
@@ -159,8 +159,8 @@ func (e *Engine) bringLocked() error {
 		}
 		e.undo.Push(refuse)
 	}
-	e.undo.Push(e.fast.end)
-	e.fast.begin(&threads{e.workers, e.long})
+	e.undo.Push(e.fast.stop)
+	e.fast.start(&threads{e.workers, e.long})
 	e.followJoinersLocked()
 	return nil
 }
@@ -232,9 +232,9 @@ func (e *Engine) openLocked(frame int) error {
 
 // launchLocked starts the threads and waits until each is where it should be.
 func (e *Engine) launchLocked() error {
-	e.undo.Push(e.leaveQueuesLocked)
+	e.undo.Push(e.closeProducersLocked)
 	for _, o := range e.outlets {
-		if err := e.prepareLocked(o); err != nil {
+		if err := e.openProducersLocked(o); err != nil {
 			return err
 		}
 	}
@@ -263,7 +263,7 @@ func (e *Engine) haltLocked(w *worker) error {
 	e.frames.add(frames)
 	e.frameID[w.queue] = w.frameID
 	for i := range w.lanes {
-		e.kernel[w.queue][i].close(w.lanes[i].sock)
+		e.kernelCounts[w.queue][i].close(w.lanes[i].sock)
 	}
 	if n := frames.Lost(); n != 0 {
 		return fmt.Errorf("queue %d: %d of %d frames of memory are not accounted for", w.queue, n, frames.Total)
@@ -281,9 +281,9 @@ func (e *Engine) Stop() error {
 	}
 	close(e.quit)
 	e.quit, e.said, e.short = nil, "", ""
-	e.fast.stopping()
+	e.fast.beforeStop()
 	err := e.rollbackLocked(0)
-	e.fast.stopped()
+	e.fast.afterStop()
 	e.settleFormerLocked(true)
 	return err
 }

@@ -119,7 +119,7 @@ type QueueStats struct {
 func (e *Engine) AllStats() []PortStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.allStatsLocked(e.fast.tally())
+	return e.allStatsLocked(e.fast.readCounters())
 }
 
 // allStatsLocked does it with what the fast path has counted.
@@ -127,12 +127,12 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	var sums [2]tally
 	var lost, tapLost [2]uint64
 	for q := range e.counts {
-		now := e.count(q, fast)
+		now := e.queueTally(q, fast)
 		for p := range e.ports {
 			t := now[p].since(&e.base[q][p])
 			sums[p].add(&t)
 			lost[p] += lostIn(e.kernelSinceLocked(p, q))
-			tapLost[p] += e.tap.lost[q][p] - e.tap.lostBase[q][p]
+			tapLost[p] += e.tapOutlet.lost[q][p] - e.tapOutlet.lostBase[q][p]
 		}
 	}
 	list := make([]PortStats, len(e.ports))
@@ -143,44 +143,44 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 }
 
 // Stats returns the counters of one interface.
-func (e *Engine) Stats(port int) (PortStats, error) {
-	if port < 0 || port >= len(e.config.Interfaces) {
-		return PortStats{}, fmt.Errorf("no interface %d", port)
+func (e *Engine) Stats(number int) (PortStats, error) {
+	if number < 0 || number >= len(e.config.Interfaces) {
+		return PortStats{}, fmt.Errorf("no interface %d", number)
 	}
-	return e.AllStats()[port], nil
+	return e.AllStats()[number], nil
 }
 
 // QueueStats returns the counters of one queue of an interface.
-func (e *Engine) QueueStats(port, queue int) (QueueStats, error) {
+func (e *Engine) QueueStats(number, queue int) (QueueStats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if port < 0 || port >= len(e.ports) {
-		return QueueStats{}, fmt.Errorf("no interface %d", port)
+	if number < 0 || number >= len(e.ports) {
+		return QueueStats{}, fmt.Errorf("no interface %d", number)
 	}
 	if queue < 0 || queue >= e.queues {
 		return QueueStats{}, fmt.Errorf("no queue %d", queue)
 	}
-	return e.queueStatsLocked(port, queue, e.fast.tally()), nil
+	return e.queueStatsLocked(number, queue, e.fast.readCounters()), nil
 }
 
-func (e *Engine) queueStatsLocked(port, queue int, fast *[MaxQueues][2]tally) QueueStats {
-	k := e.kernelSinceLocked(port, queue)
-	t := e.count(queue, fast)[port].since(&e.base[queue][port])
-	return QueueStats{t.stats(lostIn(k), e.tap.lost[queue][port]-e.tap.lostBase[queue][port]), named(k)}
+func (e *Engine) queueStatsLocked(number, queue int, fast *[MaxQueues][2]tally) QueueStats {
+	k := e.kernelSinceLocked(number, queue)
+	t := e.queueTally(queue, fast)[number].since(&e.base[queue][number])
+	return QueueStats{t.stats(lostIn(k), e.tapOutlet.lost[queue][number]-e.tapOutlet.lostBase[queue][number]), named(k)}
 }
 
 // socketLocked returns the open socket of a queue, or nil.
-func (e *Engine) socketLocked(port, queue int) *xsk.Socket {
+func (e *Engine) socketLocked(number, queue int) *xsk.Socket {
 	if queue >= len(e.workers) {
 		return nil
 	}
-	return e.workers[queue].lanes[port].sock
+	return e.workers[queue].lanes[number].sock
 }
 
-// count returns the counters of a queue, of its thread and of the fast path together,
+// queueTally returns the counters of a queue, of its thread and of the fast path together,
 // given what fastPath.tally returned. Each part is of one moment in which the accounting
 // identity holds, so it holds in the sum.
-func (e *Engine) count(queue int, fast *[MaxQueues][2]tally) [2]tally {
+func (e *Engine) queueTally(queue int, fast *[MaxQueues][2]tally) [2]tally {
 	now := e.counts[queue].read()
 	for p := range now {
 		now[p].add(&fast[queue][p])
@@ -189,9 +189,9 @@ func (e *Engine) count(queue int, fast *[MaxQueues][2]tally) [2]tally {
 }
 
 // kernelSinceLocked returns the kernel's statistics since the last reset.
-func (e *Engine) kernelSinceLocked(port, queue int) unix.XDPStatistics {
-	k := &e.kernel[queue][port]
-	return minus(k.total(e.socketLocked(port, queue)), k.base)
+func (e *Engine) kernelSinceLocked(number, queue int) unix.XDPStatistics {
+	k := &e.kernelCounts[queue][number]
+	return minus(k.total(e.socketLocked(number, queue)), k.base)
 }
 
 // ResetStats sets all counters to zero. Frames held at that moment count as
@@ -199,16 +199,16 @@ func (e *Engine) kernelSinceLocked(port, queue int) unix.XDPStatistics {
 func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	fast := e.fast.tally()
-	e.tap.lostBase = e.tap.lost
+	fast := e.fast.readCounters()
+	e.tapOutlet.lostBase = e.tapOutlet.lost
 	for q := range e.counts {
-		e.base[q] = e.count(q, fast)
+		e.base[q] = e.queueTally(q, fast)
 		for p := range e.ports {
-			e.kernel[q][p].base = e.kernel[q][p].total(e.socketLocked(p, q))
+			e.kernelCounts[q][p].base = e.kernelCounts[q][p].total(e.socketLocked(p, q))
 		}
 	}
 	for _, p := range e.ports {
-		p.missed = e.countedUnservedLocked(p)
+		p.unservedBase = e.countedUnservedLocked(p)
 	}
 }
 

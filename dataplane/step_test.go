@@ -112,7 +112,7 @@ func (s step) run(b *testing.B) {
 		b.Fatal(err)
 	}
 	now.Store(first)
-	w.prepare()
+	w.allocate()
 	w.round()
 	frame := testFrame(max(s.size, 64), 1, 0)
 	n := uint16(0)
@@ -162,7 +162,7 @@ func timed(fn func()) func() time.Duration {
 // benchClock is read once a batch.
 func benchClock(b *testing.B) {
 	w := &worker{epoch: time.Now()}
-	median(b, timed(w.look))
+	median(b, timed(w.readClock))
 }
 
 // benchStatistics is the tables' share: frames of one source.
@@ -170,7 +170,7 @@ func benchStatistics(b *testing.B) {
 	t, frame := newTables(), testFrame(64, 1, 0)
 	median(b, timed(func() {
 		for range batchSize {
-			t.account(frame, len(frame))
+			t.countFrame(frame, len(frame))
 		}
 		t.publish(1e9)
 	}))

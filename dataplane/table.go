@@ -32,7 +32,7 @@ type entry struct {
 	frames, bytes atomic.Uint64
 	last          atomic.Uint64 // key of the source that sent the last one, where that is asked
 	seen          atomic.Uint32 // when that was, s since the epoch
-	change        uint32        // index in changes, if that one is of this place
+	changeIndex   uint32        // index in changes, if that one is of this place
 }
 
 // delta is what a batch adds to an entry.
@@ -58,25 +58,25 @@ func newTable(size, perBatch int) *table {
 func (t *table) add(key, frames, bytes, last uint64) {
 	d := &t.over
 	if key == t.recentKey {
-		d = t.change(t.recent)
+		d = t.changeAt(t.recent)
 	} else if i, ok := t.find(key); ok {
 		t.recentKey, t.recent = key, i
-		d = t.change(i)
+		d = t.changeAt(i)
 	}
 	d.frames += frames
 	d.bytes += bytes
 	d.last = last
 }
 
-// change returns this batch's change of a place.
-func (t *table) change(place uint32) *delta {
+// changeAt returns this batch's change of a place.
+func (t *table) changeAt(place uint32) *delta {
 	e := &t.entries[place]
-	if int(e.change) < len(t.changes) && t.changes[e.change].place == place {
-		return &t.changes[e.change]
+	if int(e.changeIndex) < len(t.changes) && t.changes[e.changeIndex].place == place {
+		return &t.changes[e.changeIndex]
 	}
-	e.change = uint32(len(t.changes))
+	e.changeIndex = uint32(len(t.changes))
 	t.changes = append(t.changes, delta{place: place})
-	return &t.changes[e.change]
+	return &t.changes[e.changeIndex]
 }
 
 // find returns the place of a key, a new one if need be and there is room.

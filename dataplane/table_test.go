@@ -113,7 +113,7 @@ func TestTableHoldsAllVLANs(t *testing.T) {
 		f := testFrame(64, 1, 0)
 		binary.BigEndian.PutUint16(f[12:], typeVLAN)
 		binary.BigEndian.PutUint16(f[14:], id)
-		tb.account(f, len(f))
+		tb.countFrame(f, len(f))
 		tb.publish(0)
 	}
 	if n := len(tb.vlans.read().rows); n != 4096 {
@@ -141,7 +141,7 @@ func TestTableIsReadWhileWritten(t *testing.T) {
 	})
 	for i := range uint32(20000) {
 		f := testFrame(60, byte(i/3), i)
-		tb.account(f, len(f))
+		tb.countFrame(f, len(f))
 		if i%32 == 31 {
 			tb.publish(int64(i))
 		}
@@ -185,7 +185,7 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 	} {
 		tb := newTables()
 		for range 2 {
-			tb.account(c.frame, len(c.frame))
+			tb.countFrame(c.frame, len(c.frame))
 		}
 		tb.publish(0)
 		if all := tb.macs.read().total(); all.frames != 2 || all.bytes != uint64(2*len(c.frame)) {
@@ -219,7 +219,7 @@ func TestSumOfThreads(t *testing.T) {
 		e.tables[q][0].Store(tb)
 		for i := range 3 {
 			f := testFrame(60, byte(10*q+i%2), 0)
-			tb.account(f, len(f))
+			tb.countFrame(f, len(f))
 		}
 		tb.publish(int64(100-q) * 1e9)
 	}
@@ -277,7 +277,7 @@ func BenchmarkAccount(b *testing.B) {
 						i = 0
 					}
 					for range c.run {
-						tb.account(frames[i], 60)
+						tb.countFrame(frames[i], 60)
 					}
 				}
 				tb.publish(0)

@@ -7,21 +7,21 @@ import (
 	"ethertap/shm"
 )
 
-// tap notes a frame for the taps that want it: its bytes stay in the UMEM until flushTaps,
+// tapFrame notes a frame for the taps that want it: its bytes stay in the UMEM until flushTaps,
 // so nothing may change or reuse them before. The frame counts for the interface that it
 // names.
-func (w *worker) tap(p *plan, wanting taps, port int, dir shm.Direction, m mark, d xsk.Desc) {
+func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction, m mark, d xsk.Desc) {
 	frame, long := w.umem.Bytes(d), continued(d)
 	if long {
 		w.flushTaps() // keeps the order, and the one copy of a long frame that there is room for
 		frame = w.whole(d)
 	}
 	for ; wanting != 0; wanting &= wanting - 1 {
-		r := w.note(p.outlets[bits.TrailingZeros16(uint16(wanting))], port)
-		r.Timestamp = w.now
+		r := w.newRecord(p.outlets[bits.TrailingZeros16(uint16(wanting))], number)
+		r.Timestamp = w.stamp
 		r.PacketID = m.id
 		r.OrigLen = uint32(len(frame))
-		r.Interface = uint16(port)
+		r.Interface = uint16(number)
 		r.Queue = uint16(w.queue)
 		r.Direction = dir
 		r.Fault = m.fault
@@ -32,29 +32,29 @@ func (w *worker) tap(p *plan, wanting taps, port int, dir shm.Direction, m mark,
 	}
 }
 
-// note makes room for a record for an outlet, of a frame that counts for an interface. All
+// newRecord makes room for a record for an outlet, of a frame that counts for an interface. All
 // its fields are to be set where it lies: handed on by value it is copied at each step, and
 // a copy waits for the stores before it.
-func (w *worker) note(out *outlet, port int) *shm.Record {
+func (w *worker) newRecord(out *outlet, number int) *shm.Record {
 	lane := &out.lanes[w.queue]
 	n := len(lane.records)
-	if n == cap(lane.records) || port != lane.port {
-		w.turn(out, lane, port)
+	if n == cap(lane.records) || number != lane.number {
+		w.startRun(out, lane, number)
 	}
 	lane.records = lane.records[:n+1]
 	return &lane.records[n]
 }
 
-// turn is the part of note that is not for every frame: the first one, one of the other
+// startRun is the part of note that is not for every frame: the first one, one of the other
 // interface, and one for which there is no memory yet.
-func (w *worker) turn(out *outlet, lane *outletLane, port int) {
+func (w *worker) startRun(out *outlet, lane *outletLane, number int) {
 	n := len(lane.records)
 	if n == 0 {
-		w.noted = append(w.noted, out)
+		w.pending = append(w.pending, out)
 	}
-	if port != lane.port {
-		lane.port = port
-		lane.runs = append(lane.runs, run{port, n})
+	if number != lane.number {
+		lane.number = number
+		lane.runs = append(lane.runs, recordRun{number, n})
 	}
 	if n == cap(lane.records) {
 		lane.records = append(lane.records, make([]shm.Record, max(n, 3*batchSize))...)[:n]
@@ -64,20 +64,20 @@ func (w *worker) turn(out *outlet, lane *outletLane, port int) {
 // flushTaps puts what was noted into the queues, in one call for each. A queue takes
 // records in order until it is full, so those refused are the last ones.
 func (w *worker) flushTaps() {
-	for _, out := range w.noted {
+	for _, out := range w.pending {
 		lane := &out.lanes[w.queue]
 		stored, all := 0, len(lane.records)
 		if lane.producer != nil {
 			stored = lane.producer.Put(lane.records)
 		}
-		if out.tap == tapQueue {
+		if out.number == tapQueue {
 			for i, r := range lane.runs {
 				end := all
 				if i+1 < len(lane.runs) {
 					end = lane.runs[i+1].from
 				}
 				in := min(max(stored, r.from), end) - r.from
-				t := &w.tally[r.port]
+				t := &w.tally[r.number]
 				t[countTapQualified] += uint64(end - r.from)
 				t[countTapStored] += uint64(in)
 				t[countTapRefused] += uint64(end - r.from - in)
@@ -86,7 +86,7 @@ func (w *worker) flushTaps() {
 			lane.stored.Add(uint64(stored))
 			lane.refused.Add(uint64(all - stored))
 		}
-		lane.records, lane.runs, lane.port = lane.records[:0], lane.runs[:0], noPort
+		lane.records, lane.runs, lane.number = lane.records[:0], lane.runs[:0], noInterface
 	}
-	w.noted = w.noted[:0]
+	w.pending = w.pending[:0]
 }

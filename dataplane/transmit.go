@@ -17,7 +17,7 @@ const patience = 16
 // reporting it dropped; before that it is held. When a link is down the kernel
 // takes nothing: at most one batch then waits in the ring, sent first when the
 // link is back; what comes after it is not let in but counted as err.
-func (w *worker) transmit(out int, plan *plan, n int) {
+func (w *worker) transmit(out int, p *plan, n int) {
 	l := &w.lanes[out]
 	if l.blocked != 0 {
 		w.kick(out)
@@ -51,10 +51,10 @@ func (w *worker) transmit(out int, plan *plan, n int) {
 	if l.blocked == 0 {
 		w.kick(out)
 	}
-	if taps := plan.port[out].tx; taps != 0 {
+	if taps := p.ports[out].tx; taps != 0 {
 		for i := range queued {
-			if wanting := plan.wanting(taps, w.umem.Bytes(w.sending[i])); wanting != 0 {
-				w.tap(plan, wanting, out, shm.TX, w.sent[i], w.sending[i])
+			if wanting := p.wanting(taps, w.umem.Bytes(w.sending[i])); wanting != 0 {
+				w.tapFrame(p, wanting, out, shm.TX, w.sent[i], w.sending[i])
 			}
 		}
 	}
@@ -77,12 +77,12 @@ func (w *worker) kick(out int) {
 	t := &w.tally[out]
 	for stalls := 0; l.put != l.taken && !l.gone; {
 		if l.sock.ZeroCopy() && !l.sock.TX.NeedWakeup() {
-			w.account(out, 0)
+			w.countTaken(out, 0)
 			l.blocked = 0
 			return
 		}
 		errno := l.sock.Kick()
-		taken := w.account(out, errno)
+		taken := w.countTaken(out, errno)
 		switch {
 		case taken > 0:
 			// EAGAIN here says only that the budget of one call is used up.
@@ -114,10 +114,10 @@ func (w *worker) kick(out int) {
 	}
 }
 
-// account counts what the kernel has taken from a TX ring since the last time
+// countTaken counts what the kernel has taken from a TX ring since the last time
 // and returns how many entries that are. When a copying socket's call gives EBUSY, the device
 // has dropped the last frame taken: it does not say why, but what is too long cannot be sent.
-func (w *worker) account(out int, errno unix.Errno) uint32 {
+func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 	l := &w.lanes[out]
 	taken := l.sock.TX.Taken()
 	n := taken - l.taken

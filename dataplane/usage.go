@@ -75,14 +75,14 @@ type portTables [2]atomic.Pointer[tables]
 
 // MACs returns the sources seen on an interface since the last reset, summed over
 // the threads.
-func (e *Engine) MACs(port int) (MACTable, error) {
+func (e *Engine) MACs(number int) (MACTable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.macsLocked(port)
+	return e.macsLocked(number)
 }
 
-func (e *Engine) macsLocked(port int) (MACTable, error) {
-	s, err := e.sumLocked(port, func(t *tables) *table { return t.macs }, fastpath.MACs)
+func (e *Engine) macsLocked(number int) (MACTable, error) {
+	s, err := e.sumLocked(number, func(t *tables) *table { return t.macs }, fastpath.MACs)
 	if err != nil {
 		return MACTable{}, err
 	}
@@ -98,18 +98,18 @@ func (e *Engine) macsLocked(port int) (MACTable, error) {
 
 // Types returns the Ethertypes and VLANs seen on an interface since the last reset,
 // summed over the threads.
-func (e *Engine) Types(port int) (TypeTable, error) {
+func (e *Engine) Types(number int) (TypeTable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.typesLocked(port)
+	return e.typesLocked(number)
 }
 
-func (e *Engine) typesLocked(port int) (TypeTable, error) {
-	types, err := e.sumLocked(port, func(t *tables) *table { return t.types }, fastpath.Types)
+func (e *Engine) typesLocked(number int) (TypeTable, error) {
+	types, err := e.sumLocked(number, func(t *tables) *table { return t.types }, fastpath.Types)
 	if err != nil {
 		return TypeTable{}, err
 	}
-	vlans, err := e.sumLocked(port, func(t *tables) *table { return t.vlans }, fastpath.VLANs)
+	vlans, err := e.sumLocked(number, func(t *tables) *table { return t.vlans }, fastpath.VLANs)
 	if err != nil {
 		return TypeTable{}, err
 	}
@@ -138,31 +138,31 @@ func (e *Engine) typesLocked(port int) (TypeTable, error) {
 
 // ResetMACs forgets the sources seen on all interfaces.
 func (e *Engine) ResetMACs() {
-	e.renew(func(t *tables) { t.macs = newMACs() }, fastpath.MACs)
+	e.replaceTables(func(t *tables) { t.macs = newMACs() }, fastpath.MACs)
 }
 
 // ResetTypes forgets the Ethertypes and VLANs seen on all interfaces.
 func (e *Engine) ResetTypes() {
-	e.renew(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() }, fastpath.Types, fastpath.VLANs)
+	e.replaceTables(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() }, fastpath.Types, fastpath.VLANs)
 }
 
 // sumLocked adds up one table of all threads and of the fast path.
-func (e *Engine) sumLocked(port int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
-	if port < 0 || port >= len(e.ports) {
-		return nil, fmt.Errorf("no interface %d", port)
+func (e *Engine) sumLocked(number int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
+	if number < 0 || number >= len(e.ports) {
+		return nil, fmt.Errorf("no interface %d", number)
 	}
 	s := newSum()
 	for q := range e.tables {
-		if t := e.tables[q][port].Load(); t != nil {
+		if t := e.tables[q][number].Load(); t != nil {
 			s.add(which(t))
 		}
 	}
-	return s, e.fast.addTable(s, port, fast)
+	return s, e.fast.addTable(s, number, fast)
 }
 
-// renew puts new tables in the place of some. A batch that is under way is still
+// replaceTables puts new tables in the place of some. A batch that is under way is still
 // counted in the old ones.
-func (e *Engine) renew(change func(*tables), fast ...fastpath.Table) {
+func (e *Engine) replaceTables(change func(*tables), fast ...fastpath.Table) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fast.resetTables(fast...)

@@ -22,19 +22,19 @@ func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
 			case <-quit:
 				return
 			case <-tick.C:
-				e.look(quit)
+				e.observe(quit)
 			}
 		}
 	}
 	w.Gone = func(a *netlink.LinkAttrs) { e.lastSeen(quit, a) }
-	w.Look = func() { e.look(quit) }
+	w.Changed = func() { e.observe(quit) }
 	if err := w.Run(quit); err != nil {
 		e.config.Logf("interfaces are not watched, one that disappears will not be attached again: %v", err)
 	}
 }
 
-// look compares the interfaces with what was known of them.
-func (e *Engine) look(quit chan struct{}) {
+// observe compares the interfaces with what was known of them.
+func (e *Engine) observe(quit chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.quit != quit {
@@ -43,7 +43,7 @@ func (e *Engine) look(quit chan struct{}) {
 	e.sayGoneLocked()
 	again := e.workers == nil
 	var why error
-	var more []*end
+	var more []*enginePort
 	for _, p := range e.ports {
 		if e.workers != nil && p.gone.Load() { // it may have been elsewhere and come back, or be made anew
 			e.expectOursLocked(e.fast.bypass.state == ownPins)
@@ -112,7 +112,7 @@ func (e *Engine) complainLocked(err error) {
 
 // adaptLocked has the threads follow what a port is now, and says whether the engine has to start
 // anew because of it. before is the port's former MTU, 0 if it is the same.
-func (e *Engine) adaptLocked(p *end, before int) (again bool) {
+func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 	f := p.Facts()
 	for _, w := range e.workers {
 		w.lanes[p.number].longest.Store(f.Longest)

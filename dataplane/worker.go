@@ -42,42 +42,42 @@ const (
 // worker is the thread of one queue of all interfaces. Everything in it belongs
 // to that thread unless said otherwise.
 type worker struct {
-	queue   int
-	poll    *atomic.Uint32 // a PollMode; anybody may change it
-	cpu     int            // -1: not pinned
-	plan    *atomic.Pointer[plan]
-	counts  *counters              // written here, read by anybody
-	stop    atomic.Bool            // set by Engine.Stop
-	ask     atomic.Bool            // set by Engine.ask, cleared here when answered
-	errand  atomic.Pointer[func()] // to be run before the next answer, between two batches
-	answer  chan Frames            // the answer; capacity 1
-	done    chan Frames            // the last one, when the thread ends; capacity 1
-	wakeFD  int                    // eventfd that ends a sleep
-	vanish  func(int)              // says that an interface has disappeared
-	umem    *xsk.UMEM
-	long    bool // frames may have several chunks
-	lanes   []lane
-	paces   *[2]pace    // by interface; shared with the other threads
-	tables  *portTables // who sends what; the engine may put others in their place
-	tally   [2]tally
-	free    []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
-	retired []uint64 // chunks freed in this batch: the tap may still point into them
-	descs   [batchSize]xsk.Desc
-	next    []xsk.Desc              // of long frames; nil if there are none
-	scratch []byte                  // for the tap's copy of a long frame
-	sending [2 * batchSize]xsk.Desc // room for a duplicate of each
-	sent    [2 * batchSize]mark     // beside sending
-	back    [batchSize]uint64
-	noted   []*outlet                  // for which something is noted in this batch
-	now     int64                      // of this batch: its reception, or the release of held frames; ns since the epoch
-	clock   int64                      // the same, since epoch, on a clock that never jumps
-	epoch   time.Time                  // the engine's
-	frameID uint64                     // of the next frame; the queue is in the upper byte
-	seed    policy.Seed                // what the dice were made from
-	checked int64                      // when it was looked last whether the interfaces are there, on clock
-	thread  uint32                     // its id; see thread()
-	kernel  atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
-	inbox   [8]byte                    // where the eventfd is read to
+	queue    int
+	poll     *atomic.Uint32 // a PollMode; anybody may change it
+	cpu      int            // -1: not pinned
+	plan     *atomic.Pointer[plan]
+	counts   *counters              // written here, read by anybody
+	stop     atomic.Bool            // set by Engine.Stop
+	asked    atomic.Bool            // set by Engine.awaitThreadsLocked, cleared here when answered
+	errand   atomic.Pointer[func()] // to be run before the next answer, between two batches
+	answer   chan Frames            // the answer; capacity 1
+	done     chan Frames            // the last one, when the thread ends; capacity 1
+	wakeFD   int                    // eventfd that ends a sleep
+	vanish   func(int)              // says that an interface has disappeared
+	umem     *xsk.UMEM
+	long     bool // frames may have several chunks
+	lanes    []lane
+	paces    *[2]pace    // by interface; shared with the other threads
+	tables   *portTables // who sends what; the engine may put others in their place
+	tally    [2]tally
+	free     []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
+	retired  []uint64 // chunks freed in this batch: the tap may still point into them
+	descs    [batchSize]xsk.Desc
+	next     []xsk.Desc              // of long frames; nil if there are none
+	scratch  []byte                  // for the tap's copy of a long frame
+	sending  [2 * batchSize]xsk.Desc // room for a duplicate of each
+	sent     [2 * batchSize]mark     // beside sending
+	back     [batchSize]uint64
+	pending  []*outlet                  // for which something is noted in this batch
+	stamp    int64                      // of this batch: its reception, or the release of held frames; ns since the epoch
+	clock    int64                      // the same, since epoch, on a clock that never jumps
+	epoch    time.Time                  // the engine's
+	frameID  uint64                     // of the next frame; the queue is in the upper byte
+	seed     policy.Seed                // what the dice were made from
+	checked  int64                      // when it was looked last whether the interfaces are there, on clock
+	threadID uint32                     // its id; see thread()
+	kernel   atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
+	inbox    [8]byte                    // where the eventfd is read to
 }
 
 // mark is what the tap has to know of a frame on its way out.
@@ -104,9 +104,9 @@ type lane struct {
 	parts   int           // entries received of a long frame whose end has not come
 	first   xsk.Desc      // of these
 	last    xsk.Desc
-	held    queue  // frames received here that wait for their time
-	rest    uint64 // see pace.take
-	latest  int64  // when the last frame of KeepOrder is due
+	held    holdQueue // frames received here that wait for their time
+	rest    uint64    // see pace.take
+	latest  int64     // when the last frame of KeepOrder is due
 }
 
 const mirror = -1
@@ -146,16 +146,16 @@ func (w *worker) frames() Frames {
 	return f
 }
 
-// prepare makes what the thread needs besides its sockets, so that it allocates
+// allocate makes what the thread needs besides its sockets, so that it allocates
 // nothing later.
-func (w *worker) prepare() {
+func (w *worker) allocate() {
 	w.retired = make([]uint64, 0, 2*batchSize)
 	if w.long {
 		w.retired = make([]uint64, 0, w.umem.Frames())
 		w.next = make([]xsk.Desc, w.umem.Frames())
 		w.scratch = make([]byte, 0, port.MaxChunks*w.umem.FrameSize())
 	}
-	w.noted = make([]*outlet, 0, policy.MaxTaps)
+	w.pending = make([]*outlet, 0, policy.MaxTaps)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
 	w.reseed(w.plan.Load().Seed)
 	for i := range w.lanes {
@@ -179,12 +179,12 @@ func (w *worker) run(ready chan<- error) {
 			return
 		}
 	}
-	w.thread = thread()
+	w.threadID = currentThreadID()
 	ready <- nil
 	for idle := 0; !w.stop.Load(); {
 		work := w.round()
-		if w.ask.Load() {
-			w.ask.Store(false)
+		if w.asked.Load() {
+			w.asked.Store(false)
 			if do := w.errand.Swap(nil); do != nil {
 				(*do)()
 			}
@@ -234,7 +234,7 @@ func (w *worker) round() int {
 	if work > 0 {
 		w.publish()
 		if k != nil {
-			k.live(w.clock)
+			k.markAlive(w.clock)
 		}
 	}
 	return work
@@ -323,7 +323,7 @@ func (w *worker) checkGone(i int) {
 	if !l.sock.Removed() {
 		return
 	}
-	w.account(i, 0)
+	w.countTaken(i, 0)
 	l.gone = true
 	w.abandon(i, ReasonENXIO)
 	w.publish()
@@ -350,7 +350,7 @@ func (w *worker) drain() {
 	}
 	for i := range w.lanes {
 		if !w.lanes[i].gone {
-			w.account(i, 0)
+			w.countTaken(i, 0)
 			w.abandon(i, ReasonStopped)
 		}
 	}

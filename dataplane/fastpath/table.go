@@ -28,8 +28,8 @@ type Usage struct {
 	Seen          uint32 // when that was, s since 1970
 }
 
-// chunk is how many buckets are read in one call.
-const chunk = 64
+// bucketsPerRead is how many buckets are read in one call.
+const bucketsPerRead = 64
 
 // Sum calls add for each key of a table as often as CPUs have seen it, and returns
 // what found no room.
@@ -43,12 +43,12 @@ func (s *Stats) Sum(port int, t Table, add func(key uint64, u Usage)) (rest Usag
 		return rest, err
 	}
 	m := s.maps[tableMaps[t]]
-	keys, values := make([]uint32, chunk), make([]objectBucket, chunk*cpus)
+	keys, values := make([]uint32, bucketsPerRead), make([]objectBucket, bucketsPerRead*cpus)
 	var cursor ebpf.MapBatchCursor
-	for first := 0; first < int(m.MaxEntries()); first += chunk {
+	for first := 0; first < int(m.MaxEntries()); first += bucketsPerRead {
 		// The last chunk ends with ErrKeyNotExist, having been read.
-		if n, err := m.BatchLookup(&cursor, keys, values, nil); n != chunk {
-			return rest, fmt.Errorf("read %s: %d of %d buckets: %w", tableMaps[t], n, chunk, err)
+		if n, err := m.BatchLookup(&cursor, keys, values, nil); n != bucketsPerRead {
+			return rest, fmt.Errorf("read %s: %d of %d buckets: %w", tableMaps[t], n, bucketsPerRead, err)
 		}
 		if first/(int(m.MaxEntries())/ports) != port {
 			continue
@@ -101,8 +101,8 @@ func (s *Stats) Reset(t Table) error {
 		return err
 	}
 	m := s.maps[tableMaps[t]]
-	keys, values := make([]uint32, chunk), make([]objectBucket, chunk*cpus)
-	for first := 0; first < int(m.MaxEntries()); first += chunk {
+	keys, values := make([]uint32, bucketsPerRead), make([]objectBucket, bucketsPerRead*cpus)
+	for first := 0; first < int(m.MaxEntries()); first += bucketsPerRead {
 		for i := range keys {
 			keys[i] = uint32(first + i)
 		}

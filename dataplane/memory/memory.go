@@ -32,16 +32,16 @@ type Port struct {
 	down    atomic.Bool
 	removed atomic.Bool
 
-	mu     sync.Mutex // guards what follows; who holds it may write into the rings and the memory
-	mode   string
-	up     bool // as last observed
-	downs  uint64
-	queues map[int]*queue
-	open   bool // frames are admitted
+	mu       sync.Mutex // guards what follows; who holds it may write into the rings and the memory
+	mode     string
+	up       bool // as last observed
+	downs    uint64
+	queues   map[int]*openQueue
+	admitted bool // frames are admitted
 }
 
-// queue is one that has a socket.
-type queue struct {
+// openQueue is one that has a socket.
+type openQueue struct {
 	kernel *xsk.Kernel
 	wake   func()
 }
@@ -57,7 +57,7 @@ func New(name string, o Options) *Port {
 	if o.Sent == nil {
 		o.Sent = func(int, []byte) bool { return true }
 	}
-	return &Port{name: name, options: o, mode: port.NotAttached, queues: map[int]*queue{}}
+	return &Port{name: name, options: o, mode: port.NotAttached, queues: map[int]*openQueue{}}
 }
 
 // Receive has the engine receive a frame on a queue, and says whether it found room. It finds
@@ -66,7 +66,7 @@ func (p *Port) Receive(number int, frame []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.queues[number]
-	if !p.open || q == nil || p.removed.Load() || !q.kernel.Receive(frame) {
+	if !p.admitted || q == nil || p.removed.Load() || !q.kernel.Receive(frame) {
 		return false
 	}
 	q.wake()
@@ -154,7 +154,7 @@ func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queues[q.Number] = &queue{kernel, q.Wake}
+	p.queues[q.Number] = &openQueue{kernel, q.Wake}
 	p.mode = port.Memory
 	return s, func() error {
 		p.mu.Lock()
@@ -184,7 +184,7 @@ func (p *Port) Admit() (func() error, error) {
 	set := func(open bool) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.open = open
+		p.admitted = open
 		return nil
 	}
 	return func() error { return set(false) }, set(true)

@@ -147,8 +147,8 @@ func (p *Port) Admit() (func() error, error) {
 		}
 		undo.Push(func() error { return p.unregister(o.queue) })
 	}
-	p.unserved.begin()
-	undo.Push(func() error { p.unserved.end(); return nil })
+	p.unserved.admit()
+	undo.Push(func() error { p.unserved.refuse(); return nil })
 	return func() error { return undo.Run(0) }, nil
 }
 
@@ -181,18 +181,18 @@ func (p *Port) promiscuous() (end func() error, err error) {
 	}, nil
 }
 
-// Run puts another XDP program in the place of the one that is attached; frames go to one or
+// SetProgram puts another XDP program in the place of the one that is attached; frames go to one or
 // the other.
-func (p *Port) Run(program *ebpf.Program) error {
+func (p *Port) SetProgram(program *ebpf.Program) error {
 	if err := p.link.Update(program); err != nil {
 		return fmt.Errorf("port %s: %w", p.name, err)
 	}
 	return nil
 }
 
-// RunPlain puts the plain program back.
-func (p *Port) RunPlain() error {
-	if err := p.Run(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // the interface is gone
+// SetPlainProgram puts the plain program back.
+func (p *Port) SetPlainProgram() error {
+	if err := p.SetProgram(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // the interface is gone
 		return err
 	}
 	return nil
@@ -201,11 +201,11 @@ func (p *Port) RunPlain() error {
 // Sockets is the map of the plain program's sockets, by queue.
 func (p *Port) Sockets() *ebpf.Map { return p.program.Sockets }
 
-// Cover puts the program that runs, or the plain one if it is nil, on queues that have come
+// CoverNewQueues puts the program that runs, or the plain one if it is nil, on queues that have come
 // since it was attached: a veth gives it to those that there are then, and frames of others
 // pass unseen. An update to the program that is there already does nothing, so another one
 // is between for a moment.
-func (p *Port) Cover(program *ebpf.Program) error {
+func (p *Port) CoverNewQueues(program *ebpf.Program) error {
 	between, err := newProgram(p.long, p.program.Sockets, p.unserved.count)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (p *Port) Own() { p.inherited, p.outlives = nil, false }
 // Renounce leaves what was inherited to the next start.
 func (p *Port) Renounce() {
 	p.Own()
-	p.release()
+	p.closeRecord()
 	p.link = nil
 }
 
@@ -62,7 +62,7 @@ func (p *Port) Promise(pinned string) error {
 		p.promisc = true
 	}
 	if p.promisc || len(p.switchedOff) > 0 { // else there is nothing to restore
-		if err := p.note(pinned); err != nil {
+		if err := p.writeRecord(pinned); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
 	}
@@ -83,15 +83,15 @@ func (p *Port) TakeBack() {
 		}
 	}
 	if len(p.switchedOff) == 0 {
-		p.forget()
-	} else if err := p.note(""); err != nil {
+		p.removeRecord()
+	} else if err := p.writeRecord(""); err != nil {
 		p.logf("port %s: %v", p.name, err)
 	}
 }
 
-// Program looks the interface up and returns its index, its MTU and the XDP program on it, 0 if
+// LookUp looks the interface up and returns its index, its MTU and the XDP program on it, 0 if
 // there is none.
-func (p *Port) Program() (index, mtu int, program ebpf.ProgramID, err error) {
+func (p *Port) LookUp() (index, mtu int, program ebpf.ProgramID, err error) {
 	l, err := p.find()
 	if err != nil {
 		return 0, 0, 0, err

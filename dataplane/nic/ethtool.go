@@ -25,12 +25,12 @@ func (e *ethtool) call(command uint8, index int, attrs ...*nl.RtAttr) (map[uint1
 	// The header has the same attribute number in every request.
 	header := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_HEADER|int(nl.NLA_F_NESTED), nil)
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
-	return ask(e.family, command, unix.ETHTOOL_GENL_VERSION, append([]*nl.RtAttr{header}, attrs...)...)
+	return request(e.family, command, unix.ETHTOOL_GENL_VERSION, append([]*nl.RtAttr{header}, attrs...)...)
 }
 
-// ask sends one command of a netlink family and returns the attributes of the answer; none
+// request sends one command of a netlink family and returns the attributes of the answer; none
 // when there is no answer but success.
-func ask(family uint16, command, version uint8, attrs ...*nl.RtAttr) (map[uint16][]byte, error) {
+func request(family uint16, command, version uint8, attrs ...*nl.RtAttr) (map[uint16][]byte, error) {
 	replies, err := genl.Ask(family, command, version, attrs...)
 	if err != nil || len(replies) == 0 {
 		return nil, err

@@ -20,21 +20,21 @@ type identity struct {
 	mac    policy.MAC
 }
 
-// names says whether an interface has a name, as its own or as an alternative one.
-func names(a *netlink.LinkAttrs, name string) bool {
+// hasName says whether an interface has a name, as its own or as an alternative one.
+func hasName(a *netlink.LinkAttrs, name string) bool {
 	return a.Name == name || slices.Contains(a.AltNames, name)
 }
 
-// same says whether an interface that nobody has watched meanwhile is the one that had these.
+// sameInterface says whether an interface that nobody has watched meanwhile is the one that had these.
 // An index alone does not say so: an interface that is moved to another namespace keeps its
 // index, if that is free there.
-func same(a *netlink.LinkAttrs, index int, device, mac string) bool {
+func sameInterface(a *netlink.LinkAttrs, index int, device, mac string) bool {
 	return a.Index == index && (a.HardwareAddr.String() == mac || a.Name == device)
 }
 
 // is says whether an interface is the one that was known.
 func (id *identity) is(a *netlink.LinkAttrs) bool {
-	return same(a, id.index, id.device, id.mac.String())
+	return sameInterface(a, id.index, id.device, id.mac.String())
 }
 
 // find looks the port's interface up: the one that is known, whatever its name is now, or
@@ -90,13 +90,13 @@ func (p *Port) Called(name string) bool {
 	return name != "" && (name == now.name || name == now.device || name == p.given)
 }
 
-// become notes what the kernel says of the port's interface now.
-func (p *Port) become(a *netlink.LinkAttrs) {
+// setIdentity notes what the kernel says of the port's interface now.
+func (p *Port) setIdentity(a *netlink.LinkAttrs) {
 	p.device, p.index, p.mac = a.Name, a.Index, policy.MAC(a.HardwareAddr)
 	switch {
-	case names(a, p.given):
+	case hasName(a, p.given):
 		p.name = p.given
-	case !names(a, p.name):
+	case !hasName(a, p.name):
 		p.name = p.device
 	}
 	p.publish()
@@ -122,13 +122,13 @@ func (p *Port) follow(a *netlink.LinkAttrs) (changed bool) {
 		return false
 	}
 	before := p.identity
-	p.become(a)
+	p.setIdentity(a)
 	if p.identity == before {
 		return false
 	}
 	p.sayChange(before)
 	if p.record != nil {
-		if err := p.note(p.bypass); err != nil {
+		if err := p.writeRecord(p.bypass); err != nil {
 			p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
 		}
 	}

@@ -45,12 +45,12 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	if p.switchedOff = append(p.switchedOff, names...); len(p.switchedOff) == 0 && !p.promisc {
 		return nil, nil
 	}
-	if err := p.note(p.inherited.where()); err != nil {
+	if err := p.writeRecord(p.inherited.where()); err != nil {
 		p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
 	}
 	if len(names) > 0 {
 		if err := tool.setFeatures(p.index, names, false); err != nil {
-			p.forget()
+			p.removeRecord()
 			return nil, fmt.Errorf("port %s: switch off %s: %w", p.name, strings.Join(names, " "), err)
 		}
 		p.logf("port %s: switched off: %s", p.name, strings.Join(names, " "))
@@ -58,7 +58,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	return func() error {
 		names := p.switchedOff
 		if len(names) == 0 {
-			p.forget()
+			p.removeRecord()
 			return nil
 		}
 		l, err := netlink.LinkByIndex(p.index)
@@ -68,10 +68,10 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 			err = unix.ENODEV
 		}
 		if errors.Is(err, unix.ENODEV) { // deleted, or elsewhere: should it come back, the next start restores it
-			p.release()
+			p.closeRecord()
 			return nil
 		}
-		p.forget()
+		p.removeRecord()
 		if err != nil {
 			return fmt.Errorf("port %s: restore %s: %w", p.name, strings.Join(names, " "), err)
 		}

@@ -34,7 +34,7 @@ func peerOf(l netlink.Link) (p peer, ok bool) {
 	p = peer{index: a.ParentIndex, nsid: a.NetNsID}
 	if other, err := peerLink(l); err == nil {
 		if p.name = other.Attrs().Name; p.nsid >= 0 {
-			p.enter = entering(p.nsid)
+			p.enter = enterCommand(p.nsid)
 		}
 	}
 	return p, true
@@ -89,9 +89,9 @@ func linkElsewhere(nsid, index int) (netlink.Link, error) {
 // namedNamespaces is where iproute2 keeps the namespaces that have names.
 const namedNamespaces = "/run/netns"
 
-// entering returns what a command is put behind to be run in the namespace that has the number
+// enterCommand returns what a command is put behind to be run in the namespace that has the number
 // nsid here, with a blank behind it.
-func entering(nsid int) string {
+func enterCommand(nsid int) string {
 	names, _ := os.ReadDir(namedNamespaces)
 	for _, e := range names {
 		f, err := os.Open(filepath.Join(namedNamespaces, e.Name()))

@@ -125,7 +125,7 @@ func (p *Port) inspect() error {
 	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
 		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
 	case a.Xdp != nil && a.Xdp.Attached && !p.options.Replace && !p.ours:
-		return p.taken(a.Xdp.ProgId)
+		return p.programPresent(a.Xdp.ProgId)
 	case a.MTU > port.LongMTU:
 		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
 			p.name, a.MTU, port.MaxChunks, port.LongMTU, a.Name, port.LongMTU)
@@ -134,7 +134,7 @@ func (p *Port) inspect() error {
 	if err != nil {
 		return err
 	}
-	p.become(a)
+	p.setIdentity(a)
 	p.mtu = a.MTU
 	p.limits = limitsOf(l)
 	p.driver = driver(p.device)
@@ -149,7 +149,7 @@ func (p *Port) Prepare() (undo func() error, err error) {
 		return nil, err
 	}
 	p.warn(tool)
-	p.inheritRecord()
+	p.readRecord()
 	restore, err := p.offloadsOff(tool)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (p *Port) Prepare() (undo func() error, err error) {
 	return func() error {
 		switch {
 		case p.outlives:
-			p.release()
+			p.closeRecord()
 			return nil
 		case restore == nil:
 			return nil
@@ -166,8 +166,8 @@ func (p *Port) Prepare() (undo func() error, err error) {
 	}, nil
 }
 
-// taken is the error that says whose XDP program is on the interface.
-func (p *Port) taken(program uint32) error {
+// programPresent is the error that says whose XDP program is on the interface.
+func (p *Port) programPresent(program uint32) error {
 	who, end := p.options.Owner(program)
 	switch {
 	case end != "":

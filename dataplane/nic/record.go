@@ -49,10 +49,10 @@ func here() (boot string, netns uint64, err error) {
 	return strings.TrimSpace(string(b)), st.Ino, nil
 }
 
-// note writes the record of what is changed, or about to be, on the port's interface,
+// writeRecord writes the record of what is changed, or about to be, on the port's interface,
 // in the place of an earlier one. The port holds its lock until forget. Without a run
 // directory it does nothing.
-func (p *Port) note(bypass string) error {
+func (p *Port) writeRecord(bypass string) error {
 	dir := p.options.RunDir
 	if dir == "" {
 		return nil
@@ -81,7 +81,7 @@ func (p *Port) note(bypass string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("record %s: %w", name, err), os.Remove(f.Name()), f.Close())
 	}
-	p.release()
+	p.closeRecord()
 	p.recorded, p.record, p.bypass = name, f, bypass
 	return nil
 }
@@ -95,24 +95,24 @@ func recordNames(dir string) ([]string, error) {
 	return filepath.Glob(filepath.Join(dir, recordPrefix+"*"+recordSuffix))
 }
 
-// release leaves the record to the next start.
-func (p *Port) release() {
+// closeRecord leaves the record to the next start.
+func (p *Port) closeRecord() {
 	if p.record != nil {
 		_ = p.record.Close()
 		p.record = nil
 	}
 }
 
-// forget removes the record. What fails is mended by the next start.
-func (p *Port) forget() {
+// removeRecord removes the record. What fails is mended by the next start.
+func (p *Port) removeRecord() {
 	if p.record != nil {
 		_ = os.Remove(p.recorded)
-		p.release()
+		p.closeRecord()
 	}
 }
 
-// inheritRecord learns from an earlier process' record what it changed on the interface.
-func (p *Port) inheritRecord() {
+// readRecord learns from an earlier process' record what it changed on the interface.
+func (p *Port) readRecord() {
 	p.switchedOff, p.promisc = nil, false
 	dir := p.options.RunDir
 	_, netns, err := here()
@@ -135,10 +135,10 @@ func (p *Port) inheritRecord() {
 	p.promisc = r.Promisc
 }
 
-// Recover puts back what processes left behind that were killed, on interfaces of the calling
+// RestoreChanges puts back what processes left behind that were killed, on interfaces of the calling
 // thread's network namespace, as the records in a directory say; "" is none. It returns how
 // many records are used up.
-func Recover(dir string, logf func(string, ...any)) (done int, err error) {
+func RestoreChanges(dir string, logf func(string, ...any)) (done int, err error) {
 	if dir == "" {
 		return 0, nil
 	}
@@ -155,7 +155,7 @@ func Recover(dir string, logf func(string, ...any)) (done int, err error) {
 		return 0, err
 	}
 	for _, name := range names {
-		if err := recoverFrom(name, boot, netns, tool, logf); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := restoreFrom(name, boot, netns, tool, logf); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			logf("record %s of what a killed process has changed: %v", name, err)
 		}
 	}
@@ -177,7 +177,7 @@ func Records(runDir, dir string) (interfaces []string) {
 	return interfaces
 }
 
-func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(string, ...any)) error {
+func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(string, ...any)) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func recoverFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 	if err == nil && r.Bypass != "" && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 		return nil // the bypass is in force, and its directory on a file system that is not mounted here
 	}
-	if r.Boot != boot || err != nil || !same(l.Attrs(), r.Index, r.Name, r.MAC) {
+	if r.Boot != boot || err != nil || !sameInterface(l.Attrs(), r.Index, r.Name, r.MAC) {
 		return os.Remove(name) // the interface is gone, and its settings with it
 	}
 	// Nothing but what we switch off is switched on, whatever the file says.

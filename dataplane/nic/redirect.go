@@ -65,7 +65,7 @@ func takesRedirected(index int) (xmit, buffers, known bool) {
 	if err != nil {
 		return false, false, false
 	}
-	attrs, err := ask(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
+	attrs, err := request(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
 	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
 		flags := nl.NativeEndian().Uint64(v)
 		return flags&netdevFlagXmit != 0, flags&netdevFlagXmitSG != 0, true

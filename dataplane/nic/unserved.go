@@ -16,15 +16,15 @@ func newUnserved() (*ebpf.Map, error) {
 	return ebpf.NewMap(&ebpf.MapSpec{Name: "ixdp_unserved", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 }
 
-func (u *unserved) begin() { u.admitted, u.start = true, u.plain() }
+func (u *unserved) admit() { u.admitted, u.start = true, u.programCount() }
 
-func (u *unserved) end() {
-	u.past += u.plain() - u.start
+func (u *unserved) refuse() {
+	u.past += u.programCount() - u.start
 	u.admitted = false
 }
 
-// plain returns what the plain program of this run has counted.
-func (u *unserved) plain() (n uint64) {
+// programCount returns what the plain program of this run has counted.
+func (u *unserved) programCount() (n uint64) {
 	var each []uint64
 	if u.count == nil || u.count.Lookup(uint32(0), &each) != nil {
 		return 0
@@ -41,5 +41,5 @@ func (p *Port) Unserved() uint64 {
 	if !u.admitted {
 		return u.past
 	}
-	return u.past + u.plain() - u.start
+	return u.past + u.programCount() - u.start
 }

@@ -22,8 +22,8 @@ type Watch struct {
 	home *os.File
 	// Gone is told of an interface that has just gone, with its last name.
 	Gone func(*netlink.LinkAttrs)
-	// Look is called whenever something may have changed, once a second at least.
-	Look func()
+	// Changed is called whenever something may have changed, once a second at least.
+	Changed func()
 }
 
 // NewWatch returns a watch of the calling thread's network namespace. It is to be run, or closed.
@@ -72,7 +72,7 @@ func (w *Watch) Run(quit <-chan struct{}) error {
 		case <-settings:
 		case <-tick.C:
 		}
-		w.Look()
+		w.Changed()
 	}
 }
 

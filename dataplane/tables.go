@@ -55,7 +55,7 @@ const (
 type tables struct {
 	macs, types, vlans *table
 
-	run    uint64 // source and type of the frames below, as they are in the frame
+	runKey uint64 // source and type of the frames below, as they are in the frame
 	frames uint64 // of the run, not in the tables yet
 	bytes  uint64
 }
@@ -66,9 +66,9 @@ func newMACs() *table  { return newTable(macPlaces, batchSize) }
 func newTypes() *table { return newTable(typePlaces, batchSize) }
 func newVLANs() *table { return newTable(vlanPlaces, maxTags*batchSize) }
 
-// account counts a frame, whose first bytes are given and which is length bytes
+// countFrame counts a frame, whose first bytes are given and which is length bytes
 // long, by source, by what is in it and by VLAN.
-func (t *tables) account(frame []byte, length int) {
+func (t *tables) countFrame(frame []byte, length int) {
 	if len(frame) < protected {
 		from := macKey(source(frame))
 		t.macs.add(from, 1, uint64(length), 0)
@@ -77,14 +77,14 @@ func (t *tables) account(frame []byte, length int) {
 	}
 	// The source and the type behind it, in one load.
 	x := binary.BigEndian.Uint64(frame[6:])
-	if x == t.run && t.frames > 0 {
+	if x == t.runKey && t.frames > 0 {
 		t.frames++
 		t.bytes += uint64(length)
 		return
 	}
 	t.flush()
 	if kind := uint16(x); kind != typeVLAN && kind != typeQinQ {
-		t.run, t.frames, t.bytes = x, 1, uint64(length)
+		t.runKey, t.frames, t.bytes = x, 1, uint64(length)
 		return
 	}
 	from := x>>16 | macBit
@@ -95,9 +95,9 @@ func (t *tables) account(frame []byte, length int) {
 // flush puts the run into the tables.
 func (t *tables) flush() {
 	if t.frames > 0 {
-		from := t.run>>16 | macBit
+		from := t.runKey>>16 | macBit
 		t.macs.add(from, t.frames, t.bytes, 0)
-		t.types.add(typeOf(uint16(t.run), 0), t.frames, t.bytes, from)
+		t.types.add(typeOf(uint16(t.runKey), 0), t.frames, t.bytes, from)
 		t.frames = 0
 	}
 }

@@ -9,18 +9,18 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// end is a port with what the engine keeps of it. Engine.mu guards it, but for gone.
-type end struct {
+// enginePort is a port with what the engine keeps of it. Engine.mu guards it, but for gone.
+type enginePort struct {
 	port.Port
-	number   int
-	nic      *nic.Port   // the same, if it is a network interface; else nil
-	gone     atomic.Bool // has disappeared while running; set by the first thread that finds out
-	goneSaid bool        // that is said, and not yet that it is back
-	missed   uint64      // frames on queues without a thread, at the last reset
+	number       int
+	nic          *nic.Port   // the same, if it is a network interface; else nil
+	gone         atomic.Bool // has disappeared while running; set by the first thread that finds out
+	goneSaid     bool        // that is said, and not yet that it is back
+	unservedBase uint64      // frames on queues without a thread, at the last reset
 }
 
-// ends makes the ports of a configuration.
-func ends(c *Config) (list []*end) {
+// newPorts makes the ports of a configuration.
+func newPorts(c *Config) (list []*enginePort) {
 	names := slices.Clone(c.Interfaces)
 	for i, p := range c.Ports {
 		if p != nil {
@@ -29,7 +29,7 @@ func ends(c *Config) (list []*end) {
 	}
 	nics := nic.New(names, nic.Options{Attach: c.Attach, Copy: c.Copy, Replace: c.Replace, RunDir: c.RunDir, Owner: c.Owner, Logf: c.Logf})
 	for i := range names {
-		e := &end{number: i, nic: nics[i]}
+		e := &enginePort{number: i, nic: nics[i]}
 		if e.nic != nil {
 			e.Port = e.nic
 		} else {
@@ -73,7 +73,7 @@ func (e *Engine) PortNamed(name string) (number int, ok bool) {
 // checkQueues demands as many queues as there are threads: frames of a queue
 // without a thread would go past the bridge, and a thread without a queue has
 // nothing to bind to.
-func (p *end) checkQueues(threads int) error {
+func (p *enginePort) checkQueues(threads int) error {
 	mend, f := p.QueueCommand(threads), p.Facts()
 	switch rx, tx := f.RXQueues, f.TXQueues; {
 	case rx > threads:
@@ -88,7 +88,7 @@ func (p *end) checkQueues(threads int) error {
 
 // unservable says what is lost while so many threads run; "" if nothing is. Fewer queues than
 // threads are no loss: the kernel takes none away that has a socket.
-func (p *end) unservable(threads int) string {
+func (p *enginePort) unservable(threads int) string {
 	f := p.Facts()
 	if f.RXQueues <= threads {
 		return ""
