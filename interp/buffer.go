@@ -95,6 +95,6 @@ func (d *Dict) Delete(name string) error {
 	if e.word() != nil {
 		return builtinError(name)
 	}
-	d.replace(e, nil)
+	d.replaceLocked(e, nil)
 	return nil
 }

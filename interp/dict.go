@@ -82,11 +82,11 @@ func (d *Dict) Register(set Set) error {
 		seen[w.Name] = true
 	}
 	for i := range words {
-		e, err := d.entryFor(words[i].Name)
+		e, err := d.entryForLocked(words[i].Name)
 		if err != nil {
 			return err
 		}
-		d.replace(e, &definition{word: &words[i]})
+		d.replaceLocked(e, &definition{word: &words[i]})
 	}
 	set.Words = words
 	d.sets = append(d.sets, set)

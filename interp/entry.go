@@ -63,18 +63,18 @@ type definition struct {
 var isVariable = &definition{variable: true}
 
 // entryFor returns the entry of a name, and makes it if needed. The caller holds Dict.mu.
-func (d *Dict) entryFor(name string) (*Entry, error) {
+func (d *Dict) entryForLocked(name string) (*Entry, error) {
 	t := d.table.Load()
 	hash := t.hash(name)
 	if e := t.findHash(name, hash); e != nil {
 		return e, nil
 	}
-	if d.live >= maxWords && !d.collect() {
+	if d.live >= maxWords && !d.collectLocked() {
 		return nil, errWords
 	}
 	e := &Entry{name: strings.Clone(name), hash: hash}
 	if d.table.Load().full() {
-		d.rebuild()
+		d.rebuildLocked()
 	}
 	d.table.Load().add(e)
 	return e, nil
@@ -82,11 +82,11 @@ func (d *Dict) entryFor(name string) (*Entry, error) {
 
 // rebuild makes a table of the living entries, with room for as many again. The caller holds
 // Dict.mu.
-func (d *Dict) rebuild() {
+func (d *Dict) rebuildLocked() {
 	old := d.table.Load()
 	var kept []*Entry
 	for _, e := range old.all {
-		if e.lives() {
+		if e.livesLocked() {
 			kept = append(kept, e)
 		} else if e.counted {
 			e.counted = false
@@ -109,18 +109,18 @@ const collectPause = 100 * time.Millisecond
 
 // collect removes the names that only code referred to that no longer exists. It returns whether
 // there is room now. The caller holds Dict.mu.
-func (d *Dict) collect() bool {
+func (d *Dict) collectLocked() bool {
 	if time.Since(d.collected) < collectPause {
 		return false
 	}
 	runtime.GC()
-	d.rebuild()
+	d.rebuildLocked()
 	d.collected = time.Now()
 	return d.live < maxWords
 }
 
 // count notes that an entry has a meaning, or that code waits for one. The caller holds Dict.mu.
-func (d *Dict) count(e *Entry) {
+func (d *Dict) countLocked(e *Entry) {
 	if !e.counted {
 		e.counted = true
 		d.live++
@@ -128,7 +128,7 @@ func (d *Dict) count(e *Entry) {
 }
 
 // lives says whether an entry has a meaning, or code waits for one. The caller holds Dict.mu.
-func (e *Entry) lives() bool {
+func (e *Entry) livesLocked() bool {
 	if e.def.Load() != nil {
 		return true
 	}
@@ -144,7 +144,7 @@ func (d *Dict) find(name string) *Entry { return d.table.Load().find(name) }
 func (d *Dict) refer(name string) (*reference, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e, err := d.entryFor(name)
+	e, err := d.entryForLocked(name)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (d *Dict) refer(name string) (*reference, error) {
 		r = &reference{e}
 		more.ref = weak.Make(r)
 	}
-	d.count(e)
+	d.countLocked(e)
 	return r, nil
 }
 
@@ -182,7 +182,7 @@ func (d *Dict) define(name string, def *definition, value Value) error {
 func (d *Dict) install(name string, def *definition, value Value) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e, err := d.entryFor(name)
+	e, err := d.entryForLocked(name)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (d *Dict) install(name string, def *definition, value Value) error {
 	if c := def.content(e); c != nil {
 		c.swap(value)
 	}
-	d.replace(e, def)
+	d.replaceLocked(e, def)
 	return nil
 }
 
@@ -253,7 +253,7 @@ func (d *Dict) check(name string) error {
 }
 
 // replace gives an entry a definition, or removes it if def is nil. The caller holds Dict.mu.
-func (d *Dict) replace(e *Entry, def *definition) {
+func (d *Dict) replaceLocked(e *Entry, def *definition) {
 	old := e.def.Swap(def)
 	if old != nil {
 		d.held.Add(-old.size)
@@ -267,12 +267,12 @@ func (d *Dict) replace(e *Entry, def *definition) {
 	}
 	switch {
 	case def != nil:
-		d.count(e)
-	case e.counted && !e.lives():
+		d.countLocked(e)
+	case e.counted && !e.livesLocked():
 		e.counted = false
 		d.live--
 		if t := d.table.Load(); len(t.slots) > smallTable && d.live < len(t.slots)/16 {
-			d.rebuild()
+			d.rebuildLocked()
 		}
 	}
 }

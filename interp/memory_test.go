@@ -87,7 +87,7 @@ func TestNamesOfPastCodeAreReleased(t *testing.T) {
 	d := s.dict
 	runtime.GC()
 	d.mu.Lock()
-	d.rebuild()
+	d.rebuildLocked()
 	d.mu.Unlock()
 	if d.live > 100 || len(d.table.Load().slots) != smallTable {
 		t.Errorf("%d names live in %d slots", d.live, len(d.table.Load().slots))
@@ -191,7 +191,7 @@ func TestMillionDefinitions(t *testing.T) {
 	}
 	runtime.GC()
 	d.mu.Lock()
-	d.rebuild()
+	d.rebuildLocked()
 	d.mu.Unlock()
 	if d.held.Load() != held || d.live != live || len(d.table.Load().slots) != slots {
 		t.Errorf("%d bytes, %d names, %d slots; before %d, %d, %d", d.held.Load(), d.live, len(d.table.Load().slots), held, live, slots)
@@ -231,7 +231,7 @@ func TestSessionsShareMemory(t *testing.T) {
 			default:
 				runtime.GC()
 				d.mu.Lock()
-				d.rebuild()
+				d.rebuildLocked()
 				d.mu.Unlock()
 			}
 		}

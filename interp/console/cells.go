@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/width"
 )
 
-// This file is how characters lie on a screen, and the bytes that put them there.
+// This file has the layout of characters on a screen, and the bytes that draw them.
 
 // cell is a character on the screen.
 type cell struct {
@@ -15,18 +15,18 @@ type cell struct {
 	dim bool
 }
 
-// place is a place on the screen. A column equal to the width of the screen is that of a
-// cursor that waits at the end of a full row, as terminals have it.
+// place is a place on the screen. If the column equals the width of the screen, the cursor waits
+// at the end of a full row, as terminals do.
 type place struct{ row, col int }
 
 func (p place) after(q place) bool { return p.row > q.row || p.row == q.row && p.col > q.col }
 
-// runeWidth is how many columns a character takes.
+// runeWidth returns how many columns a character takes.
 func runeWidth(r rune) int {
 	switch {
-	case r < 0x300: // the soft hyphen included
+	case r < 0x300: // includes the soft hyphen
 		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), r >= 0x1160 && r <= 0x11ff: // Hangul vowels and finals join
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), r >= 0x1160 && r <= 0x11ff: // Hangul vowels and finals join the character before them
 		return 0
 	}
 	switch width.LookupRune(r).Kind() {
@@ -36,7 +36,7 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// textWidth is how many columns a text takes.
+// textWidth returns how many columns a text takes.
 func textWidth(text string) int {
 	n := 0
 	for _, r := range text {
@@ -45,8 +45,8 @@ func textWidth(text string) int {
 	return n
 }
 
-// next is where a character is put when the cursor stands at p, and where the cursor
-// stands then.
+// next returns the place of a character that is printed with the cursor at p, and the place of
+// the cursor after it.
 func (p place) next(r rune, columns int) (at, then place) {
 	w := min(runeWidth(r), columns)
 	if p.col+w > columns {
@@ -55,7 +55,7 @@ func (p place) next(r rune, columns int) (at, then place) {
 	return p, place{p.row, p.col + w}
 }
 
-// wrapped is p, or the beginning of the row below when the row of p is full.
+// wrapped returns p, or the beginning of the row below if the row of p is full.
 func (p place) wrapped(columns int) place {
 	if p.col >= columns {
 		return place{p.row + 1, 0}
@@ -63,7 +63,7 @@ func (p place) wrapped(columns int) place {
 	return p
 }
 
-// through is where the cursor stands after cells.
+// through returns the place of the cursor after cells.
 func through(cells []cell, columns int) (p place) {
 	for _, c := range cells {
 		_, p = p.next(c.r, columns)
@@ -71,7 +71,7 @@ func through(cells []cell, columns int) (p place) {
 	return p
 }
 
-// cursorAt is where the cursor is shown that stands before cells[i].
+// cursorAt returns the place at which the cursor is shown before cells[i].
 func cursorAt(cells []cell, i, columns int) place {
 	p := through(cells[:i], columns)
 	if i < len(cells) {
@@ -119,7 +119,7 @@ func unstyle(b []byte, on bool) []byte {
 	return b
 }
 
-// move moves the cursor from p to q, which are on the screen.
+// move moves the cursor from p to q, both on the screen.
 func move(b []byte, p, q place) []byte {
 	csi := func(n int, c byte) {
 		b = strconv.AppendInt(append(b, "\x1b["...), int64(n), 10)

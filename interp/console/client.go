@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Client is a session on a server in another process. Its requests come one
-// after the other; Interrupt may be called meanwhile.
+// Client is a session on a server in another process. It sends one request after the other; only
+// Interrupt may be called meanwhile.
 type Client struct {
 	nc    *net.UnixConn
 	br    *bufio.Reader
@@ -23,22 +23,22 @@ type Client struct {
 
 	mu  sync.Mutex // one request at a time
 	id  uint32     // of the last request
-	err error      // the connection is lost
+	err error      // set when the connection is lost
 
-	keys    func(send func([]byte)) (stop func()) // gives keys while a word wants them; nil: there is no keyboard
+	keys    func(send func([]byte)) (stop func()) // sends the keys that are typed while a word wants them; nil: there is no keyboard
 	page    func(text string) error               // shows text page by page; nil: it is just written
-	send    sync.Mutex                            // frames go out whole
-	running atomic.Uint32                         // id of the line or source that runs; 0 none
+	send    sync.Mutex                            // held while a frame is written
+	running atomic.Uint32                         // id of the running line or source; 0: none
 }
 
-// How long a client waits for what a server does at once.
+// These are the times that a client waits for answers that a server gives at once.
 const (
 	greetTime = 5 * time.Second
 	askTime   = 30 * time.Second
 )
 
-// Dial connects to the server at path. The error says what a user can do about
-// it; it wraps fs.ErrNotExist or unix.ECONNREFUSED when nobody is there.
+// Dial connects to the server at path. The error says what the user can do; it wraps
+// fs.ErrNotExist or unix.ECONNREFUSED if no server is there.
 func Dial(path string) (*Client, error) {
 	conn, err := net.DialTimeout("unix", path, greetTime)
 	if err != nil {
@@ -60,8 +60,8 @@ func Dial(path string) (*Client, error) {
 	case err == nil:
 		c.hello, err = parseHello(f)
 	}
-	if err == nil && c.hello.version != Version {
-		err = fmt.Errorf("it speaks protocol version %d, we %d; use the control it came with", c.hello.version, Version)
+	if err == nil && c.hello.version != protocolVersion {
+		err = fmt.Errorf("it speaks protocol version %d, we %d; use the control it came with", c.hello.version, protocolVersion)
 	}
 	if err != nil {
 		c.nc.Close()
@@ -70,45 +70,42 @@ func Dial(path string) (*Client, error) {
 	return c, nil
 }
 
-// PID is the server's, as it says.
+// PID returns the process id that the server has sent.
 func (c *Client) PID() int { return int(c.hello.pid) }
 
-// Instance is the name the server greets with.
-func (c *Client) Instance() string { return c.hello.instance }
-
-// Close leaves. What runs is interrupted; the server goes on.
+// Close ends the session. A running line is interrupted; the server goes on.
 func (c *Client) Close() error { return c.nc.Close() }
 
-// Eval runs one line, as if typed at the prompt: a structure may stay open. What
-// it prints is written while it runs, error messages to stderr. The error says
-// that the connection or a writer is lost, not that the line failed.
-func (c *Client) Eval(line string, stdout, stderr io.Writer) (Result, error) {
+// eval runs one line, as if typed at the prompt: a structure may stay open. Its output is written
+// while it runs, error messages to stderr. The error says that the connection or a writer is
+// lost, not that the line failed.
+func (c *Client) eval(line string, stdout, stderr io.Writer) (Result, error) {
 	return c.request(kindLine, line, nil, stdout, stderr)
 }
 
-// Run runs a whole source and stops at its first error, which has name in it.
+// Run runs a whole source and stops at its first error, which contains name.
 func (c *Client) Run(name string, r io.Reader, stdout, stderr io.Writer) (Result, error) {
 	return c.request(kindRun, name, r, stdout, stderr)
 }
 
-// Interrupt stops the line or source that runs; false says that none does, or that the
+// Interrupt stops the running line or source. It returns false if none is running, or the
 // connection is lost.
 func (c *Client) Interrupt() bool {
 	id := c.running.Load()
 	return id != 0 && c.write(kindInterrupt, idBytes(id)) == nil
 }
 
-// Abandon forgets the structure that the lines so far have left open.
-func (c *Client) Abandon() { c.write(kindInterrupt, idBytes(0)) }
+// abandon forgets the structure that the lines so far have left open.
+func (c *Client) abandon() { c.write(kindInterrupt, idBytes(0)) }
 
-// screen tells the server of the client's screen.
+// screen sends the size of the client's screen to the server.
 func (c *Client) screen(columns, rows int) {
 	c.send.Lock()
 	defer c.send.Unlock()
 	c.nc.Write(appendScreen(nil, columns, rows)) // a lost connection shows with the next request
 }
 
-// complete returns what may follow on a line of which before stands before the cursor.
+// complete returns the completions of a line with this text before the cursor.
 func (c *Client) complete(before string) (completion, error) {
 	rest, err := c.ask(kindComplete, kindWords, before)
 	return parseWords(rest), err
@@ -124,30 +121,30 @@ func (c *Client) about(word string) (string, error) {
 func (c *Client) ask(kind, answer byte, text string) (rest []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(text)+4 > MaxPayload {
+	if len(text)+4 > maxPayload {
 		return nil, nil
 	}
-	id, err := c.start(kind, text)
+	id, err := c.startLocked(kind, text)
 	if err != nil {
 		return nil, err
 	}
 	c.nc.SetReadDeadline(time.Now().Add(askTime))
 	defer c.nc.SetReadDeadline(time.Time{})
-	err = c.replies(id, func(f frame, p []byte) (bool, error) {
+	err = c.repliesLocked(id, func(f frame, p []byte) (bool, error) {
 		rest = p
 		return f.kind == answer, nil
 	}, io.Discard, io.Discard)
 	return rest, err
 }
 
-// request sends a line or a source and follows it to its result.
+// request sends a line or a source and reads replies up to its result.
 func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.Writer) (Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(text)+4 > MaxPayload {
-		return Result{}, fmt.Errorf("line longer than %d bytes", MaxPayload-4)
+	if len(text)+4 > maxPayload {
+		return Result{}, fmt.Errorf("line longer than %d bytes", maxPayload-4)
 	}
-	id, err := c.start(kind, text)
+	id, err := c.startLocked(kind, text)
 	if err != nil {
 		return Result{}, err
 	}
@@ -157,14 +154,14 @@ func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.
 	stop := func() {}
 	defer func() { stop() }()
 	buf := make([]byte, chunk)
-	err = c.replies(id, func(f frame, rest []byte) (bool, error) {
+	err = c.repliesLocked(id, func(f frame, rest []byte) (bool, error) {
 		switch f.kind {
 		case kindResult:
 			res, err = parseResult(rest)
 			return true, err
 		case kindKeys:
 			if c.keys != nil {
-				stop() // at most one
+				stop() // the function may be set once at most
 				stop = c.keys(func(keys []byte) { c.write(kindKeys, idBytes(id), string(keys)) })
 			}
 		case kindPage:
@@ -186,7 +183,7 @@ func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.
 	return res, err
 }
 
-// piece reads what there is of a source; n is 0 at its end alone.
+// piece reads what is available of a source; n is 0 only at its end.
 func piece(r io.Reader, buf []byte) (n int, err error) {
 	if r == nil {
 		return 0, nil
@@ -200,8 +197,8 @@ func piece(r io.Reader, buf []byte) (n int, err error) {
 	return 0, fmt.Errorf("source: %w", err)
 }
 
-// start sends a request under a new id. c.mu is held.
-func (c *Client) start(kind byte, text string) (id uint32, err error) {
+// startLocked sends a request under a new id. The caller holds c.mu.
+func (c *Client) startLocked(kind byte, text string) (id uint32, err error) {
 	if c.err != nil {
 		return 0, c.err
 	}
@@ -209,18 +206,18 @@ func (c *Client) start(kind byte, text string) (id uint32, err error) {
 	if c.id == 0 {
 		c.id = 1
 	}
-	// A failure to write is not yet the end: the server may have said why.
+	// An error of write is not the end yet: the server may have sent a reason.
 	c.write(kind, idBytes(c.id), text)
 	return c.id, nil
 }
 
-// replies reads frames until done says that the last one belonging to id has come.
-// Output is written as it comes. Any error ends the connection. c.mu is held.
-func (c *Client) replies(id uint32, done func(f frame, rest []byte) (bool, error), stdout, stderr io.Writer) error {
+// repliesLocked reads frames until done says that the last one for id has come. Output is written
+// as it comes. Any error ends the connection. The caller holds c.mu.
+func (c *Client) repliesLocked(id uint32, done func(f frame, rest []byte) (bool, error), stdout, stderr io.Writer) error {
 	for {
 		f, err := readFrame(c.br)
 		if err != nil {
-			return c.lost(fmt.Errorf("connection to PID %d lost: %w", c.PID(), err))
+			return c.lostLocked(fmt.Errorf("connection to PID %d lost: %w", c.PID(), err))
 		}
 		switch f.kind {
 		case kindOutput:
@@ -228,14 +225,14 @@ func (c *Client) replies(id uint32, done func(f frame, rest []byte) (bool, error
 		case kindErrors:
 			_, err = stderr.Write(f.payload)
 		case kindGoodbye:
-			return c.lost(fmt.Errorf("PID %d: %s", c.PID(), f.payload))
+			return c.lostLocked(fmt.Errorf("PID %d: %s", c.PID(), f.payload))
 		default:
 			got, rest, e := f.withID()
 			if e != nil {
-				return c.lost(e)
+				return c.lostLocked(e)
 			}
 			if got != id {
-				continue // the answer to a completion given up
+				continue // the answer to a completion that was given up
 			}
 			var last bool
 			if last, err = done(f, rest); last && err == nil {
@@ -243,13 +240,13 @@ func (c *Client) replies(id uint32, done func(f frame, rest []byte) (bool, error
 			}
 		}
 		if err != nil {
-			return c.lost(err)
+			return c.lostLocked(err)
 		}
 	}
 }
 
-// lost ends the connection for this reason. c.mu is held.
-func (c *Client) lost(err error) error {
+// lostLocked ends the connection for this reason. The caller holds c.mu.
+func (c *Client) lostLocked(err error) error {
 	c.err = err
 	c.nc.Close()
 	return err
@@ -266,10 +263,10 @@ func (c *Client) write(kind byte, parts ...string) error {
 type remote struct {
 	cl     *Client
 	tty    *terminal // nil if there is none
-	size   [2]int    // of the screen, as the server knows it
+	size   [2]int    // size of the screen, as the server knows it
 	stdout io.Writer
 	stderr io.Writer
-	midst  bool // the last byte written to stdout was no newline
+	midst  bool // the last byte written to stdout was not a newline
 }
 
 func (r *remote) eval(line string) (Result, error) {
@@ -280,10 +277,10 @@ func (r *remote) eval(line string) (Result, error) {
 		}
 		r.cl.keys, r.cl.page = r.tty.forward, r.page
 	}
-	return r.cl.Eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
+	return r.cl.eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
 }
 
-// page shows text page by page. That the pager is not there ends no connection.
+// page shows text page by page. If there is no pager, the connection stays all the same.
 func (r *remote) page(text string) error {
 	err := r.tty.Page(text)
 	if err != nil {
@@ -294,7 +291,7 @@ func (r *remote) page(text string) error {
 
 func (r *remote) interrupt() { r.cl.Interrupt() }
 
-func (r *remote) abandon() { r.cl.Abandon() }
+func (r *remote) abandon() { r.cl.abandon() }
 
 // A lost connection shows with the next line.
 
@@ -319,8 +316,8 @@ func (r *remote) freshLine() {
 	}
 }
 
-// remoteOutput and remoteErrors are the streams of a remote session on one
-// screen: an error does not begin in the middle of a line.
+// remoteOutput and remoteErrors are the streams of a remote session on one screen: an error does
+// not begin in the middle of a line.
 type (
 	remoteOutput remote
 	remoteErrors remote

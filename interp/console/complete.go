@@ -7,14 +7,14 @@ import (
 	"ethertap/interp"
 )
 
-// completion is what may follow on a line.
+// completion is a list of texts that may follow on a line.
 type completion struct {
-	prefix string   // what stands before the cursor of it
-	words  []string // what it may become, sorted
-	end    string   // what follows a word when it is the only one
+	prefix string   // the part of it before the cursor
+	words  []string // the words that it may become, sorted
+	end    string   // the text after a word if it is the only one
 }
 
-// completions are those of a line of which before stands before the cursor.
+// completions returns the completions of a line with this text before the cursor.
 func completions(d *interp.Dict, before string) completion {
 	c := scanLine(before)
 	switch {
@@ -34,7 +34,7 @@ func completions(d *interp.Dict, before string) completion {
 	return words
 }
 
-// stackOf is the stack comment of a word, "" if it has none or is no word.
+// stackOf returns the stack comment of a word, "" if it has none or is no word.
 func stackOf(d *interp.Dict, word string) string {
 	if w, ok := d.Word(word); ok {
 		return w.Stack
@@ -43,15 +43,15 @@ func stackOf(d *interp.Dict, word string) string {
 	return comment
 }
 
-// lineState is what the end of a line stands in.
+// lineState describes the end of a line.
 type lineState struct {
-	token   string // that goes on, "" behind a blank; the text of a string that is open
+	token   string // the unfinished token, "" after a blank; the text of an open string
 	before  string // the token before it
 	quoted  bool   // the end is in a string
 	comment bool   // or in a comment
 }
 
-// scanLine tells what a line ends in.
+// scanLine returns the state at the end of a line.
 func scanLine(line string) (s lineState) {
 	for {
 		s.before = s.token
@@ -79,7 +79,7 @@ func scanLine(line string) (s lineState) {
 			}
 			line, s.token = after, ""
 			continue
-		case strings.HasSuffix(token, "\""): // ." and its kin take text up to the next quote
+		case strings.HasSuffix(token, "\""): // such as ." take text up to the next quote
 			text, after, closed := strings.Cut(rest, "\"")
 			if blank && !closed {
 				return lineState{token: text, before: s.before, quoted: true}
@@ -117,7 +117,7 @@ func cutQuote(line string) (text, rest string, closed bool) {
 	return line, "", false
 }
 
-// commonPrefix is what all words begin with.
+// commonPrefix returns the longest prefix of all words.
 func commonPrefix(words []string) string {
 	p := words[0]
 	for _, w := range words[1:] {
@@ -128,7 +128,7 @@ func commonPrefix(words []string) string {
 	return strings.ToValidUTF8(p, "")
 }
 
-// inColumns sets words in columns, read downwards, no wider than width.
+// inColumns arranges words in columns, read downwards, no wider than width.
 func inColumns(words []string, width int) string {
 	widest := 0
 	for _, w := range words {

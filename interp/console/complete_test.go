@@ -8,8 +8,8 @@ import (
 	"ethertap/interp"
 )
 
-// What is completed is the token before the cursor: a word, in a string the name of a
-// file, in a comment nothing.
+// The token before the cursor is completed: a word, in a string the name of a file, in a comment
+// nothing.
 func TestCompletions(t *testing.T) {
 	d := testDict(t)
 	files := []string{"dir/", "dir/a", "dir/b", "flaky"}

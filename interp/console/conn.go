@@ -15,8 +15,8 @@ import (
 	"ethertap/interp"
 )
 
-// conn is one client of a server. Its reader goroutine (serve) takes frames and
-// never waits for words, so an interrupt is always heard; its runner evaluates.
+// conn is one client of a server. The reader goroutine (serve) takes frames and never waits for
+// words, so it always sees an interrupt; the runner goroutine evaluates.
 type conn struct {
 	srv     *Server
 	nc      *net.UnixConn
@@ -24,14 +24,14 @@ type conn struct {
 	session *interp.Session
 
 	jobs chan job
-	data chan []byte // pieces of the running source; holds one
+	data chan []byte // pieces of the running source; capacity 1
 	keys chan byte   // typed at the client while a word wants keys
 
 	mu      sync.Mutex
-	busy    uint32        // id of the request that runs or is about to; 0 none
-	stopped chan struct{} // of that request; closed when it is to stop
+	busy    uint32        // id of the request that is running or about to; 0: none
+	stopped chan struct{} // of that request; closed when it has to stop
 	wants   bool          // its source has asked for more
-	forget  bool          // what is open is to be forgotten before the next request
+	forget  bool          // the open structure has to be forgotten before the next request
 	asked   bool          // the running request has asked for keys
 	columns int           // size of the client's screen; 0 if it has none
 	rows    int
@@ -44,7 +44,7 @@ type job struct {
 	text string // the line, or the name of the source
 }
 
-// Violations of the protocol; the client is told and cut.
+// These are violations of the protocol; the client is told and disconnected.
 var (
 	errBusy     = errors.New("protocol: request while another runs")
 	errZeroID   = errors.New("protocol: id 0")
@@ -60,12 +60,12 @@ func newConn(s *Server, nc *net.UnixConn) *conn {
 	return c
 }
 
-// serve greets the client and does what it says until it leaves or is cut. All
-// goroutines of the connection have ended when it returns.
+// serve greets the client and serves it until it leaves or is disconnected. When it returns, all
+// goroutines of the connection have ended.
 func (c *conn) serve() {
 	var runner sync.WaitGroup
 	runner.Go(c.run)
-	h := hello{Version, uint32(os.Getpid()), c.srv.instance}
+	h := hello{protocolVersion, uint32(os.Getpid()), c.srv.instance}
 	err := c.out.say(h.append)
 	if err == nil {
 		err = c.listen()
@@ -90,11 +90,11 @@ func (c *conn) serve() {
 	}
 }
 
-// listen takes frames until the client leaves (io.EOF) or misbehaves.
+// listen handles frames until the client leaves (io.EOF) or breaks the protocol.
 func (c *conn) listen() error {
 	br := bufio.NewReader(c.nc)
 	for {
-		// A client may be silent for as long as it likes, but not within a frame.
+		// A client may be silent as long as it likes, except within a frame.
 		c.nc.SetReadDeadline(time.Time{})
 		if _, err := br.Peek(1); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (c *conn) listen() error {
 	}
 }
 
-// handle does what a frame says; an error cuts the client.
+// handle executes a frame. After an error the client is disconnected.
 func (c *conn) handle(f frame) error {
 	switch f.kind {
 	case kindBye:
@@ -163,12 +163,12 @@ func (c *conn) begin(j job) error {
 		return errBusy
 	}
 	c.busy, c.stopped = j.id, make(chan struct{})
-	c.jobs <- j // has room: the runner is idle
+	c.jobs <- j // there is room, since the runner is idle
 	return nil
 }
 
-// feed gives the running source what it asked for. What comes for one that has
-// ended meanwhile is dropped.
+// feed hands a piece to the running source. A piece for a source that has ended meanwhile is
+// dropped.
 func (c *conn) feed(id uint32, p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +179,7 @@ func (c *conn) feed(id uint32, p []byte) error {
 		return errUnwanted
 	}
 	c.wants = false
-	c.data <- p // has room: one piece is asked for at a time
+	c.data <- p // there is room, since one piece is requested at a time
 	return nil
 }
 
@@ -189,22 +189,21 @@ func (c *conn) running() uint32 {
 	return c.busy
 }
 
-// stop interrupts request id if it is the one that runs; 0 has the open structure
-// forgotten instead.
+// stop interrupts request id if it is running. With id 0 it forgets the open structure instead.
 func (c *conn) stop(id uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case id == 0:
 		c.forget = true
-	case id == c.busy && !c.stopping():
+	case id == c.busy && !c.stoppingLocked():
 		close(c.stopped)
-		c.insist(id)
+		c.insistLocked(id)
 	}
 }
 
-// stopping says that the running request is to stop. c.mu is held.
-func (c *conn) stopping() bool {
+// stoppingLocked says whether the running request has to stop. The caller holds c.mu.
+func (c *conn) stoppingLocked() bool {
 	select {
 	case <-c.stopped:
 		return true
@@ -213,24 +212,24 @@ func (c *conn) stopping() bool {
 	}
 }
 
-// insist interrupts request id until it has ended: an interrupt that comes just
-// before the interpreter begins with it is lost. c.mu is held.
-func (c *conn) insist(id uint32) {
+// insistLocked interrupts request id until it has ended, since an interrupt just before the
+// interpreter begins is lost. The caller holds c.mu.
+func (c *conn) insistLocked(id uint32) {
 	c.session.Interrupt()
 	time.AfterFunc(5*time.Millisecond, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.busy == id {
-			c.insist(id)
+			c.insistLocked(id)
 		}
 	})
 }
 
-// run evaluates requests one after the other until there are no more.
+// run evaluates one request after the other until there are no more.
 func (c *conn) run() {
 	over := false
 	for j := range c.jobs {
-		r := Result{Failed: true, Left: true, Status: 1} // of what comes after a bye
+		r := Result{Failed: true, Left: true, Status: 1} // the result of a request that follows a bye
 		if !over {
 			var err error
 			if r, err = c.evaluate(j); err != nil {
@@ -240,11 +239,11 @@ func (c *conn) run() {
 		}
 		c.mu.Lock()
 		c.busy, c.wants, c.asked = 0, false, false
-		for len(c.keys) > 0 { // typed when nobody wanted keys any more
+		for len(c.keys) > 0 { // typed when no word wanted keys any more
 			<-c.keys
 		}
 		select {
-		case <-c.data: // a piece that came when the source had stopped waiting
+		case <-c.data: // a piece that came after the source had stopped waiting
 		default:
 		}
 		c.mu.Unlock()
@@ -252,8 +251,8 @@ func (c *conn) run() {
 	}
 }
 
-// evaluate runs one request. A word that panics ends its session, not the daemon
-// that forwards packets meanwhile; where it did goes to the log.
+// evaluate runs one request. A word that panics ends its session, and not the daemon, which
+// forwards packets meanwhile; the stack is logged.
 func (c *conn) evaluate(j job) (r Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -273,13 +272,13 @@ func (c *conn) evaluate(j job) (r Result, err error) {
 	if j.kind == kindLine {
 		return interpret(c.session, j.text, nothing), nil
 	}
-	c.session.Interpret("") // an interrupt of an earlier request does not count
+	c.session.Interpret("") // forgets an interrupt of an earlier request
 	err = c.session.Run(j.text, &source{c: c, id: j.id})
 	return result(c.session, err, nothing), nil
 }
 
-// source is the text of request R, fetched from the client piece by piece: the
-// reader goroutine then never has to wait for the runner to take some.
+// source is the text of request R, which is requested from the client piece by piece, so that the
+// reader goroutine never has to wait for the runner.
 type source struct {
 	c    *conn
 	id   uint32
@@ -300,7 +299,7 @@ func (s *source) Read(p []byte) (int, error) {
 		case <-stopped:
 		}
 		select {
-		case <-stopped: // counts before a piece or an end that came with it
+		case <-stopped: // takes precedence over a piece or an end that came with it
 			return 0, interp.ErrInterrupted
 		default:
 		}

@@ -1,12 +1,10 @@
-// Package console is where people and programs meet RPCL: the prompt on a
-// terminal, lines from a pipe, the Unix socket that serves prompts of other
-// processes, and the client behind `control`. A prompt is the same thing in all
-// of them: read a line, hand it to a target (a session of ours, or one behind a
-// socket), show what came of it, ask for the next.
+// Package console connects people and programs with RPCL: the prompt on a terminal, lines from a
+// pipe, the Unix socket that serves prompts of other processes, and the client of `control`. All
+// prompts work in the same way: they read a line, give it to a target (a session of this process,
+// or one behind a socket), show the result, and ask for the next line.
 //
-// It knows the interpreter and nothing of any application: no dataplane, no
-// queue, no run directory. It installs no signal handlers and never ends the
-// process; mains do that.
+// The package knows the interpreter and no application: no dataplane, no queue, no run directory.
+// It installs no signal handlers and never ends the process; mains do that.
 package console
 
 import (
@@ -22,35 +20,33 @@ import (
 	"ethertap/interp"
 )
 
-// Console is one prompt: its input, its outputs, and, while Run or Attach is
-// under way, the terminal behind them. Make it before the session, so that the
-// session can read what Input gives.
+// Console is one prompt: its input, its outputs, and, during Run or Attach, the terminal behind
+// them. It is made before the session, which reads from Input.
 type Console struct {
-	stdin  *bufio.Reader // of what is no terminal; sessions share its buffer
+	stdin  *bufio.Reader // of an input that is no terminal; sessions share its buffer
 	stdout io.Writer
 	stderr io.Writer
 	tty    *terminal // nil when stdin is no terminal
 }
 
-// inputBuffer is large enough for a session to take the reader as it is instead of
-// putting one of its own before it, which would read ahead.
+// inputBuffer is large enough for a session to use the reader directly. Otherwise the session
+// would wrap it in a larger one, which would read ahead.
 const inputBuffer = 64 << 10
 
 // Options of Run and Attach.
 type Options struct {
-	// Interactive prints the prompt even where stdin is no terminal; errors then
-	// do not end the run.
+	// Interactive prints the prompt even if stdin is no terminal; then errors do not end the run.
 	Interactive bool
-	// History is the file that keeps the lines between runs; "" keeps none. Not
-	// being able to read or write it is never an error. See HistoryFile.
+	// History is the file that keeps the lines between runs; "" means none. It is never an error
+	// that it cannot be read or written. See HistoryFile.
 	History string
 	// Name stands in errors of a source that is no terminal; "" means "stdin".
 	Name string
 }
 
-// New makes a console on three streams. If stdin is a terminal its line is
-// edited there, but nothing is touched before Run or Attach. One that cannot be read,
-// see Unreadable, is empty.
+// New makes a console on three streams. If stdin is a terminal, lines are edited there, but it is
+// not touched before Run or Attach. An input that cannot be read (see Unreadable) counts as
+// empty.
 func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
 	if Unreadable(stdin) {
 		stdin = strings.NewReader("")
@@ -62,8 +58,8 @@ func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
 	return c
 }
 
-// Unreadable tells whether an input is open for writing only: what nohup(1) puts in the
-// place of a terminal's.
+// Unreadable says whether an input is only open for writing: nohup(1) replaces a terminal by such
+// an input.
 func Unreadable(stdin io.Reader) bool {
 	f, ok := stdin.(*os.File)
 	if !ok {
@@ -73,12 +69,12 @@ func Unreadable(stdin io.Reader) bool {
 	return err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY
 }
 
-// Terminal says whether a person sits at stdin.
+// Terminal says whether stdin is a terminal.
 func (c *Console) Terminal() bool { return c.tty != nil }
 
-// Input is what a session on this console reads as its standard input. On a
-// terminal it gives the keys typed while words run (without echo), and fails
-// once when Ctrl-C is among them; otherwise it is stdin itself.
+// Input returns the standard input for a session on this console. On a terminal it gives the keys
+// typed while words run (without echo), and fails once if Ctrl-C is among them; otherwise it is
+// stdin itself.
 func (c *Console) Input() io.Reader {
 	if c.tty != nil {
 		return c.tty
@@ -86,8 +82,8 @@ func (c *Console) Input() io.Reader {
 	return c.stdin
 }
 
-// Log is where lines go that come at any time, like those of a dataplane: on a
-// terminal they are put above the line being edited. For concurrent use.
+// Log returns a writer for lines that come at any time, like those of a dataplane: on a terminal
+// they are written above the line being edited. It may be used concurrently.
 func (c *Console) Log() io.Writer {
 	if c.tty != nil {
 		return logWriter{c.tty}
@@ -95,27 +91,26 @@ func (c *Console) Log() io.Writer {
 	return c.stderr
 }
 
-// Resized draws the line for a screen of another size: for mains, on SIGWINCH.
+// Resized draws the line for a screen of another size. Mains call it on SIGWINCH.
 func (c *Console) Resized() {
 	if c.tty != nil {
 		c.tty.resized()
 	}
 }
 
-// Close ends a Run or Attach under way, as if Ctrl-D had been typed, and gives
-// the terminal back. A word that runs is interrupted. It may be called from any
-// goroutine, more than once, and from a signal handler's.
+// Close ends Run or Attach, as if Ctrl-D had been typed, and gives the terminal back. A running
+// word is interrupted. It may be called from any goroutine, more than once, and from a signal
+// handler.
 func (c *Console) Close() {
 	if c.tty != nil {
 		c.tty.close()
 	}
 }
 
-// Run reads lines from stdin, which Input of the same console has to be the input of
-// s, and interprets them in s until the input ends or a
-// word leaves, and returns the exit status. At a prompt errors are shown and the
-// next line is asked for; without one (stdin is no terminal) the first error
-// ends the run with status 1.
+// Run reads lines from stdin, interprets them in s until the input ends or a word leaves, and
+// returns the exit status. The input of s must be Input of the same console. At a prompt errors
+// are shown and the next line is read; without one (stdin is no terminal) the first error ends
+// the run with status 1.
 func (c *Console) Run(s *interp.Session, o Options) int {
 	if c.tty == nil && !o.Interactive {
 		name := o.Name
@@ -127,7 +122,7 @@ func (c *Console) Run(s *interp.Session, o Options) int {
 	return c.prompt(local{s}, o)
 }
 
-// Attach is Run with the session behind cl. The connection stays open.
+// Attach is Run with the session of cl. The connection stays open.
 func (c *Console) Attach(cl *Client, o Options) int {
 	if c.tty == nil && !o.Interactive {
 		name := o.Name
@@ -144,27 +139,27 @@ func (c *Console) Attach(cl *Client, o Options) int {
 	return c.prompt(&remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.Errors()}, o)
 }
 
-// target is what a prompt talks to: a session of this process or of another.
+// target is the session that a prompt talks to, in this process or in another.
 type target interface {
-	// eval runs one line; what it prints, errors included, is out when it returns.
-	// err says that the target is gone.
+	// eval runs one line; all its output, including errors, is written when it returns. err says
+	// that the target is gone.
 	eval(line string) (Result, error)
-	interrupt()                        // stops eval; from another goroutine
+	interrupt()                        // stops eval; it is called from another goroutine
 	abandon()                          // forgets the open structure
 	state() Result                     // before the first line
-	complete(before string) completion // of a line with this before the cursor
-	stackOf(word string) string        // its stack comment, "" if there is none
+	complete(before string) completion // of a line with this text before the cursor
+	stackOf(word string) string        // the stack comment of a word, "" if there is none
 	here() bool                        // stackOf takes no time
-	freshLine()                        // ends the line that was being printed, if one was
+	freshLine()                        // ends the line that was being printed, if there is one
 }
 
-// errClear is what a lineReader returns when the line was given up (Ctrl-C).
+// errClear is returned by a lineReader if the line was given up (Ctrl-C).
 var errClear = errors.New("line given up")
 
-// lineReader gives lines to a prompt: the editor, the plain terminal, a pipe.
+// lineReader reads lines for a prompt: the editor, the plain terminal, a pipe.
 type lineReader interface {
-	// line asks for a line; side is said besides the prompt where there is room on a
-	// screen. io.EOF ends, errClear asks again.
+	// line reads a line; side is shown beside the prompt if there is room on a screen. io.EOF
+	// ends the prompt, errClear asks again.
 	line(prompt, side string) (string, error)
 }
 
@@ -229,7 +224,7 @@ func (c *Console) prompt(t target, o Options) int {
 	}
 }
 
-// warn says which strings are left that were no words, where no note has.
+// warn prints which strings are left that were no words, unless a note has said so.
 func (c *Console) warn(r Result) {
 	if c.tty != nil {
 		return
@@ -239,7 +234,7 @@ func (c *Console) warn(r Result) {
 	}
 }
 
-// eval runs a line with Ctrl-C going to the target meanwhile.
+// eval runs a line; meanwhile Ctrl-C goes to the target.
 func (c *Console) eval(t target, line string) (Result, error) {
 	if c.tty == nil {
 		return t.eval(line)
@@ -249,7 +244,7 @@ func (c *Console) eval(t target, line string) (Result, error) {
 	return t.eval(line)
 }
 
-// promptText is `ok `, or the name of the open structure: `if> `.
+// promptText returns `ok `, or the name of the open structure: `if> `.
 func promptText(open string) string {
 	const longest = 12 // the editor needs a prompt narrower than its narrowest screen
 	if open == "" {
@@ -261,7 +256,7 @@ func promptText(open string) string {
 	return strings.ToValidUTF8(open, "") + "> "
 }
 
-// sideText says what the stack holds, and that a stack frame is open.
+// sideText returns the number of values on the stack, and marks an open stack frame.
 func sideText(r Result) string {
 	switch {
 	case r.Frames > 0:

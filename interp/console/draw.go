@@ -6,79 +6,79 @@ import (
 	"sync"
 )
 
-// view is the line being edited as it stands on the screen. What is drawn is the
-// difference to what stands there already, once for all keys that came together, so a
-// line costs about as many bytes as it has, however long it is and however it came.
+// view is the edited line on the screen. It draws only the difference to what is there already,
+// once for all keys that came together, so drawing a line costs about as many bytes as it has,
+// however long it is.
 //
-// Readline would draw the whole line anew for every key, and count columns by tables
-// that do not know emoji; so it is told that there is no screen, and says by its
-// Listener what the line is. A frame pasted as hexadecimal digits took, with readline's
-// drawing, 10.8 s and 5.2 MB for 1,514 bytes, and was not done after 120 s and 25 MB for
-// 9,014; now it is 0.01 s and 3.1 kB, and 0.01 s and 42 kB.
+// Readline would draw the whole line anew for every key, and its tables of widths do not know
+// emoji. So it is told that there is no screen, and its Listener says what the line is. A frame
+// pasted as hexadecimal digits took, drawn by readline, 10.8 s and 5.2 MB for 1,514 bytes, and
+// was not done after 120 s and 25 MB for 9,014; now it takes 0.01 s and 3.1 kB, and 0.01 s and 42
+// kB.
 type view struct {
 	w      io.Writer
 	size   func() (columns, rows int)
-	styled bool // the screen shows text dim
+	styled bool // the screen can show dim text
 
 	mu     sync.Mutex
 	on     bool // a line is being edited
 	prompt string
-	side   string // stands at the right edge as long as there is room
+	side   string // shown at the right edge if there is room
 	line   []rune // printable, see printable
-	pos    int    // of the cursor in line
-	hint   string // stands dim behind the line as long as there is room
+	pos    int    // position of the cursor in line
+	hint   string // shown dim after the line if there is room
 
-	shown    []cell // on the screen, wrapped at columns
+	shown    []cell // the cells on the screen, wrapped at columns
 	columns  int
-	at       place // of the cursor, from the first row shown
+	at       place // place of the cursor, from the first row shown
 	sided    bool  // side is on the screen
-	windowed bool  // the line has more rows than the screen; what is shown is not in shown
+	windowed bool  // the line has more rows than the screen, and shown is not used
 	top      int   // first row in the window
 }
 
-// begin shows a prompt with an empty line. The cursor stands at the beginning of a row.
+// begin shows a prompt with an empty line. The cursor is at the beginning of a row.
 func (v *view) begin(prompt, side string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.on, v.prompt, v.side = true, prompt, side
 	v.line, v.pos, v.hint = nil, 0, ""
 	v.forget()
-	v.draw()
+	v.drawLocked()
 }
 
-// forget says that nothing of the line is on the screen and that the cursor stands at
-// the beginning of a row.
+// forget assumes that nothing of the line is on the screen and that the cursor is at the
+// beginning of a row.
 func (v *view) forget() {
 	v.shown, v.at, v.sided, v.windowed, v.top, v.columns = nil, place{}, false, false, 0, 0
 }
 
-// set changes the line, to be shown by the next show.
+// set changes the line for the next show.
 func (v *view) set(line []rune, pos int) {
 	v.mu.Lock()
 	v.line, v.pos = line, pos
 	v.mu.Unlock()
 }
 
-// show brings the screen up to date.
+// show updates the screen.
 func (v *view) show(prompt, hint string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.prompt, v.hint = prompt, hint
-	v.draw()
+	v.drawLocked()
 }
 
-// suggest shows a hint that took its time, if the line is the one it was asked for.
+// suggest shows a hint that took its time, if the line has not changed since.
 func (v *view) suggest(line []rune, pos int, hint string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.on && v.pos == pos && slices.Equal(v.line, line) {
 		v.hint = hint
-		v.draw()
+		v.drawLocked()
 	}
 }
 
-// accept shows the line as it was entered, nil for as it is, with a mark behind it, and
-// begins a new row.
+// accept shows the line as it was entered (nil: as it is), with a mark after it, and begins a new
+// row.
 func (v *view) accept(prompt string, line []rune, mark string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -93,12 +93,12 @@ func (v *view) accept(prompt string, line []rune, mark string) {
 	v.pos = len(v.line)
 	columns, rows := v.screen()
 	cells, _ := v.compose(columns)
-	if v.windowed || through(cells, columns).row >= rows { // all of it, for the rows that can be scrolled back to
+	if v.windowed || through(cells, columns).row >= rows { // all of it, so that it can be scrolled back to
 		b := v.home(nil)
 		b, v.at = emit(b, cells, place{}, columns)
 		v.w.Write(b)
 	} else {
-		v.draw()
+		v.drawLocked()
 	}
 	if v.at.col > 0 || v.at.row == 0 {
 		v.w.Write([]byte("\n"))
@@ -106,7 +106,7 @@ func (v *view) accept(prompt string, line []rune, mark string) {
 	v.on = false
 }
 
-// above writes text above the line being edited; false if none is.
+// above writes text above the edited line; it returns false if there is none.
 func (v *view) above(p []byte) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -119,11 +119,11 @@ func (v *view) above(p []byte) bool {
 	}
 	v.forget()
 	v.w.Write(b)
-	v.draw()
+	v.drawLocked()
 	return true
 }
 
-// clear clears the screen; the line is drawn at its top.
+// clear clears the screen and draws the line at its top.
 func (v *view) clear() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -131,14 +131,14 @@ func (v *view) clear() {
 	v.forget()
 }
 
-// again draws the line on a screen of which nothing is known.
+// again draws the line on a screen whose content is not known.
 func (v *view) again() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.on {
 		v.forget()
 		v.w.Write([]byte("\r\x1b[J"))
-		v.draw()
+		v.drawLocked()
 	}
 }
 
@@ -147,7 +147,7 @@ func (v *view) resized() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.on {
-		v.draw()
+		v.drawLocked()
 	}
 }
 
@@ -156,7 +156,7 @@ func (v *view) screen() (columns, rows int) {
 	return max(columns, 2), max(rows, 1)
 }
 
-// compose returns what is to be shown, and the cell before which the cursor stands.
+// compose returns the cells to be shown, and the cell before which the cursor stands.
 func (v *view) compose(columns int) (cells []cell, cursor int) {
 	cells = make([]cell, 0, len(v.prompt)+len(v.line)+len(v.hint)+2)
 	for _, r := range v.prompt {
@@ -178,8 +178,8 @@ func (v *view) compose(columns int) (cells []cell, cursor int) {
 	return cells, cursor
 }
 
-// draw makes the screen show the line. v.mu is held.
-func (v *view) draw() {
+// drawLocked makes the screen show the line. The caller holds v.mu.
+func (v *view) drawLocked() {
 	if !v.on {
 		return
 	}
@@ -189,7 +189,7 @@ func (v *view) draw() {
 	end := through(cells, columns).wrapped(columns)
 	var b []byte
 	if v.columns != columns {
-		if v.columns != 0 { // terminals wrap what stands there anew
+		if v.columns != 0 { // terminals wrap the old rows anew
 			if !v.windowed {
 				v.at = v.rewrapped(columns)
 			}
@@ -208,7 +208,7 @@ func (v *view) draw() {
 		v.columns = columns
 	}
 	side := v.side != "" && end.row == 0 && end.col+len(v.side)+2 < columns
-	if side && len(v.shown) == 0 { // first, so that the last thing drawn is the prompt
+	if side && len(v.shown) == 0 { // first, so that the prompt is drawn last
 		b = v.drawSide(b, columns)
 		b = append(b, '\r')
 		v.at = place{}
@@ -228,7 +228,7 @@ func (v *view) draw() {
 		b = move(b, v.at, from.wrapped(columns))
 		b, v.at = emit(b, cells[k:], from.wrapped(columns), columns)
 		if v.at.col >= columns {
-			b = append(b, " \r"...) // the row below is there from now on
+			b = append(b, " \r"...) // the row below exists from now on
 			v.at = v.at.wrapped(columns)
 		}
 		if clear {
@@ -258,12 +258,12 @@ func (v *view) drawSide(b []byte, columns int) []byte {
 	return b
 }
 
-// home moves the cursor to the beginning of what is shown and clears the screen from there.
+// home moves the cursor to the beginning of the shown cells and clears the screen from there.
 func (v *view) home(b []byte) []byte {
 	return append(move(b, v.at, place{}), "\r\x1b[J"...)
 }
 
-// rewrapped is where the cursor stands when the terminal has wrapped what is shown at
+// rewrapped returns the place of the cursor after the terminal has wrapped the shown cells at
 // another width.
 func (v *view) rewrapped(columns int) place {
 	before := make([]cell, 0, len(v.shown))
@@ -278,7 +278,7 @@ func (v *view) rewrapped(columns int) place {
 	return through(before, columns).wrapped(columns)
 }
 
-// window draws as many rows as the screen has, with the cursor's among them.
+// window draws as many rows as the screen has, among them the cursor's.
 func (v *view) window(b []byte, cells []cell, target place, last, columns, rows int) []byte {
 	b = v.home(b)
 	top := v.top

@@ -15,8 +15,8 @@ const (
 	home, end      = "\x01", "\x05"
 )
 
-// What stands on the screen is what the line is, and the cursor stands in it, whatever
-// width the characters have and wherever rows end.
+// The screen shows the line, with the cursor in it, whatever width the characters have and
+// wherever rows end.
 func TestScreen(t *testing.T) {
 	long := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19"
 	wrapped := func(s string) string { return strings.TrimRight(s[:40], " ") + "\n" + s[40:] }
@@ -53,7 +53,7 @@ func TestScreen(t *testing.T) {
 		for _, apart := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%v", c.name, apart), func(t *testing.T) {
 				p := startPrompt(t, 40, "xterm", "")
-				if apart { // each key drawn by itself
+				if apart { // each key is drawn by itself
 					n := 0
 					for i := 0; i < len(c.keys); i += n {
 						n = keyLen(c.keys[i:])
@@ -69,7 +69,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// The columns that characters take: those of wcwidth(3), which terminals go by.
+// The columns that characters take are those of wcwidth(3), which terminals use.
 func TestRuneWidth(t *testing.T) {
 	for width, runes := range []string{
 		0: "\u0300\u0301\u20dd\u200b\u200d\ufe0f\u0e31\u1161",
@@ -84,7 +84,7 @@ func TestRuneWidth(t *testing.T) {
 	}
 }
 
-// keyLen is the length of the key that s begins with.
+// keyLen returns the length of the key at the beginning of s.
 func keyLen(s string) int {
 	if s[0] == escape {
 		return sequenceLen([]byte(s))
@@ -97,8 +97,8 @@ func keyLen(s string) int {
 	return len(s)
 }
 
-// settled waits until all that was typed is drawn: a key that does nothing but ring the
-// bell has rung it.
+// settled waits until all that was typed is drawn: it types a key that only rings the bell, and
+// waits for that.
 func (p *pty) settled() {
 	p.t.Helper()
 	p.settledBy(bell)
@@ -117,8 +117,8 @@ func (p *pty) settledBy(key string) {
 // bell makes readline ring: Ctrl-N at the end of the history.
 const bell = "\x0e"
 
-// A line that was drawn piece by piece looks as one that was drawn at once: random keys
-// against a view that forgets what is on the screen before each.
+// A line that was drawn piece by piece looks like one that was drawn at once: random keys are
+// compared with a view that forgets before each what is on the screen.
 func TestViewDraws(t *testing.T) {
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -158,7 +158,7 @@ func TestViewDraws(t *testing.T) {
 			}
 			fresh := newVT(columns, rows)
 			w := &view{w: vtWriter{fresh}, size: v.size, styled: true, line: line, pos: pos, hint: hint, prompt: "ok ", side: v.side, on: true, windowed: v.windowed, top: v.top}
-			w.draw()
+			w.drawLocked()
 			got, want := term.screen(), fresh.screen()
 			if !strings.HasSuffix(got, want) || len(term.unknown) > 0 {
 				t.Fatalf("%d by %d, %q, cursor before %d: %v\n%s\n--- and not\n%s", columns, rows, string(line), pos, term.unknown, got, want)
@@ -178,8 +178,8 @@ func (w vtWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A line with more rows than the screen is seen through a window around the cursor, and
-// stands there whole once it was entered.
+// A line with more rows than the screen is shown through a window around the cursor, and as a
+// whole after it was entered.
 func TestTallLine(t *testing.T) {
 	p := startPrompt(t, 20, "xterm", "")
 	p.resize(20, 4)
@@ -203,8 +203,8 @@ func TestTallLine(t *testing.T) {
 	})
 }
 
-// A paste is drawn once, in about as many bytes as it has; a frame in hexadecimal digits
-// that was pasted took seconds, and megabytes, when each character was drawn.
+// A paste is drawn once, in about as many bytes as it has. When each character was drawn, a
+// pasted frame in hexadecimal digits took seconds and megabytes.
 func TestPasteDrawnOnce(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
 	line := `"` + strings.Repeat("a5", 9014) + `" type`
@@ -212,14 +212,14 @@ func TestPasteDrawnOnce(t *testing.T) {
 	p.until("done", func(v *vt) bool { return strings.Count(v.text(0), "ok") == 2 })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// The line, what it prints, and a screen for each time the input paused.
+	// This is for the line, its output, and a screen for each time the input paused.
 	if n := p.vt.bytes; n > 2*len(line)+64*2000 {
 		t.Errorf("%d bytes for a line of %d", n, len(line))
 	}
 }
 
-// Where there is room, the stack comment of the word before the cursor stands dim behind
-// the line, and the depth of the stack at the right edge; neither is there afterwards.
+// Where there is room, the stack comment of the word before the cursor is shown dim after the
+// line, and the depth of the stack at the right edge; neither is there afterwards.
 func TestHints(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
 	p.typed("3 4")
@@ -244,8 +244,8 @@ func TestHints(t *testing.T) {
 	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok # type", 5, 9)
 }
 
-// A string that was meant to be a word has a dim note, one a line; errors begin in colour.
-// What a word has taken, and what was quoted, has none.
+// A string that was meant to be a word has a dim note, one per line; errors begin in colour. A
+// string that a word has taken, or that was quoted, has no note.
 func TestNotes(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	p.typed("bey\r")
@@ -269,7 +269,7 @@ func TestNoColor(t *testing.T) {
 	p.shows("ok 3 type\n3\nok nosuch\nnosuch: pushed as a string\nok type                  1 on the stack", 4, 7)
 }
 
-// A tab that is pasted, or typed by nobody because more comes with it, is a blank.
+// A tab that is pasted, or comes together with more input, is a blank.
 func TestPastedTab(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
 	p.typed("1\t2 type type\r")
@@ -280,14 +280,14 @@ func TestPastedTab(t *testing.T) {
 	p.ends("5\nok ")
 }
 
-// After an error the rest of a paste is dropped, and that is said; what is typed is not.
+// After an error the rest of a paste is dropped, and a note says so; typed keys are not dropped.
 func TestPasteAfterError(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	p.typed(pasteStart + ": two\n  1 else\n  2 type ;\n\"ran\" type\nhalf" + pasteEnd)
 	p.ends(":>   1 else\nerror: else: cannot close the open :\nthe rest of the paste is not run\nok ")
 	p.typed(pasteStart + "\"all\" type\n. \n" + pasteEnd + "\"typed\" type\r")
 	p.ends("error: .: stack underflow ( item - )\nok \"typed\" type\ntyped\nok ")
-	// The end of the paste has not come yet when the error has.
+	// The end of the paste comes after the error.
 	p.typed(pasteStart + ".\n")
 	p.ends("error: .: stack underflow ( item - )\nok ")
 	p.typed("\"more\" type\n\"and more\" type\n")
@@ -295,7 +295,7 @@ func TestPasteAfterError(t *testing.T) {
 	p.typed(pasteEnd[:3])
 	p.typed(pasteEnd[3:] + "\"typed\" type\r")
 	p.ends("ok \"typed\" type\ntyped\nok ")
-	// What controls terminals is no key when it was pasted.
+	// A character that controls terminals is not a key when it is pasted.
 	p.typed(pasteStart + "\"a\x1b[A\x04\x12\x7fb\" type" + pasteEnd)
 	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok \"a[Ab\" type  ( string - )") })
 	p.typed("\x03")
@@ -313,7 +313,7 @@ func TestResize(t *testing.T) {
 	for _, columns := range []int{25, 60, 20, 100, 33} {
 		p.resize(columns, 24)
 		p.con.Resized()
-		p.settled() // the terminal had the line right by itself; what was drawn since has come
+		p.settled() // the terminal had the line right by itself; now the drawing since then is complete
 		p.until(fmt.Sprintf("right with %d columns", columns), func(v *vt) bool {
 			var rows []string
 			for rest := "ok " + line; rest != ""; rest = rest[min(columns, len(rest)):] {
@@ -325,7 +325,7 @@ func TestResize(t *testing.T) {
 	p.typed("\x15\r")
 }
 
-// Search in the history, as it is shown.
+// A search in the history is shown.
 func TestSearchShown(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	for _, l := range []string{"\"one\" type", "\"two\" type", "\"one\" type"} {
@@ -349,7 +349,7 @@ func TestSearchShown(t *testing.T) {
 	p.until("still that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
 }
 
-// A line from the history that is entered as it is does not move the place in it.
+// A line from the history that is entered unchanged does not move the place in the history.
 func TestHistoryAgain(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	for _, l := range []string{"1 type", "2 type", up, "", up} {

@@ -12,18 +12,18 @@ import (
 	"github.com/chzyer/readline"
 )
 
-// editor is chzyer/readline on a terminal of ours. Readline keeps the line: what each
-// key does to it, the history, the search in it. Everything with a side effect on the
-// process, and the screen, is taken from it:
+// editor is chzyer/readline on our terminal. Readline keeps the line, the history and the search
+// in it, and decides what each key does. Everything that has a side effect on the process, and
+// the screen, is kept from it:
 //
 //   - reading: it gets keys from the terminal's pump, one line at a time, so that
 //     nothing is read ahead while words run; see editorInput;
 //   - drawing: it is told that there is no screen, and draws nothing of the line; see view.
-//     What it writes all the same is the bell, and what it searches for;
+//     It still writes the bell and the text of a search;
 //   - modes and signals: it sets none (its Ctrl-Z would stop our parent as well);
 //   - history file: it would be created with mode 0666;
 //   - the list of completions: its selection divides by zero on narrow screens,
-//     and it takes a screen as wide as the prompt for an endless loop.
+//     and loops for ever on a screen as wide as the prompt.
 type editor struct {
 	t       *terminal
 	tg      target
@@ -33,18 +33,18 @@ type editor struct {
 	history *history
 	ended   chan struct{} // closed when readline's goroutine is about to end
 
-	// Of the line being edited. Written by the caller of Readline before the first key,
-	// then by readline's goroutine.
+	// These belong to the edited line. The caller of Readline writes them before the first key,
+	// then readline's goroutine does.
 	prompt string
 	side   string
 	now    []rune
 	pos    int
-	search string // what readline says of its search
-	over   bool   // the key at work ends the line
+	search string // the text that readline shows of its search
+	over   bool   // the current key ends the line
 	hints  hints
 }
 
-// minWidth is the narrowest screen that the editor begins on, in columns.
+// minWidth is the narrowest screen on which the editor begins, in columns.
 const minWidth = 20
 
 func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
@@ -57,14 +57,14 @@ func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
 	var err error
 	e.rl, err = readline.NewEx(&readline.Config{
 		Stdin:                  io.NopCloser(e.in),
-		Stdout:                 screen{e},
-		Stderr:                 screen{e},
+		Stdout:                 readlineScreen{e},
+		Stderr:                 readlineScreen{e},
 		HistoryLimit:           historyLimit,
 		DisableAutoSaveHistory: true,
 		AutoComplete:           e,
 		Listener:               e,
 		FuncFilterInputRune:    e.filter,
-		FuncGetWidth:           func() int { return minWidth }, // what it draws does not matter
+		FuncGetWidth:           func() int { return minWidth }, // the width of its drawing does not matter
 		FuncIsTerminal:         func() bool { return false },
 		FuncMakeRaw:            func() error { return nil },
 		FuncExitRaw:            func() error { return nil },
@@ -77,20 +77,20 @@ func newEditor(t *terminal, tg target, historyFile string) (*editor, error) {
 	return e, nil
 }
 
-// remember gives readline the history as it is, and has it begin at its end. Adding a line
-// to its own would take the wrong one when an older line was looked for before, and cannot
-// move one to the end.
+// remember gives readline the history as it is, and makes it begin at the end. If a line were
+// added to readline's own history, it would take the wrong line when an older one was looked up
+// before, and could not move a line to the end.
 func (e *editor) remember() {
 	e.rl.ResetHistory()
 	if len(e.history.lines) == 0 {
-		e.rl.SaveHistory("") // searching a history without entries dereferences nil
+		e.rl.SaveHistory("") // searching an empty history dereferences nil
 	}
 	for _, l := range e.history.lines {
 		e.rl.SaveHistory(l)
 	}
 }
 
-// line lets a line be edited.
+// line edits a line.
 func (e *editor) line(prompt, side string) (string, error) {
 	e.prompt, e.side = prompt, side
 	text, err := e.rl.Readline()
@@ -100,7 +100,7 @@ func (e *editor) line(prompt, side string) (string, error) {
 		e.view.accept(prompt, []rune(text), "^C")
 		return "", errClear
 	case ended:
-		// A line cut off by the end of the terminal is not a line that was entered.
+		// A line cut off by the end of the terminal was not entered.
 		e.view.accept(prompt, nil, "")
 		return "", io.EOF
 	case err != nil:
@@ -113,33 +113,33 @@ func (e *editor) line(prompt, side string) (string, error) {
 	return text, nil
 }
 
-// close ends readline's goroutines. The terminal's input has ended before, so
-// they are about to; see filter. Instance.Close is not called: the end of file it
-// announces to a Readline that is not there keeps a goroutine for ever.
+// close ends readline's goroutines. The terminal's input has ended before, so they are about to
+// end; see filter. Instance.Close is not called, since it announces an end of file to a Readline
+// that is not there, which keeps a goroutine for ever.
 func (e *editor) close() {
 	e.rl.Terminal.Close()
 	select {
 	case <-e.ended:
-	case <-time.After(time.Second): // it waits to hand over a line nobody asks for
+	case <-time.After(time.Second): // it waits to hand over a line that nobody asks for
 	}
 	e.history.close()
 }
 
-// filter sees every key before readline does. At the end of the input (0; no key
-// gives that) its goroutine ends here: by itself it would submit what is half
-// typed as if it had been entered, and draw on a terminal given back.
+// filter sees every key before readline does. At the end of the input (0, which no key gives)
+// readline's goroutine ends here. Otherwise it would submit a half typed line as if it had been
+// entered, and draw on a terminal that was given back.
 func (e *editor) filter(r rune) (rune, bool) {
 	e.over = false
 	switch {
 	case r == 0:
-		e.rl.Operation.Close() // has Readline return io.EOF
+		e.rl.Operation.Close() // makes Readline return io.EOF
 		close(e.ended)
 		runtime.Goexit()
 	case r == showKey:
 		e.show()
 		return r, false
-	case r == ctrlC && e.rl.Operation.IsSearchMode(), // ends the search
-		r == ctrlD && (len(e.now) > 0 || !e.rl.Operation.IsNormalMode()): // deletes
+	case r == ctrlC && e.rl.Operation.IsSearchMode(), // it ends the search
+		r == ctrlD && (len(e.now) > 0 || !e.rl.Operation.IsNormalMode()): // it deletes a character
 		e.t.edit(true)
 	case r == ctrlC, r == ctrlD:
 		e.over = true
@@ -153,8 +153,8 @@ func (e *editor) filter(r rune) (rune, bool) {
 	return r, true
 }
 
-// OnChange implements readline.Listener: it follows the line, and puts text in the place
-// of the key that stands for it. Readline calls it before the first key, with key 0.
+// OnChange implements readline.Listener. It follows the line, and replaces a key that stands for
+// text by the text. Readline calls it before the first key, with key 0.
 func (e *editor) OnChange(line []rune, pos int, key rune) (newLine []rune, newPos int, ok bool) {
 	switch key {
 	case 0:
@@ -165,7 +165,7 @@ func (e *editor) OnChange(line []rune, pos int, key rune) (newLine []rune, newPo
 		e.t.edit(true)
 		return nil, 0, false
 	case readline.CharEnter, readline.CharCtrlJ:
-		return nil, 0, false // the line is with the caller of Readline
+		return nil, 0, false // the line belongs to the caller of Readline
 	case insertKey:
 		text := []rune(e.in.inserted())
 		if pos > 0 && line[pos-1] == insertKey {
@@ -181,7 +181,7 @@ func (e *editor) OnChange(line []rune, pos int, key rune) (newLine []rune, newPo
 	return line, pos, ok
 }
 
-// show has the screen show the line, and asks for the hint that belongs to it.
+// show draws the line, and asks for its hint.
 func (e *editor) show() {
 	prompt, hint := e.prompt, ""
 	if e.rl.Operation.IsSearchMode() {
@@ -193,12 +193,12 @@ func (e *editor) show() {
 	e.view.show(prompt, hint)
 }
 
-// screen is the terminal as readline writes to it.
-type screen struct{ e *editor }
+// readlineScreen is the terminal to which readline writes.
+type readlineScreen struct{ e *editor }
 
-// Write passes the bell on and takes note of a search: "\n…ESC[J" before "bck-i-search: "
-// and the text, ESC[4m behind it.
-func (s screen) Write(p []byte) (int, error) {
+// Write passes the bell on and notes a search: "\n…ESC[J" before "bck-i-search: " and the text,
+// ESC[4m after it.
+func (s readlineScreen) Write(p []byte) (int, error) {
 	if string(p) == "\a" {
 		s.e.t.screen.Write(p)
 	}
@@ -216,8 +216,9 @@ func (s screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Do implements readline.AutoCompleter for what stands before the cursor. What all that
-// may follow have in common is inserted; then they are listed above the line, as shells do.
+// Do implements readline.AutoCompleter for the text before the cursor. It inserts what all
+// completions have in common. If the line has that already, it lists them above the line, as
+// shells do.
 func (e *editor) Do(line []rune, pos int) ([][]rune, int) {
 	c := e.tg.complete(string(line[:pos]))
 	if len(c.words) == 0 {
@@ -236,8 +237,8 @@ func (e *editor) Do(line []rune, pos int) ([][]rune, int) {
 	return nil, 0
 }
 
-// edit opens or closes the way from the keyboard to the editor; ended says that
-// no more keys will come.
+// edit opens or closes the way from the keyboard to the editor; ended says that no more keys will
+// come.
 func (t *terminal) edit(on bool) (ended bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"ethertap/interp"
 )
 
-// Whatever a client sends, the server answers in frames, cuts it in the end, and goes
-// on serving others.
+// Whatever a client sends, the server answers in frames, disconnects it in the end, and goes on
+// serving others.
 func FuzzServer(f *testing.F) {
 	line := func(id uint32, text string) []byte { return appendFrame(nil, kindLine, idBytes(id), text) }
 	f.Add(line(1, "1 ."))
@@ -51,7 +51,7 @@ func FuzzServer(f *testing.F) {
 		defer nc.Close()
 		nc.SetDeadline(time.Now().Add(patience))
 		go func() {
-			nc.Write(b) // may fail: the server may have hung up
+			nc.Write(b) // it may fail, since the server may have hung up
 			nc.CloseWrite()
 		}()
 		for first := true; ; first = false {
@@ -72,8 +72,8 @@ func FuzzServer(f *testing.F) {
 	})
 }
 
-// Whatever is typed or pasted, the prompt lives on, and what stands on the screen is the
-// line as it would be drawn on an empty one.
+// Whatever is typed or pasted, the prompt goes on, and the screen shows the line as it would be
+// drawn on an empty screen.
 func FuzzEditor(f *testing.F) {
 	for _, s := range []string{
 		"1 2 .\r", "\x1b[A\x1b[B\x1b[C\x1b[D\x01x\x05y\x0b\x19", "0 tap.\t\t", "\x12a\x13\x07", "1 if\r\x03",
@@ -84,7 +84,7 @@ func FuzzEditor(f *testing.F) {
 		f.Add([]byte(s), uint8(40), uint8(6))
 	}
 	f.Fuzz(func(t *testing.T, keys []byte, columns, rows uint8) {
-		if len(keys) > 4000 { // what the kernel's queue holds
+		if len(keys) > 4000 { // the kernel's queue holds no more
 			return
 		}
 		cols, height := max(int(columns), minWidth), max(int(rows), 3)
@@ -93,7 +93,7 @@ func FuzzEditor(f *testing.F) {
 		p.resize(cols, height)
 		p.con.Resized()
 		p.typed(string(keys))
-		// Ends a paste, what runs, a search, a line and what is open.
+		// This ends a paste, running words, a search, a line and open structures.
 		p.typed(pasteEnd + "\x03\x03\x03")
 		const alive = "clear \"ali\" type \"ve\" type"
 		p.typed(alive + "\r")
@@ -101,7 +101,7 @@ func FuzzEditor(f *testing.F) {
 		if len(p.status) > 0 { // the keys left the prompt
 			return
 		}
-		// Without what enters the line.
+		// This removes the keys that enter the line.
 		edited := strings.NewReplacer("\r", "", "\n", "", "\x03", "", "\x04", "").Replace(string(keys))
 		p.typed(edited + pasteEnd + "\x05\x05") // an escape before takes one
 		const mark = "qqqq"
@@ -116,7 +116,7 @@ func FuzzEditor(f *testing.F) {
 		fresh := newVT(cols, height)
 		w := &view{w: vtWriter{fresh}, size: e.view.size, styled: true, line: e.view.line, pos: e.view.pos, hint: e.view.hint,
 			prompt: e.view.prompt, side: e.view.side, on: true, windowed: e.view.windowed, top: e.view.top}
-		w.draw()
+		w.drawLocked()
 		p.until("as drawn anew: "+fresh.screen(), func(v *vt) bool { return strings.HasSuffix(v.screen(), fresh.screen()) })
 	})
 }

@@ -5,27 +5,28 @@ import (
 	"sync"
 )
 
-// hints gives the stack comment of the word before the cursor. The dictionary may be in
-// another process; then the hint is shown when it has come.
+// hints gives the stack comment of the word before the cursor. The dictionary may be in another
+// process; then the hint is shown when it has come.
 type hints struct {
-	show func(line []rune, pos int, hint string) // of a hint that took its time
+	show func(line []rune, pos int, hint string) // shows a hint that took its time
 
 	mu   sync.Mutex
-	word string // looked for last
-	text string // its hint, when it is known
-	busy bool   // one is being asked for
-	line []rune // that the hint is for
+	word string // the word looked up last
+	text string // its hint, if it is known
+	busy bool   // a hint is being asked for
+	line []rune // the line of the hint
 	pos  int
 }
 
-// begin forgets what was looked for: with the next line, words may mean something else.
+// begin forgets the word that was looked up, since words may mean something else with the next
+// line.
 func (h *hints) begin() {
 	h.mu.Lock()
 	h.word, h.text = "", ""
 	h.mu.Unlock()
 }
 
-// at returns the hint for a line and its cursor, as far as it is known.
+// at returns the hint for a line and its cursor, if it is known.
 func (h *hints) at(tg target, line []rune, pos int) string {
 	s := scanLine(string(line[:pos]))
 	word := s.token
@@ -40,13 +41,13 @@ func (h *hints) at(tg target, line []rune, pos int) string {
 	h.line, h.pos = slices.Clone(line), pos
 	if word != h.word {
 		h.word, h.text = word, ""
-		h.ask(tg)
+		h.askLocked(tg)
 	}
 	return h.text
 }
 
-// ask asks for the hint of h.word. h.mu is held.
-func (h *hints) ask(tg target) {
+// askLocked asks for the hint of h.word. The caller holds h.mu.
+func (h *hints) askLocked(tg target) {
 	if h.word == "" || h.busy {
 		return
 	}
@@ -62,7 +63,7 @@ func (h *hints) ask(tg target) {
 		defer h.mu.Unlock()
 		h.busy = false
 		if h.word != word {
-			h.ask(tg)
+			h.askLocked(tg)
 			return
 		}
 		h.text = text

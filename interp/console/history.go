@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// historyLimit is how many lines the history file is cut back to, and
-// historyMax the size in bytes at which it is.
+// historyLimit is how many lines the history file is cut back to, and historyMax the size in
+// bytes at which it is cut.
 const (
 	historyLimit = 1000
 	historyMax   = 256 << 10
 )
 
-// HistoryFile is where the lines of prompts are kept between runs:
-// $XDG_STATE_HOME/ethertap/history, else ~/.ethertap_history, else nowhere ("").
+// HistoryFile returns the file that keeps the lines of prompts between runs:
+// $XDG_STATE_HOME/ethertap/history, or ~/.ethertap_history, or "" if there is no home.
 func HistoryFile() string {
 	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
 		return filepath.Join(d, "ethertap", "history")
@@ -29,9 +29,9 @@ func HistoryFile() string {
 	return ""
 }
 
-// history is the lines entered before, in this run and in earlier ones. Its file
-// is only appended to, so prompts side by side keep each other's lines; no line is
-// there twice once it is read. Nothing that happens to the file is an error to anybody.
+// history has the lines entered before, in this run and in earlier ones. Its file is only
+// appended to, so prompts that run at the same time keep each other's lines; when it is read, no
+// line stays there twice. Errors of the file are ignored.
 type history struct {
 	lines []string // oldest first, all different
 	f     *os.File // nil when there is no file
@@ -47,7 +47,7 @@ func openHistory(path string) *history {
 		return h // opening a pipe would wait for its other end
 	}
 	if fi, err := os.Lstat(path); err == nil && !own(fi) && !fi.Mode().IsRegular() {
-		return h // a link of the user whose home root has by sudo, to who knows what
+		return h // root by sudo has the home of a user, whose link may lead anywhere
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -63,7 +63,7 @@ func openHistory(path string) *history {
 	}
 	lines := slices.Collect(bytes.Lines(old))
 	seen := make(map[string]bool)
-	for _, l := range slices.Backward(lines) { // of lines that are equal, the last counts
+	for _, l := range slices.Backward(lines) { // of equal lines the last one counts
 		if s := clean(string(l)); s != "" && !seen[s] && len(h.lines) < historyLimit {
 			seen[s] = true
 			h.lines = append(h.lines, s)
@@ -71,7 +71,7 @@ func openHistory(path string) *history {
 	}
 	slices.Reverse(h.lines)
 	if len(old) > historyMax {
-		h.shorten(path)
+		h.truncate(path)
 	}
 	return h
 }
@@ -82,9 +82,9 @@ func own(fi os.FileInfo) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
-// shorten replaces the file by one with the lines that are kept.
-func (h *history) shorten(path string) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+// truncate replaces the file by one with the lines that are kept.
+func (h *history) truncate(path string) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // it has mode 0600
 	if err != nil {
 		return
 	}
@@ -101,12 +101,12 @@ func (h *history) shorten(path string) {
 	h.f = f
 }
 
-// clean is a line as it is kept, and can be drawn.
+// clean returns a line in the form that is kept and can be drawn.
 func clean(line string) string {
 	return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(line, "")))
 }
 
-// add keeps a line that is not blank as the last one, and only there.
+// add makes a line that is not blank the last one, and removes it from elsewhere.
 func (h *history) add(line string) {
 	line = clean(line)
 	if line == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
@@ -120,7 +120,7 @@ func (h *history) add(line string) {
 		h.lines = h.lines[1:]
 	}
 	if h.f != nil {
-		h.f.WriteString(line + "\n") // one write: lines of two prompts do not mix
+		h.f.WriteString(line + "\n") // one write, so that lines of two prompts do not mix
 	}
 }
 

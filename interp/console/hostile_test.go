@@ -30,7 +30,7 @@ func TestServerHostile(t *testing.T) {
 	for name, send := range map[string][]byte{
 		"garbage":        garbage,
 		"zeroes":         make([]byte, 100),
-		"too long":       header(kindLine, MaxPayload+1),
+		"too long":       header(kindLine, maxPayload+1),
 		"huge":           header(kindLine, 1<<32-1),
 		"unfinished":     append(header(kindLine, 1000), "half"...),
 		"header cut":     {kindLine, 0},
@@ -42,7 +42,7 @@ func TestServerHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := rawDial(t, path)
-			nc.Write(send) // may fail half way: the server may have hung up
+			nc.Write(send) // it may fail half way, since the server may have hung up
 			nc.SetReadDeadline(time.Now().Add(patience))
 			said := ""
 			for {
@@ -67,7 +67,8 @@ func TestServerHostile(t *testing.T) {
 		nc := rawDial(t, path)
 		nc.Write(line(1, "flood"))
 		want(t, good, "1 .", "1\n", "", Result{})
-		// Once it is cut, what was written stays readable; then comes the end.
+		// After the server has disconnected, the rest of its output stays readable; then the end
+		// comes.
 		for end := time.Now().Add(patience); ; {
 			var pfd = []unix.PollFd{{Fd: fdOf(t, nc), Events: unix.POLLRDHUP}}
 			unix.Poll(pfd, 100)
@@ -107,7 +108,7 @@ func fdOf(t *testing.T, nc *net.UnixConn) (fd int32) {
 	return fd
 }
 
-// Another user is refused even where somebody has opened the socket to all.
+// Another user is refused even if somebody has opened the socket to all.
 func TestServerStranger(t *testing.T) {
 	need.Root(t) // to become another user
 	const nobody, nogroup = 65534, 65533
@@ -132,7 +133,8 @@ func TestServerStranger(t *testing.T) {
 				c <- dialed{nil, e}
 				return
 			}
-			// Changing the user has marked the whole process as not to be looked into.
+			// Changing the user has made the process undumpable, so that nobody may read its
+			// /proc.
 			if _, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1, 0); e != 0 {
 				c <- dialed{nil, e}
 				return

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// This file is what becomes of keys as they come: Ctrl-C stops words, what was pasted is
-// marked, the rest waits.
+// This file takes keys in as they come: Ctrl-C stops words, pasted text is marked, and the rest
+// waits.
 
-// typed takes in what was typed, and returns what is to be called for it. As with
-// a terminal's own interrupt key, what was typed before Ctrl-C is forgotten.
+// typed takes in what was typed, and returns a function to be called for it. As with a terminal's
+// own interrupt key, keys typed before Ctrl-C are forgotten.
 func (t *terminal) typed(b []byte) (then func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -23,7 +23,7 @@ func (t *terminal) typed(b []byte) (then func()) {
 		c := b[i]
 		if c == escape && !t.plain {
 			mark, maybe := marker(b[i:])
-			// ESC alone is a key that words may wait for; to the editor it is none.
+			// Words may wait for ESC alone; the editor has no use for it.
 			if maybe && (len(b)-i > 1 || t.editing || t.keys.pasting()) {
 				t.held = slices.Clone(b[i:])
 				break
@@ -40,7 +40,7 @@ func (t *terminal) typed(b []byte) (then func()) {
 				continue
 			}
 		}
-		if c == ctrlC { // nobody pastes it: the end of the paste may have been lost
+		if c == ctrlC { // nobody pastes it, so the end of the paste may have been lost
 			t.keys.pasteEnds()
 			t.drop = false
 		}
@@ -76,10 +76,10 @@ func (t *terminal) typed(b []byte) (then func()) {
 	return then
 }
 
-// pasteDropped is what is said of lines that did not run.
+// pasteDropped is the note about lines that did not run.
 const pasteDropped = "the rest of the paste is not run"
 
-// dropPaste gives up the rest of the paste that the line read last is from, and says so.
+// dropPaste gives up the rest of the paste that the last line was read from, and shows a note.
 func (t *terminal) dropPaste() {
 	t.mu.Lock()
 	n, more := t.keys.dropPaste()
@@ -90,11 +90,11 @@ func (t *terminal) dropPaste() {
 	}
 }
 
-// firstInsist is when an interrupt is repeated first.
+// firstInsist is the time before the first repetition of an interrupt.
 const firstInsist = 5 * time.Millisecond
 
-// insist stops the words of a line, and does so again, ever more seldom, until they have
-// ended: an interrupt that comes just before they begin is lost.
+// insist stops the words of a line, and repeats that, less and less often, until they have ended,
+// since an interrupt just before they begin is lost.
 func (t *terminal) insist(line int, again time.Duration) {
 	t.mu.Lock()
 	stop := t.onBreak
@@ -108,21 +108,22 @@ func (t *terminal) insist(line int, again time.Duration) {
 	}
 }
 
-// keyQueue is what was typed and not yet consumed, and which of it was pasted.
+// keyQueue has the keys that were typed and not yet consumed, and knows which of them were
+// pasted.
 type keyQueue struct {
 	b      []byte
-	taken  int    // bytes consumed so far
-	pastes []span // of bytes, counted from the first that was ever typed; the last may be open
+	taken  int    // number of bytes consumed so far
+	pastes []span // ranges of bytes, counted from the first that was ever typed; the last range may be open
 }
 
-// span is a paste, from its first byte to behind its last.
+// span is a paste, from its first byte up to the byte after its last.
 type span struct{ from, to int }
 
-const open = math.MaxInt // the end of a paste that goes on
+const open = math.MaxInt // the end of a paste that is not complete
 
 func (q *keyQueue) add(c byte) { q.b = append(q.b, c) }
 
-// pasteBegins and pasteEnds say what the next byte is.
+// pasteBegins and pasteEnds mark the next byte.
 func (q *keyQueue) pasteBegins() {
 	if !q.pasting() {
 		at := q.taken + len(q.b)
@@ -136,12 +137,12 @@ func (q *keyQueue) pasteEnds() {
 	}
 }
 
-// pasting tells whether a paste has begun that has not ended.
+// pasting says whether a paste has begun and not yet ended.
 func (q *keyQueue) pasting() bool {
 	return len(q.pastes) > 0 && q.pastes[len(q.pastes)-1].to == open
 }
 
-// pasted tells whether byte i was pasted; -1 is the one that was consumed last.
+// pasted says whether byte i was pasted; -1 is the byte that was consumed last.
 func (q *keyQueue) pasted(i int) bool {
 	for _, p := range q.pastes {
 		if p.from <= q.taken+i && q.taken+i < p.to {
@@ -151,7 +152,7 @@ func (q *keyQueue) pasted(i int) bool {
 	return false
 }
 
-// take consumes n bytes. The paste that the last of them is from is remembered.
+// take consumes n bytes. It remembers the paste of the last of them.
 func (q *keyQueue) take(n int) {
 	q.taken += n
 	q.b = q.b[n:]
@@ -163,11 +164,11 @@ func (q *keyQueue) take(n int) {
 	}
 }
 
-// clear forgets what waits. A paste that goes on goes on.
+// clear forgets the waiting keys. An incomplete paste stays incomplete.
 func (q *keyQueue) clear() { q.take(len(q.b)) }
 
-// dropPaste consumes the rest of the paste that the last byte consumed is from: how many
-// bytes of it were waiting, and whether more are to come.
+// dropPaste consumes the rest of the paste of the last consumed byte. It returns how many bytes
+// of it were waiting, and whether more are to come.
 func (q *keyQueue) dropPaste() (n int, more bool) {
 	if !q.pasted(-1) {
 		return 0, false
@@ -179,7 +180,7 @@ func (q *keyQueue) dropPaste() (n int, more bool) {
 	return n, more
 }
 
-// What a terminal sends before and after pasted text when it was asked to.
+// A terminal sends these before and after pasted text if it was asked to.
 const (
 	pasteStart   = "\x1b[200~"
 	pasteEnd     = "\x1b[201~"
@@ -187,7 +188,7 @@ const (
 	plainPaste   = "\x1b[?2004l"
 )
 
-// marker tells whether b begins with the mark of a paste, or may do so when more comes.
+// marker says whether b begins with the mark of a paste, or may do so when more comes.
 func marker(b []byte) (mark string, maybe bool) {
 	for _, m := range []string{pasteStart, pasteEnd} {
 		if bytes.HasPrefix(b, []byte(m)) {

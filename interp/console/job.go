@@ -6,21 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the terminal in the hands of a shell with job control. The terminal is
-// away while it belongs to others: the process is stopped, or not in the terminal's
-// foreground process group. Then its mode is left alone and no key is read, both of
-// which the kernel would answer by stopping the process; the prompt waits.
+// This file handles a terminal under a shell with job control. The terminal is away while it
+// belongs to others: the process is stopped, or is not in the terminal's foreground process
+// group. Then its mode is not changed and no key is read, since for either the kernel would stop
+// the process; the prompt waits.
 
-// foregroundCheck is how often a terminal that is away is asked whether it is back: a
-// shell's fg tells a job that runs nothing.
+// foregroundCheck is how often to check whether a terminal that is away has come back: a shell's
+// fg sends nothing to a running job.
 const foregroundCheck = 100 * time.Millisecond
 
-// sameResume is how long after a suspend and its resume another resume says nothing new:
-// SIGCONT, that ended the stop between the two.
+// sameResume is the time after a suspend and its resume in which another resume is ignored: it
+// comes from the SIGCONT that ended the stop between the two.
 const sameResume = time.Second
 
-// background tells whether another process group has the terminal. One that is not, or no
-// longer, the process's controlling terminal has no such thing.
+// background says whether another process group has the terminal. It returns false if the
+// terminal is not the process's controlling terminal (any more).
 func (t *terminal) background() bool {
 	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
 	return err == nil && group != unix.Getpgrp()
@@ -29,7 +29,7 @@ func (t *terminal) background() bool {
 // awaitForeground waits until the terminal may be taken, is closed, or is gone.
 func (t *terminal) awaitForeground() {
 	for waited := false; ; waited = true {
-		if closed, _, _, _ := t.state(); closed {
+		if closed, _, _, _ := t.pumpState(); closed {
 			return
 		}
 		if !t.background() {
@@ -42,8 +42,8 @@ func (t *terminal) awaitForeground() {
 	}
 }
 
-// missing notes, and says, that the terminal has gone while others had it: its shell has
-// ended, for instance, without a hangup for its jobs.
+// missing notes and returns that the terminal has disappeared while others had it, for instance
+// because its shell has ended without a hangup for its jobs.
 func (t *terminal) missing() bool {
 	_, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
 	t.mu.Lock()
@@ -52,8 +52,8 @@ func (t *terminal) missing() bool {
 	return t.orphan
 }
 
-// Orphaned tells whether the terminal went away while the process was in the background:
-// then the end of its input is nobody's wish.
+// Orphaned says whether the terminal disappeared while the process was in the background: then
+// nobody wanted the end of the input.
 func (c *Console) Orphaned() bool {
 	if c.tty == nil {
 		return false
@@ -72,12 +72,12 @@ func (t *terminal) present() {
 	}
 }
 
-// suspend gives the terminal back as it was, before the process is stopped. What is
-// being typed is kept.
+// suspend gives the terminal back as it was, before the process is stopped. The edited line is
+// kept.
 func (t *terminal) suspend() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.started || t.closed || t.lent != nil { // the other program has a say of its own
+	if !t.started || t.closed || t.lent != nil { // the other program decides about its mode
 		return
 	}
 	if !t.away && !t.background() {
@@ -88,8 +88,8 @@ func (t *terminal) suspend() {
 	t.rouse()
 }
 
-// resume takes the terminal again if it may, and shows the line that is being edited.
-// Otherwise the pump does, as soon as the process is in the foreground.
+// resume takes the terminal again if it may, and shows the edited line. Otherwise the pump does
+// so, as soon as the process is in the foreground.
 func (t *terminal) resume() {
 	t.mu.Lock()
 	if !t.started || t.closed || t.lent != nil {
@@ -107,7 +107,7 @@ func (t *terminal) resume() {
 		t.mu.Unlock()
 		return
 	}
-	if t.away { // others may have changed how it is left
+	if t.away { // others may have changed the mode to be restored
 		if now, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS); err == nil {
 			t.saved = *now
 		}
@@ -124,19 +124,19 @@ func (t *terminal) resume() {
 	}
 }
 
-// rouse has the pump look at the state again.
+// rouse makes the pump look at the state again.
 func (t *terminal) rouse() { unix.Write(t.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
-// lost notes that the terminal went to others without a word.
+// lost notes that the terminal went to others without a signal.
 func (t *terminal) lost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.away = true
 }
 
-// state is what the pump has to know: whether it ends, whether it may read, and whether
-// it may ask for the terminal, and whether another program has it for a while.
-func (t *terminal) state() (closed, away, stopped, lent bool) {
+// pumpState returns what the pump has to know: whether it has to end, whether it may read,
+// whether it may ask for the terminal, and whether another program has it for a while.
+func (t *terminal) pumpState() (closed, away, stopped, lent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.resting = t.lent != nil; t.resting {
@@ -145,16 +145,15 @@ func (t *terminal) state() (closed, away, stopped, lent bool) {
 	return t.closed, t.away, t.stopped, t.resting
 }
 
-// Suspend gives the terminal back before the process is stopped; Resume takes it again
-// when the process goes on, or as soon as it is in the foreground. Both do nothing
-// without a terminal.
+// Suspend gives the terminal back before the process is stopped; Resume takes it again when the
+// process goes on, or as soon as it is in the foreground. Both do nothing without a terminal.
 func (c *Console) Suspend() {
 	if c.tty != nil {
 		c.tty.suspend()
 	}
 }
 
-// Resume: see Suspend.
+// Resume takes the terminal again; see Suspend.
 func (c *Console) Resume() {
 	if c.tty != nil {
 		c.tty.resume()

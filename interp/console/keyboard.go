@@ -11,8 +11,7 @@ import (
 	"ethertap/interp"
 )
 
-// This file is the terminal as words see it that read keys and draw, on ours and on
-// that of a client.
+// This file is the terminal for words that read keys and draw, both ours and that of a client.
 
 // Live implements interp.Terminal.
 func (t *terminal) Live() bool {
@@ -55,7 +54,7 @@ func (t *terminal) Key(wait time.Duration) (key byte, ok bool, err error) {
 // Line implements interp.Terminal.
 func (t *terminal) Line() (string, error) {
 	echo := io.Writer(t.screen)
-	if t.plain { // the kernel echoes, and lets the line be edited
+	if t.plain { // the kernel echoes, and lets the user edit the line
 		echo = io.Discard
 	}
 	return typedLine(t.Key, echo)
@@ -69,7 +68,7 @@ func (t *terminal) Screen() (columns, rows int) {
 	return screenSize(t.screen)
 }
 
-// screenSize is the size of a terminal; 80 by 24 where it does not say.
+// screenSize returns the size of a terminal, or 80 by 24 if it is not known.
 func screenSize(f *os.File) (columns, rows int) {
 	columns, rows = 80, 24
 	if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
@@ -83,8 +82,8 @@ func screenSize(f *os.File) (columns, rows int) {
 	return columns, rows
 }
 
-// typedLine reads a line key by key. Backspace takes the last character back, Ctrl-D
-// on an empty line ends the input.
+// typedLine reads a line key by key. Backspace removes the last character, and Ctrl-D on an empty
+// line ends the input.
 func typedLine(key func(time.Duration) (byte, bool, error), echo io.Writer) (string, error) {
 	const backspace, del = 8, 127
 	var b []byte
@@ -113,8 +112,8 @@ func typedLine(key func(time.Duration) (byte, bool, error), echo io.Writer) (str
 	}
 }
 
-// forward has keys typed from now on go to send instead of waiting for the editor or a
-// word, until stop is called: a client's keys belong to words of the server then.
+// forward sends keys that are typed from now on to send, instead of the editor or a word, until
+// stop is called: the keys of a client belong to words of the server then.
 func (t *terminal) forward(send func([]byte)) (stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,14 +129,14 @@ func (t *terminal) forward(send func([]byte)) (stop func()) {
 	}
 }
 
-// keyboard is the input of a session on a connection: nothing to read, and the keys
-// of the client, if it has a terminal. It implements interp.Terminal.
+// keyboard is the input of a session on a connection: there is nothing to read but the keys of
+// the client, if it has a terminal. It implements interp.Terminal.
 type keyboard struct {
 	io.Reader
 	c *conn
 }
 
-// keysAhead is how many keys of a client wait for a word to take them; more are dropped.
+// keysAhead is how many keys of a client may wait for a word; more are dropped.
 const keysAhead = 256
 
 func (k keyboard) Live() bool {
@@ -151,7 +150,7 @@ func (k keyboard) Screen() (columns, rows int) {
 	return k.c.columns, k.c.rows
 }
 
-// Key asks the client for keys, once a request, and waits for one.
+// Key asks the client for keys, once per request, and waits for one.
 func (k keyboard) Key(wait time.Duration) (key byte, ok bool, err error) {
 	c := k.c
 	c.mu.Lock()
@@ -177,14 +176,14 @@ func (k keyboard) Key(wait time.Duration) (key byte, ok bool, err error) {
 	}
 }
 
-// Page implements interp.Terminal: the client shows it.
+// Page implements interp.Terminal: the client shows the text.
 func (k keyboard) Page(text string) error {
 	return k.c.out.say(func(b []byte) []byte { return appendFrame(b, kindPage, idBytes(k.c.running()), text) })
 }
 
 func (k keyboard) Line() (string, error) { return typedLine(k.Key, stream{k.c.out, kindOutput}) }
 
-// typed takes in keys of the client, for the request that runs.
+// typed takes in keys of the client for the running request.
 func (c *conn) typed(id uint32, keys []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"ethertap/interp"
 )
 
-// registerKeyboard adds words that read keys and lines, and tell of the screen.
+// registerKeyboard adds words that read keys and lines, and print the size of the screen.
 func registerKeyboard(t *testing.T, d *interp.Dict) {
 	t.Helper()
 	word := func(name string, f func(*interp.Session) error) interp.Word {
@@ -64,8 +64,8 @@ func attached(t *testing.T, check func(*testing.T, *pty)) {
 	}
 }
 
-// Words read keys and lines of the terminal the same way whether the session is here
-// or behind a socket.
+// Words read keys and lines of the terminal in the same way, whether the session is here or
+// behind a socket.
 func TestKeyboard(t *testing.T) {
 	check := func(t *testing.T, p *pty) {
 		p.typed("screen\r")
@@ -86,7 +86,7 @@ func TestKeyboard(t *testing.T) {
 		p.expect("\nwaiting\n")
 		p.typed("\x03")
 		p.expect("error: key: interrupted\nok ")
-		p.typed("7 .\r") // the keyboard is the prompt's again
+		p.typed("7 .\r") // the keyboard belongs to the prompt again
 		p.expect("\n7\nok ")
 	}
 	t.Run("here", func(t *testing.T) {
@@ -99,8 +99,8 @@ func TestKeyboard(t *testing.T) {
 	})
 }
 
-// Long output goes through the program that PAGER names, at the terminal that the prompt
-// is on; the keys are that program's meanwhile.
+// Long output goes through the program that PAGER names, at the terminal of the prompt. The keys
+// belong to that program meanwhile.
 func TestPager(t *testing.T) {
 	check := func(t *testing.T, p *pty) {
 		t.Setenv("PAGER", "cat; read k <"+p.slave.Name()+"; echo key $k; read k <"+p.slave.Name()+"; exit 1")
@@ -110,7 +110,7 @@ func TestPager(t *testing.T) {
 		p.expect("key q\n")
 		p.typed("\r")
 		p.expect("ok ")
-		p.typed("7 .\r") // the keyboard is the prompt's again
+		p.typed("7 .\r") // the keyboard belongs to the prompt again
 		p.expect("\n7\nok ")
 		t.Setenv("PAGER", "/nonexistent/pager")
 		p.typed("paged\r")
@@ -130,7 +130,7 @@ func TestPager(t *testing.T) {
 		path, d, _ := startServer(t, ServerOptions{})
 		registerKeyboard(t, d)
 		out := new(bytes.Buffer)
-		if r, err := dial(t, path).Eval("paged", out, out); err != nil || r.Failed || out.String() != "first\nlast\n" {
+		if r, err := dial(t, path).eval("paged", out, out); err != nil || r.Failed || out.String() != "first\nlast\n" {
 			t.Errorf("%+v, %v, %q", r, err, out)
 		}
 	})
@@ -145,7 +145,7 @@ func TestPager(t *testing.T) {
 	})
 }
 
-// A session whose terminal obeys no cursor sequences, or whose client has none, is told.
+// A session knows if its terminal obeys no cursor sequences, or its client has none.
 func TestNoScreen(t *testing.T) {
 	p := startPrompt(t, 80, "dumb", "")
 	registerKeyboard(t, p.session.Dict())
@@ -159,7 +159,7 @@ func TestNoScreen(t *testing.T) {
 	path, d, _ := startServer(t, ServerOptions{})
 	registerKeyboard(t, d)
 	out := new(bytes.Buffer)
-	if r, err := dial(t, path).Eval("screen line", out, out); err != nil || r.Failed {
+	if r, err := dial(t, path).eval("screen line", out, out); err != nil || r.Failed {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if want := fmt.Sprintf("0 by 0, keyboard false\nwaiting\nline %q false\n", ""); out.String() != want {

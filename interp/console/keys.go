@@ -8,43 +8,42 @@ import (
 	"unicode/utf8"
 )
 
-// Runes that stand for something on their way through readline. They are no characters,
-// and what is typed does not become one.
+// These runes stand for something else on their way through readline. They are not characters,
+// and no key gives them.
 const (
-	// deleteKey is the Delete key, which readline knows only as Ctrl-D: on an empty line
-	// it would leave.
+	// deleteKey is the Delete key. Readline knows it only as Ctrl-D, which would leave on an
+	// empty line.
 	deleteKey = '\U0010FFFD'
 	// insertKey is text that is inserted at once; see editorInput.texts.
 	insertKey = '\U0010FFFC'
-	// showKey has the line drawn: there is nothing more to read.
+	// showKey makes the line be drawn: there is nothing more to read.
 	showKey = '\U0010FFFB'
 )
 
-// editorInput is the keyboard as readline reads it: each key is one that it knows, and
-// text comes in pieces as large as they wait. Readline would copy the whole line for
-// each character, which for a pasted frame in hexadecimal digits takes seconds.
+// editorInput is the keyboard that readline reads. Each key is one that readline knows, and text
+// comes in pieces as large as are waiting. Otherwise readline would copy the whole line for each
+// character, which takes seconds for a pasted frame in hexadecimal digits.
 type editorInput struct {
 	t         *terminal
-	texts     []string // for the insertKeys that readline has not yet seen; under t.mu
-	searching bool     // readline searches the history: text is what it looks for
-	unshown   bool     // readline has had keys since the line was drawn; under t.mu
+	texts     []string // for the insertKeys that readline has not seen yet; under t.mu
+	searching bool     // readline searches the history for the text that is typed
+	unshown   bool     // readline got keys since the line was drawn; under t.mu
 }
 
-// passed are the control characters that readline has a use for. Others would
-// stand in the line, and some do harm: Ctrl-Z stops our parent as well, Ctrl-T on
-// a line of one character ends in a panic.
+// passed are the control characters that readline uses. Others would appear in the line, and some
+// do harm: Ctrl-Z stops our parent as well, and Ctrl-T on a line of one character panics.
 const passed = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 |
 	1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<18 | 1<<19 | 1<<21 | 1<<23 | 1<<25
 
-// Keys by the names that readline's documentation has.
+// These keys have the names in readline's documentation.
 const (
 	ctrlA, ctrlB, ctrlE, ctrlF, ctrlH, ctrlN, ctrlP = "\x01", "\x02", "\x05", "\x06", "\x08", "\x0e", "\x10"
 	ctrlR, ctrlS, tab, escape, backspace            = 0x12, 0x13, '\t', 0x1b, 0x7f
 	wordBack, wordForward, killWord, killWordBack   = "\x1bb", "\x1bf", "\x1bd", "\x1b\x7f"
 )
 
-// sequences are the keys that terminals send as escape sequences, and what readline
-// takes for them. Those that stand here as what they are it knows itself.
+// sequences are the keys that terminals send as escape sequences, and the keys of readline for
+// them. Sequences that readline knows map to themselves.
 var sequences = map[string]string{
 	"\x1b[A": ctrlP, "\x1bOA": ctrlP, "\x1b[B": ctrlN, "\x1bOB": ctrlN,
 	"\x1b[C": ctrlF, "\x1bOC": ctrlF, "\x1b[D": ctrlB, "\x1bOD": ctrlB,
@@ -56,12 +55,11 @@ var sequences = map[string]string{
 	wordBack: wordBack, wordForward: wordForward, killWord: killWord, killWordBack: killWordBack,
 }
 
-// Read gives keys up to one that may end the line, and closes the way behind it;
-// it opens again with the next prompt, or when the editor finds that the line goes
-// on. Readline leaves the way open at times (it counts the Delete key as an end),
-// and then its two goroutines would touch the line at once. And what was pasted
-// after the line has to wait in the terminal, where a word that runs can read it
-// and Ctrl-C can drop it.
+// Read gives keys up to one that may end the line, and then closes. It opens again with the next
+// prompt, or when the editor finds that the line goes on. Readline would read on at times (it
+// takes the Delete key for an end), and then its two goroutines would use the line at the same
+// time. And what was pasted after the line has to wait in the terminal, where a running word can
+// read it and Ctrl-C can drop it.
 func (i *editorInput) Read(p []byte) (int, error) {
 	t := i.t
 	t.mu.Lock()
@@ -71,7 +69,7 @@ func (i *editorInput) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if t.editing {
-			if n := i.take(p); n > 0 {
+			if n := i.takeLocked(p); n > 0 {
 				return n, nil
 			}
 			if t.eof {
@@ -82,13 +80,13 @@ func (i *editorInput) Read(p []byte) (int, error) {
 	}
 }
 
-// take moves keys to p, up to one that may end the line, as those that readline knows,
-// and has the line drawn when no more wait. t.mu is held.
-func (i *editorInput) take(p []byte) (n int) {
-	const room = 2 * utf8.UTFMax // a key, and showKey
+// takeLocked moves keys to p, up to one that may end the line, in the form that readline knows.
+// If no more wait, it adds showKey. The caller holds t.mu.
+func (i *editorInput) takeLocked(p []byte) (n int) {
+	const room = 2 * utf8.UTFMax // for a key and showKey
 	t := i.t
 	for n+room <= len(p) {
-		key, text, used := i.next()
+		key, text, used := i.nextLocked()
 		if used == 0 {
 			if i.unshown {
 				n += utf8.EncodeRune(p[n:], showKey)
@@ -117,14 +115,14 @@ func (i *editorInput) take(p []byte) (n int) {
 	return n
 }
 
-// begin says that a line begins, which is drawn.
+// begin begins a line, which has to be drawn.
 func (i *editorInput) begin() {
 	i.t.mu.Lock()
 	defer i.t.mu.Unlock()
 	i.texts, i.searching, i.unshown = nil, false, false
 }
 
-// inserted is the text that the next insertKey stands for.
+// inserted returns the text of the next insertKey.
 func (i *editorInput) inserted() string {
 	i.t.mu.Lock()
 	defer i.t.mu.Unlock()
@@ -136,7 +134,7 @@ func (i *editorInput) inserted() string {
 	return text
 }
 
-// follow keeps up with whether readline searches, once it has a key that is no text.
+// follow notes whether readline searches, after a key that is not text.
 func (i *editorInput) follow(key byte) {
 	switch key {
 	case ctrlR, ctrlS:
@@ -147,9 +145,10 @@ func (i *editorInput) follow(key byte) {
 	}
 }
 
-// next is the next key as readline knows it, or text; both are empty for what is dropped.
-// used is how many bytes of t.keys it took, 0 if it is not whole yet. t.mu is held.
-func (i *editorInput) next() (key, text string, used int) {
+// nextLocked returns the next key as readline knows it, or text; both are empty if the key is to
+// be dropped. used is how many bytes of t.keys it took, or 0 if the key is not complete yet. The
+// caller holds t.mu.
+func (i *editorInput) nextLocked() (key, text string, used int) {
 	t := i.t
 	b := t.keys.b
 	if len(b) == 0 {
@@ -177,14 +176,14 @@ func (i *editorInput) next() (key, text string, used int) {
 	return i.text()
 }
 
-// blank tells whether the tab at byte at stands for a blank: in a paste, and where more
-// input follows so closely that nobody has typed it.
+// blank says whether the tab at byte at stands for a blank: in a paste, or if more input follows
+// so closely that nobody has typed it.
 func (i *editorInput) blank(at int) bool {
 	t := i.t
 	return t.keys.pasted(at) || at+1 < len(t.keys.b) || t.waits()
 }
 
-// text is the characters that come next, as far as they are whole; one in a search.
+// text returns the next complete characters; only one in a search.
 func (i *editorInput) text() (key, text string, used int) {
 	t := i.t
 	b := t.keys.b
@@ -212,7 +211,7 @@ func (i *editorInput) text() (key, text string, used int) {
 	return "", s.String(), used
 }
 
-// printable is r, or what stands for it where a terminal would obey it.
+// printable returns r, or a replacement if a terminal would obey it.
 func printable(r rune) rune {
 	switch {
 	case unicode.IsControl(r):
@@ -223,8 +222,9 @@ func printable(r rune) rune {
 	return r
 }
 
-// sequenceLen is the length of the escape sequence that b begins with, 0 if it is not
-// whole. What cannot be one is left out of it, so no end of a line is swallowed.
+// sequenceLen returns the length of the escape sequence at the beginning of b, or 0 if it is not
+// complete. It stops before a byte that cannot belong to one, so it never swallows the end of a
+// line.
 func sequenceLen(b []byte) int {
 	if len(b) < 2 {
 		return 0

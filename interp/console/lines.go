@@ -9,8 +9,8 @@ import (
 	"ethertap/interp"
 )
 
-// plainReader reads lines of a terminal that the kernel edits: TERM=dumb, or a
-// screen too narrow for more.
+// plainReader reads lines of a terminal that the kernel edits: TERM=dumb, or a screen too narrow
+// for the editor.
 type plainReader struct{ t *terminal }
 
 func (r *plainReader) line(prompt, _ string) (string, error) {
@@ -46,7 +46,7 @@ func (r *plainReader) line(prompt, _ string) (string, error) {
 	}
 }
 
-// pipeReader reads lines that are no terminal's, with a plain prompt (-i). Words that
+// pipeReader reads lines that do not come from a terminal, with a plain prompt (-i). Words that
 // read lines take them from the same reader.
 type pipeReader struct {
 	in  *bufio.Reader
@@ -75,7 +75,7 @@ func (r *pipeReader) line(prompt, _ string) (string, error) {
 	}
 }
 
-// closedReader stands for a terminal that was closed before its first prompt.
+// closedReader replaces a terminal that was closed before its first prompt.
 type closedReader struct{}
 
 func (closedReader) line(string, string) (string, error) { return "", io.EOF }

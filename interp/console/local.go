@@ -28,13 +28,13 @@ func (l local) freshLine() {
 	}
 }
 
-// interpret runs a line in s and reports its error, after what beforeError does.
+// interpret runs a line in s and reports its error; before that it calls beforeError.
 func interpret(s *interp.Session, line string, beforeError func()) Result {
 	err := s.Interpret(line)
 	return result(s, err, beforeError)
 }
 
-// result reports err, unless it is how a session is left, and says how s stands.
+// result reports err, unless it says that the session was left, and returns the state of s.
 func result(s *interp.Session, err error, beforeError func()) Result {
 	r := state(s)
 	if err != nil && !r.Left {
@@ -46,7 +46,7 @@ func result(s *interp.Session, err error, beforeError func()) Result {
 	return r
 }
 
-// state says how a session stands.
+// state returns the state of a session.
 func state(s *interp.Session) Result {
 	return Result{
 		Left: s.Left(), Open: s.Open(), Status: s.Status(),

@@ -7,24 +7,23 @@ import (
 	"time"
 )
 
-// outbox sends frames to one client. Output is gathered into frames of a decent
-// size and leaves when one is full, when something else is to be said, or a
-// moment after it was printed. A client that does not read makes the writer wait,
-// and its connection ends when it waits for longer than the limit.
+// outbox sends frames to one client. It collects output into large frames, which are sent when
+// they are full, when another frame is to be sent, or a moment after the output was printed. If a
+// client does not read, the writer waits; if it waits longer than the limit, the connection ends.
 type outbox struct {
 	nc    *net.UnixConn
 	limit time.Duration
 
 	mu      sync.Mutex
-	kind    byte   // of what is gathered: kindOutput or kindErrors
-	text    []byte // gathered
-	frames  []byte // encoded, to be written now
+	kind    byte   // of the collected text: kindOutput or kindErrors
+	text    []byte // collected
+	frames  []byte // encoded, to be written next
 	pending bool   // the timer is set
 	timer   *time.Timer
 	err     error // the first error; nothing is sent after it
 }
 
-// gather is how long output may wait for more of it.
+// gather is how long output may wait for more.
 const gather = 10 * time.Millisecond
 
 func newOutbox(nc *net.UnixConn, limit time.Duration) *outbox {
@@ -34,7 +33,7 @@ func newOutbox(nc *net.UnixConn, limit time.Duration) *outbox {
 	return o
 }
 
-// stream is a session's output or error output.
+// stream is the output or the error output of a session.
 type stream struct {
 	o    *outbox
 	kind byte
@@ -47,7 +46,7 @@ func (s stream) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 && o.err == nil {
 		if o.kind != s.kind {
-			o.encode()
+			o.encodeLocked()
 			o.kind = s.kind
 		}
 		n := min(len(p), chunk-len(o.text))
@@ -55,7 +54,7 @@ func (s stream) Write(p []byte) (int, error) {
 		written += n
 		p = p[n:]
 		if len(o.text) == chunk {
-			o.send()
+			o.sendLocked()
 		}
 	}
 	if len(o.text) > 0 && !o.pending {
@@ -65,13 +64,13 @@ func (s stream) Write(p []byte) (int, error) {
 	return written, o.err
 }
 
-// say sends a frame, after the output that came before it.
+// say sends a frame, after the output before it.
 func (o *outbox) say(encode func([]byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.encode()
+	o.encodeLocked()
 	o.frames = encode(o.frames)
-	o.send()
+	o.sendLocked()
 	return o.err
 }
 
@@ -79,20 +78,20 @@ func (o *outbox) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pending = false
-	o.send()
+	o.sendLocked()
 }
 
-// encode makes a frame of what is gathered. o.mu is held.
-func (o *outbox) encode() {
+// encodeLocked makes a frame of the collected text. The caller holds o.mu.
+func (o *outbox) encodeLocked() {
 	if len(o.text) > 0 {
 		o.frames = appendFrame(o.frames, o.kind, string(o.text))
 		o.text = o.text[:0]
 	}
 }
 
-// send writes all there is. o.mu is held, so that frames keep their order.
-func (o *outbox) send() {
-	o.encode()
+// sendLocked writes everything. The caller holds o.mu, so that frames keep their order.
+func (o *outbox) sendLocked() {
+	o.encodeLocked()
 	if len(o.frames) > 0 && o.err == nil {
 		o.nc.SetWriteDeadline(time.Now().Add(o.limit))
 		if _, err := o.nc.Write(o.frames); err != nil {
@@ -106,7 +105,7 @@ func (o *outbox) send() {
 	}
 }
 
-// close ends the connection; nothing is sent any more when it returns.
+// close ends the connection; when it returns, nothing is sent any more.
 func (o *outbox) close() {
 	o.nc.Close()
 	o.mu.Lock()

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultPager is what shows long output where PAGER names nothing.
+// defaultPager shows long output if PAGER names no program.
 const defaultPager = "less"
 
-// Page implements interp.Terminal: the program that PAGER names gets the terminal until it
-// ends. Like git, it has less end at once when the text fits on the screen.
+// Page implements interp.Terminal: the program that PAGER names gets the terminal until it ends.
+// As with git, less ends at once if the text fits on the screen.
 func (t *terminal) Page(text string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -38,12 +38,12 @@ func (t *terminal) Page(text string) error {
 	case cmd.ProcessState == nil, code == notFound, code == notExecutable:
 		return fmt.Errorf("pager %s: %w", cmd.Args[2], err)
 	}
-	return nil // that it was left before the end of the text is no error
+	return nil // leaving it before the end of the text is not an error
 }
 
-// lend gives the terminal to another program: its mode is as that expects, and no key is
-// read. What ends the program is called when the terminal is closed. False says that it
-// is not ours to lend.
+// lend gives the terminal to another program: it sets the mode that programs expect, and reads no
+// keys. end, which ends the program, is called when the terminal is closed. lend returns false if
+// the terminal is not ours.
 func (t *terminal) lend(end func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,7 +57,7 @@ func (t *terminal) lend(end func()) bool {
 	}
 	t.bracket(false)
 	mode := t.saved
-	mode.Lflag &^= unix.ISIG // Ctrl-C is the program's, and no signal to us
+	mode.Lflag &^= unix.ISIG // Ctrl-C belongs to the program, and sends us no signal
 	unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &mode)
 	return true
 }

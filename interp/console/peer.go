@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer lets in root, the user this process runs as, and members of the
-// socket's group. The mode of the socket says the same; this holds when somebody
-// has changed it.
+// checkPeer accepts root, the user of this process, and members of the socket's group. The mode
+// of the socket says the same; this check holds even if somebody has changed it.
 func checkPeer(nc *net.UnixConn) error {
 	rc, err := nc.SyscallConn()
 	if err != nil {
@@ -37,7 +36,7 @@ func checkPeer(nc *net.UnixConn) error {
 	return allowed(cred, os.Geteuid(), st.Gid, supplementary)
 }
 
-// allowed decides on a peer; groups gives the supplementary groups of a process.
+// allowed decides about a peer; groups returns the supplementary groups of a process.
 func allowed(cred *unix.Ucred, euid int, gid uint32, groups func(pid int32) []uint32) error {
 	if cred.Uid == 0 || int(cred.Uid) == euid || cred.Gid == gid {
 		return nil
@@ -48,8 +47,8 @@ func allowed(cred *unix.Ucred, euid int, gid uint32, groups func(pid int32) []ui
 	return fmt.Errorf("user %d (PID %d) is neither root nor in group %d", cred.Uid, cred.Pid, gid)
 }
 
-// supplementary reads the groups of a process from /proc. SO_PEERGROUPS would
-// tell those at the time of the connect, but x/sys/unix has no call for it.
+// supplementary reads the groups of a process from /proc. SO_PEERGROUPS would give those at the
+// time of the connect, but x/sys/unix has no call for it.
 func supplementary(pid int32) []uint32 {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

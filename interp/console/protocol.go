@@ -11,11 +11,11 @@ import (
 	"ethertap/interp"
 )
 
-// The protocol between a server and its clients, version 3, over a Unix stream
+// This is the protocol between a server and its clients, version 3, over a Unix stream
 // socket. Everything is a frame:
 //
 //	type    1 byte
-//	length  4 bytes, big endian, of what follows; at most MaxPayload
+//	length  4 bytes, big endian, of the payload; at most maxPayload
 //	payload
 //
 // Numbers in payloads are big endian. A client sends one request at a time and
@@ -27,43 +27,44 @@ import (
 //	  O output     bytes for standard output, in the order they were printed
 //	  E errors     bytes for standard error, in order with O
 //	  M more       id: the source of request R wants its next piece
-//	  P page       id, text to be shown page by page; at most MaxPage bytes
+//	  P page       id, text to be shown page by page; at most interp's maxPage bytes
 //	  K keys       id: request R wants the keys that are typed from now on
 //	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
 //	               exit status u8, depth of the stack u16, open stack frames u16, name of
 //	               the innermost open structure ("" none), and a line more for each unknown
 //	               token left on the stack: "new" or "old", source, line, column, the word
 //	               that may be meant, token, separated by tabs
-//	  W words      id, and lines: what is completed, what follows the only one, and the
-//	               completions
+//	  W words      id, and lines: the part that is completed, the text after a single
+//	               completion, and the completions
 //	  A about      id, stack comment of the word asked for ("" none)
-//	  B goodbye    why the server closes, in words
+//	  B goodbye    the reason why the server closes, as text
 //
 //	client → server
 //	  L line       id, text: one line of the prompt; answered by O and E, then Z
 //	  R run        id, name: a whole source, stops at the first error; answered by
 //	               M whenever it wants more, O and E, then Z
 //	  D data       id, bytes: the answer to M; none means that the source ends
-//	  I interrupt  id of the L or R to stop; too late is no error.
-//	               id 0: forget the open structure; both have no answer
-//	  K keys       id, bytes: what is typed while R wants keys
+//	  I interrupt  id of the L or R to stop; it is no error if that has ended.
+//	               id 0: forget the open structure; neither has an answer
+//	  K keys       id, bytes: the keys typed while R wants keys
 //	  S screen     columns u16, rows u16 of a terminal that can give keys and obeys
 //	               cursor sequences; 0 and 0 if it cannot any more; has no answer
-//	  C complete   id, what stands before the cursor; answered by W, also while a line runs
+//	  C complete   id, text before the cursor; answered by W, also while a line runs
 //	  A about      id, a word; answered by A, also while a line runs
-//	  Q bye        the client leaves; closing the connection says the same
+//	  Q bye        the client leaves; closing the connection means the same
 //
-// What a server does not understand it answers with B and closes.
+// A server answers a frame that it does not understand with B, and closes.
 const (
-	// Version of the protocol; a client and a server of different versions part.
-	Version = 3
-	// MaxPayload bounds what a frame carries, in bytes: an id and the longest line.
-	MaxPayload = 4 + interp.MaxLine
+	// protocolVersion is the version of the protocol. A client does not talk to a server of
+	// another version.
+	protocolVersion = 3
+	// maxPayload bounds the payload of a frame, in bytes: an id and the longest line.
+	maxPayload = 4 + interp.MaxLine
 
 	magic     = "ETHERTAP"
 	headerLen = 5
-	chunk     = 16 << 10 // output and sources travel in pieces of about this size
-	maxWords  = 64 << 10 // of completions; nobody reads more
+	chunk     = 16 << 10 // output and sources are sent in pieces of about this size
+	maxWords  = 64 << 10 // bytes of completions; nobody reads more
 )
 
 const (
@@ -79,20 +80,20 @@ const (
 	kindData      = 'D'
 	kindInterrupt = 'I'
 	kindComplete  = 'C'
-	kindAbout     = 'A' // both ways
+	kindAbout     = 'A' // in both directions
 	kindBye       = 'Q'
 	kindPage      = 'P'
-	kindKeys      = 'K' // both ways
+	kindKeys      = 'K' // in both directions
 	kindScreen    = 'S'
 )
 
-// frame is one message as it travels.
+// frame is a message.
 type frame struct {
 	kind    byte
 	payload []byte
 }
 
-// Errors of the decoder. A connection ends with any of them.
+// These are errors of the decoder. Each of them ends the connection.
 var (
 	errTooLong = errors.New("frame too long")
 	errShort   = errors.New("frame too short")
@@ -106,7 +107,7 @@ func readFrame(r io.Reader) (frame, error) {
 		return frame{}, err
 	}
 	n := binary.BigEndian.Uint32(h[1:])
-	if n > MaxPayload {
+	if n > maxPayload {
 		return frame{}, fmt.Errorf("%w: %d bytes", errTooLong, n)
 	}
 	p := make([]byte, n)
@@ -119,7 +120,7 @@ func readFrame(r io.Reader) (frame, error) {
 	return frame{h[0], p}, nil
 }
 
-// appendFrame adds a frame to b; the payload is given in parts.
+// appendFrame appends a frame to b; the payload is given in parts.
 func appendFrame(b []byte, kind byte, parts ...string) []byte {
 	n := 0
 	for _, p := range parts {
@@ -133,12 +134,12 @@ func appendFrame(b []byte, kind byte, parts ...string) []byte {
 	return b
 }
 
-// idBytes is an id as it travels, to be a part of a frame.
+// idBytes returns an id as a part of a frame.
 func idBytes(id uint32) string {
 	return string(binary.BigEndian.AppendUint32(nil, id))
 }
 
-// withID takes the id off a payload.
+// withID splits the id off a payload.
 func (f frame) withID() (id uint32, rest []byte, err error) {
 	if len(f.payload) < 4 {
 		return 0, nil, errShort
@@ -146,7 +147,7 @@ func (f frame) withID() (id uint32, rest []byte, err error) {
 	return binary.BigEndian.Uint32(f.payload), f.payload[4:], nil
 }
 
-// hello is what a server says first.
+// hello is the first message of a server.
 type hello struct {
 	version  uint16
 	pid      uint32
@@ -172,7 +173,7 @@ func parseHello(f frame) (hello, error) {
 	}, nil
 }
 
-// appendScreen says how large a client's screen is.
+// appendScreen appends a frame with the size of a client's screen.
 func appendScreen(b []byte, columns, rows int) []byte {
 	size := binary.BigEndian.AppendUint16(nil, uint16(columns))
 	size = binary.BigEndian.AppendUint16(size, uint16(rows))
@@ -186,20 +187,20 @@ func parseScreen(p []byte) (columns, rows int, err error) {
 	return int(binary.BigEndian.Uint16(p)), int(binary.BigEndian.Uint16(p[2:])), nil
 }
 
-// Result is what came of a line or a source. What was printed, the error
-// message included, has been written when it is returned.
+// Result is the result of a line or a source. All its output, including the error message, has
+// been written when it is returned.
 type Result struct {
 	Failed bool   // an error ended it
 	Left   bool   // a word left the session (bye)
-	Status int    // exit status it left with, 0 to 255
-	Open   string // innermost structure still open, "" none
+	Status int    // exit status with which the session was left, 0 to 255
+	Open   string // innermost structure that is still open, "" if none
 
 	Depth   int              // values on the stack, in the innermost frame
 	Frames  int              // open stack frames
 	Unknown []interp.Unknown // tokens on the stack that were no words
 }
 
-// ExitStatus is what a program that ran this ends with.
+// ExitStatus returns the exit status for a program that ran the line or source.
 func (r Result) ExitStatus() int {
 	if r.Failed {
 		return 1
@@ -236,10 +237,10 @@ func (r Result) append(b []byte, id uint32) []byte {
 
 const (
 	unknownNew, unknownOld = "new", "old"
-	maxUnknown             = 64 // tokens that a result names
+	maxUnknown             = 64 // the most tokens that a result names
 )
 
-// shorten makes a text fit for a line that somebody reads.
+// shorten shortens a text to a length that fits on a line.
 func shorten(text string) string {
 	const most = 200
 	if len(text) > most {
@@ -274,7 +275,7 @@ func parseResult(p []byte) (Result, error) {
 	return r, nil
 }
 
-// appendWords adds completions, as many as fit.
+// appendWords appends completions, as many as fit.
 func appendWords(b []byte, id uint32, c completion) []byte {
 	text := strings.Join(c.words, "\n")
 	if len(text) > maxWords {

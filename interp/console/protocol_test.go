@@ -14,7 +14,7 @@ import (
 )
 
 func TestFrames(t *testing.T) {
-	b := hello{Version, 7966, "lab"}.append(nil)
+	b := hello{protocolVersion, 7966, "lab"}.append(nil)
 	r := Result{Failed: true, Left: true, Status: 255, Open: "begin", Depth: 4096, Frames: 2, Unknown: []interp.Unknown{
 		{Token: "dupp", Source: "a\tb.rpcl", Line: 3, Col: 1, Near: "dup", Fresh: true}, {Token: "x"},
 	}}
@@ -30,7 +30,7 @@ func TestFrames(t *testing.T) {
 		}
 		return f
 	}
-	if h, err := parseHello(next()); err != nil || h != (hello{Version, 7966, "lab"}) {
+	if h, err := parseHello(next()); err != nil || h != (hello{protocolVersion, 7966, "lab"}) {
 		t.Errorf("hello %+v, %v", h, err)
 	}
 	id, rest, err := next().withID()
@@ -60,10 +60,10 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// A server of another version, or of another kind, is told apart.
+// The client recognizes a server of another version or of another kind.
 func TestDialStrangers(t *testing.T) {
 	for name, c := range map[string]struct{ greeting, want string }{
-		"version": {string(hello{Version + 1, 1, ""}.append(nil)), fmt.Sprintf("protocol version %d", Version+1)},
+		"version": {string(hello{protocolVersion + 1, 1, ""}.append(nil)), fmt.Sprintf("protocol version %d", protocolVersion+1)},
 		"http":    {"HTTP/1.1 400 Bad Request\r\n", "frame too long"},
 		"silent":  {"", "EOF"},
 		"refusal": {string(appendFrame(nil, kindGoodbye, "refused: no")), "refused: no"},
@@ -88,7 +88,7 @@ func TestDialStrangers(t *testing.T) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	f.Add(hello{Version, 1, "x"}.append(nil))
+	f.Add(hello{protocolVersion, 1, "x"}.append(nil))
 	f.Add(Result{Open: "if"}.append(nil, 3))
 	f.Add(appendWords(nil, 1, completion{"d", []string{"dup", "drop"}, " "}))
 	f.Add(appendFrame(nil, kindLine, idBytes(1), "1 ."))
@@ -101,7 +101,7 @@ func FuzzReadFrame(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if len(fr.payload) > MaxPayload {
+			if len(fr.payload) > maxPayload {
 				t.Fatalf("payload of %d bytes", len(fr.payload))
 			}
 			if again := appendFrame(nil, fr.kind, string(fr.payload)); !bytes.Equal(again, b[before:len(b)-r.Len()]) {

@@ -15,11 +15,10 @@ import (
 	"ethertap/interp"
 )
 
-// patience is how long tests wait for what must happen; passing it is failure,
-// never a measure.
+// patience is how long tests wait for an event. When it has passed, the test fails.
 const patience = 20 * time.Second
 
-// pty is a terminal with a test sitting at it.
+// pty is a terminal that a test uses.
 type pty struct {
 	t      *testing.T
 	master *os.File
@@ -27,11 +26,11 @@ type pty struct {
 
 	mu   sync.Mutex
 	cond *sync.Cond
-	out  []byte // what is on the screen since the last expect
+	out  []byte // output since the last expect
 	vt   *vt    // the screen
 	end  bool
 
-	patience time.Duration // if another than patience
+	patience time.Duration // if it differs from patience
 }
 
 func openPty(t *testing.T, cols uint16) *pty {
@@ -90,8 +89,8 @@ func (p *pty) typed(s string) {
 	}
 }
 
-// expect waits until want is on the screen and consumes all up to its end. What
-// stood before it is returned. Escape sequences are taken out first.
+// expect waits until want is on the screen, consumes everything up to its end, and returns the
+// text before it. Escape sequences are removed first.
 func (p *pty) expect(want string) string {
 	p.t.Helper()
 	timer := time.AfterFunc(patience, func() {
@@ -116,7 +115,7 @@ func (p *pty) expect(want string) string {
 	}
 }
 
-// expectRaw is expect with all that was written, sequences included.
+// expectRaw is expect for all bytes, including sequences.
 func (p *pty) expectRaw(want string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("what is written with %q", want), func(*vt) bool {
@@ -128,8 +127,8 @@ func (p *pty) expectRaw(want string) {
 	})
 }
 
-// plainText drops escape sequences, carriage returns and dim text; ends maps every byte
-// kept to the place behind it.
+// plainText drops escape sequences, carriage returns and dim text; ends maps every byte that is
+// kept to the place after it.
 func plainText(b []byte) (string, []int) {
 	var text []byte
 	var ends []int
@@ -173,7 +172,7 @@ func (p *pty) setTermios(tio unix.Termios) {
 	}
 }
 
-// shell writes to the screen what another program would.
+// shell writes to the screen as another program would.
 func (p *pty) shell(text string) {
 	p.t.Helper()
 	if _, err := p.slave.WriteString(text); err != nil {
@@ -181,8 +180,8 @@ func (p *pty) shell(text string) {
 	}
 }
 
-// testDict is a dictionary with a few words that put a console to the test. They
-// are here because console knows no word set, not even the language's.
+// testDict returns a dictionary with a few words for tests of a console. They are here because
+// console knows no word set, not even the language's.
 func testDict(t *testing.T) *interp.Dict {
 	t.Helper()
 	word := func(name string, f func(*interp.Session) error) interp.Word {
@@ -216,7 +215,7 @@ func testDict(t *testing.T) *interp.Dict {
 	return d
 }
 
-// registerDangerous adds words that no random key should come upon.
+// registerDangerous adds words that random keys should not run.
 func registerDangerous(t *testing.T, d *interp.Dict) {
 	t.Helper()
 	word := func(name string, f func(*interp.Session) error) interp.Word {

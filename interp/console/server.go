@@ -15,9 +15,9 @@ import (
 	"ethertap/interp"
 )
 
-// Server serves prompts on a dictionary to other processes. Each client has a
-// session and goroutines of its own: one that loops, hangs, floods or sends
-// garbage costs the others nothing but the processor time it uses.
+// Server serves prompts on a dictionary to other processes. Each client has a session and
+// goroutines of its own: a client that loops, hangs, floods or sends garbage costs the others
+// only the processor time that it uses.
 type Server struct {
 	dict     *interp.Dict
 	instance string
@@ -27,22 +27,23 @@ type Server struct {
 	listeners map[*net.UnixListener]bool
 	conns     map[*conn]bool
 	closing   bool
-	wg        sync.WaitGroup // connections
+	wg        sync.WaitGroup // of connections
 }
 
-// ServerOptions are limits of a Server; the zero value gives the defaults.
+// ServerOptions are the limits of a Server; the zero value gives the defaults.
 type ServerOptions struct {
-	// MaxClients are served at once; who comes later is told so. Default 32.
+	// MaxClients is how many clients are served at once; more are refused. Default 32.
 	MaxClients int
-	// WriteTimeout is how long a client may leave what it is sent unread. Default 1 minute.
+	// WriteTimeout is how long a client may leave output unread. Default 1 minute.
 	WriteTimeout time.Duration
-	// ReadTimeout is how long a client may take to finish a frame. Default 10 s.
+	// ReadTimeout is how long a client may take to complete a frame. Default 10 s.
 	ReadTimeout time.Duration
-	// Logf gets one line per event worth one: a client refused, a word that crashed.
+	// Logf gets a line for each event that matters: a client that was refused, a word that
+	// crashed.
 	Logf func(format string, args ...any)
 }
 
-// NewServer makes a server; instance is the name it greets with.
+// NewServer makes a server; instance is the name that it sends in its greeting.
 func NewServer(d *interp.Dict, instance string, o ServerOptions) *Server {
 	if o.MaxClients <= 0 {
 		o.MaxClients = 32
@@ -62,9 +63,9 @@ func NewServer(d *interp.Dict, instance string, o ServerOptions) *Server {
 	}
 }
 
-// Listen makes a socket at path for root and its group: mode 0660 from its first
-// moment, not only from a later chmod. It fails if something stands there; who
-// owns the directory removes what is stale. The socket goes when the listener closes.
+// Listen makes a socket at path for root and its group, with mode 0660 from the beginning. It
+// fails if there is a file; the owner of the directory removes stale ones. The socket is removed
+// when the listener closes.
 func Listen(path string) (*net.UnixListener, error) {
 	const longest = 107 // struct sockaddr_un, with the final 0
 	if len(path) > longest {
@@ -72,7 +73,7 @@ func Listen(path string) (*net.UnixListener, error) {
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
-		// The node that bind makes takes its mode from the socket, less the umask.
+		// The file that bind makes takes its mode from the socket, less the umask.
 		if cerr := rc.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o660) }); cerr != nil {
 			return cerr
 		}
@@ -82,15 +83,15 @@ func Listen(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil { // what the umask took away
+	if err := os.Chmod(path, 0o660); err != nil { // restores the bits that the umask removed
 		l.Close()
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	return l.(*net.UnixListener), nil
 }
 
-// Serve takes connections until Close, and returns nil then. Failing to take one
-// is not the end: a process short of descriptors gets well again.
+// Serve accepts connections until Close, and returns nil then. It goes on after an error of
+// accept: a process that lacks descriptors may recover.
 func (s *Server) Serve(l *net.UnixListener) error {
 	s.mu.Lock()
 	if s.closing {
@@ -104,7 +105,7 @@ func (s *Server) Serve(l *net.UnixListener) error {
 		nc, err := l.AcceptUnix()
 		switch {
 		case err == nil:
-			s.take(nc)
+			s.admit(nc)
 		case errors.Is(err, net.ErrClosed):
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -119,8 +120,8 @@ func (s *Server) Serve(l *net.UnixListener) error {
 	}
 }
 
-// take starts to serve a connection, or refuses it.
-func (s *Server) take(nc *net.UnixConn) {
+// admit serves a connection, or refuses it.
+func (s *Server) admit(nc *net.UnixConn) {
 	refuse := func(reason string) {
 		nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // fits into any socket buffer
 		nc.Write(appendFrame(nil, kindGoodbye, reason))
@@ -156,9 +157,8 @@ func (s *Server) take(nc *net.UnixConn) {
 	}()
 }
 
-// Close stops serving: words that run are interrupted and clients told goodbye.
-// It waits for all of it, but not for ever: the error says how many clients run a
-// word that does not let itself be stopped.
+// Close stops serving: running words are interrupted and clients are told. It waits for them, but
+// not for ever: the error says how many clients run a word that does not stop.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true
@@ -166,7 +166,7 @@ func (s *Server) Close() error {
 		l.Close()
 	}
 	for c := range s.conns {
-		c.nc.CloseRead() // as if the client had left; what is under way still gets out
+		c.nc.CloseRead() // as if the client had left; output is still sent
 	}
 	s.mu.Unlock()
 

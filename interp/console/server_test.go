@@ -22,8 +22,8 @@ import (
 	"ethertap/interp"
 )
 
-// startServer serves on a socket of its own until the test ends, and fails the
-// test if a goroutine is left then.
+// startServer serves on a socket of its own until the test ends, and fails the test if a
+// goroutine is left then.
 func startServer(t *testing.T, o ServerOptions) (path string, d *interp.Dict, s *Server) {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -67,7 +67,7 @@ func dial(t *testing.T, path string) *Client {
 	return cl
 }
 
-// rawDial connects without the client's manners, and takes the greeting.
+// rawDial connects without a Client, and reads the greeting.
 func rawDial(t *testing.T, path string) *net.UnixConn {
 	t.Helper()
 	nc, err := net.Dial("unix", path)
@@ -81,11 +81,11 @@ func rawDial(t *testing.T, path string) *net.UnixConn {
 	return nc.(*net.UnixConn)
 }
 
-// want runs a line and compares everything about it.
+// want runs a line and compares its result and all its output.
 func want(t *testing.T, cl *Client, line, stdout, stderr string, r Result) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	got, err := cl.Eval(line, &out, &errs)
+	got, err := cl.eval(line, &out, &errs)
 	if err != nil || out.String() != stdout || errs.String() != stderr || !reflect.DeepEqual(got, r) {
 		t.Errorf("%q: %q, %q, %+v, %v; want %q, %q, %+v", line, out.String(), errs.String(), got, err, stdout, stderr, r)
 	}
@@ -94,8 +94,8 @@ func want(t *testing.T, cl *Client, line, stdout, stderr string, r Result) {
 func TestServerLines(t *testing.T) {
 	path, _, _ := startServer(t, ServerOptions{})
 	a, b := dial(t, path), dial(t, path)
-	if a.PID() != os.Getpid() || a.Instance() != "lab" {
-		t.Errorf("greeting: PID %d, instance %q", a.PID(), a.Instance())
+	if a.PID() != os.Getpid() || a.hello.instance != "lab" {
+		t.Errorf("greeting: PID %d, instance %q", a.PID(), a.hello.instance)
 	}
 	want(t, a, "1 2", "", "", Result{Depth: 2})
 	want(t, b, ".", "", "error: .: stack underflow ( item - )\n", Result{Failed: true})
@@ -106,7 +106,7 @@ func TestServerLines(t *testing.T) {
 	want(t, a, "5 then ;", "", "", Result{})
 	want(t, b, "five .", "5\n", "", Result{}) // the dictionary is shared
 	want(t, a, "1 if", "", "", Result{Open: "if", Depth: 1})
-	a.Abandon()
+	a.abandon()
 	want(t, a, "7 . .", "7\n1\n", "", Result{})
 	want(t, a, "dupp", "", "", Result{Depth: 1, Unknown: []interp.Unknown{{Token: "dupp", Col: 1, Fresh: true}}})
 	want(t, a, ".", "\"dupp\"\n", "", Result{})
@@ -119,7 +119,7 @@ func TestServerLines(t *testing.T) {
 	if c, err := b.complete("zzz"); err != nil || len(c.words) != 0 {
 		t.Errorf("completion of nothing: %q, %v", c.words, err)
 	}
-	if _, err := b.Eval(strings.Repeat("x", MaxPayload), io.Discard, io.Discard); err == nil {
+	if _, err := b.eval(strings.Repeat("x", maxPayload), io.Discard, io.Discard); err == nil {
 		t.Error("a line that fits in no frame was taken")
 	}
 	want(t, b, "9 .", "9\n", "", Result{})
@@ -144,7 +144,7 @@ func TestServerRun(t *testing.T) {
 	cl = dial(t, path)
 	const lines = 50000
 	run(strings.Repeat("6 .\n", lines), strings.Repeat("6\n", lines), "", Result{})
-	r, w := io.Pipe() // the source says nothing while it is interrupted
+	r, w := io.Pipe() // the source is silent when it is interrupted
 	result := make(chan Result, 1)
 	out := newWatcher("7\n")
 	go func() {
@@ -188,7 +188,7 @@ func begin(t *testing.T, cl *Client, line string) <-chan Result {
 	out := newWatcher("started\n")
 	result := make(chan Result, 1)
 	go func() {
-		r, err := cl.Eval("started "+line, out, io.Discard)
+		r, err := cl.eval("started "+line, out, io.Discard)
 		if err != nil {
 			r.Open = err.Error()
 		}
@@ -220,10 +220,10 @@ func TestServerInterrupt(t *testing.T) {
 		t.Errorf("interrupted: %+v", r)
 	}
 	want(t, a, "3 . .", "3\n0\n", "", Result{})
-	// A stale interrupt, as when the line ended by itself a moment before.
+	// This is a stale interrupt, as if the line had ended by itself a moment before.
 	a.write(kindInterrupt, idBytes(a.id))
 	want(t, a, "4 .", "4\n", "", Result{})
-	// One that overtakes the interpreter: line and interrupt arrive at once.
+	// This interrupt overtakes the interpreter: line and interrupt arrive together.
 	nc := rawDial(t, path)
 	b1 := appendFrame(nil, kindLine, idBytes(1), "begin 0 until")
 	nc.Write(appendFrame(b1, kindInterrupt, idBytes(1)))
@@ -285,7 +285,7 @@ func TestServerClose(t *testing.T) {
 		t.Error(err)
 	}
 	<-result
-	if _, err := idle.Eval("1 .", io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "shutting down") {
+	if _, err := idle.eval("1 .", io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "shutting down") {
 		t.Errorf("after Close: %v", err)
 	}
 	if _, err := Dial(path); !errors.Is(err, fs.ErrNotExist) {
@@ -325,7 +325,7 @@ func TestPeerAllowed(t *testing.T) {
 		ok   bool
 	}{
 		{unix.Ucred{Uid: 0, Gid: 9}, true},
-		{unix.Ucred{Uid: 1000, Gid: 9}, true}, // runs the server
+		{unix.Ucred{Uid: 1000, Gid: 9}, true}, // the user who runs the server
 		{unix.Ucred{Uid: 2000, Gid: 50}, true},
 		{unix.Ucred{Uid: 2000, Gid: 9, Pid: 7}, true},
 		{unix.Ucred{Uid: 2000, Gid: 9, Pid: 8}, false},

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// How text looks on a terminal that has styles: see https://no-color.org for NO_COLOR.
+// These are the styles of text on a terminal that has them: see https://no-color.org for
+// NO_COLOR.
 const (
 	dimStyle     = "\x1b[2m"
 	errorStyle   = "\x1b[1;31m"
@@ -15,7 +16,7 @@ const (
 	noStyle      = "\x1b[m"
 )
 
-// styled tells whether a file is a terminal that shows styles.
+// styled says whether a file is a terminal that shows styles.
 func styled(f *os.File) bool {
 	return isTerminal(f) && !dumb() && os.Getenv("NO_COLOR") == ""
 }
@@ -42,8 +43,8 @@ func (e errorWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Errors is where a session on this console prints errors: its standard error, in colour
-// where that is a terminal with colours.
+// Errors returns the writer for errors of a session on this console: its standard error, in
+// colour if that is a terminal with colours.
 func (c *Console) Errors() io.Writer {
 	if f, ok := c.stderr.(*os.File); ok && styled(f) {
 		return errorWriter{f}

@@ -12,55 +12,53 @@ import (
 	"ethertap/interp"
 )
 
-// terminal is the keyboard and screen of a console. From start to close it is
-// the only reader of the keyboard: a goroutine takes bytes as they come, so that
-// Ctrl-C is seen while a word runs and what is typed or pasted ahead waits in
-// order. The kernel makes no signal of Ctrl-C meanwhile (ISIG is off): SIGINT
-// then always comes from outside and keeps the meaning that main gives it.
+// terminal is the keyboard and screen of a console. From start to close it is the only reader of
+// the keyboard: a goroutine takes bytes as they come, so that Ctrl-C is seen while a word runs,
+// and keys that are typed or pasted ahead wait in order. Meanwhile the kernel sends no signal for
+// Ctrl-C (ISIG is off): SIGINT always comes from outside and has the meaning that main gives it.
 //
-// The modes are set once and restored once. Switching between raw and cooked
-// around every line, as readline does by itself, echoes pasted lines twice and
-// turns Ctrl-C into a signal.
+// The modes are set once and restored once. Readline by itself switches between raw and cooked
+// mode around every line, which echoes pasted lines twice and turns Ctrl-C into a signal.
 type terminal struct {
 	in     *os.File
-	screen *os.File // where the prompt is drawn: stdout, else stderr if that is a terminal
+	screen *os.File // where the prompt is drawn: stdout, or stderr if only that is a terminal
 	stderr io.Writer
-	plain  bool // the kernel edits the line: TERM=dumb, too narrow, or no screen
-	draws  bool // what words print goes to the screen, and it obeys cursor sequences
+	plain  bool // the kernel edits the line: TERM=dumb, a narrow screen, or none
+	draws  bool // the output of words goes to the screen, which obeys cursor sequences
 	styled bool // the screen shows dim text and colours
 
 	mu       sync.Mutex
-	cond     *sync.Cond // mu: bytes came, the state changed
+	cond     *sync.Cond // of mu: bytes came, or the state changed
 	started  bool
 	closed   bool
 	away     bool         // it belongs to others; see job.go
-	stopped  bool         // from suspend to resume
-	orphan   bool         // it is gone, and was away then
-	resumed  time.Time    // when that ended last
-	lent     func()       // ends the program that has it for a while; nil: none has
-	resting  bool         // the pump reads no keys, as it is lent
+	stopped  bool         // between suspend and resume
+	orphan   bool         // it disappeared while it was away
+	resumed  time.Time    // when the last stop ended
+	lent     func()       // ends the program that has it for a while; nil: none has it
+	resting  bool         // the pump reads no keys, since the terminal is lent
 	keys     keyQueue     // typed and not yet consumed
-	held     []byte       // typed, and maybe the beginning of the mark of a paste
-	drop     bool         // the rest of the paste that goes on is not wanted
-	told     bool         // that it is dropped
-	eof      bool         // no more will come
-	editing  bool         // the editor may take keys; else programs may
-	broke    bool         // Ctrl-C came while words ran, not yet told to a reading word
-	stopping bool         // Ctrl-C came for the words that run or have run last
-	onBreak  func()       // what Ctrl-C does while words run; nil at the prompt
-	lines    int          // how often that has changed
-	onKeys   func([]byte) // takes keys while words of a server want them; else nil
+	held     []byte       // typed, perhaps the beginning of the mark of a paste
+	drop     bool         // the rest of the current paste is not wanted
+	told     bool         // there was a note about that
+	eof      bool         // no more keys will come
+	editing  bool         // the editor may take keys; otherwise programs may
+	broke    bool         // Ctrl-C came while words ran, and no reading word knows it yet
+	stopping bool         // Ctrl-C came for the words that are running or ran last
+	onBreak  func()       // action of Ctrl-C while words run; nil at the prompt
+	lines    int          // how often onBreak has changed
+	onKeys   func([]byte) // takes keys while words of a server want them; otherwise nil
 
 	saved  unix.Termios
 	wake   int // eventfd that ends the pump
 	pumped sync.WaitGroup
-	ed     *editor // nil when plain
+	ed     *editor // nil if plain
 }
 
 const (
 	ctrlC = 0x03
 	ctrlD = 0x04
-	// maxKeys bounds what is typed ahead; more is dropped while a word runs.
+	// maxKeys bounds the keys typed ahead; more are dropped while a word runs.
 	maxKeys = 8 << 20
 )
 
@@ -69,7 +67,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// dumb tells whether the screen does not obey cursor sequences.
+// dumb says whether the screen does not obey cursor sequences.
 func dumb() bool {
 	term := os.Getenv("TERM")
 	return term == "dumb" || term == ""
@@ -89,7 +87,7 @@ func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
 	return t
 }
 
-// start takes the terminal and gives the reader of its lines.
+// start takes the terminal and returns the reader of its lines.
 func (t *terminal) start(tg target, history string) (lineReader, error) {
 	t.awaitForeground()
 	t.mu.Lock()
@@ -124,14 +122,14 @@ func (t *terminal) start(tg target, history string) (lineReader, error) {
 	return t.ed, nil
 }
 
-// mode is how the terminal works from start to close. Output processing stays
-// on, so "\n" begins a new line whatever runs.
+// mode returns the mode of the terminal from start to close. Output processing stays on, so "\n"
+// begins a new line whatever runs.
 func (t *terminal) mode(m unix.Termios) *unix.Termios {
 	m.Lflag &^= unix.ISIG
 	m.Iflag |= unix.ICRNL
 	if t.plain {
 		m.Lflag |= unix.ICANON | unix.ECHO
-		m.Cc[unix.VEOL] = ctrlC // a line ends with it, so it arrives at once
+		m.Cc[unix.VEOL] = ctrlC // it ends a line, so that it arrives at once
 		return &m
 	}
 	m.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.IXON
@@ -141,7 +139,7 @@ func (t *terminal) mode(m unix.Termios) *unix.Termios {
 	return &m
 }
 
-// close interrupts what runs, ends the input and gives the terminal back.
+// close interrupts the running words, ends the input and gives the terminal back.
 func (t *terminal) close() {
 	t.mu.Lock()
 	if t.closed || !t.started {
@@ -166,14 +164,14 @@ func (t *terminal) close() {
 	if ed != nil {
 		ed.close()
 	}
-	// TCSADRAIN would wait for a screen stopped with Ctrl-S; nothing needs it.
+	// TCSADRAIN would wait for a screen stopped with Ctrl-S, which is not needed.
 	if !t.away && !t.background() {
 		t.bracket(false)
 		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
 	}
 }
 
-// pump moves keys from the kernel to t.keys until the terminal ends or close.
+// pump moves keys from the kernel to t.keys until the terminal ends or close is called.
 func (t *terminal) pump() {
 	fds := []unix.PollFd{
 		{Fd: int32(t.in.Fd()), Events: unix.POLLIN},
@@ -181,7 +179,7 @@ func (t *terminal) pump() {
 	}
 	buf := make([]byte, 4096)
 	for {
-		closed, away, stopped, lent := t.state()
+		closed, away, stopped, lent := t.pumpState()
 		if closed {
 			break
 		}
@@ -220,7 +218,7 @@ func (t *terminal) pump() {
 		if err == unix.EINTR || err == unix.EAGAIN || err == unix.EIO && t.background() {
 			continue
 		}
-		if err != nil || n <= 0 { // hung up, or Ctrl-D at the start of a plain line
+		if err != nil || n <= 0 { // a hangup, or Ctrl-D at the start of a plain line
 			break
 		}
 		if f := t.typed(buf[:n]); f != nil {
@@ -232,19 +230,19 @@ func (t *terminal) pump() {
 	f := t.onBreak
 	t.cond.Broadcast()
 	t.mu.Unlock()
-	if f != nil && !t.plain { // the terminal is gone: nobody is left to stop the word
+	if f != nil && !t.plain { // the terminal is gone, so nobody can stop the word
 		f()
 	}
 }
 
-// waits tells whether the kernel has keys that were not read yet.
+// waits says whether the kernel has keys that were not read yet.
 func (t *terminal) waits() bool {
 	n, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
 	return err == nil && n > 0
 }
 
-// running says that words run from now on and how Ctrl-C stops them; nil says
-// that they have ended.
+// running says that words run from now on, and how Ctrl-C stops them; nil says that they have
+// ended.
 func (t *terminal) running(onBreak func()) {
 	t.mu.Lock()
 	t.onBreak = onBreak
@@ -254,7 +252,7 @@ func (t *terminal) running(onBreak func()) {
 	if onBreak != nil {
 		t.stopping = false
 	}
-	if i := bytes.LastIndexByte(t.keys.b, ctrlC); onBreak != nil && i >= 0 { // typed ahead of the words it is for
+	if i := bytes.LastIndexByte(t.keys.b, ctrlC); onBreak != nil && i >= 0 { // typed ahead of its words
 		t.keys.take(i + 1)
 		t.broke, t.stopping = true, true
 	}
@@ -265,7 +263,7 @@ func (t *terminal) running(onBreak func()) {
 	}
 }
 
-// wereStopped tells whether the words that ran last were to stop.
+// wereStopped says whether the words that ran last were to stop.
 func (t *terminal) wereStopped() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -298,14 +296,14 @@ func (t *terminal) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// resized draws the line anew where the screen has another width.
+// resized draws the line anew if the screen has another width.
 func (t *terminal) resized() {
 	if ed := t.edited(); ed != nil {
 		ed.view.resized()
 	}
 }
 
-// edited is the editor that may draw, nil if none may.
+// edited returns the editor that may draw, nil if none may.
 func (t *terminal) edited() *editor {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -315,7 +313,7 @@ func (t *terminal) edited() *editor {
 	return t.ed
 }
 
-// bracket asks the terminal to mark what is pasted, or not to.
+// bracket makes the terminal mark pasted text, or stop that.
 func (t *terminal) bracket(on bool) {
 	switch {
 	case t.plain:
@@ -326,7 +324,7 @@ func (t *terminal) bracket(on bool) {
 	}
 }
 
-// width of the screen in columns; 80 where it does not say.
+// width returns the width of the screen in columns, 80 if it is not known.
 func (t *terminal) width() int {
 	if t.screen == nil {
 		return 80
@@ -335,13 +333,13 @@ func (t *terminal) width() int {
 	return columns
 }
 
-// above writes text above the line being edited; false if none is.
+// above writes text above the edited line; it returns false if there is none.
 func (t *terminal) above(p []byte) bool {
 	ed := t.edited()
 	return ed != nil && ed.view.above(p)
 }
 
-// logWriter puts what comes at any time above the line being edited.
+// logWriter writes lines that come at any time above the edited line.
 type logWriter struct{ t *terminal }
 
 func (w logWriter) Write(p []byte) (int, error) {

@@ -17,7 +17,7 @@ import (
 	"ethertap/interp"
 )
 
-// prompt is a console on a pty, and what its Run returned.
+// prompt is a console on a pty, with the status that its Run returned.
 type prompt struct {
 	*pty
 	con     *Console
@@ -195,7 +195,7 @@ func TestHistoryFileHostile(t *testing.T) {
 		h.add("1 .")
 		h.close()
 	}
-	if os.Geteuid() == 0 { // the home of a user who became root by sudo, and would like more
+	if os.Geteuid() == 0 { // a user who became root by sudo has this home, and would like more
 		precious, link := filepath.Join(dir, "precious"), filepath.Join(dir, "link")
 		os.WriteFile(precious, []byte("theirs\n"), 0o644)
 		os.Symlink(precious, link)
@@ -203,7 +203,7 @@ func TestHistoryFileHostile(t *testing.T) {
 		h := openHistory(link)
 		h.add("1 .")
 		h.close()
-		os.Lchown(link, 0, 0) // of root's own: it leads where he wants
+		os.Lchown(link, 0, 0) // a link of root's own may lead anywhere
 		h = openHistory(link)
 		h.add("2 .")
 		h.close()
@@ -244,7 +244,7 @@ func TestTerminalNarrow(t *testing.T) {
 		joined := func(v *vt) string { return strings.NewReplacer("\n", "", " ", "").Replace(v.text(0)) }
 		p.typed("5 6 7")
 		p.until("typed", func(v *vt) bool { return strings.Contains(joined(v), "567") })
-		const erased = 5 * len("\b \b") // what the kernel writes, at least as much as the editor does
+		const erased = 5 * len("\b \b") // the kernel writes this, and the editor no less
 		drawn := 0
 		p.until("typed", func(v *vt) bool { drawn = v.bytes; return true })
 		p.typed("\x15")
@@ -259,7 +259,7 @@ func TestTerminalNarrow(t *testing.T) {
 	}
 }
 
-// Whatever is typed, the program behind the prompt lives on.
+// Whatever is typed, the program behind the prompt goes on.
 func TestTerminalGarbage(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
 	seed := time.Now().UnixNano()
@@ -282,7 +282,7 @@ func TestTerminalGarbage(t *testing.T) {
 	p.wantStatus(0)
 }
 
-// Close from elsewhere, as on SIGTERM: what is half typed is not run.
+// When the console is closed from elsewhere, as on SIGTERM, a half typed line is not run.
 func TestTerminalClose(t *testing.T) {
 	for _, term := range []string{"xterm", "dumb"} {
 		p := startPrompt(t, 80, term, "")
@@ -363,7 +363,7 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// The prompt of a server in another process: the same loop, over the socket.
+// The prompt of a server in another process is the same loop, over the socket.
 func TestTerminalAttach(t *testing.T) {
 	path, _, s := startServer(t, ServerOptions{})
 	t.Setenv("TERM", "xterm")

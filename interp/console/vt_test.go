@@ -13,16 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// vt is a terminal as small as it can be: xterm's wrapping (the cursor waits in the last
-// column), what scrolls out of it, wrapping anew when its width changes, and the
-// sequences that editors use.
+// vt is a minimal terminal: it wraps like xterm (the cursor waits in the last column), scrolls,
+// wraps anew when its width changes, and obeys the sequences that editors use.
 type vt struct {
 	cols, rows int
-	grid       []vtRow // all rows, those that have scrolled out first
-	top        int     // of the screen, in grid
-	y, x       int     // of the cursor; y in grid
-	wait       bool    // the cursor waits behind the last column
-	rest       []byte  // of a character or sequence that is not whole
+	grid       []vtRow // all rows, first those that have scrolled out
+	top        int     // first row of the screen, in grid
+	y, x       int     // place of the cursor; y in grid
+	wait       bool    // the cursor waits after the last column
+	rest       []byte  // of an incomplete character or sequence
 	unknown    []string
 	bytes      int // written so far
 	bells      int
@@ -30,7 +29,7 @@ type vt struct {
 
 type vtRow struct {
 	cells []string // "" is the second half of a wide character
-	soft  bool     // the next row goes on with it
+	soft  bool     // the line goes on in the next row
 }
 
 func newVT(cols, rows int) *vt {
@@ -72,7 +71,7 @@ func (v *vt) put(r rune) {
 		v.x, v.wait = 0, false
 	}
 	row := v.grid[v.y].cells
-	if row[v.x] == "" { // the left half of what is overwritten goes as well
+	if row[v.x] == "" { // the left half of an overwritten wide character is removed as well
 		row[v.x-1] = " "
 	}
 	if end := v.x + w; end < v.cols && row[end] == "" {
@@ -176,8 +175,7 @@ func (v *vt) sequence(s string) {
 	}
 }
 
-// resize changes the size of the screen and wraps what stands there anew, as most
-// terminals do.
+// resize changes the size of the screen and wraps its text anew, as most terminals do.
 func (v *vt) resize(cols, rows int) {
 	old, y, x := v.grid, v.y, v.x
 	if v.wait {
@@ -225,7 +223,7 @@ func (v *vt) resize(cols, rows int) {
 	v.fill()
 }
 
-// text is what stands in rows from the first on, without the blanks at their ends.
+// text returns the rows from the first on, without the blanks at their ends.
 func (v *vt) text(from int) string {
 	var lines []string
 	for _, row := range v.grid[from:] {
@@ -234,10 +232,10 @@ func (v *vt) text(from int) string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
-// screen is what stands on the screen.
+// screen returns the text on the screen.
 func (v *vt) screen() string { return v.text(v.top) }
 
-// cursor is where the cursor stands, from the top of the screen.
+// cursor returns the place of the cursor, from the top of the screen.
 func (v *vt) cursor() place { return place{v.y - v.top, v.x} }
 
 // resize gives the terminal another size.
@@ -251,13 +249,13 @@ func (p *pty) resize(cols, rows int) {
 	}
 }
 
-// until waits until the screen is as it should be.
+// until waits until the screen is as wanted.
 func (p *pty) until(what string, is func(*vt) bool) {
 	p.t.Helper()
 	p.untilOr(nil, what, is)
 }
 
-// untilOr is until, or until a prompt has ended with a status.
+// untilOr is until, or waits until a prompt has ended with a status.
 func (p *pty) untilOr(ended chan int, what string, is func(*vt) bool) {
 	p.t.Helper()
 	timer := time.AfterFunc(cmp.Or(p.patience, patience), func() {
@@ -280,7 +278,7 @@ func (p *pty) untilOr(ended chan int, what string, is func(*vt) bool) {
 	}
 }
 
-// shows waits until the screen shows this, with the cursor there.
+// shows waits until the screen shows this text, with the cursor at this place.
 func (p *pty) shows(text string, row, col int) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("%q with the cursor at %v", text, place{row, col}), func(v *vt) bool {
@@ -288,11 +286,11 @@ func (p *pty) shows(text string, row, col int) {
 	})
 }
 
-// sides is what prompts say of the stack at the right edge.
+// sides matches what prompts show of the stack at the right edge.
 var sides = regexp.MustCompile(`(?m) +({ )?\d+ on the stack$`)
 
-// ends waits until what the screen shows ends like this, and the cursor stands behind
-// it; what stands at the right edge does not count.
+// ends waits until the text on the screen ends like this, and the cursor is after it; the text at
+// the right edge does not count.
 func (p *pty) ends(text string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("ending in %q", text), func(v *vt) bool {
