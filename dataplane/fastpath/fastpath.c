@@ -503,7 +503,7 @@ inlined void miss(__u32 place, __u32 rx, __u32 tx)
 		c = bpf_ringbuf_reserve(ring, size, 0);                                        \
 		if (!c)                                                                        \
 			goto full;                                                             \
-		if (n < 1 || n > (size) - sizeof(*c) || bpf_xdp_load_bytes(ctx, 0, c + 1, n)) { \
+		if (n > (size) - sizeof(*c) || bpf_xdp_load_bytes(ctx, 0, c + 1, n)) {         \
 			bpf_ringbuf_discard(c, BPF_RB_NO_WAKEUP);                              \
 			goto full;                                                             \
 		}                                                                              \
@@ -522,6 +522,14 @@ __attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, 
 		goto full;
 	if (n > kept)
 		n = kept;
+	if (n < 1)
+		goto full;
+	/* Verifiers of Linux 6.1 to 6.10 learn no least value from a comparison with 0, nor anything
+	 * of n from one of n - 1. This tells them that it is 1, and changes nothing: a frame has
+	 * less than 64 KiB. */
+	asm volatile("" : "+r"(n));
+	n = ((n - 1) & 0xffff) + 1;
+	asm volatile("" : "+r"(n));
 	if (FITS(128))
 		COPY_INTO(128);
 	else if (FITS(256))
