@@ -24,6 +24,7 @@ func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 type options struct {
 	rows    string
 	only    string
+	pkg     string
 	verbose bool
 	quiet   time.Duration
 	limit   time.Duration
@@ -37,6 +38,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.rows, "row", "", "rows to run, separated by commas; all when empty")
 	flags.StringVar(&o.only, "run", "", "run only these tests, in all packages of a row that have some")
+	flags.StringVar(&o.pkg, "pkg", "", "run only the tests of this package, such as dataplane/fastpath")
 	flags.BoolVar(&o.verbose, "v", false, "print what tests print, also when they pass")
 	flags.DurationVar(&o.quiet, "quiet", 3*time.Minute, "a guest that says nothing for so long is ended")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "a guest that takes longer is ended")
@@ -58,7 +60,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 
 // runRows runs one guest after the other and returns how many rows failed.
 func runRows(o options, stdout, stderr io.Writer) (failed int, err error) {
-	picked, err := pick(o.rows)
+	picked, err := pick(o.rows, o.pkg)
 	if err != nil {
 		return 0, err
 	}

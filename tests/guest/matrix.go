@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -57,17 +58,22 @@ var rows = []row{
 	{name: "igb-generic", kernel: newest, nic: "igb", mode: "generic", runs: onLinks},
 }
 
-// pick returns the rows of a list of names, all for an empty one.
-func pick(names string) ([]row, error) {
-	if names == "" {
-		return rows, nil
-	}
+// pick returns the rows of a list of names, all for an empty one, with one package's tests or
+// those of all.
+func pick(names, pkg string) ([]row, error) {
 	var picked []row
 	for name := range strings.SplitSeq(names, ",") {
 		found := false
 		for _, r := range rows {
-			if r.name == name {
-				picked, found = append(picked, r), true
+			if name != "" && r.name != name {
+				continue
+			}
+			found = true
+			if pkg != "" {
+				r.runs = slices.DeleteFunc(slices.Clone(r.runs), func(run run) bool { return run.pkg != pkg })
+			}
+			if len(r.runs) > 0 {
+				picked = append(picked, r)
 			}
 		}
 		if !found {
@@ -77,6 +83,9 @@ func pick(names string) ([]row, error) {
 			}
 			return nil, fmt.Errorf("no row %q; there are %s", name, strings.Join(all, ", "))
 		}
+	}
+	if len(picked) == 0 {
+		return nil, fmt.Errorf("no such row runs tests of %s", pkg)
 	}
 	return picked, nil
 }

@@ -83,13 +83,19 @@ func TestComplaints(t *testing.T) {
 }
 
 func TestPickedRows(t *testing.T) {
-	if all, err := pick(""); err != nil || len(all) != len(rows) {
+	if all, err := pick("", ""); err != nil || len(all) != len(rows) {
 		t.Errorf("%d rows, %v", len(all), err)
 	}
-	if got, err := pick("igb,6.1"); err != nil || len(got) != 2 || got[0].nic != "igb" || got[1].kernel.name != old.name {
+	if got, err := pick("igb,6.1", ""); err != nil || len(got) != 2 || got[0].nic != "igb" || got[1].kernel.name != old.name {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := pick("ibg"); err == nil || !strings.Contains(err.Error(), "virtio-copy") {
+	if got, err := pick("6.1", "dataplane/xsk"); err != nil || len(got) != 1 || len(got[0].runs) != 1 || len(rows[0].runs) < 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := pick("6.1", "nothing"); err == nil {
+		t.Error("a package without tests is no error")
+	}
+	if _, err := pick("ibg", ""); err == nil || !strings.Contains(err.Error(), "virtio-copy") {
 		t.Errorf("error %v does not list the rows", err)
 	}
 }
