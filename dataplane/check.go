@@ -2,8 +2,8 @@ package dataplane
 
 import "ethertap/dataplane/nic"
 
-// Privileged says which capabilities this process lacks to start the engine. Ports that are
-// no network interfaces need none.
+// Privileged returns an error that names the capabilities which this process lacks to start the
+// engine, or nil. Ports that are no network interfaces need none.
 func (e *Engine) Privileged() error {
 	if len(e.nics()) == 0 {
 		return nil
@@ -11,9 +11,9 @@ func (e *Engine) Privileged() error {
 	return nic.Privileged(memoryFor(&e.config, max(e.config.Queues, 1), 4096))
 }
 
-// Mistakes says what of the interfaces and of what is asked of them would keep Start from
-// working, each for itself. running says that the process that serves the interfaces now
-// is to be replaced: then a program on one is no mistake.
+// Mistakes returns everything about the interfaces and the configuration that would make Start
+// fail, one error for each. running says that a process serves the interfaces now and will be
+// replaced, so that its program on an interface is no mistake.
 func (e *Engine) Mistakes(running bool) (all []error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -35,8 +35,8 @@ func (e *Engine) Mistakes(running bool) (all []error) {
 	return all
 }
 
-// Check says why Start would refuse the interfaces, as far as that can be known
-// without changing anything.
+// Check returns the error with which Start would refuse the interfaces, or nil, as far as that can
+// be known without changing anything.
 func (e *Engine) Check() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,11 +44,11 @@ func (e *Engine) Check() error {
 	return e.inspectLocked()
 }
 
-// bypassed says whether there is a bypass of an earlier process: a program on an interface may be
-// its. Start finds out.
+// bypassed says whether an earlier process has left something for a bypass. A program on an
+// interface may belong to it; Start finds out.
 func (e *Engine) bypassed() bool { return e.config.BypassDir != "" && exists(e.config.BypassDir) }
 
-// expectOursLocked says whether XDP programs on the interfaces are ours.
+// expectOursLocked tells the network interfaces whether XDP programs on them are ours.
 func (e *Engine) expectOursLocked(ours bool) {
 	for _, p := range e.nics() {
 		p.ExpectOurs(ours)

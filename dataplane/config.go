@@ -11,21 +11,22 @@ import (
 	"ethertap/shm"
 )
 
-// MaxQueues is the largest number of threads.
+// MaxQueues is the largest number of threads, one per queue.
 const MaxQueues = port.MaxQueues
 
-// maxName is the length of an alternative name (ALTIFNAMSIZ less the final zero).
+// maxName is the largest length of an alternative name in bytes (ALTIFNAMSIZ less the final zero).
 const maxName = 127
 
-// DefaultHold is how many frames wait at most for a delay or a limited rate: 8 ms at
-// 250,000 a second, and 4 MiB of memory.
+// DefaultHold is the number of frames that may wait for a delay or a limited rate, unless
+// Config.Hold says otherwise: 8 ms at 250,000 frames a second, and 4 MiB of memory.
 const DefaultHold = 2048
 
 // MaxHold is the largest Config.Hold.
 const MaxHold = 1 << 18
 
-// DefaultRings is how many frames a ring holds: half a millisecond at the rate that veths
-// carry. With Hold that is 16 MiB of memory for each queue of an interface.
+// DefaultRings is the number of frames in a ring unless Config.Rings says otherwise: half a
+// millisecond at the rate that veths carry. Together with DefaultHold it takes 16 MiB of memory for
+// each queue of an interface.
 const DefaultRings = 2048
 
 // MinRings and MaxRings bound Config.Rings.
@@ -37,10 +38,10 @@ const (
 // PollMode says what a thread does when no frame comes.
 type PollMode uint8
 
-// PollAdaptive spins a little, then sleeps until a frame comes.
+// PollAdaptive spins briefly, then sleeps until a frame comes.
 const (
 	PollAdaptive PollMode = iota
-	PollSpin              // never sleeps: a whole CPU per thread
+	PollSpin              // never sleeps: it takes a whole CPU per thread
 	PollSleep             // sleeps at once
 )
 
@@ -48,7 +49,7 @@ var pollNames = [...]string{"adaptive", "spin", "sleep"}
 
 func (m PollMode) String() string { return pollNames[m] }
 
-// ParsePollMode returns the mode of a name.
+// ParsePollMode returns the mode with a name: spin, adaptive or sleep. Other names are an error.
 func ParsePollMode(name string) (PollMode, error) {
 	if i := slices.Index(pollNames[:], name); i >= 0 {
 		return PollMode(i), nil
@@ -56,38 +57,38 @@ func ParsePollMode(name string) (PollMode, error) {
 	return 0, errors.New("the idle mode is spin, adaptive or sleep")
 }
 
-// Config is what an Engine is made of. It does not change afterwards.
+// Config is what New makes an Engine from. It does not change afterwards.
 type Config struct {
-	Interfaces []string // names or alternative names; one: mirror, two: bridge
-	// Ports are in the place of the network interfaces of their numbers, and called as
-	// Interfaces says; nil, and those that are not in the list, are network interfaces.
+	Interfaces []string // names or alternative names; one is mirrored, two are bridged
+	// Ports replace the network interfaces with the same number in Interfaces, which still gives
+	// their names. Where the list is nil or too short, the port is a network interface.
 	Ports    []port.Port
 	Queues   int            // threads, at most MaxQueues; 0 = as many as the interfaces have queues
-	Attach   nic.AttachMode //
-	Copy     nic.CopyMode   //
-	CPUs     []int          // thread i is pinned to CPUs[i]; empty = no pinning
-	Poll     PollMode       // to begin with
-	FastPath bool           // to begin with: see Engine.SetFastPath
-	Hold     int            // frames that faults may hold, of each queue of an interface; 0 = DefaultHold
-	Rings    int            // frames of each ring, a power of two; 0 = DefaultRings
-	Replace  bool           // replace an XDP program of somebody else
-	Queue    *shm.Queue     // where tapped frames go; nil = nowhere: they count as refused
-	// RunDir is a directory for records of what has been changed on interfaces, by
-	// which the next start restores them if this process is killed; "" = none.
+	Attach   nic.AttachMode // where in the kernel XDP runs
+	Copy     nic.CopyMode   // whether frames are copied between driver and engine
+	CPUs     []int          // thread i is pinned to CPUs[i]; empty means no pinning
+	Poll     PollMode       // at the start
+	FastPath bool           // at the start: see Engine.SetFastPath
+	Hold     int            // number of frames that faults may hold, for each queue of an interface; 0 means DefaultHold
+	Rings    int            // number of frames in each ring, a power of two; 0 means DefaultRings
+	Replace  bool           // an XDP program of somebody else is replaced
+	Queue    *shm.Queue     // where tapped frames go; with nil there is no TAP queue, and they count as refused
+	// RunDir is a directory for records of the settings that were changed on interfaces. If this
+	// process is killed, the next start restores them by these records. "" means none.
 	RunDir string
-	// BypassDir is a directory on a BPF file system, not yet there, in which what is to
-	// outlive this process is pinned; "" = no bypass. An engine takes over what another has
-	// left there.
+	// BypassDir is a directory on a BPF file system, which need not exist yet. What outlives this
+	// process is pinned in it. An engine takes over what another one has left there. "" means no
+	// bypass.
 	BypassDir string
-	// Clear is the command that ends what is pinned there, for messages.
+	// Clear is the command that ends such a bypass, for messages.
 	Clear string
-	// Owner says who has put an XDP program on an interface, and the command that ends that, as
-	// far as either is known: "" if not. nil: nobody is known.
+	// Owner says who attached an XDP program with this id, and which command ends that. Either is
+	// "" where it is unknown. With nil nothing is known of any program.
 	Owner func(program uint32) (who, end string)
-	// Rehearsal is an engine that settings are tried out on: Start attaches nothing.
+	// Rehearsal makes an engine on which settings are tried out: Start attaches nothing.
 	Rehearsal bool
-	// Logf gets one line per event: warnings, what was changed and restored. It
-	// is called from several goroutines and must not call the engine; nil = silence.
+	// Logf gets one line per event: warnings, and which settings were changed or restored. It is
+	// called from several goroutines and must not call the engine. With nil nothing is logged.
 	Logf func(format string, args ...any)
 }
 

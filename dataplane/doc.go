@@ -1,8 +1,8 @@
-// Package dataplane takes Ethernet frames from one or two interfaces through the
-// chain: it counts, taps, drops, spoils and forwards them, unchanged and in order.
+// Package dataplane takes the Ethernet frames of one or two interfaces through a chain: it counts
+// them, taps them, drops them, injects faults, and forwards them in order.
 //
 //	RX ring of interface i, queue q                                receive.go
-//	  │  counted, by source, type and VLAN too                     receive.go, account.go
+//	  │  counted, by source, type and VLAN too                     receive.go, tables.go
 //	  │  copy to the TAP queue, if RX tap of i and TAP machash     tap.go
 //	  │  output chosen (bridge: the other one; mirror: none)       receive.go
 //	  │  drop machash                                              machash.go
@@ -14,18 +14,18 @@
 //	  ▼
 //	completion: the frame is free again                            transmit.go
 //
-// Frames longer than a chunk of memory come in several (long.go).
+// A frame longer than a chunk of memory lies in several chunks (long.go).
 //
-// Thread q (worker.go) serves queue q of all interfaces and owns the memory of
-// their frames; threads share nothing but what they read. What is done to frames
-// is the plan (plan.go) of a policy, an immutable value that each thread reads once a
-// batch; how it is done is mechanics (port.go, socket.go, offload.go) and knows
-// no policy. Counters (count.go) belong to a thread and are summed when asked.
+// Thread q (worker.go) serves queue q of all interfaces and owns the memory of their frames. Threads
+// share only what they read. The policy says what is done to frames; compiled into an immutable
+// plan (plan.go), it is read by each thread once a batch. Ports and sockets (packages port, nic and
+// memory; start.go, socket.go) move the frames and know no policy. The counters (count.go)
+// belong to a thread and are summed when somebody asks for them.
 //
-// With the fast path on (fast.go, package fastpath), frames that need neither tap nor
-// faults do not come here: the same chain counts and forwards them in the kernel.
+// With the fast path on (fast.go, package fastpath), the same chain runs in the kernel. It counts,
+// taps and forwards all frames but those that may suffer faults, which come here.
 //
-// The package knows nothing of words, prompts or processes. It prints nothing: what
-// is worth a line goes through Config.Logf. The only files it writes are records of
-// what it has changed on interfaces (record.go), for the start after a crash.
+// The package knows nothing of words, prompts or processes. It prints nothing; Config.Logf gets
+// what a user should know. The only files it writes are records of the settings that it has
+// changed on interfaces (nic/record.go), for the start after a crash.
 package dataplane

@@ -10,50 +10,49 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// Engine bridges two interfaces or mirrors one. Its methods may be called from
-// any goroutine.
+// Engine bridges two interfaces or mirrors one. Its methods may be called from any goroutine.
 //
-// It has two locks. mu is held by whatever changes or asks what runs: a start takes it for as
-// long as the interfaces take to come up. update is held by whatever changes what the threads
-// and the kernel are told (the policy, the outlets, the fast path's rules), for milliseconds;
-// so a policy can be changed while an interface comes up. Whoever takes both takes mu first. The
-// locks inside a queue, a port in memory or the interpreter come after these. The threads
-// take none.
+// It has two locks. mu is held by every method that changes or asks what runs; a start holds it for
+// as long as the interfaces take to come up. update is held for milliseconds, by every method that
+// changes what the threads and the kernel work by: the policy, the outlets, the rules of the fast
+// path. So a policy can be changed while an interface comes up. A method that takes both takes mu
+// first. The locks inside a queue, a port in memory or the interpreter come after these two. The
+// threads take no lock.
 //
-// Functions whose name ends in Locked need mu; where one needs update besides, or instead, its
-// comment says so. What is guarded by either lock, to be read, is written under both.
+// A function whose name ends in Locked needs mu. Where it needs update as well, or instead, its
+// comment says so. A field that may be read under either lock is written under both.
 type Engine struct {
 	config    Config
-	epoch     time.Time            // where the clock of faults begins
-	plan      atomic.Pointer[plan] // read by the threads
-	update    sync.Mutex           // one Update at a time
-	outlets   []*outlet            // of the taps of the policy, in their order; written under mu and update
-	counts    []*counters          // by queue, as all that follows; they outlive Stop
-	tables    []portTables         // likewise; nil before the first Start
-	paces     [2]pace              // of the frames received on each interface; written by the threads
-	poll      atomic.Uint32        // the PollMode
-	fast      fastPath             // see there
-	tapOutlet *outlet              // the TAP queue's, the first of outlets
+	epoch     time.Time            // the clock of faults starts here
+	plan      atomic.Pointer[plan] // the threads read it
+	update    sync.Mutex           // held for one Update at a time
+	outlets   []*outlet            // one per tap of the policy, in their order; written under mu and update
+	counts    []*counters          // by queue, as the next fields; they outlive Stop
+	tables    []portTables         // by queue; nil before the first Start
+	paces     [2]pace              // of the frames received on each interface; the threads write them
+	poll      atomic.Uint32        // a PollMode
+	fast      fastPath             // its type says what it is guarded by
+	tapOutlet *outlet              // the outlet of the TAP queue, which is the first of outlets
 
-	mu           sync.Mutex // guards what follows, and the ports
+	mu           sync.Mutex // guards the fields below, and the ports
 	ports        []*enginePort
 	long         bool          // frames may need several chunks, in this run
-	queues       int           // threads of this run or the last one
-	quit         chan struct{} // closed by Stop; nil when not started
-	workers      []*worker     // by queue; nil while not forwarding
+	queues       int           // number of threads in this run or the last one
+	quit         chan struct{} // closed by Stop; nil when the engine is not started
+	workers      []*worker     // by queue; nil while nothing is forwarded
 	undo         port.Undo
-	said         string // why frames are not forwarded though they should be
-	frames       Frames // after the last Stop
+	said         string // why frames are not forwarded though they should be, as logged
+	frames       Frames // as the last Stop found them
 	base         [][2]tally
-	frameID      []uint64 // by queue: where the ids of the next run begin
+	frameID      []uint64 // by queue: the first packet id of the next run
 	kernelCounts [][2]kernelCount
-	short        string    // what is lost though frames are forwarded, as queues have no thread or threads no queue
-	former       []*former // see there
+	short        string    // what is lost because queues and threads differ in number; "" if nothing is
+	former       []*former // queues that are no longer fed, until their losses are counted
 
 }
 
-// New makes an engine: the interfaces have their numbers, the policy can be
-// changed and asked, but no interface is looked at before Start.
+// New makes an engine. The interfaces have their numbers, and the policy can be changed and read,
+// but no interface is touched before Start. An error says which field of c cannot be.
 func New(c Config) (*Engine, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -89,12 +88,12 @@ func New(c Config) (*Engine, error) {
 // Poll returns what threads do when no frame comes.
 func (e *Engine) Poll() PollMode { return PollMode(e.poll.Load()) }
 
-// SetPoll changes what threads do when no frame comes. A thread that sleeps does
-// so once more, for a quarter of a second at most.
+// SetPoll changes what threads do when no frame comes. A thread that sleeps does so at most once
+// more, for up to a quarter of a second.
 func (e *Engine) SetPoll(m PollMode) { e.poll.Store(uint32(m)) }
 
-// vanished notes that an interface is gone, and has it said. Threads call it, which must not
-// wait for a lock.
+// vanished notes that interface i is gone, and has a goroutine log it. The threads call it, which
+// must not wait for a lock.
 func (e *Engine) vanished(i int) {
 	if e.ports[i].gone.CompareAndSwap(false, true) {
 		go func() {
@@ -105,7 +104,8 @@ func (e *Engine) vanished(i int) {
 	}
 }
 
-// sayGoneLocked says once which interfaces are gone, and takes off them what is ours.
+// sayGoneLocked logs, once for each, which interfaces are gone, and removes from them what belongs
+// to the engine.
 func (e *Engine) sayGoneLocked() {
 	for _, p := range e.ports {
 		if p.gone.Load() && !p.goneSaid {
@@ -118,8 +118,9 @@ func (e *Engine) sayGoneLocked() {
 	}
 }
 
-// Outage drops all frames that an interface receives from now on for so long, if
-// fault injection is enabled on it. It ends one that was under way.
+// Outage drops all frames that interface number receives during the time d from now on. It replaces
+// an outage that is under way. It fails if the interface does not exist, is mirrored, or has fault
+// injection disabled.
 func (e *Engine) Outage(number int, d time.Duration) error {
 	return e.Update(func(p *policy.Policy) error {
 		if number < 0 || number >= len(e.config.Interfaces) {
@@ -141,11 +142,12 @@ func (e *Engine) outageLeft(number int) time.Duration {
 	return max(0, time.Duration(e.plan.Load().Ports[number].Fault.Outage)-time.Since(e.epoch))
 }
 
-// answerTime bounds the wait for a thread's answer.
+// answerTime is the longest wait for the answer of a thread.
 const answerTime = 2 * time.Second
 
-// Frames counts the chunks of all threads' memory, at a moment between two
-// batches of each; after Stop as each thread left them. It is a test's question.
+// Frames counts the chunks in the memory of all threads, of each at a moment between two batches.
+// After Stop it returns what each thread left. It serves tests. It fails if a thread does not
+// answer within two seconds.
 func (e *Engine) Frames() (Frames, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -155,11 +157,12 @@ func (e *Engine) Frames() (Frames, error) {
 	return e.awaitThreadsLocked()
 }
 
-// awaitThreadsLocked waits until every thread has answered between two batches, of which the next
-// begins with the policy in force. What does not run need not answer.
+// awaitThreadsLocked waits until every thread has answered between two batches. The batch after the
+// answer reads the policy in force. Threads that do not run need not answer. sum counts the chunks
+// of all threads.
 func (e *Engine) awaitThreadsLocked() (sum Frames, err error) {
 	for _, w := range e.workers {
-		select { // of an earlier question that was not waited for
+		select { // drop the answer to an earlier question that was given up
 		case <-w.answer:
 		default:
 		}

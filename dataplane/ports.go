@@ -9,13 +9,13 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// enginePort is a port with what the engine keeps of it. Engine.mu guards it, but for gone.
+// enginePort is a port with what the engine knows of it. Engine.mu guards all fields but gone.
 type enginePort struct {
 	port.Port
 	number       int
-	nic          *nic.Port   // the same, if it is a network interface; else nil
-	gone         atomic.Bool // has disappeared while running; set by the first thread that finds out
-	goneSaid     bool        // that is said, and not yet that it is back
+	nic          *nic.Port   // the same port if it is a network interface, else nil
+	gone         atomic.Bool // the port has disappeared while the engine ran; set by the first thread that notices
+	goneSaid     bool        // this was logged, and its return was not
 	unservedBase uint64      // frames on queues without a thread, at the last reset
 }
 
@@ -40,7 +40,7 @@ func newPorts(c *Config) (list []*enginePort) {
 	return list
 }
 
-// nics lists the network interfaces among the ports.
+// nics returns those ports that are network interfaces.
 func (e *Engine) nics() (list []*nic.Port) {
 	for _, p := range e.ports {
 		if p.nic != nil {
@@ -50,7 +50,7 @@ func (e *Engine) nics() (list []*nic.Port) {
 	return list
 }
 
-// PortNames returns what the interfaces are called, by number. It waits for nothing.
+// PortNames returns the names of the interfaces, by number. It waits for nothing.
 func (e *Engine) PortNames() []string {
 	list := make([]string, len(e.ports))
 	for i, p := range e.ports {
@@ -59,8 +59,8 @@ func (e *Engine) PortNames() []string {
 	return list
 }
 
-// PortNamed returns the number of the interface that is called so now, or was on the command
-// line. It waits for nothing.
+// PortNamed returns the number of the interface that has this name now, or had it on the command
+// line. ok is false if there is none. It waits for nothing.
 func (e *Engine) PortNamed(name string) (number int, ok bool) {
 	for i, p := range e.ports {
 		if p.Called(name) {
@@ -70,9 +70,9 @@ func (e *Engine) PortNamed(name string) (number int, ok bool) {
 	return 0, false
 }
 
-// checkQueues demands as many queues as there are threads: frames of a queue
-// without a thread would go past the bridge, and a thread without a queue has
-// nothing to bind to.
+// checkQueues refuses a port whose numbers of queues do not fit the number of threads. Frames on a
+// queue without a thread would bypass the bridge, and a thread without a queue has nothing to bind
+// to.
 func (p *enginePort) checkQueues(threads int) error {
 	mend, f := p.QueueCommand(threads), p.Facts()
 	switch rx, tx := f.RXQueues, f.TXQueues; {
@@ -86,8 +86,8 @@ func (p *enginePort) checkQueues(threads int) error {
 	return nil
 }
 
-// unservable says what is lost while so many threads run; "" if nothing is. Fewer queues than
-// threads are no loss: the kernel takes none away that has a socket.
+// unservable says which frames are lost while so many threads run, and how to mend it; "" if none
+// are. Fewer queues than threads lose nothing: the kernel removes no queue that has a socket.
 func (p *enginePort) unservable(threads int) string {
 	f := p.Facts()
 	if f.RXQueues <= threads {
@@ -97,7 +97,7 @@ func (p *enginePort) unservable(threads int) string {
 		f.Name, f.RXQueues, counted(threads, "thread"), p.QueueCommand(threads))
 }
 
-// counted is a number with its noun.
+// counted returns a number with its noun, in the plural where it has to be.
 func counted(n int, noun string) string {
 	if n != 1 {
 		noun += "s"

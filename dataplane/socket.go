@@ -11,20 +11,21 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// framesPerPort is enough for all rings of a port to be full at once, while as many
-// frames as allowed are held.
+// framesPerPort is the number of chunks per port and thread. It suffices when all rings are full
+// and as many frames as allowed are held.
 func framesPerPort(c *Config) int { return 3*c.Rings + c.Hold }
 
-// budget is how many frames a kick transmits at most when copying.
+// budget is the largest number of frames that one kick transmits when the socket copies.
 const budget = 256
 
-// memoryFor returns the bytes that the kernel locks for one engine with so many threads.
+// memoryFor returns the number of bytes that the kernel locks for an engine with so many threads.
+// frame is the size of a chunk.
 func memoryFor(c *Config, queues, frame int) uint64 {
 	return uint64(queues*len(c.Interfaces)*framesPerPort(c)) * uint64(frame)
 }
 
-// enoughMemory refuses what the machine has no room for: locked memory cannot be swapped
-// out, so the kernel would end some process to get it.
+// enoughMemory returns an error if the machine has too little memory. Locked memory cannot be
+// swapped out, so the kernel would kill some process to get it.
 func enoughMemory(c *Config, queues, frame int, available uint64) error {
 	if need := memoryFor(c, queues, frame); need > available {
 		return fmt.Errorf("memory: %d MiB needed (rings of %d frames, %d held, queues %d, interfaces %d), %d MiB available",
@@ -33,8 +34,8 @@ func enoughMemory(c *Config, queues, frame int, available uint64) error {
 	return nil
 }
 
-// availableMemory is how many bytes the kernel could give without swapping; all there
-// are where it does not say.
+// availableMemory returns how many bytes the kernel could give without swapping, or the largest
+// number if the kernel does not tell.
 func availableMemory() uint64 {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -50,9 +51,8 @@ func availableMemory() uint64 {
 	return math.MaxUint64
 }
 
-// openSockets opens the thread's sockets, one for each port, on one memory, with
-// their fill rings full before they are bound. What it opened is on undo even
-// when it fails.
+// openSockets opens the sockets of the thread, one for each port, on one memory. Their fill rings
+// are full before they are bound. The steps that close them are on undo, even when it fails.
 func (w *worker) openSockets(ports []*enginePort, c *Config, frame int, undo *port.Undo) error {
 	u, err := xsk.NewUMEM(len(ports)*framesPerPort(c), frame)
 	if err != nil {

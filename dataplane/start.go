@@ -11,9 +11,8 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// Start checks the interfaces, attaches and forwards. On error everything is as
-// it was before. It must be called in the network namespace of the interfaces,
-// and Stop likewise.
+// Start checks the interfaces, attaches to them and forwards frames. After an error everything is
+// as it was before. Start and Stop must be called in the network namespace of the interfaces.
 func (e *Engine) Start() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,7 +62,7 @@ func (e *Engine) startLocked() error {
 		p.gone.Store(false)
 		e.long = e.long || p.Facts().MTU > port.MaxMTU
 	}
-	// A thread that spins keeps a P for good; everything else needs others.
+	// A thread that spins keeps its P forever, and all other goroutines need some too.
 	if need := e.queues + 2; runtime.GOMAXPROCS(0) < need {
 		runtime.GOMAXPROCS(need)
 	}
@@ -80,8 +79,7 @@ func (e *Engine) startLocked() error {
 	return e.bringLocked()
 }
 
-// takeOverLocked restores what a killed process has changed, or takes over what one has left for a
-// bypass.
+// takeOverLocked restores the settings that a killed process changed, or takes over its bypass.
 func (e *Engine) takeOverLocked() error {
 	if len(e.nics()) == 0 {
 		return nil
@@ -103,7 +101,7 @@ func (e *Engine) takeOverLocked() error {
 	return nil
 }
 
-// checkPairLocked looks at both interfaces of a bridge together.
+// checkPairLocked checks the two interfaces of a bridge against each other.
 func (e *Engine) checkPairLocked() error {
 	if len(e.ports) != 2 {
 		return nil
@@ -119,8 +117,8 @@ func (e *Engine) checkPairLocked() error {
 	return nil
 }
 
-// inspectLocked looks at all interfaces, settles how many threads there are, and
-// refuses what cannot be served. It changes nothing outside this process.
+// inspectLocked inspects all interfaces, decides on the number of threads, and refuses what cannot
+// be served. It changes nothing outside this process.
 func (e *Engine) inspectLocked() error {
 	for _, p := range e.ports {
 		if err := p.Inspect(); err != nil {
@@ -135,7 +133,8 @@ func (e *Engine) inspectLocked() error {
 	return enoughMemory(&e.config, queues, e.frameSizeLocked(), availableMemory())
 }
 
-// frameSizeLocked is the chunk that holds frames of all interfaces.
+// frameSizeLocked returns the size of a chunk in bytes, large enough for the frames of all
+// interfaces.
 func (e *Engine) frameSizeLocked() (size int) {
 	for _, p := range e.ports {
 		size = max(size, port.ChunkFor(p.Facts().MTU))
@@ -143,8 +142,8 @@ func (e *Engine) frameSizeLocked() (size int) {
 	return size
 }
 
-// bringLocked takes the steps from interfaces that are prepared to frames that come: these are
-// let in last, when a thread waits for them on every queue.
+// bringLocked takes the steps from prepared interfaces to received frames. Frames are admitted
+// last, when a thread waits for them on every queue.
 func (e *Engine) bringLocked() error {
 	if err := e.openAndAttachLocked(); err != nil {
 		return err
@@ -165,8 +164,8 @@ func (e *Engine) bringLocked() error {
 	return nil
 }
 
-// openAndAttachLocked does so again, at most once for each port, when one turns out to work otherwise
-// than it was opened for.
+// openAndAttachLocked opens the sockets and attaches the programs. When a port turns out to need
+// other sockets than were opened, it starts over, at most once for each port.
 func (e *Engine) openAndAttachLocked() error {
 	for kept := len(e.undo); ; {
 		err := e.openLocked(e.frameSizeLocked())
@@ -193,7 +192,7 @@ func (e *Engine) attachLocked() error {
 	return nil
 }
 
-// rollbackLocked undoes what a start has done, but for the first steps.
+// rollbackLocked undoes the steps of a start in the opposite order, except for the first keep ones.
 func (e *Engine) rollbackLocked(keep int) error {
 	e.frames = Frames{}
 	err := e.undo.Run(keep)
@@ -201,7 +200,7 @@ func (e *Engine) rollbackLocked(keep int) error {
 	return err
 }
 
-// openLocked makes the threads with their sockets.
+// openLocked makes the threads with their sockets. frame is the size of a chunk in bytes.
 func (e *Engine) openLocked(frame int) error {
 	for q := range e.queues {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -230,7 +229,7 @@ func (e *Engine) openLocked(frame int) error {
 	return nil
 }
 
-// launchLocked starts the threads and waits until each is where it should be.
+// launchLocked starts the threads and waits until each is pinned to its CPU.
 func (e *Engine) launchLocked() error {
 	e.undo.Push(e.closeProducersLocked)
 	for _, o := range e.outlets {
@@ -249,7 +248,8 @@ func (e *Engine) launchLocked() error {
 	return nil
 }
 
-// haltLocked ends a thread and keeps what it leaves.
+// haltLocked ends a thread and keeps its counters. It fails if chunks of the thread's memory are
+// missing.
 func (e *Engine) haltLocked(w *worker) error {
 	w.stop.Store(true)
 	w.wake()
@@ -271,8 +271,8 @@ func (e *Engine) haltLocked(w *worker) error {
 	return nil
 }
 
-// Stop detaches, sends what has been received, and restores everything. The
-// counters stay. Stopping what does not run is no error.
+// Stop detaches from the interfaces, sends the frames that were received, and restores all
+// settings. The counters stay. It is no error to stop an engine that does not run.
 func (e *Engine) Stop() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
