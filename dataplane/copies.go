@@ -11,19 +11,19 @@ import (
 	"ethertap/shm"
 )
 
-// kernelSide is what a thread shares with the fast path's programs. The engine makes
-// it, and puts another in its place to change nap.
+// kernelSide is what a thread shares with the programs of the fast path. The engine makes it, and
+// replaces it to change nap.
 type kernelSide struct {
-	life  *xsk.Life     // written by the thread
-	ring  *xsk.Ringbuf  // copies of frames that were forwarded in the kernel; the thread's alone
-	epoch int64         // the engine's epoch on the clock of the programs (monotonic), ns
-	nap   time.Duration // the longest sleep: with bypass on, shorter than what passes for death
+	life  *xsk.Life     // the thread writes it
+	ring  *xsk.Ringbuf  // copies of frames that the kernel forwarded; only the thread reads it
+	epoch int64         // the engine's epoch on the programs' clock (CLOCK_MONOTONIC), ns
+	nap   time.Duration // the longest sleep; with bypass on, shorter than the limit after which a thread counts as dead
 }
 
-// markAlive says that the thread is well, at a time since the engine's epoch.
+// markAlive tells the programs that the thread is well, at a time in ns since the engine's epoch.
 func (k *kernelSide) markAlive(clock int64) { k.life.Beat.Store(uint64(k.epoch + clock)) }
 
-// beat looks at the clock, and says so to whoever listens.
+// beat reads the clock and tells the programs of the fast path, if any, that the thread is well.
 func (w *worker) beat() {
 	w.readClock()
 	if k := w.kernel.Load(); k != nil {
@@ -31,8 +31,8 @@ func (w *worker) beat() {
 	}
 }
 
-// currentThreadID returns the id of the calling thread as the first PID namespace numbers it; 0
-// in others, where it is not known.
+// currentThreadID returns the id of the calling thread in the first PID namespace. In other
+// namespaces, where it is not known, it returns 0.
 func currentThreadID() uint32 {
 	const first = 0xeffffffc // PROC_PID_INIT_INO
 	var st unix.Stat_t
@@ -42,9 +42,9 @@ func currentThreadID() uint32 {
 	return uint32(unix.Gettid())
 }
 
-// lieDown announces a sleep; false if there is something to do.
+// lieDown announces a sleep to the programs. It returns false if there is something to do.
 func (k *kernelSide) lieDown() bool {
-	k.life.Asleep.Store(1) // before the look: see copy() in fastpath.c
+	k.life.Asleep.Store(1) // before the ring is looked at: see copy() in fastpath.c
 	if !k.ring.Empty() {
 		k.getUp()
 		return false
@@ -54,8 +54,8 @@ func (k *kernelSide) lieDown() bool {
 
 func (k *kernelSide) getUp() { k.life.Asleep.Store(0) }
 
-// copies gives frames that were forwarded in the kernel to the taps that want them and
-// returns how many there were. They are of the time at which they were received.
+// copies gives frames that the kernel forwarded to the taps that want them, and returns their
+// number. Their records have the time of reception.
 func (w *worker) copies(k *kernelSide) (n int) {
 	record := k.ring.Next()
 	if record == nil {
@@ -82,7 +82,7 @@ func (w *worker) copies(k *kernelSide) (n int) {
 			for wanting := way.taps; wanting != 0; wanting &= wanting - 1 {
 				i := bits.TrailingZeros16(wanting)
 				if i >= len(p.outlets) || p.outlets[i] == nil || t.When-k.epoch < p.outlets[i].since {
-					continue // of before its time the number was another's
+					continue // the copy was made when the number belonged to another tap
 				}
 				*w.newRecord(p.outlets[i], way.number) = r
 			}
@@ -92,6 +92,6 @@ func (w *worker) copies(k *kernelSide) (n int) {
 		}
 	}
 	w.flushTaps()
-	k.ring.Release() // after the queues have copied
+	k.ring.Release() // the queues have copied the frames
 	return n
 }

@@ -9,24 +9,23 @@ import (
 	"ethertap/shm"
 )
 
-// protected is the length of what faults leave alone: both addresses and the
-// first Ethertype.
+// protected is the number of bytes that faults leave alone: both addresses and the first Ethertype.
 const protected = 14
 
-// dice are the random numbers of the frames that one thread receives on one
-// interface, and how many came to each fault: own ones for each, so that the same
-// traffic meets the same faults however threads and interfaces take turns.
+// dice are the random numbers for the frames that one thread receives on one interface, and the
+// counts of frames for each fault. Each lane has its own, so that the same traffic meets the same
+// faults however threads and interfaces take turns.
 type dice struct {
 	pcg  rand.PCG
-	turn [len(policy.Chances)]turn // by the numbers of policy.Chances
-	bad  bool                      // the state of Burst
+	turn [len(policy.Chances)]turn // indexed as policy.Chances
+	bad  bool                      // the state of the two-state model of policy.Burst
 }
 
-// turn counts up to the n-th frame. A change of the number begins anew.
+// turn counts frames up to the n-th. A change of n starts the count anew.
 type turn struct{ every, seen uint32 }
 
-// hit says whether a fault happens to the next frame. What never happens draws
-// nothing.
+// hit says whether a fault happens to the next frame. A fault that never happens draws no random
+// number.
 func (d *dice) hit(fault int, c policy.Chance) bool {
 	if c.Every == 0 {
 		return c.Probability > 0 && d.below(policy.Certain) < uint64(c.Probability)
@@ -42,7 +41,7 @@ func (d *dice) hit(fault int, c policy.Chance) bool {
 	return true
 }
 
-// burst says whether the next frame is lost to a burst.
+// burst says whether the next frame is lost in a burst.
 func (d *dice) burst(b *policy.Burst) bool {
 	switch {
 	case *b == policy.Burst{}:
@@ -60,7 +59,7 @@ func (d *dice) burst(b *policy.Burst) bool {
 	return loss > 0 && d.below(policy.Certain) < uint64(loss)
 }
 
-// below draws a number in 0…n-1. The bias of the multiplication is n/2⁶⁴.
+// below draws a number in 0…n-1. The multiplication biases it by n/2⁶⁴.
 func (d *dice) below(n uint64) uint64 {
 	high, _ := bits.Mul64(d.pcg.Uint64(), n)
 	return high
@@ -75,12 +74,11 @@ func (w *worker) reseed(seed policy.Seed) {
 	}
 }
 
-// spoil takes a frame through the faults of the interface it was received on
-// and schedules what is left of it: w.sending has out frames before, and the
-// number after is returned.
+// spoil applies the faults of interface in to a frame received there, and schedules what is left of
+// it. w.sending has out frames before the call; the result is their number after it.
 func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
-	lost := 0 // to what
+	lost := 0 // the counter of the fault that drops the frame
 	switch {
 	case f.Outage > w.clock:
 		lost = countFIOutage
@@ -100,7 +98,7 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	}
 	length := w.length(d)
 	if l.dice.hit(policy.Bitflip, f.Bitflip) && length > protected {
-		w.flushTaps() // the copy of reception shows the frame as received
+		w.flushTaps() // so that the copy of reception shows the frame as received
 		bit := l.dice.below(uint64(length-protected) * 8)
 		chunk, i := w.at(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
@@ -121,16 +119,16 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	return out
 }
 
-// lose drops a frame received on an interface, by what is counted at part.
+// lose drops a frame received on interface in, and counts it under part.
 func (w *worker) lose(in, part int, d xsk.Desc) {
 	w.tally[in][countFIDropped]++
 	w.tally[in][part]++
 	w.retire(d)
 }
 
-// stretch gives a frame another length, at least protected and at most the
-// lane's limit, with random bytes at the end of a longer one. It draws which way,
-// and goes the other way when there is none.
+// stretch gives a frame another length, between protected and the limit of the lane. A longer frame
+// gets random bytes at its end. It draws whether to cut or to lengthen, and does the other if that
+// is not possible. It returns false if neither is.
 func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	shorter := l.dice.below(2) == 0
 	length, last := w.length(*d), d
@@ -146,7 +144,7 @@ func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	case canGrow:
 		old := last.Len
 		last.Len += 1 + uint32(l.dice.below(uint64(room)))
-		// The bytes behind a frame belong to its chunk, so the tap's copy does not see them.
+		// The tap's copy does not include the bytes behind the frame, so they may change.
 		for tail := w.umem.Bytes(*last)[old:]; len(tail) > 0; {
 			r := l.dice.pcg.Uint64()
 			for range min(8, len(tail)) {

@@ -7,11 +7,11 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// heldFrame is a frame that waits for its time. It keeps its chunk of the UMEM; only
-// this description of it moves.
+// heldFrame is a frame that waits until it is due. Its bytes stay in their chunks of the UMEM; only
+// this description moves.
 type heldFrame struct {
 	due  int64  // on the worker's clock
-	seq  uint64 // of frames due at the same time the first is sent first
+	seq  uint64 // among frames due at the same time, the lowest is sent first
 	desc xsk.Desc
 	mark mark
 	size int // in chunks
@@ -21,19 +21,18 @@ func (h *heldFrame) before(o *heldFrame) bool {
 	return h.due < o.due || h.due == o.due && h.seq < o.seq
 }
 
-// holdQueue holds frames in a binary heap, whose memory is made once. Frames that
-// come in the order in which they are due, as they do without jitter, go in at
-// constant cost.
+// holdQueue holds frames in a binary heap, whose memory is allocated once. Frames that come in the
+// order in which they are due, as they do without jitter, are added in constant time.
 type holdQueue struct {
-	heap   []heldFrame // at most its capacity in chunks
+	heap   []heldFrame // its capacity limits the number of chunks
 	chunks int
 	seq    uint64
 }
 
-// full says whether the queue has no room for a frame of so many chunks.
+// full says whether the queue has no room for a frame of size chunks.
 func (q *holdQueue) full(size int) bool { return q.chunks+size > cap(q.heap) }
 
-// due says whether a frame is to be sent at now.
+// due says whether the next frame is due at the time now.
 func (q *holdQueue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
 
 func (q *holdQueue) push(h heldFrame) {
@@ -80,8 +79,8 @@ func (q *holdQueue) pop() heldFrame {
 	return first
 }
 
-// schedule sends a frame received on an interface: at once, or at the time that
-// the faults of the interface give it.
+// schedule sends a frame received on interface in, at once or at the time that the faults of the
+// interface give it. w.sending has out frames before the call; the result is their number after it.
 func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) int {
 	if !f.Holds() {
 		w.sending[out], w.sent[out] = d, m
@@ -93,7 +92,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 	case f.Rate.Kbits > 0 && pace.late(w.clock, &f.Rate):
 		w.lose(in, countFIRate, d)
 		return out
-	case l.held.full(size): // before it takes a turn
+	case l.held.full(size): // before it reserves time on the link
 		w.lose(in, countFIHold, d)
 		return out
 	case f.Rate.Kbits > 0:
@@ -124,7 +123,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 	return out
 }
 
-// release sends the frames whose time has come and returns how many they were.
+// release sends the frames that are due and returns their number.
 func (w *worker) release(p *plan) int {
 	total := 0
 	for in := range w.lanes {
@@ -140,7 +139,8 @@ func (w *worker) release(p *plan) int {
 	return total
 }
 
-// releaseUntil sends one batch of the frames of an interface that are due then.
+// releaseUntil sends one batch of those frames received on interface in that are due at the time
+// then, and returns their number.
 func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 	l := &w.lanes[in]
 	n := 0
@@ -164,13 +164,13 @@ func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 	return n
 }
 
-// readClock reads the clock: w.now for the tap, w.clock, which never jumps, for faults.
+// readClock reads the clock into w.stamp, for taps, and w.clock, which never jumps, for faults.
 func (w *worker) readClock() {
 	t := time.Now()
 	w.stamp, w.clock = t.UnixNano(), int64(t.Sub(w.epoch))
 }
 
-// nextDue returns how long it is until a frame is due, at most atMost.
+// nextDue returns the time until the next held frame is due, but not more than atMost.
 func (w *worker) nextDue(atMost time.Duration) time.Duration {
 	looked := false
 	for i := range w.lanes {

@@ -6,15 +6,15 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// What the programs in the kernel and other packages have as well. Each line fails to
-// compile when its two sides differ (a constant index out of range).
+// These numbers stand here and in another package, or in the programs in the kernel. Each line
+// fails to compile when its two sides differ (a constant index is out of range).
 var (
 	_ = [1]struct{}{}[policy.MaxPorts-fastpath.MaxPorts]
-	_ = [1]struct{}{}[len([2]tally{})-fastpath.MaxPorts] // what is kept of both ports
+	_ = [1]struct{}{}[len([2]tally{})-fastpath.MaxPorts] // tallies are kept for both ports
 	_ = [1]struct{}{}[policy.MaxTaps-fastpath.MaxTaps]
 	_ = [1]struct{}{}[MaxQueues-fastpath.MaxQueues]
 
-	// The tables, which are added up by their keys.
+	// The tables of both sides are added up by their keys.
 	_ = [1]struct{}{}[ways-fastpath.Ways]
 	_ = [1]struct{}{}[macPlaces-fastpath.MACPlaces]
 	_ = [1]struct{}{}[typePlaces-fastpath.TypePlaces]
@@ -26,7 +26,7 @@ var (
 	_ = [1]struct{}{}[typeQinQ-fastpath.TypeQinQ]
 	_ = [1]struct{}{}[vlanMask-fastpath.VLANMask]
 
-	// What a thread says of itself.
+	// Each thread writes a life, and the programs read it.
 	_ = [1]struct{}{}[xsk.LifeSize-fastpath.LifeSize]
 	_ = [1]struct{}{}[xsk.LifeBeat-fastpath.LifeBeat]
 	_ = [1]struct{}{}[xsk.LifeAsleep-fastpath.LifeAsleep]

@@ -5,19 +5,18 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// Frames longer than a chunk come in several (jumbo frames, on sockets with
-// XDP_USE_SG). Such a frame is its first entry, whose Options say Continued; the
-// entry that follows is found by the chunk of the one before it, in worker.next.
-// What has a single chunk never comes here.
+// A frame longer than a chunk lies in several chunks (jumbo frames, on sockets with XDP_USE_SG).
+// Its first entry stands for it, with Continued in its Options. worker.next holds the entry that
+// follows, at the index of the chunk before. Frames of a single chunk never come here.
 
-// continued says whether another chunk follows.
+// continued says whether another chunk of the frame follows.
 func continued(d xsk.Desc) bool { return d.Options&xsk.Continued != 0 }
 
 // follow returns the entry after a continued one.
 func (w *worker) follow(d xsk.Desc) *xsk.Desc { return &w.next[d.Addr/uint64(w.umem.FrameSize())] }
 
-// link makes of n received entries the frames that they are, in place, and returns
-// how many are whole. One whose end has not come yet waits in the lane.
+// link joins n received entries to frames, in place in w.descs, and returns the number of whole
+// frames. A frame whose last entry has not come yet waits in the lane.
 func (w *worker) link(l *lane, n int) (whole int) {
 	for _, d := range w.descs[:n] {
 		d.Options &= xsk.Continued
@@ -36,7 +35,7 @@ func (w *worker) link(l *lane, n int) (whole int) {
 	return whole
 }
 
-// length returns the bytes of a frame.
+// length returns the length of a frame in bytes.
 func (w *worker) length(d xsk.Desc) int {
 	n := int(d.Len)
 	for continued(d) {
@@ -46,7 +45,7 @@ func (w *worker) length(d xsk.Desc) int {
 	return n
 }
 
-// chunks returns how many chunks a frame has.
+// chunks returns the number of chunks of a frame.
 func (w *worker) chunks(d xsk.Desc) int {
 	n := 1
 	for ; continued(d); n++ {
@@ -64,7 +63,7 @@ func (w *worker) retire(d xsk.Desc) {
 	}
 }
 
-// whole copies a frame to where its bytes are in a row, until the next call.
+// whole copies a frame into one piece. The copy is valid until the next call.
 func (w *worker) whole(d xsk.Desc) []byte {
 	b := append(w.scratch[:0], w.umem.Bytes(d)...)
 	for continued(d) {
@@ -74,7 +73,7 @@ func (w *worker) whole(d xsk.Desc) []byte {
 	return b
 }
 
-// at returns the chunk of a frame that has its byte i, and where in that it is.
+// at returns the chunk that holds byte i of a frame, and the index of the byte in the chunk.
 func (w *worker) at(d xsk.Desc, i int) ([]byte, int) {
 	for i >= int(d.Len) && continued(d) {
 		i -= int(d.Len)
@@ -83,8 +82,7 @@ func (w *worker) at(d xsk.Desc, i int) ([]byte, int) {
 	return w.umem.Bytes(d), i
 }
 
-// cut shortens a frame to n bytes, at least 1, and frees the chunks that it needs
-// no more.
+// cut shortens a frame to n bytes, at least 1, and frees the chunks that it no longer needs.
 func (w *worker) cut(d *xsk.Desc, n int) {
 	for n > int(d.Len) {
 		n -= int(d.Len)
@@ -97,7 +95,7 @@ func (w *worker) cut(d *xsk.Desc, n int) {
 	}
 }
 
-// duplicate makes a copy of a frame in free chunks, of which there must be enough.
+// duplicate copies a frame into free chunks. The caller has checked that there are enough.
 func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
 	copyChunk := func(of xsk.Desc) xsk.Desc {
 		c := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: of.Len, Options: of.Options}
@@ -114,11 +112,11 @@ func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
 	return first
 }
 
-// putLong schedules frames of any number of chunks, each wholly or not at all, and
-// returns how many frames and how many entries that are.
+// putLong puts frames of any number of chunks into the TX ring, each of them whole or not at all,
+// and returns the numbers of frames and entries.
 //
-// What the kernel has taken is counted from the ring's entries, so those not
-// accounted for yet are not written over: the room is what l knows of.
+// The thread counts the frames that the kernel has taken by their entries in the ring, so it must
+// not overwrite entries that it has not counted. Therefore room comes from l, not from the ring.
 func (w *worker) putLong(l *lane, frames []xsk.Desc) (n, entries int) {
 	room := l.sock.TX.Size() - int(l.put-l.taken)
 	for _, d := range frames {

@@ -7,26 +7,25 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// pace is the link of limited speed behind the frames received on an interface: one for all
-// threads, so that they share its rate. A frame takes its turn behind those that came before,
-// in whatever queue; each thread keeps what it gave a time to until then. Without Rate no
-// thread touches it.
+// pace is the link of limited speed behind the frames received on an interface. All threads share
+// it, and so its rate. A frame waits for the frames that came before it, in any queue; until it is
+// due, its thread holds it. Without policy.Fault.Rate no thread touches the pace.
 //
-// A bucket of tokens that threads fetch in portions would save the compare-and-swap of each
-// frame, but a thread could send what it has fetched at full speed.
+// A bucket of tokens that threads fetch in portions would save the compare-and-swap of each frame.
+// But then a thread could send the frames of one portion at full speed.
 type pace struct {
 	_    [128]byte
-	busy atomic.Int64 // until when the link is busy, ns on the engine's clock; each thread, by compare-and-swap
+	busy atomic.Int64 // when the link is free, ns on the engine's clock; all threads write it, by compare-and-swap
 	_    [120]byte
 }
 
-// late says whether a frame that comes now would have to wait for its turn longer than the
-// rate allows.
+// late says whether a frame that comes now would have to wait longer than r.Queue allows.
 func (p *pace) late(now int64, r *policy.Rate) bool { return p.busy.Load()-now > int64(r.Queue) }
 
-// reserve gives a frame of so many bytes its turn and returns when its last bit has left; false
-// if it would have to wait too long. rest carries what is less than a nanosecond to the
-// thread's next frame, so that in the long run the rate is exact.
+// reserve gives a frame of length bytes its time on the link and returns when its last bit has
+// left. ok is false if the frame would have to wait longer than r.Queue allows. rest carries
+// fractions of a nanosecond to the next frame of the thread, so that the rate is exact in the long
+// run.
 func (p *pace) reserve(now int64, length int, r *policy.Rate, rest *uint64) (due int64, ok bool) {
 	cost := uint64(length)*8*uint64(time.Millisecond) + *rest
 	ns := int64(cost / r.Kbits)

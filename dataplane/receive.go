@@ -6,8 +6,7 @@ import (
 	"ethertap/shm"
 )
 
-// receive takes one batch from an interface through the chain and returns how
-// many frames it had.
+// receive takes one batch from an interface through the chain and returns its number of frames.
 func (w *worker) receive(in int) int {
 	l := &w.lanes[in]
 	n := l.sock.RX.Get(w.descs[:])
@@ -15,8 +14,8 @@ func (w *worker) receive(in int) int {
 		return 0
 	}
 	l.filled -= n
-	p := w.plan.Load() // after the frames: none that came after an Update meets the one before
-	flags := uint32(0) // those of an entry that mean something to us
+	p := w.plan.Load() // loaded after the frames, so that no frame received after an Update meets the old plan
+	flags := uint32(0) // the options of an entry that the chain looks at
 	if w.next != nil {
 		n, flags = w.link(l, n), xsk.Continued
 	}
@@ -30,10 +29,10 @@ func (w *worker) receive(in int) int {
 	if faults && w.seed != p.Seed {
 		w.reseed(p.Seed)
 	}
-	out := 0 // frames in w.sending
+	out := 0 // number of frames in w.sending
 	for i := range w.descs[:n] {
 		d := w.descs[i]
-		frame := w.umem.Bytes(d) // of a long one the first chunk
+		frame := w.umem.Bytes(d) // the first chunk of a long frame
 		length := len(frame)
 		if d.Options &= flags; d.Options != 0 {
 			length = w.length(d)
@@ -73,7 +72,7 @@ func (w *worker) receive(in int) int {
 	return n
 }
 
-// bytes sums up the lengths of frames.
+// bytes returns the sum of the lengths of frames.
 func (w *worker) bytes(frames []xsk.Desc, flags uint32) (n uint64) {
 	if flags == 0 {
 		return xsk.Bytes(frames)
@@ -84,8 +83,7 @@ func (w *worker) bytes(frames []xsk.Desc, flags uint32) (n uint64) {
 	return n
 }
 
-// recycle ends a batch. Only after the tap has copied what it wanted may chunks be
-// used again.
+// recycle ends a batch: chunks may be reused only after the taps have copied them.
 func (w *worker) recycle() {
 	w.flushTaps()
 	w.free = append(w.free, w.retired...)

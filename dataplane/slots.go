@@ -5,8 +5,8 @@ import (
 	"ethertap/shm"
 )
 
-// warnSlotsLocked says that a queue cuts frames of an interface, if its slots are too small for
-// them, and what mends it.
+// warnSlotsLocked warns if the slots of a queue are too small for the frames of an interface, so
+// that they are cut, and says how to mend it.
 func (e *Engine) warnSlotsLocked(q *shm.Queue, p *enginePort) {
 	f := p.Facts()
 	longest := f.MTU + port.Header
@@ -23,7 +23,7 @@ func (e *Engine) warnSlotsLocked(q *shm.Queue, p *enginePort) {
 		q.Name(), q.Room(), f.Name, f.MTU, size, q.Name())
 }
 
-// warnAllSlotsLocked does it for all queues and one interface.
+// warnAllSlotsLocked warns of all queues whose slots are too small for the frames of an interface.
 func (e *Engine) warnAllSlotsLocked(p *enginePort) {
 	for _, o := range e.outlets {
 		e.warnSlotsLocked(o.queue.Load(), p)

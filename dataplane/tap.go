@@ -7,13 +7,13 @@ import (
 	"ethertap/shm"
 )
 
-// tapFrame notes a frame for the taps that want it: its bytes stay in the UMEM until flushTaps,
-// so nothing may change or reuse them before. The frame counts for the interface that it
-// names.
+// tapFrame makes a record of a frame for each tap in wanting. The bytes stay in the UMEM until
+// flushTaps, so nothing may change or reuse them before. number is the interface that the frame
+// counts for.
 func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction, m mark, d xsk.Desc) {
 	frame, long := w.umem.Bytes(d), continued(d)
 	if long {
-		w.flushTaps() // keeps the order, and the one copy of a long frame that there is room for
+		w.flushTaps() // keeps the order, and frees the buffer, which holds one long frame
 		frame = w.whole(d)
 	}
 	for ; wanting != 0; wanting &= wanting - 1 {
@@ -32,9 +32,9 @@ func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction
 	}
 }
 
-// newRecord makes room for a record for an outlet, of a frame that counts for an interface. All
-// its fields are to be set where it lies: handed on by value it is copied at each step, and
-// a copy waits for the stores before it.
+// newRecord makes room for a record of an outlet, for a frame that counts for interface number. The
+// caller sets all fields in place: a record passed by value is copied at each step, and the copy
+// waits for the stores before it.
 func (w *worker) newRecord(out *outlet, number int) *shm.Record {
 	lane := &out.lanes[w.queue]
 	n := len(lane.records)
@@ -45,8 +45,8 @@ func (w *worker) newRecord(out *outlet, number int) *shm.Record {
 	return &lane.records[n]
 }
 
-// startRun is the part of note that is not for every frame: the first one, one of the other
-// interface, and one for which there is no memory yet.
+// startRun is the rare part of newRecord: for the first record of a batch, the first one after a
+// change of the interface, and one for which there is no memory yet.
 func (w *worker) startRun(out *outlet, lane *outletLane, number int) {
 	n := len(lane.records)
 	if n == 0 {
@@ -61,8 +61,8 @@ func (w *worker) startRun(out *outlet, lane *outletLane, number int) {
 	}
 }
 
-// flushTaps puts what was noted into the queues, in one call for each. A queue takes
-// records in order until it is full, so those refused are the last ones.
+// flushTaps puts the records into the queues, by one call for each queue. A queue takes records in
+// order until it is full, so it refuses the last ones.
 func (w *worker) flushTaps() {
 	for _, out := range w.pending {
 		lane := &out.lanes[w.queue]

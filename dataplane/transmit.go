@@ -6,17 +6,17 @@ import (
 	"ethertap/shm"
 )
 
-// patience is how often in a row the kernel is asked to go on with a TX ring
-// though it made no progress. A veth whose peer is busy needs a few.
+// patience is the number of times in a row that the thread asks the kernel to go on with a TX ring
+// that makes no progress. A veth whose peer is busy needs a few.
 const patience = 16
 
-// transmit schedules the first n frames of w.sending on an interface, sends
-// them, and taps those that found room. What finds none is counted and freed.
+// transmit puts the first n frames of w.sending into the TX ring of interface out, sends them, and
+// taps those that found room. It counts and frees the others.
 //
-// A frame counts as tx when the kernel has taken it from the TX ring without
-// reporting it dropped; before that it is held. When a link is down the kernel
-// takes nothing: at most one batch then waits in the ring, sent first when the
-// link is back; what comes after it is not let in but counted as err.
+// A frame counts as tx when the kernel has taken it from the TX ring and has not reported it as
+// dropped. Until then it is held. While a link is down the kernel takes nothing, and at most one
+// batch waits in the ring. It is sent first when the link is back; frames that come later count as
+// err.
 func (w *worker) transmit(out int, p *plan, n int) {
 	l := &w.lanes[out]
 	if l.blocked != 0 {
@@ -27,7 +27,7 @@ func (w *worker) transmit(out int, p *plan, n int) {
 		frames := w.sending[queued:n]
 		m, entries := 0, 0
 		if w.next == nil {
-			// Entries that are not accounted for yet are not written over.
+			// Entries that are not counted yet must not be overwritten.
 			m = l.sock.TX.Put(frames[:min(len(frames), l.sock.TX.Size()-int(l.put-l.taken))])
 			entries = m
 		} else {
@@ -70,8 +70,8 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	}
 }
 
-// kick makes the kernel transmit what waits in a TX ring, and accounts for it.
-// No error is fatal; each is counted by its name.
+// kick makes the kernel transmit what waits in a TX ring, and counts what it took. No error is
+// fatal; each is counted by its name.
 func (w *worker) kick(out int) {
 	l := &w.lanes[out]
 	t := &w.tally[out]
@@ -85,7 +85,7 @@ func (w *worker) kick(out int) {
 		taken := w.countTaken(out, errno)
 		switch {
 		case taken > 0:
-			// EAGAIN here says only that the budget of one call is used up.
+			// EAGAIN after progress means only that the budget of one call is used up.
 			if errno != 0 && errno != unix.EAGAIN {
 				t[countCall+int(reasonOf(errno))]++
 			}
@@ -114,9 +114,10 @@ func (w *worker) kick(out int) {
 	}
 }
 
-// countTaken counts what the kernel has taken from a TX ring since the last time
-// and returns how many entries that are. When a copying socket's call gives EBUSY, the device
-// has dropped the last frame taken: it does not say why, but what is too long cannot be sent.
+// countTaken counts what the kernel has taken from a TX ring since the last call, and returns the
+// number of entries. EBUSY from a socket that copies means that the device has dropped the last
+// frame taken. It does not say why, but a frame longer than the interface sends is dropped for its
+// length.
 func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 	l := &w.lanes[out]
 	taken := l.sock.TX.Taken()
@@ -145,7 +146,7 @@ func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 	return n
 }
 
-// complete takes back transmitted chunks and returns how many.
+// complete takes back transmitted chunks and returns their number.
 func (w *worker) complete(out int) int {
 	l := &w.lanes[out]
 	total := 0
@@ -162,8 +163,8 @@ func (w *worker) complete(out int) int {
 	}
 }
 
-// abandon counts the frames that wait in a TX ring as not sent: nobody will take
-// them any more. Their chunks stay there until the socket is closed.
+// abandon counts the frames that wait in a TX ring as not sent, for a reason: nobody will take
+// them. Their chunks stay in the ring until the socket is closed.
 func (w *worker) abandon(out int, reason Reason) {
 	l := &w.lanes[out]
 	if l.waiting > 0 {

@@ -16,108 +16,108 @@ import (
 )
 
 const (
-	// batchSize is how many frames are taken from an RX ring at once, at most. As many
-	// as a kick sends (budget), so that a full batch costs one system call. With 64 the
-	// chain took 13…20 ns a frame on rings in memory, with 256 it takes 10; between two
-	// veths 256 gave 1.1 to 2.0 times the frames a second. Fewer frames are never waited for.
+	// batchSize is the largest number of frames taken from an RX ring at once. It equals budget, so
+	// that a full batch is sent by one system call. With 64 the chain took 13…20 ns a frame on
+	// rings in memory, with 256 it takes 10. Between two veths, 256 gave 1.1 to 2.0 times the
+	// frames a second. The thread never waits for a batch to fill.
 	batchSize = 256
-	// spins is how many empty rounds the adaptive mode makes before it sleeps:
-	// some 50 µs, less than falling asleep and being woken costs at the rates
-	// where it would happen often.
+	// spins is the number of empty rounds that the adaptive mode makes before it sleeps: some 50
+	// µs. At the rates where it would sleep often, falling asleep and waking up cost more.
 	spins = 1000
-	// yieldEvery is after how many empty rounds, some µs, the adaptive mode offers its
-	// CPU to others: a collector on it gets what would be spun away. Alone on a CPU it
-	// costs 0.4 µs each time.
+	// yieldEvery is the number of empty rounds, some µs, after which the adaptive mode offers its
+	// CPU to others: a collector on the same CPU gets the time that would be spent spinning. On a
+	// CPU of its own the thread loses 0.4 µs each time.
 	yieldEvery = 16
-	// napTime bounds a sleep, and is how often it is looked whether the interfaces are there.
+	// napTime is the longest sleep, and the interval at which the thread checks that the interfaces
+	// exist.
 	napTime = 250 * time.Millisecond
-	// retryTime bounds a sleep while frames wait in a TX ring.
+	// retryTime is the longest sleep while frames wait in a TX ring.
 	retryTime = time.Millisecond
-	// tooShort is a sleep that is not worth it: the kernel's timers are late by that.
+	// tooShort is the shortest sleep worth its cost: the kernel's timers are late by as much.
 	tooShort = 60 * time.Microsecond
-	// drainTime is how long a stop waits for frames on their way out.
+	// drainTime is the longest time that a stop waits for frames on their way out.
 	drainTime = 100 * time.Millisecond
 )
 
-// worker is the thread of one queue of all interfaces. Everything in it belongs
-// to that thread unless said otherwise.
+// worker is the thread of one queue of all interfaces. The thread alone uses the fields, unless
+// their comments say otherwise.
 type worker struct {
 	queue    int
 	poll     *atomic.Uint32 // a PollMode; anybody may change it
-	cpu      int            // -1: not pinned
+	cpu      int            // -1 means not pinned
 	plan     *atomic.Pointer[plan]
-	counts   *counters              // written here, read by anybody
+	counts   *counters              // the thread writes them, anybody reads them
 	stop     atomic.Bool            // set by Engine.Stop
-	asked    atomic.Bool            // set by Engine.awaitThreadsLocked, cleared here when answered
-	errand   atomic.Pointer[func()] // to be run before the next answer, between two batches
-	answer   chan Frames            // the answer; capacity 1
-	done     chan Frames            // the last one, when the thread ends; capacity 1
-	wakeFD   int                    // eventfd that ends a sleep
-	vanish   func(int)              // says that an interface has disappeared
+	asked    atomic.Bool            // set by Engine.awaitThreadsLocked, cleared by the thread when it answers
+	errand   atomic.Pointer[func()] // set by the engine; the thread runs it once, before its next answer, between two batches
+	answer   chan Frames            // the thread puts its answer here; capacity 1
+	done     chan Frames            // the thread puts its last answer here when it ends; capacity 1
+	wakeFD   int                    // an eventfd that ends a sleep
+	vanish   func(int)              // tells the engine that an interface has disappeared
 	umem     *xsk.UMEM
 	long     bool // frames may have several chunks
 	lanes    []lane
 	paces    *[2]pace    // by interface; shared with the other threads
-	tables   *portTables // who sends what; the engine may put others in their place
+	tables   *portTables // counts by source, type and VLAN; the engine may replace the tables
 	tally    [2]tally
-	free     []uint64 // chunks that nobody uses, as a stack: the last one is likeliest in the cache
-	retired  []uint64 // chunks freed in this batch: the tap may still point into them
+	free     []uint64 // unused chunks, as a stack: the last one is the likeliest to be in the cache
+	retired  []uint64 // chunks freed in this batch, which a tap may still point to
 	descs    [batchSize]xsk.Desc
-	next     []xsk.Desc              // of long frames; nil if there are none
-	scratch  []byte                  // for the tap's copy of a long frame
-	sending  [2 * batchSize]xsk.Desc // room for a duplicate of each
-	sent     [2 * batchSize]mark     // beside sending
+	next     []xsk.Desc              // links the chunks of long frames; nil if there are none
+	scratch  []byte                  // room for a tap's copy of a long frame
+	sending  [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
+	sent     [2 * batchSize]mark     // what taps need of each frame in sending
 	back     [batchSize]uint64
-	pending  []*outlet                  // for which something is noted in this batch
-	stamp    int64                      // of this batch: its reception, or the release of held frames; ns since the epoch
-	clock    int64                      // the same, since epoch, on a clock that never jumps
+	pending  []*outlet                  // outlets that have records in this batch
+	stamp    int64                      // Unix time of the batch in ns: of its reception, or of the release of held frames
+	clock    int64                      // the same moment in ns since epoch, on a clock that never jumps
 	epoch    time.Time                  // the engine's
-	frameID  uint64                     // of the next frame; the queue is in the upper byte
-	seed     policy.Seed                // what the dice were made from
-	checked  int64                      // when it was looked last whether the interfaces are there, on clock
-	threadID uint32                     // its id; see thread()
-	kernel   atomic.Pointer[kernelSide] // what it shares with the fast path; the engine sets it
-	inbox    [8]byte                    // where the eventfd is read to
+	frameID  uint64                     // the id of the next frame; the upper byte is the queue
+	seed     policy.Seed                // the seed of the dice
+	checked  int64                      // when the thread last checked that the interfaces exist, on clock
+	threadID uint32                     // see currentThreadID
+	kernel   atomic.Pointer[kernelSide] // what the thread shares with the fast path; the engine sets it
+	inbox    [8]byte                    // a buffer for what is read from the eventfd
 }
 
-// mark is what the tap has to know of a frame on its way out.
+// mark is what taps need to know of a frame on its way out.
 type mark struct {
 	id    uint64
 	fault uint32
 }
 
-// lane is a worker's half of one interface.
+// lane is a worker's part of one interface.
 type lane struct {
 	sock    *xsk.Socket
-	output  int           // index of the lane that frames go to; mirror: none
-	limit   atomic.Uint32 // bytes that a frame may be made longer to; the engine follows the MTU
-	longest atomic.Uint32 // limits.send; likewise
+	output  int           // index of the lane by which frames leave, or mirror
+	limit   atomic.Uint32 // bytes to which a fault may lengthen a frame; the engine follows the MTU
+	longest atomic.Uint32 // bytes of a frame that the interface can send; the engine follows the MTU
 	gone    bool          // the interface has disappeared
-	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 = they are not
-	put     uint32        // entries put in the TX ring, modulo 2³²
-	waiting int           // frames that have entries between taken and put
-	taken   uint32        // of these: taken by the kernel and accounted for
-	begun   uint64        // bytes in them of a frame whose end has not been taken
-	filled  int           // chunks given for reception and not come back
-	outside int           // chunks given for transmission and not come back
-	dice    dice          // of the faults of frames received here
-	parts   int           // entries received of a long frame whose end has not come
-	first   xsk.Desc      // of these
+	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 if they are not
+	put     uint32        // number of entries put in the TX ring, modulo 2³²
+	waiting int           // frames whose entries lie between taken and put
+	taken   uint32        // number of entries that the kernel has taken and the thread has counted, modulo 2³²
+	begun   uint64        // bytes in the counted entries of a frame whose last entry was not taken yet
+	filled  int           // chunks given to the kernel for reception that have not come back
+	outside int           // chunks given to the kernel for transmission that have not come back
+	dice    dice          // for the faults of frames received here
+	parts   int           // entries received of a long frame whose last entry has not come
+	first   xsk.Desc      // the first and the last of these entries
 	last    xsk.Desc
-	held    holdQueue // frames received here that wait for their time
-	rest    uint64    // see pace.take
-	latest  int64     // when the last frame of KeepOrder is due
+	held    holdQueue // frames received here that wait until they are due
+	rest    uint64    // see pace.reserve
+	latest  int64     // when the last frame that had to keep its order is due
 }
 
 const mirror = -1
 
-// Frames says where the chunks of a thread's memory are, for tests: Total is
-// the sum of all the others, or a chunk was lost or is in two places.
+// Frames counts the chunks of a thread's memory by the place where they are, for tests. Total is
+// the sum of the others; otherwise a chunk was lost or is in two places.
 type Frames struct {
 	Total, Free, Fill, RX, TX, Completion, Held int
 }
 
-// Lost returns how many chunks are not accounted for: 0.
+// Lost returns the number of chunks that are in no place. It should be 0.
 func (f Frames) Lost() int { return f.Total - f.Free - f.Fill - f.RX - f.TX - f.Completion - f.Held }
 
 func (f *Frames) add(o Frames) {
@@ -130,8 +130,8 @@ func (f *Frames) add(o Frames) {
 	f.Held += o.Held
 }
 
-// frames counts the chunks. Fill and TX include what the kernel has taken from
-// these rings and not given back.
+// frames counts the chunks. Fill and TX include those that the kernel has taken from these rings
+// and not given back.
 func (w *worker) frames() Frames {
 	f := Frames{Total: w.umem.Frames(), Free: len(w.free) + len(w.retired)}
 	for i := range w.lanes {
@@ -146,8 +146,8 @@ func (w *worker) frames() Frames {
 	return f
 }
 
-// allocate makes what the thread needs besides its sockets, so that it allocates
-// nothing later.
+// allocate makes everything that the thread needs besides its sockets, so that the thread allocates
+// nothing while it runs.
 func (w *worker) allocate() {
 	w.retired = make([]uint64, 0, 2*batchSize)
 	if w.long {
@@ -165,11 +165,10 @@ func (w *worker) allocate() {
 	}
 }
 
-// run is the thread. It reports once through ready, before the first frame, and
-// once through done, after the last.
+// run is the thread. It sends to ready once, before the first frame: nil, or why it ends at once.
+// After the last frame it sends to w.done.
 func (w *worker) run(ready chan<- error) {
-	// The thread is never unlocked: it ends with the goroutine, and the CPU it
-	// was pinned to with it.
+	// The thread is never unlocked, so it ends with the goroutine and takes its CPU mask with it.
 	runtime.LockOSThread()
 	if w.cpu >= 0 {
 		var set unix.CPUSet
@@ -195,7 +194,8 @@ func (w *worker) run(ready chan<- error) {
 			w.checkAll()
 			continue
 		}
-		// Woken for nothing, it sleeps again at once: only frames are worth spinning for.
+		// After a wake-up without a frame it sleeps again at once: only frames are worth spinning
+		// for.
 		mode := PollMode(w.poll.Load())
 		if idle%64 == 0 {
 			w.beat()
@@ -213,7 +213,7 @@ func (w *worker) run(ready chan<- error) {
 	w.done <- w.frames()
 }
 
-// round serves every interface once and returns how much there was to do.
+// round serves every interface once. It returns the amount of work done, 0 if there was none.
 func (w *worker) round() int {
 	work := w.release(w.plan.Load())
 	k := w.kernel.Load()
@@ -255,9 +255,9 @@ func (w *worker) refill(i int) {
 	}
 }
 
-// sleep waits until something comes: a frame, a wish (wakeFD), or the end of its
-// patience. A socket that copies is left out while frames wait in its TX ring:
-// poll would transmit them itself and hide which ones the device drops.
+// sleep waits for a frame, a request of the engine (wakeFD) or the end of the longest sleep. It
+// leaves out a socket that copies while frames wait in its TX ring: poll would transmit them
+// itself, and hide which ones the device drops.
 func (w *worker) sleep() {
 	var fds [4]unix.PollFd
 	fds[0] = unix.PollFd{Fd: int32(w.wakeFD), Events: unix.POLLIN}
@@ -292,18 +292,18 @@ func (w *worker) sleep() {
 	ready, err := unix.Ppoll(fds[:n], &timeout, nil)
 	w.beat()
 	if err == nil && ready > 0 && fds[0].Revents != 0 {
-		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // only empties it; it does not block
+		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // empties the eventfd; it does not block
 	}
 }
 
 // wake ends a sleep. Any goroutine may call it while the thread runs.
 func (w *worker) wake() {
 	one := binary.NativeEndian.AppendUint64(nil, 1)
-	_, _ = unix.Write(w.wakeFD, one) // fails only when it has been written 2⁶⁴-2 times unread
+	_, _ = unix.Write(w.wakeFD, one) // it fails only after 2⁶⁴-2 writes without a read
 }
 
-// checkAll finds out now and then whether interfaces have disappeared. Frames do not tell:
-// those for a missing one may end in the kernel.
+// checkAll checks every napTime whether interfaces have disappeared. Frames do not tell: those for
+// a missing interface may vanish in the kernel.
 func (w *worker) checkAll() {
 	if w.clock-w.checked < int64(napTime) {
 		return
@@ -314,7 +314,8 @@ func (w *worker) checkAll() {
 	}
 }
 
-// checkGone finds out whether an interface has disappeared.
+// checkGone checks whether an interface has disappeared, and if so gives up what waits in its TX
+// ring.
 func (w *worker) checkGone(i int) {
 	l := &w.lanes[i]
 	if l.gone {
@@ -330,8 +331,8 @@ func (w *worker) checkGone(i int) {
 	w.vanish(i)
 }
 
-// drain ends the thread's work: what has been received is still forwarded, at once
-// if it was held, and what the kernel does not transmit in time counts as not sent.
+// drain ends the work of the thread. It still forwards what was received, and releases held frames
+// at once. Frames that the kernel does not transmit within drainTime count as not sent.
 func (w *worker) drain() {
 	for i := range w.lanes {
 		for w.releaseUntil(i, math.MaxInt64, w.plan.Load()) > 0 {
