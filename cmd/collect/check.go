@@ -15,7 +15,7 @@ import (
 	"ethertap/shm"
 )
 
-// replaced tells whether a process is the one whose place the recording would take.
+// replaced says whether a process is the one that the recording would replace.
 func replaced(o options, pid int) bool {
 	if os.Getenv(detach.Replaces) == strconv.Itoa(pid) {
 		return true
@@ -24,8 +24,8 @@ func replaced(o options, pid int) bool {
 	return err == nil && slices.ContainsFunc(all, func(in rundir.Info) bool { return in.PID == pid && in.Name == o.name })
 }
 
-// checked says what would keep a recording from beginning, a line for each mistake, beside
-// those of the command line. It makes no file and takes no packet.
+// checked prints what would keep a recording from beginning, besides the command line: a line for
+// each mistake. It makes no file and takes no packet.
 func checked(o options, stderr *os.File) (status int) {
 	status = ok
 	mistake := func(err error) {
@@ -37,7 +37,7 @@ func checked(o options, stderr *os.File) (status int) {
 	q, err := shm.Open(o.queue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true})
 	if err == nil {
 		q.Close()
-	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrStrange) { // it gives way to ethertap's
+	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrStrange) { // ethertap will replace a stranger's file
 		mistake(err)
 	}
 	if o.output != "-" {

@@ -20,41 +20,42 @@ import (
 )
 
 const (
-	// mostCommands is how many commands of --exec run at a time; further files wait.
+	// mostCommands is how many commands of --exec run at the same time; further files wait.
 	mostCommands = 4
 	// commandNice is added to their niceness: the recording has precedence.
 	commandNice = 10
-	// manyWaiting is how many waiting files are told of, and then twice as many.
+	// manyWaiting is how many waiting files are worth a message; then twice as many are, and so
+	// on.
 	manyWaiting = 100
 )
 
-// commands runs the command of --exec on files that are closed: one run a file, in the
-// order in which they were closed, without ever holding up who closes them.
+// commands runs the command of --exec on closed files: once for each file, in the order in which
+// they were closed, without delaying the caller of closed.
 //
-// Each runs in a session of its own, so that what the user types at the terminal is for
-// collect alone, and with nothing to read. What it prints goes where messages go.
+// Each command runs in a session of its own, so that keys typed at the terminal go to collect,
+// and with an empty input. Its output goes to where messages go.
 type commands struct {
 	line   string // for the shell
 	queue  string
 	stderr *os.File
 	logf   func(format string, args ...any)
 
-	// begun says that packets are being collected: a file that is closed before is closed
-	// since there will be no recording.
+	// begun says that packets are being collected. A file that is closed before belongs to a
+	// recording that did not begin.
 	begun bool
 
 	mu      sync.Mutex
 	waiting []collect.ClosedFile
-	told    int           // the number of waiting files that was told of last
+	told    int           // the number of waiting files in the last message
 	running int           // goroutines that run commands
-	given   int           // files
+	given   int           // files for which a command was requested
 	ran     int           // commands that have ended
-	failed  int           // of these
-	idle    chan struct{} // closed when none runs and none waits; nil while nobody asks
+	failed  int           // commands that have failed
+	idle    chan struct{} // closed when no command runs or waits; nil while nobody asks
 }
 
-// checkCommand says why a command cannot be run at all, so that it does not first show when
-// a file is closed.
+// checkCommand returns an error if a command cannot be run at all, so that this does not first
+// show when a file is closed.
 func checkCommand(line string, daemon bool) error {
 	if strings.TrimSpace(line) == "" {
 		return errors.New("--exec: the command is empty")
@@ -63,7 +64,7 @@ func checkCommand(line string, daemon bool) error {
 		text, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		return fmt.Errorf("--exec: the shell does not understand %q: %s", line, text)
 	}
-	// The first word, where it is a plain one.
+	// The first word is checked if it is plain.
 	word := strings.Fields(line)[0]
 	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-") != "" {
 		return nil
@@ -77,8 +78,8 @@ func checkCommand(line string, daemon bool) error {
 	return nil
 }
 
-// withFile is the line for the shell, which has the name of the file as $1. A line that does
-// not name it gets it as its last argument.
+// withFile returns the line for the shell, which has the name of the file as $1. If a line does
+// not contain $1, it is appended as the last argument.
 func withFile(line string) string {
 	for _, name := range []string{"$1", "${1", "$@", "$*", "ETHERTAP_FILE"} {
 		if strings.Contains(line, name) {
@@ -95,7 +96,7 @@ func (c *commands) begin() {
 	}
 }
 
-// closed has the command run on a file. Called by who collects, as begin is.
+// closed makes the command run on a file. The collecting goroutine calls it, and begin too.
 func (c *commands) closed(f collect.ClosedFile) {
 	if !c.begun {
 		return
@@ -117,11 +118,12 @@ func (c *commands) closed(f collect.ClosedFile) {
 	}
 }
 
-// work runs commands as long as files wait. The thread is given up at the end, as it cannot
-// get its niceness back.
+// work runs commands as long as files wait. It gives up its thread at the end, which cannot get
+// its niceness back.
 func (c *commands) work() {
 	runtime.LockOSThread()
-	// Of this thread, and what it starts. The kernel tells niceness as 20 minus it.
+	// This is for this thread and the processes it starts. The kernel returns 20 minus the
+	// niceness.
 	if own, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-own+commandNice)
 	}
@@ -172,9 +174,9 @@ func (c *commands) run(f collect.ClosedFile) error {
 	return nil
 }
 
-// end waits for the commands that run and wait, and adds to the error of the recording what
-// became of them. A signal that comes while it waits ends that; one that has ended the
-// recording has not, the next one then kills.
+// end waits for the commands that run and wait, and adds their failures to the error of the
+// recording. A signal that comes while it waits ends the wait. If a signal has ended the
+// recording, the wait goes on, and the next one kills.
 func (c *commands) end(ctx context.Context, err error) error {
 	if c == nil {
 		return err
@@ -206,7 +208,7 @@ func (c *commands) end(ctx context.Context, err error) error {
 	left := c.left()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = nil // no further one begins
+	c.waiting = nil // no further command begins
 	var what error
 	switch {
 	case left > 0:
@@ -222,7 +224,7 @@ func (c *commands) end(ctx context.Context, err error) error {
 	return fmt.Errorf("%w; %w", err, what)
 }
 
-// left is how many commands have not ended.
+// left returns how many commands have not ended.
 func (c *commands) left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,12 +14,12 @@ import (
 	"ethertap/shm"
 )
 
-// extcap is what Wireshark asks for when it finds collect in its extcap directory:
-// the queues of running ethertaps are interfaces to it. See extcap(4).
+// extcap answers the questions of Wireshark when it finds collect in its extcap directory: it
+// offers the queues of running ethertaps as interfaces. See extcap(4).
 type extcap struct {
 	interfaces, dlts, config, capture bool
 	iface, fifo, filter               string
-	version, reload                   string // said or asked by Wireshark, of no consequence
+	version, reload                   string // accepted and ignored
 }
 
 // flags adds the options of the protocol to those of collect.
@@ -47,7 +47,7 @@ func (e *extcap) asked(f *pflag.FlagSet) bool {
 // answers says whether a question can be answered without collecting.
 func (e *extcap) answers() bool { return !e.capture }
 
-// show answers it.
+// show answers the question.
 func (e *extcap) show(w io.Writer) error {
 	switch {
 	case e.interfaces:
@@ -64,7 +64,7 @@ value {arg=0}{value=write}{display=of writing}{default=false}
 arg {number=1}{call=--noreset}{display=Packets that wait}{tooltip=Show what is in the queue already}{type=boolflag}{default=false}
 arg {number=2}{call=--snaplen}{display=Bytes of a packet}{tooltip=How many are kept of each; 0 is all}{type=unsigned}{default=0}
 `)
-	case e.filter != "": // is it valid?
+	case e.filter != "": // Wireshark asks whether it is valid
 		if _, err := filter.Compile(e.filter); err != nil {
 			fmt.Fprintln(w, err)
 		}
@@ -74,7 +74,7 @@ arg {number=2}{call=--snaplen}{display=Bytes of a packet}{tooltip=How many are k
 	return nil
 }
 
-// recording makes options of collect out of a call to capture.
+// recording makes the options of collect from a call to capture.
 func (e *extcap) recording(p *parsing, f *pflag.FlagSet) error {
 	switch {
 	case e.iface == "":
@@ -98,7 +98,7 @@ func (e *extcap) recording(p *parsing, f *pflag.FlagSet) error {
 // running is a queue that an ethertap fills.
 type running struct{ name, title string }
 
-// runningQueues looks for them. One that may not be read is none.
+// runningQueues returns the queues that ethertaps fill, except for those that may not be read.
 func runningQueues() (all []running) {
 	for _, q := range queuesThere() {
 		if slices.ContainsFunc(q.Producers, func(p listedProcess) bool { return p.Program == shm.RoleEthertap.String() }) {
@@ -108,7 +108,7 @@ func runningQueues() (all []running) {
 	return all
 }
 
-// title says which interfaces a queue has: ": eth1 <-> eth2".
+// title names the interfaces of a queue: ": eth1 <-> eth2".
 func title(q listedQueue) string {
 	if len(q.Interfaces) == 0 {
 		return ": " + q.Name

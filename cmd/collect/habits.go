@@ -12,11 +12,11 @@ import (
 	"ethertap/lib/filter"
 )
 
-// habits are options of tcpdump and dumpcap that collect does not have, or has with
-// another meaning. Each answers with what does here what is wanted; the answer is "" when
-// the operand shows that the option was meant as collect has it.
+// habits are options of tcpdump and dumpcap that collect does not have, or has with another
+// meaning. Each returns the way to do the same here. It returns "" if the operand shows that the
+// option was meant as collect has it.
 var habits = map[byte]func(operand string) string{
-	// Those that collect has; see meanings.
+	// collect has these; see meanings.
 	'c': func(o string) string {
 		if !digits(o) {
 			return ""
@@ -30,19 +30,19 @@ var habits = map[byte]func(operand string) string{
 		return "to keep " + o + " bytes of each packet: --snaplen " + o + "; a file of that name: ./" + o
 	},
 	'p': func(o string) string {
-		if !capture(o) {
+		if !isCapture(o) {
 			return ""
 		}
 		return "interfaces and their modes are ethertap's"
 	},
 	'q': func(o string) string {
-		if !capture(o) {
+		if !isCapture(o) {
 			return ""
 		}
 		return "to see no progress: -s"
 	},
 	'b': func(o string) string { return condition(o, false) },
-	// Those that it has not.
+	// collect does not have these.
 	'a': func(o string) string {
 		return cmp.Or(condition(o, true), "to end: --duration, --plimit or --blimit")
 	},
@@ -76,7 +76,7 @@ var habits = map[byte]func(operand string) string{
 	'P': func(string) string { return "the format: --format pcap, pcap-ns or pcapng" },
 }
 
-// longHabits are long forms of theirs.
+// longHabits are the long forms of such options.
 var longHabits = map[string]byte{
 	"count": 'c', "interface": 'i', "snapshot-length": 's', "list-interfaces": 'D', "direction": 'Q', "buffer-size": 'B',
 	"time-stamp-type": 'j', "packet-buffered": 'U', "immediate-mode": 'U', "line-buffered": 'U',
@@ -84,7 +84,7 @@ var longHabits = map[string]byte{
 	"autostop": 'a', "ring-buffer": 'b', "write": 'w', "output": 'w', "read": 'r', "read-file": 'r',
 }
 
-// meanings are what options mean here that mean something else there.
+// meanings says what options mean here that mean something else there.
 var meanings = map[string]string{
 	"-c": " shows the copyright; ", "-s": " is for silence; ", "-p": " takes a number of packets; ", "-q": " takes the name of a queue; ",
 	"-b": " takes a number of bytes; ",
@@ -94,11 +94,11 @@ func atOnce(string) string {
 	return "it is not needed: packets that come slowly are written at once"
 }
 
-// printing are the letters by which tcpdump says how packets are printed.
+// printing are the options of tcpdump that say how packets are printed.
 const printing = "AeNStuxX"
 
-// habit recognises a habit on the command line: by an option that collect does not have,
-// or by the operand of one that means something else here. It is the error to be shown.
+// habit recognizes a habit on the command line: an option that collect does not have, or the
+// operand of one that means something else here. It returns the error to be shown, or nil.
 func habit(f *pflag.FlagSet, args []string) error {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -142,7 +142,7 @@ func habit(f *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-// answered is the error for one option.
+// answered returns the error for one option.
 func answered(option string, letter byte, operand string) error {
 	if strings.IndexByte(printing, letter) >= 0 {
 		return fmt.Errorf("%s: collect records and does not print: collect -s - | tcpdump %s -r -", option, option)
@@ -157,8 +157,8 @@ func answered(option string, letter byte, operand string) error {
 	return nil
 }
 
-// operands is the error for operands that are not one file. What is left of a tcpdump
-// command line is a filter.
+// operands returns the error for operands that are not exactly one file. A tcpdump command line
+// ends with a filter.
 func operands(args []string) error {
 	var err error
 	if len(args) > 0 {
@@ -178,8 +178,8 @@ func filterOf(text string) bool {
 	return err == nil
 }
 
-// condition translates one of dumpcap's, such as duration:60: when to end, or when to begin
-// another file.
+// condition translates a condition of dumpcap, such as duration:60, which says when to end or
+// when to begin another file.
 func condition(o string, end bool) string {
 	key, value, ok := strings.Cut(o, ":")
 	if !ok || !digits(value) {
@@ -215,8 +215,8 @@ func condition(o string, end bool) string {
 // digits says whether a text is a number.
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// capture says whether a text is the name of a capture.
-func capture(s string) bool {
+// isCapture says whether a text looks like the name of a capture file.
+func isCapture(s string) bool {
 	switch filepath.Ext(s) {
 	case ".pcap", ".pcapng", ".cap":
 		return true

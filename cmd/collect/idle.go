@@ -12,11 +12,11 @@ import (
 	"ethertap/shm"
 )
 
-// idleAfter is how long nothing may come before it is said why.
+// idleAfter is the time without packets after which collect says why none come.
 const idleAfter = 2 * time.Second
 
-// sayWhyIdle says why nothing comes as long as nothing has come, each reason once; said is
-// what has been said already.
+// sayWhyIdle says why no packets come, as long as none have come, each reason once. said is the
+// reason that was given already.
 func sayWhyIdle(ctx context.Context, source *collect.Source, c *collect.Collector, said string, say func(format string, args ...any)) {
 	tick := time.NewTicker(idleAfter)
 	defer tick.Stop()
@@ -41,7 +41,7 @@ func sayWhyIdle(ctx context.Context, source *collect.Source, c *collect.Collecto
 	}
 }
 
-// unfilled says that nobody fills the queue, "" if somebody does.
+// unfilled returns the message that nobody fills the queue, "" if somebody does.
 func unfilled(source *collect.Source) string {
 	queue := source.Queue()
 	if queue == nil {
@@ -49,7 +49,7 @@ func unfilled(source *collect.Source) string {
 	}
 	list, err := queue.Participants()
 	if err != nil {
-		return "" // what is wrong with the queue shows when it is read
+		return "" // an error of the queue is reported when it is read
 	}
 	if slices.ContainsFunc(list, fills) {
 		return ""
@@ -60,12 +60,13 @@ func unfilled(source *collect.Source) string {
 	return fmt.Sprintf("nothing fills %s yet; waiting for ethertap", queue.Name())
 }
 
-// startIt ends the sentence about an ethertap that is not started.
+// startIt ends the sentence about an ethertap that was not started.
 const startIt = "at its prompt, if.start"
 
 func fills(p shm.Participant) bool { return p.Alive && p.Producer }
 
-// whyIdle is why nothing comes, as far as can be known from outside; "" if nothing is.
+// whyIdle returns the reason why no packets come, as far as another process can know it; "" if
+// there is none.
 func whyIdle(ctx context.Context, source *collect.Source) string {
 	if why := unfilled(source); why != "" {
 		if strings.HasSuffix(why, startIt) { // it is the right queue
@@ -80,7 +81,7 @@ func whyIdle(ctx context.Context, source *collect.Source) string {
 	participants, err := queue.Participants()
 	at := slices.IndexFunc(participants, fills)
 	interfaces, ierr := queue.Interfaces()
-	if err != nil || ierr != nil || at < 0 { // it changes in this moment
+	if err != nil || ierr != nil || at < 0 { // it is just changing
 		return ""
 	}
 	who := fmt.Sprintf("%s (PID %d)", participants[at].Role, participants[at].PID)
@@ -118,8 +119,7 @@ func whyIdle(ctx context.Context, source *collect.Source) string {
 	return fmt.Sprintf("%s fills %s with %s, but no frame%s has come yet", who, queue.Name(), strings.Join(taps, ", "), of)
 }
 
-// throughControl is how a word is said to the ethertap with a PID from outside, "" if it is
-// not listed.
+// throughControl returns how to send a word to the ethertap with a PID, "" if it is not listed.
 func throughControl(ctx context.Context, pid int, word string) string {
 	infos, err := rundir.List(ctx, "ethertap")
 	if err != nil {
@@ -137,7 +137,7 @@ func throughControl(ctx context.Context, pid int, word string) string {
 	return ""
 }
 
-// beingFilled names the queues but one that an ethertap fills.
+// beingFilled names the queues that an ethertap fills, except for one.
 func beingFilled(but string) string {
 	var names []string
 	for _, q := range runningQueues() {

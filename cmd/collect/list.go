@@ -20,7 +20,7 @@ import (
 	"ethertap/words/report"
 )
 
-// listing is what --list --json prints; docs/json.md describes the keys.
+// listing is printed by --list --json; docs/json.md describes the keys.
 type listing struct {
 	Schema   int           `json:"schema"`
 	Instance string        `json:"instance"`
@@ -60,7 +60,7 @@ type listedProcess struct {
 	Packets uint64 `json:"packets"`
 }
 
-// list shows the queues that are there, or the one of a name.
+// list prints the queues, or the one of a name.
 func list(o options, stdout io.Writer) error {
 	queues := queuesThere()
 	if o.oneQueue {
@@ -87,13 +87,13 @@ func list(o options, stdout io.Writer) error {
 // queueDir is where queues are.
 const queueDir = "/dev/shm"
 
-// queuesThere looks at all queues, by name. A file that is none is passed over; one that has
-// a queue's name and cannot be read is listed with the reason.
+// queuesThere returns all queues, by name. A file that is not a queue is skipped. A file that has
+// the name of a queue and cannot be read is listed with the reason.
 func queuesThere() []listedQueue {
 	all := []listedQueue{}
 	var instances []rundir.Info
 	for _, role := range []shm.Role{shm.RoleEthertap, shm.RoleCollect} {
-		known, _ := rundir.List(context.Background(), role.String()) // names are a nicety
+		known, _ := rundir.List(context.Background(), role.String()) // names are optional
 		instances = append(instances, known...)
 	}
 	paths, _ := filepath.Glob(filepath.Join(queueDir, "*"))
@@ -118,7 +118,7 @@ func queuesThere() []listedQueue {
 	return all
 }
 
-// look looks at one queue. Its name is there in any case.
+// look reads one queue. The result always has its name.
 func look(name string, instances []rundir.Info) (listedQueue, error) {
 	v := listedQueue{Name: name, Interfaces: []listedInterface{}, Producers: []listedProcess{}, Consumers: []listedProcess{}}
 	q, err := shm.Open(name, shm.Options{Role: shm.RoleOther, Name: "list", NoCreate: true})
@@ -153,7 +153,7 @@ func look(name string, instances []rundir.Info) (listedQueue, error) {
 	}
 	for _, i := range interfaces {
 		if len(v.Producers) == 0 {
-			i.Taps = 0 // as a program that is gone has left it
+			i.Taps = 0 // they were set by a program that is gone
 		}
 		v.Interfaces = append(v.Interfaces, listedInterface{
 			Index: i.Index, Name: i.Name, MAC: net.HardwareAddr(i.MAC[:]).String(),
@@ -163,7 +163,7 @@ func look(name string, instances []rundir.Info) (listedQueue, error) {
 	return v, nil
 }
 
-// counted adds a producer or consumer to the process that it is of.
+// counted adds a producer or consumer to its process.
 func counted(all []listedProcess, p shm.Participant, participants []shm.Participant, instances []rundir.Info) []listedProcess {
 	for i := range all {
 		if all[i].PID == p.PID && all[i].Program == p.Role.String() {
@@ -172,7 +172,7 @@ func counted(all []listedProcess, p shm.Participant, participants []shm.Particip
 		}
 	}
 	one := listedProcess{PID: p.PID, Program: p.Role.String(), Name: p.Name, Packets: p.Packets}
-	for _, user := range participants { // the process as a whole is called as its instance
+	for _, user := range participants { // the process as a whole has the name of its instance
 		if user.PID == p.PID && user.Role == p.Role && !user.Producer && !user.Consumer {
 			one.Name = user.Name
 		}
@@ -185,7 +185,7 @@ func counted(all []listedProcess, p shm.Participant, participants []shm.Particip
 	return append(all, one)
 }
 
-// show prints what is known of a queue.
+// show prints a queue.
 func (q listedQueue) show(w io.Writer) {
 	fmt.Fprintln(w, q.Name)
 	row := func(name, format string, args ...any) {
@@ -207,7 +207,7 @@ func (q listedQueue) show(w io.Writer) {
 	row("collected by", "%s", cmp.Or(processes(q.Consumers), "nobody"))
 }
 
-// taps says what goes into the queue: "eth1 RX and TX, eth2 none".
+// taps describes the taps of the interfaces: "eth1 RX and TX, eth2 none".
 func (q listedQueue) taps() string {
 	var all []string
 	for _, i := range q.Interfaces {
@@ -230,7 +230,7 @@ func (q listedQueue) taps() string {
 	return strings.Join(all, ", ")
 }
 
-// processes names them: "ethertap PID 4711", with the name of an instance that has one of
+// processes lists processes: "ethertap PID 4711", with the name of the instance if it has one of
 // its own.
 func processes(list []listedProcess) string {
 	var all []string

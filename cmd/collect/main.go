@@ -31,7 +31,7 @@ const (
 	wrongUsage
 )
 
-// errUsage marks wrong usage that shows only when the output is looked at.
+// errUsage marks wrong usage that shows only when the output is opened.
 var errUsage = errors.New("collect -h shows usage")
 
 func run(args []string, _, stdout, stderr *os.File) int {
@@ -69,7 +69,8 @@ func run(args []string, _, stdout, stderr *os.File) int {
 	_, says := child.Output(stdout, stderr)
 	if err := record(o, caught, child, stdout, stderr, says); err != nil {
 		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
-			// It waited, and was told to end: that is no failure, but a daemon's parent has to know.
+			// It was told to end while it waited. That is no failure, but a daemon's parent has
+			// to know.
 			child.Fail(err)
 			if !o.silent || child != nil {
 				fmt.Fprintf(says, "collect: %v\n", err)
@@ -91,7 +92,7 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 	if o.log == "" {
 		name := o.name
 		if name == "" {
-			name = "collect" // all that have no name have one log
+			name = "collect" // all without a name share one log
 		}
 		var err error
 		if o.log, err = detach.DefaultLog(func() (string, error) { return rundir.LogPath("collect", name) }); err != nil {
@@ -111,9 +112,8 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 	return ok
 }
 
-// record collects as the options say, from start to end. No file is made or
-// truncated before all else is known to work, and the queue is not emptied before
-// there is a file.
+// record collects as the options say, from start to end. It makes or truncates no file before
+// everything else is known to work, and does not empty the queue before there is a file.
 func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File, says io.Writer) error {
 	progress := collect.NewProgress(says, !o.silent && isTerminal(stderr))
 	logf := func(format string, args ...any) { progress.Say("collect: " + fmt.Sprintf(format, args...)) }
@@ -130,7 +130,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	if name == "" {
 		name = strconv.Itoa(os.Getpid())
 	}
-	mustList := child != nil || o.name != "" // nothing else could find it again
+	mustList := child != nil || o.name != "" // it could not be found in another way
 	if err := rundir.Free(caught.Context(), "collect", name); err != nil && mustList {
 		return err
 	}
@@ -150,7 +150,8 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 			return errors.Join(err, files.Close(time.Now()))
 		}
 	}
-	// Who is listed collects: what comes into the queue from here on is recorded.
+	// As soon as it is listed, it collects: all packets that come into the queue from here on are
+	// recorded.
 	instance, err := rundir.Register(caught.Context(), "collect", name)
 	switch {
 	case err == nil:
@@ -175,7 +176,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
 	run := recording{source: source, files: files, c: c, start: time.Now(), progress: progress}
-	logged := child != nil || systemd.Managed() // nobody looks on, so the log has it
+	logged := child != nil || systemd.Managed() // nobody looks on, so the totals go to the log
 	if !o.silent || logged {
 		said := unfilled(source)
 		if said != "" {
@@ -195,8 +196,8 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	return after.end(caught.Context(), err)
 }
 
-// obey ends the run on a signal, or has it begin the next file. Standard output has no
-// next file: there SIGHUP ends it.
+// obey ends the run on a signal, or makes it begin the next file. Standard output has no next
+// file, so SIGHUP ends the run.
 func obey(ctx context.Context, stop func(), caught *signals.Caught, c *collect.Collector, stream bool, logf func(string, ...any)) {
 	for {
 		select {
@@ -215,16 +216,16 @@ func obey(ctx context.Context, stop func(), caught *signals.Caught, c *collect.C
 	}
 }
 
-// notify tells a service manager; that it does not listen is no reason to end.
+// notify tells a service manager the state. An error is logged and does not end the program.
 func notify(state string, logf func(string, ...any)) {
 	if err := systemd.Notify(state); err != nil {
 		logf("%v", err)
 	}
 }
 
-// openOutput begins the file, or takes standard output for "-". A new file is for its
-// owner alone (mode 0600), since it holds what others said; one that exists is overwritten
-// and keeps its mode. A FIFO waits for its reader, until ctx is done.
+// openOutput opens the file, or takes standard output for "-". A new file is only for its owner
+// (mode 0600), since it contains the communication of others; an existing file is overwritten and
+// keeps its mode. A FIFO waits for its reader, until ctx is done.
 func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, err error) {
 	o.streams.Accept = func(f *os.File, name string) error {
 		if st, err := f.Stat(); o.exec != "" && err == nil && !st.Mode().IsRegular() {
@@ -236,7 +237,7 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 	case o.output == "-":
 		files, err = collect.Stream(stdout, "standard output", o.streams)
 	case collect.IsFIFO(o.output) && !o.streams.Rotate.Any():
-		if o.exec != "" { // before it is opened: its reader would take that for a stream
+		if o.exec != "" { // before it is opened, which its reader would take for a stream
 			return nil, noFile(o.output)
 		}
 		f, ferr := collect.OpenFIFO(ctx, o.output, func() {
@@ -258,12 +259,12 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 	return files, err
 }
 
-// noFile refuses a stream on which there is nothing to be run.
+// noFile returns the error that a stream is no file, so that --exec has nothing to run on.
 func noFile(name string) error {
 	return fmt.Errorf("--exec: %s is no file that is closed; name one; %w", name, errUsage)
 }
 
-// acceptable refuses streams of packets that end up where text goes.
+// acceptable refuses streams of packets that would end up where text goes.
 func acceptable(f *os.File, name string, stderr *os.File) error {
 	if isTerminal(f) {
 		return fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
@@ -278,7 +279,7 @@ func acceptable(f *os.File, name string, stderr *os.File) error {
 	return nil
 }
 
-// since says when a collector that is listed has begun.
+// since says when a listed collector has begun.
 func since(ctx context.Context, pid int) string {
 	infos, err := rundir.List(ctx, "collect")
 	if err != nil {
@@ -305,7 +306,7 @@ func isTerminal(f *os.File) bool {
 	return terminal
 }
 
-// recording is a collector at work.
+// recording is a running collector.
 type recording struct {
 	source   *collect.Source
 	files    *collect.Files
@@ -326,7 +327,7 @@ func (r *recording) counts() collect.Counts {
 	}
 }
 
-// note is what stands behind the totals, and remark a line of its own, if there is one.
+// note returns the text after the totals, and remark a line of its own, "" if there is none.
 func (r *recording) note(err error) (note, remark string) {
 	tally, note := r.c.Tally(), r.files.Title()
 	if tally.Unwritten > 0 && err == nil {
@@ -338,10 +339,10 @@ func (r *recording) note(err error) (note, remark string) {
 	return note, tally.Remark()
 }
 
-// shown runs the collector and shows how it comes along.
+// shown runs the collector and shows its progress.
 func (r *recording) shown(ctx context.Context) error {
 	done, ended := make(chan struct{}), make(chan struct{})
-	var err error // of Collect; done orders it
+	var err error // the error of Collect; done orders the access
 	go func() {
 		defer close(ended)
 		r.progress.Run(done, r.counts)
@@ -355,12 +356,12 @@ func (r *recording) shown(ctx context.Context) error {
 	close(done)
 	select {
 	case <-ended:
-	case <-time.After(patience): // a terminal stopped with Ctrl-S takes nothing
+	case <-time.After(patience): // a terminal stopped with Ctrl-S accepts nothing
 	}
 	return err
 }
 
-// patience is how long a screen that takes nothing may hold up the end.
+// patience is how long a screen that accepts nothing may delay the end.
 const patience = 2 * time.Second
 
 // logged runs the collector and logs the totals at the end.

@@ -47,7 +47,7 @@ const usage = `usage: collect [options] output.pcap
 
 type options struct {
 	plimit                  uint64
-	duration                time.Duration // 0: no end
+	duration                time.Duration // 0: no limit
 	streams                 collect.Options
 	filter                  *filter.Filter // nil: everything
 	received                bool
@@ -57,21 +57,21 @@ type options struct {
 	noReset, silent, daemon bool
 	list, json, oneQueue    bool // oneQueue: --queue names it
 	check                   bool
-	info                    *about.Info // what was asked about the program itself
+	info                    *about.Info // the question about the program itself, if any
 	extcap                  extcap
 }
 
-// parsing is what the command line says, before it is looked at as a whole.
+// parsing is the command line before its options are checked together.
 type parsing struct {
 	options
 	format, timestamp, filter, duration string
 	rotate                              []string
 }
 
-// flags are the options.
+// flags returns the set of options.
 func flags(p *parsing) *pflag.FlagSet {
 	f := pflag.NewFlagSet("collect", pflag.ContinueOnError)
-	f.Usage = func() {} // the caller says what is wrong, in one line
+	f.Usage = func() {} // the caller prints the error, in one line
 	f.VarP((*amount)(&p.streams.Limit), "blimit", "b", "")
 	f.Uint64VarP(&p.plimit, "plimit", "p", 0, "")
 	f.StringVarP(&p.queue, "queue", "q", shm.DefaultName, "")
@@ -98,7 +98,7 @@ func flags(p *parsing) *pflag.FlagSet {
 	return f
 }
 
-// parse reads the command line. Its errors are wrong usage.
+// parse reads the command line. Its errors mean wrong usage.
 func parse(args []string) (options, error) {
 	var p parsing
 	f := flags(&p)
@@ -142,7 +142,7 @@ func parse(args []string) (options, error) {
 	return p.options, nil
 }
 
-// stream reads what the streams are to be.
+// stream reads the options of the streams.
 func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 	p.streams.Application = "EtherTAP collect " + about.Version
 	if p.streams.Format, err = collect.ParseFormat(p.format); err != nil {
@@ -171,14 +171,14 @@ func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 	case f.Changed("timestamp"):
 		return fmt.Errorf("--timestamp %s: write or receive", p.timestamp)
 	default:
-		// A plain PCAP file has the time of writing, as is documented of old. Where packets
-		// may have waited for long, or the format is ours to fill, that would be a wrong time.
+		// A plain PCAP file has the time of writing, as always documented. If packets may have
+		// waited for long, or the format is newer, that would be the wrong time.
 		p.received = p.streams.Format == collect.PCAPNG || p.noReset || p.streams.Rotate.Any()
 	}
 	return nil
 }
 
-// together refuses what has no meaning, alone or together.
+// together refuses options that are wrong, alone or together.
 func (p *parsing) together(f *pflag.FlagSet) error {
 	o := p.options
 	switch {
@@ -270,7 +270,7 @@ func parseTime(s string) (time.Duration, error) {
 	return d, err
 }
 
-// amount is a number of bytes on the command line: 1000, 100M (a million each), 4Ki.
+// amount is a number of bytes on the command line: 1000, 100M (of a million each), 4Ki.
 type amount uint64
 
 func (a *amount) String() string { return strconv.FormatUint(uint64(*a), 10) }

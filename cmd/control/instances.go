@@ -16,8 +16,8 @@ import (
 	"ethertap/cmd/internal/rundir"
 )
 
-// find returns the running instances that the options mean. A name counts before
-// a PID that reads the same.
+// find returns the running instances that the options select. A name takes precedence over an
+// equal PID.
 func find(o options) ([]rundir.Info, error) {
 	all, err := rundir.List(context.Background(), o.program)
 	if errors.Is(err, fs.ErrPermission) {
@@ -48,7 +48,7 @@ func nothing(o options) string {
 
 func title(in rundir.Info) string { return fmt.Sprintf("%s PID %d", in.Program, in.PID) }
 
-// known is the name of an instance where it has one of its own.
+// known returns the name of an instance if it has one of its own.
 func known(in rundir.Info) string {
 	if in.Name == in.Program || in.Name == strconv.Itoa(in.PID) {
 		return ""
@@ -56,7 +56,7 @@ func known(in rundir.Info) string {
 	return " (" + in.Name + ")"
 }
 
-// logged is a line about the log of a daemon, if that can be known.
+// logged returns a line about the log of a daemon, if it is known.
 func logged(in rundir.Info) string {
 	if log := detach.LogOf(in.PID); log != "" && detached(in.PID) {
 		return "  log " + log + "\n"
@@ -64,13 +64,13 @@ func logged(in rundir.Info) string {
 	return ""
 }
 
-// detached tells whether a process is a daemon that was put into the background.
+// detached says whether a process is a daemon that was put into the background.
 func detached(pid int) bool {
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	return err == nil && strings.Contains("\x00"+string(environ), "\x00"+detach.Env+"=")
 }
 
-// several asks for one of many.
+// several returns the message that one of many instances has to be chosen.
 func several(o options, found []rundir.Info) string {
 	names := make([]string, len(found))
 	for i, in := range found {
@@ -83,7 +83,7 @@ func several(o options, found []rundir.Info) string {
 	return fmt.Sprintf("several %s running (%s): %s", o.program, strings.Join(names, ", "), hint)
 }
 
-// each does something with the instances and says what became of it.
+// each applies a function to the instances and prints the results.
 func each(found []rundir.Info, stdout, stderr io.Writer, do func(rundir.Info) (said string, err error)) int {
 	code := ok
 	for _, in := range found {
@@ -101,7 +101,7 @@ func each(found []rundir.Info, stdout, stderr io.Writer, do func(rundir.Info) (s
 	return code
 }
 
-// stopped stops an instance, with a kill if that was asked for and is needed.
+// stopped stops an instance, and kills it if that was requested and is necessary.
 func (o options) stopped(in rundir.Info) (string, error) {
 	err := rundir.Stop(in, o.timeout)
 	if errors.Is(err, rundir.ErrTimeout) {
@@ -119,13 +119,13 @@ func (o options) stopped(in rundir.Info) (string, error) {
 	return fmt.Sprintf("shutdown of %s complete\n", title(in)), err
 }
 
-// rotated has a collect begin its next file.
+// rotated makes a collect begin its next file.
 func rotated(in rundir.Info) (string, error) {
 	return fmt.Sprintf("%s begins the next file\n", title(in)), rundir.Signal(in, unix.SIGHUP)
 }
 
-// restarted checks whether a daemon would start again as it was started, stops it and
-// starts it. What the new one says is passed on. A mistake leaves the old one alone.
+// restarted checks whether a daemon would start again as it was started, stops it and starts it.
+// The output of the new one is passed on. If there is a mistake, the old one is left alone.
 func (o options) restarted(in rundir.Info, caught *signalled, stdout, stderr io.Writer) (string, error) {
 	s, err := successorOf(in)
 	if err != nil {
@@ -135,7 +135,7 @@ func (o options) restarted(in rundir.Info, caught *signalled, stdout, stderr io.
 	if err := caught.run(s, s.check(stderr)); err != nil {
 		return "", fmt.Errorf("%s would not start again and was left running: %w", title(in), err)
 	}
-	// From here on the daemon is not there until the new one is, whatever signal comes.
+	// From here on the daemon is missing until the new one runs, so signals wait.
 	caught.Hold(func() {
 		var said string
 		if said, err = o.stopped(in); err != nil {

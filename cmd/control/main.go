@@ -50,7 +50,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if len(found) == 0 {
 		to := stderr
-		if o.action == status { // it is the answer to what was asked
+		if o.action == status { // this is the answer
 			to = stdout
 		}
 		fmt.Fprintln(to, nothing(o))
@@ -75,7 +75,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		o.lines = []string{"ethertap.reload"}
 	}
 	code := ok
-	for _, in := range found { // several only if all are to reload
+	for _, in := range found { // there are several only if all are to reload
 		code = max(code, connect(o, in, caught, stdin, stdout, stderr))
 	}
 	return caught.Status(code)
@@ -116,9 +116,9 @@ func evalLines(cl *console.Client, lines []string, stdout, stderr io.Writer) int
 	return r.ExitStatus()
 }
 
-// signalled is what control makes of signals: SIGINT stops what runs over there, and
-// ends control where nothing does, or where it waits for the script; the others end it.
-// Ctrl-C at a prompt is not a signal; package console sees to it.
+// signalled handles the signals of control. SIGINT stops the words that run in the instance; if
+// none run, or control waits for the script, it ends control. The other signals end control.
+// Ctrl-C at a prompt is not a signal; package console handles it.
 type signalled struct {
 	signals.Shell
 	mu     sync.Mutex
@@ -128,7 +128,8 @@ type signalled struct {
 	child  *os.Process // nil: none runs
 }
 
-// run runs a command where a daemon lives; when control leaves it is told to end.
+// run runs a command in the environment of a daemon; when control leaves, the command is told to
+// end.
 func (s *signalled) run(where *successor, cmd *exec.Cmd) error {
 	if err := where.start(cmd); err != nil {
 		return err
@@ -155,7 +156,7 @@ func catchSignals() (s *signalled, end func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.client != nil {
-			s.con.Close() // the connection goes with the process
+			s.con.Close() // closes the connection, which would go with the process
 		}
 		if s.child != nil {
 			s.child.Signal(unix.SIGTERM)
@@ -164,14 +165,14 @@ func catchSignals() (s *signalled, end func()) {
 	return s, signals.CatchShell(&s.Shell)
 }
 
-// connected says what signals are for from now on.
+// connected sets what signals act on from now on.
 func (s *signalled) connected(cl *console.Client, con *console.Console, stdin *watchedReader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client, s.con, s.stdin = cl, con, stdin
 }
 
-// watchedReader is a script that knows whether it is being waited for.
+// watchedReader is a script that knows whether somebody waits for it.
 type watchedReader struct {
 	io.Reader
 	waits atomic.Bool
@@ -183,7 +184,7 @@ func (r *watchedReader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// reason makes an error of Dial one that a user can do something about.
+// reason turns an error of Dial into one that tells the user what to do.
 func reason(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
 		return errors.New("it takes no connections; it may be starting or stopping")

@@ -33,7 +33,7 @@ const usage = `usage: control [options] ethertap               prompt of a runni
 type action string
 
 const (
-	attach  action = "attach" // written by leaving it out
+	attach  action = "attach" // no action is given
 	status  action = "status"
 	stop    action = "stop"
 	restart action = "restart"
@@ -41,7 +41,7 @@ const (
 	rotate  action = "rotate"
 )
 
-// actions are those of each program.
+// actions are the actions of each program.
 var actions = map[string][]action{
 	"ethertap": {status, stop, restart, reload},
 	"collect":  {status, stop, restart, rotate},
@@ -49,18 +49,18 @@ var actions = map[string][]action{
 
 // options is a parsed command line.
 type options struct {
-	info *about.Info // what was asked about the program itself
+	info *about.Info // the question about the program itself, if any
 
 	program string // "ethertap" or "collect"
 	action  action
 	lines   []string // of -e
-	name    string   // of the instance or its PID; "" any
+	name    string   // of the instance, or its PID; "" means any
 	all     bool
 	timeout time.Duration
-	kill    bool // what has not ended by then
+	kill    bool // an instance that has not ended in time
 }
 
-// flags are the options.
+// flags returns the set of options.
 func flags(o *options, seconds *int) *pflag.FlagSet {
 	f := pflag.NewFlagSet("control", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -74,7 +74,7 @@ func flags(o *options, seconds *int) *pflag.FlagSet {
 	return f
 }
 
-// parse reads a command line; its errors are of usage.
+// parse reads a command line; its errors mean wrong usage.
 func parse(args []string) (options, error) {
 	o := options{action: attach}
 	var seconds int
@@ -111,7 +111,7 @@ func parse(args []string) (options, error) {
 	return o, o.consistent(f.Changed("eval"), f.Changed("name"))
 }
 
-// consistent refuses options that have no meaning together.
+// consistent refuses options that make no sense together.
 func (o options) consistent(eval, named bool) error {
 	switch {
 	case o.program == "collect" && o.action == attach:

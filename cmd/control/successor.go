@@ -19,19 +19,19 @@ import (
 	"ethertap/cmd/internal/rundir"
 )
 
-// successor is a daemon that takes the place of another: the same program, arguments and
-// environment, in the same directory, namespaces and root, with the same user, limits,
-// CPUs, priority and mask of modes. All is read while the other runs. control is its
-// parent, and not the daemon itself, since a daemon that hangs is to be restarted too.
+// successor is a daemon that replaces another one: the same program, arguments and environment,
+// in the same directory, namespaces and root, with the same user, limits, CPUs, priority and
+// umask. All of these are read while the other runs. control is its parent, and not the daemon
+// itself, since a daemon that hangs has to be restarted too.
 type successor struct {
 	title      string
 	pid        int
 	exe        string
 	args, env  []string
 	dir        string
-	root       string // "" is that of the namespace
+	root       string // "" is the root of the namespace
 	namespaces []namespace
-	credential *syscall.Credential // nil: as we are
+	credential *syscall.Credential // nil: as this process
 	ambient    []uintptr
 	limits     map[int]unix.Rlimit
 	cpus       unix.CPUSet
@@ -39,28 +39,28 @@ type successor struct {
 	umask      int
 }
 
-// namespace is one of the daemon's that is not ours, held open.
+// namespace is a namespace of the daemon that differs from ours, held open.
 type namespace struct {
 	name string
 	kind int
 	file *os.File
 }
 
-// kinds are the namespaces that a child can be started in. Those of users, processes and
-// time cannot be entered here; a daemon in others than ours is refused or not found.
+// kinds are the namespaces in which a child can be started. Those of users, processes and time
+// cannot be entered here; a daemon in such a namespace of its own is refused or not found.
 var kinds = []struct {
 	name string
 	kind int
 }{{"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"ipc", unix.CLONE_NEWIPC}, {"cgroup", unix.CLONE_NEWCGROUP}, {"mnt", unix.CLONE_NEWNS}}
 
-// limited are the limits that are handed on, as /proc names them. That of open files is
-// left out, which every Go program raises for itself.
+// limited are the limits that are passed on, by their names in /proc. The limit of open files is
+// not among them, since every Go program raises it for itself.
 var limited = map[string]int{
 	"Max locked memory": unix.RLIMIT_MEMLOCK, "Max core file size": unix.RLIMIT_CORE, "Max file size": unix.RLIMIT_FSIZE,
 	"Max processes": unix.RLIMIT_NPROC, "Max realtime priority": unix.RLIMIT_RTPRIO, "Max nice priority": unix.RLIMIT_NICE,
 }
 
-// successorOf reads how a daemon was started and where it lives.
+// successorOf reads how a daemon was started, and its environment.
 func successorOf(in rundir.Info) (_ *successor, err error) {
 	s := &successor{title: title(in), pid: in.PID, limits: make(map[int]unix.Rlimit)}
 	defer func() {
@@ -81,7 +81,7 @@ func successorOf(in rundir.Info) (_ *successor, err error) {
 	if s.exe, err = os.Readlink(proc + "exe"); err != nil {
 		return nil, err
 	}
-	s.exe = strings.TrimSuffix(s.exe, " (deleted)") // after an upgrade the new one
+	s.exe = strings.TrimSuffix(s.exe, " (deleted)") // after an upgrade this is the new program
 	fields := func(b []byte) []string { return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") }
 	s.args = fields(line)
 	detached := false
@@ -114,11 +114,12 @@ func successorOf(in rundir.Info) (_ *successor, err error) {
 		return nil, err
 	}
 	nice, err := unix.Getpriority(unix.PRIO_PROCESS, in.PID)
-	s.nice = 20 - nice // as the system call has it
+	s.nice = 20 - nice // in the form of the system call
 	return s, err
 }
 
-// holdNamespaces opens those that are not ours: they stay when the daemon has ended.
+// holdNamespaces opens the namespaces that differ from ours, so that they stay when the daemon
+// has ended.
 func (s *successor) holdNamespaces(proc string) error {
 	same := func(name string) (bool, error) {
 		theirs, err := os.Stat(proc + "ns/" + name)
@@ -147,7 +148,7 @@ func (s *successor) holdNamespaces(proc string) error {
 	return nil
 }
 
-// readStatus reads user, groups, capabilities and mask of modes.
+// readStatus reads user, groups, capabilities and umask.
 func (s *successor) readStatus(proc string) error {
 	b, err := os.ReadFile(proc + "status")
 	if err != nil {
@@ -192,7 +193,7 @@ func (s *successor) readStatus(proc string) error {
 	return nil
 }
 
-// readLimits reads them from /proc, since asking for them takes a capability.
+// readLimits reads the limits from /proc, since the system call needs a capability.
 func (s *successor) readLimits(proc string) error {
 	b, err := os.ReadFile(proc + "limits")
 	if err != nil {
@@ -226,28 +227,28 @@ func (s *successor) close() {
 	}
 }
 
-// command is the program with its arguments and more before them.
+// command is the program with its arguments, after additional ones.
 func (s *successor) command(stdout, stderr io.Writer, more ...string) *exec.Cmd {
 	args := append([]string{s.args[0]}, more...)
 	return &exec.Cmd{
 		Path: s.exe, Args: append(args, s.args[1:]...), Env: s.env, Dir: s.dir, Stdout: stdout, Stderr: stderr,
-		// What signals are to do to it control decides, also those for its process group.
+		// control decides what signals do to it, including those for its process group.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Chroot: s.root, Credential: s.credential, AmbientCaps: s.ambient},
 	}
 }
 
-// check is the program with its arguments, told to say what would keep it from starting.
+// check is the program with its arguments, told to print what would keep it from starting.
 func (s *successor) check(stderr io.Writer) *exec.Cmd {
 	cmd := s.command(io.Discard, stderr, "--check")
 	cmd.Env = append(slices.Clone(cmd.Env), fmt.Sprintf("%s=%d", detach.Replaces, s.pid))
 	return cmd
 }
 
-// start starts a command where the daemon lives.
+// start starts a command in the environment of the daemon.
 func (s *successor) start(cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this function, and so does what it entered
+		runtime.LockOSThread() // never unlocked, so that the thread ends with this function, and with it what it entered
 		err := s.enter()
 		if err == nil {
 			if _, gone := os.Stat(cmd.Path); gone != nil && s.root == "" {
@@ -262,10 +263,10 @@ func (s *successor) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// enter makes the calling thread, and so what it starts, one that lives where the daemon
-// does.
+// enter moves the calling thread, and so the processes that it starts, into the environment of
+// the daemon.
 func (s *successor) enter() error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil { // directory and mask of modes are the thread's own
+	if err := unix.Unshare(unix.CLONE_FS); err != nil { // directory and umask belong to the thread from now on
 		return fmt.Errorf("unshare: %w", err)
 	}
 	unix.Umask(s.umask)
@@ -291,7 +292,8 @@ func (s *successor) enter() error {
 		if err := unix.Prlimit(0, resource, nil, &ours); err == nil && ours == l {
 			continue
 		}
-		// Without the right to raise one ours has to do; the check shows whether it does.
+		// Without the right to raise a limit ours has to suffice; the check shows whether it
+		// does.
 		if err := unix.Prlimit(0, resource, &l, nil); err != nil && err != unix.EPERM {
 			return fmt.Errorf("its limits: %w", err)
 		}

@@ -15,17 +15,17 @@ import (
 	"ethertap/shm"
 )
 
-// check looks for whatever would keep ethertap from starting: interfaces, queue, log and
-// run directory, configuration and -e lines. It attaches to nothing and changes nothing:
-// the configuration runs on an engine that only rehearses and on queues that are only for
-// it. Each mistake is a line with its place.
+// check looks for everything that would keep ethertap from starting: interfaces, queue, log and
+// run directory, configuration and -e lines. It attaches to nothing and changes nothing: the
+// configuration runs on an engine that only rehearses, and on queues of its own. Each mistake is
+// printed as a line with its place.
 func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status int) {
 	status = ok
 	mistake := func(err error) {
 		status = failed
 		p.say(err)
 	}
-	running, err := p.named(caught)
+	running, err := p.alreadyRuns(caught)
 	if err != nil {
 		mistake(err)
 	}
@@ -41,9 +41,9 @@ func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status
 	return status
 }
 
-// named tells whether an instance of the name runs, which is no mistake: it is to be
-// replaced.
-func (p *program) named(caught *signals.Caught) (running bool, err error) {
+// alreadyRuns says whether an instance of the name runs. That is no mistake, if it is the one to
+// be replaced.
+func (p *program) alreadyRuns(caught *signals.Caught) (running bool, err error) {
 	all, err := rundir.List(caught.Context(), "ethertap")
 	for _, in := range all {
 		running = running || in.Name == p.name
@@ -51,14 +51,14 @@ func (p *program) named(caught *signals.Caught) (running bool, err error) {
 	return running, err
 }
 
-// surroundings says what is wrong with queue and log.
+// surroundings returns what is wrong with the queue and the log.
 func (p *program) surroundings() (all []error) {
 	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
 	switch {
 	case err == nil:
 		q.Close()
 	case errors.Is(err, shm.ErrVersion), errors.Is(err, shm.ErrCorrupt), errors.Is(err, fs.ErrNotExist),
-		errors.Is(err, shm.ErrStrange) && os.Geteuid() == 0: // made anew
+		errors.Is(err, shm.ErrStrange) && os.Geteuid() == 0: // it will be replaced
 	default:
 		all = append(all, p.queueError(err))
 	}
@@ -68,8 +68,7 @@ func (p *program) surroundings() (all []error) {
 	return all
 }
 
-// rehearse runs the configuration and the -e lines to their end, whatever is wrong with
-// them.
+// rehearse runs the configuration and the -e lines to their end, whatever mistakes they have.
 func (p *program) rehearse(caught *signals.Caught, mistake func(error)) error {
 	dir, err := os.MkdirTemp("/dev/shm", "ethertap-check-")
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"ethertap/dataplane"
 )
 
-// clearBypass ends the bypass that an instance has left which does not run any more. When no
-// instance is named it is the usual one, and what others have left is listed.
+// clearBypass ends the bypass that an instance which is gone has left. If no instance is named,
+// it is the usual one, and the bypasses of others are listed.
 func clearBypass(o options, out io.Writer) error {
 	err := clearInstance(o, out)
 	if !o.named {
@@ -20,7 +20,7 @@ func clearBypass(o options, out io.Writer) error {
 }
 
 func clearInstance(o options, out io.Writer) error {
-	caught := signals.Catch(false) // to the end, which is near: half of it would be worse
+	caught := signals.Catch(false) // a signal must not leave the work half done
 	instance, err := rundir.Register(caught.Context(), "ethertap", o.name)
 	if err != nil {
 		return fmt.Errorf("%w; there, bypass.disable", err)
@@ -35,7 +35,7 @@ func clearInstance(o options, out io.Writer) error {
 	return err
 }
 
-// listOthers says what other instances have pinned, and how each is ended.
+// listOthers prints what other instances have pinned, and how to end it.
 func listOthers(o options, out io.Writer) {
 	for _, name := range pinned(o.bpffs) {
 		if name == o.name {

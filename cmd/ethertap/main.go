@@ -47,7 +47,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	o, err := parse(args)
 	var probe *dataplane.Engine
 	if err == nil && !o.info.Asked() && !o.clear {
-		probe, err = dataplane.New(o.plane) // the command line alone decides this
+		probe, err = dataplane.New(o.plane) // for errors of the command line alone
 	}
 	switch {
 	case err != nil:
@@ -86,11 +86,11 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	p := &program{options: o, child: child}
 	p.stdout, p.stderr = child.Output(stdout, stderr)
 	p.console = console.New(stdin, p.stdout, p.stderr)
-	p.stay = p.stay || console.Unreadable(stdin) // nobody ends an input that nobody has
+	p.stay = p.stay || console.Unreadable(stdin) // an input that cannot be read has no end either
 	defer p.console.Close()
 	caught := signals.Catch(child != nil)
 	if p.console.Terminal() {
-		signals.KeepRunning() // the link does not depend on which job of a shell this is
+		signals.KeepRunning() // the link must not depend on which job of a shell this is
 		signals.Jobs(p.console.Suspend, p.console.Resume)
 		signals.Resized(p.console.Resized)
 	}
@@ -98,7 +98,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	if err != nil {
 		child.Fail(err)
 		if signals.By(caught.Context()) != nil && errors.Is(err, context.Cause(caught.Context())) {
-			return ok // it waited, and was told to end
+			return ok // it was told to end while it waited
 		}
 		p.say(err)
 		return failed
@@ -106,7 +106,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	return status
 }
 
-// say writes an error; one of the configuration or a line looks as everywhere.
+// say writes an error; an error of the configuration or of a line looks the same as everywhere.
 func (p *program) say(err error) {
 	program := "ethertap"
 	if errors.As(err, new(*interp.Error)) {
@@ -126,14 +126,14 @@ type program struct {
 	dict    *interp.Dict
 	session *interp.Session // of the configuration, the -e lines and the prompt
 	errors  errorOutput     // of the session
-	mistake func(error)     // is told of every error of configuration and lines; nil: the first one ends
+	mistake func(error)     // called for every error of configuration and lines; nil: the first error ends them
 
 	reloading atomic.Pointer[interp.Session] // runs the configuration on SIGHUP; nil: none does
 }
 
-// run starts everything in order, waits for the end, and stops it in reverse. Until
-// configuration and -e lines have passed, no interface is touched. probe is an engine
-// without a queue: it says what can be said before there is one.
+// run starts everything in order, waits for the end, and stops it in reverse. Before
+// configuration and -e lines have succeeded, no interface is touched. probe is an engine without
+// a queue, for checks that come before the queue.
 func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status int, err error) {
 	if err := probe.Privileged(); err != nil {
 		return failed, err
@@ -199,7 +199,7 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 	return nil
 }
 
-// queueError is an error of opening the TAP queue with what can be done about it.
+// queueError adds advice to an error of opening the TAP queue.
 func (p *program) queueError(err error) error {
 	if errors.Is(err, shm.ErrSizes) {
 		return fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)
@@ -207,8 +207,8 @@ func (p *program) queueError(err error) error {
 	return err
 }
 
-// configureUnder runs configure and stops it when a signal comes; left says that
-// the program is to end, because of one or because a line said so.
+// configureUnder runs configure and stops it when a signal comes. left says that the program has
+// to end, because of a signal or because a line said so.
 func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- p.configure() }()
@@ -219,7 +219,7 @@ func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error
 			return left || p.session.Left(), err
 		case <-signals:
 			left = true
-			ticker := time.NewTicker(10 * time.Millisecond) // each line begins without an interrupt
+			ticker := time.NewTicker(10 * time.Millisecond) // interrupts again and again, since each line begins without an interrupt
 			defer ticker.Stop()
 			again = ticker.C
 			p.session.Interrupt()
@@ -229,8 +229,8 @@ func (p *program) configureUnder(signals <-chan os.Signal) (left bool, err error
 	}
 }
 
-// configure runs what comes before the first frame: prelude, configuration, -e lines. The
-// first error ends it, unless somebody is told of mistakes.
+// configure runs everything that comes before the first frame: prelude, configuration, -e lines.
+// The first error ends it, unless mistake is set.
 func (p *program) configure() (err error) {
 	s := p.session
 	if err := core.Prelude(s); err != nil {
@@ -262,8 +262,8 @@ func (p *program) configure() (err error) {
 	return nil
 }
 
-// serve gives the prompt, or runs the lines of standard input, until their end or
-// a signal; a daemon, and --stay after the lines, wait for the signal.
+// serve gives the prompt, or runs the lines of standard input, until their end or a signal. A
+// daemon waits for the signal, and so does --stay after the lines.
 func (p *program) serve(caught *signals.Caught) (status int) {
 	done := make(chan int, 1)
 	if p.child == nil {
@@ -293,8 +293,8 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 	}
 }
 
-// errorOutput takes the errors of a session until a signal ends it: that what runs is
-// interrupted then is no error.
+// errorOutput writes the errors of a session until a signal ends it: that the running words are
+// interrupted then is not an error.
 type errorOutput struct {
 	w     io.Writer
 	ended atomic.Bool
@@ -307,8 +307,8 @@ func (e *errorOutput) Write(b []byte) (int, error) {
 	return e.w.Write(b)
 }
 
-// logf writes a line of the dataplane's: above the prompt in the foreground, or into a
-// daemon's log.
+// logf writes a line for the dataplane: above the prompt in the foreground, or into a daemon's
+// log.
 func (p *program) logf(format string, args ...any) {
 	fmt.Fprintf(p.console.Log(), format+"\n", args...)
 }

@@ -65,16 +65,16 @@ type options struct {
 	log      string
 	stay     bool
 	name     string
-	named    bool // it was given
+	named    bool // --name was given
 	tapQueue string
-	slots    int // 0: as usual
-	slotSize int // likewise
+	slots    int // 0: the default
+	slotSize int // 0: the default
 	bpffs    string
 	check    bool
 	clear    bool
 }
 
-// parse reads the command line. Its errors are wrong usage.
+// parse reads the command line. Its errors mean wrong usage.
 func parse(args []string) (options, error) {
 	var o options
 	var cpus, poll string
@@ -177,8 +177,8 @@ func parse(args []string) (options, error) {
 
 const defaultBPFFS = "/sys/fs/bpf"
 
-// bypassDir is where an instance pins what is to outlive it, on the BPF file system at
-// dir; "" when there is none and none was named.
+// bypassDir returns where an instance pins what has to outlive it, on the BPF file system at dir.
+// It is "" if there is none and the user has not named one.
 func bypassDir(dir, instance string, named bool) (string, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil || st.Type != unix.BPF_FS_MAGIC {

@@ -18,8 +18,8 @@ import (
 // pinPrefix begins the name of each directory in which an instance pins things.
 const pinPrefix = "ethertap-"
 
-// pinDir is where an instance pins what is to outlive it. The BPF file system has no dots in
-// names, and instances no colons.
+// pinDir returns where an instance pins what has to outlive it. Names on the BPF file system have
+// no dots, and names of instances no colons.
 func pinDir(bpffs, instance string) string {
 	return filepath.Join(bpffs, pinPrefix+strings.ReplaceAll(instance, ".", ":"))
 }
@@ -30,7 +30,7 @@ func pinned(bpffs string) (instances []string) {
 	for _, e := range entries {
 		name, ours := strings.CutPrefix(e.Name(), pinPrefix)
 		name = strings.ReplaceAll(name, ":", ".")
-		// Others may make directories there too; their names are not to stand in a command.
+		// Others may make directories there too; their names must not get into a command.
 		if found, err := ownfile.Look(filepath.Join(bpffs, e.Name())); !ours || !e.IsDir() || err != nil || found.Stranger() || rundir.CheckName("ethertap", name) != nil {
 			continue
 		}
@@ -39,7 +39,8 @@ func pinned(bpffs string) (instances []string) {
 	return instances
 }
 
-// owner names who has an XDP program, and the command that ends that if it is one of ours.
+// owner names the holder of an XDP program, and the command that ends it if the program is one of
+// ours.
 func owner(bpffs string, program uint32) (who, end string) {
 	if who, end = holder(program); who != "" {
 		return who, end
@@ -52,12 +53,12 @@ func owner(bpffs string, program uint32) (who, end string) {
 	return "", ""
 }
 
-// holder names the process that has an XDP program, and the command that ends it if it is one
-// of ours.
+// holder names the process that has an XDP program, and the command that ends it if it is one of
+// ours.
 func holder(program uint32) (who, end string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // no message waits for whoever has the run directory
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // no message may wait for the lock of the run directory
 	defer cancel()
-	running, _ := rundir.List(ctx, "ethertap") // without it nobody is known by the name of the instance
+	running, _ := rundir.List(ctx, "ethertap") // without it the name of the instance is not known
 	for _, pid := range holders(program) {
 		for _, in := range running {
 			if in.PID == pid {
@@ -66,7 +67,7 @@ func holder(program uint32) (who, end string) {
 		}
 		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
 			name := strings.TrimSpace(string(comm))
-			if who = fmt.Sprintf("%s (PID %d)", name, pid); name == "ethertap" { // with another run directory
+			if who = fmt.Sprintf("%s (PID %d)", name, pid); name == "ethertap" { // it has another run directory
 				end = fmt.Sprintf("kill %d", pid)
 			}
 			return who, end
@@ -75,7 +76,7 @@ func holder(program uint32) (who, end string) {
 	return "", ""
 }
 
-// controlling is the command line that speaks to an instance, up to what it is told.
+// controlling returns the command line that sends words to an instance, without the words.
 func controlling(instance string) string {
 	if instance == defaultName {
 		return "control ethertap"
@@ -83,7 +84,7 @@ func controlling(instance string) string {
 	return fmt.Sprintf("control --name %s ethertap", instance)
 }
 
-// clearing is the command that ends the bypass that an instance has left.
+// clearing returns the command that ends the bypass that an instance has left.
 func clearing(bpffs, instance string) string {
 	command := "ethertap --clear"
 	if instance != defaultName {
@@ -95,7 +96,8 @@ func clearing(bpffs, instance string) string {
 	return command
 }
 
-// holders are the processes, as far as we see them, that have an XDP program or a link of it.
+// holders returns the processes that have an XDP program or a link of it, as far as they are
+// visible.
 func holders(program uint32) (pids []int) {
 	want := fmt.Sprintf("\nprog_id:\t%d\n", program)
 	names, _ := filepath.Glob("/proc/[0-9]*/fd/*")

@@ -11,7 +11,7 @@ import (
 	"ethertap/interp"
 )
 
-// words are those of the program itself.
+// words returns the words of the program itself.
 func (p *program) words() interp.Set {
 	return interp.Set{Name: "ethertap", Help: "the program", Prefixes: []string{"ethertap."}, Words: []interp.Word{
 		{
@@ -22,7 +22,7 @@ func (p *program) words() interp.Set {
 	}}
 }
 
-// loading is the line that loads the configuration. The default one may be absent.
+// loading returns the line that loads the configuration. The default file may be missing.
 func (p *program) loading() (string, error) {
 	if p.config == "" {
 		return fmt.Sprintf("%s load-if-present", interp.Quote(defaultConfig)), nil
@@ -33,8 +33,8 @@ func (p *program) loading() (string, error) {
 	return fmt.Sprintf("%s load", interp.Quote(p.config)), nil
 }
 
-// reload loads the configuration in s. The service manager is told, so that it can
-// wait for the end.
+// reload loads the configuration in s. The service manager is told, so that it can wait for the
+// end.
 func (p *program) reload(s *interp.Session) error {
 	p.notify(systemd.Reloading())
 	defer p.notify(systemd.Ready)
@@ -45,14 +45,14 @@ func (p *program) reload(s *interp.Session) error {
 	return s.Load("reload", strings.NewReader(line))
 }
 
-// hangup is what SIGHUP asks for: the configuration loaded. Errors are logged; the program
-// goes on as it is. A log that was moved away is begun anew by itself.
+// hangup loads the configuration on SIGHUP. Errors are logged, and the program goes on as it is.
+// A log that was moved away is begun anew without it.
 func (p *program) hangup() {
 	if !p.reloading.CompareAndSwap(nil, interp.NewSession(p.dict, strings.NewReader(""), p.console.Log(), p.console.Log())) {
 		p.logf("reload: the configuration is being loaded already")
 		return
 	}
-	go func() { // a configuration that loops holds up neither signals nor the prompt
+	go func() { // a configuration that loops must not block signals or the prompt
 		defer p.reloading.Store(nil)
 		s := p.reloading.Load()
 		if err := p.reload(s); err != nil {
@@ -64,7 +64,7 @@ func (p *program) hangup() {
 	}()
 }
 
-// notify tells a service manager; that it does not listen is no reason to end.
+// notify tells a service manager the state. An error is logged and does not end the program.
 func (p *program) notify(state string) {
 	if err := systemd.Notify(state); err != nil {
 		p.logf("%v", err)

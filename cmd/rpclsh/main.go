@@ -74,7 +74,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return nil, err
 		}
 		if q != nil {
-			q.Close() // deleted, by a word or by others
+			q.Close() // a word or another process has deleted it
 		}
 		q = opened
 		return q, nil
@@ -89,7 +89,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
 	f := pflag.NewFlagSet("rpclsh", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.SetInterspersed(false) // what follows the file belongs to the script
+	f.SetInterspersed(false) // arguments after the file belong to the script
 	f.StringVarP(&o.queue, "queue", "q", shm.DefaultName, "")
 	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "")
@@ -105,7 +105,7 @@ func parse(args []string, stdout io.Writer) (o options, shown bool, err error) {
 	return o, false, nil
 }
 
-// session runs the lines and the script, and prompts if asked to or if there are none.
+// session runs the lines and the script, and prompts if that is wanted or if there are none.
 func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Writer) int {
 	con := console.New(stdin, stdout, stderr)
 	defer con.Close()
@@ -151,7 +151,7 @@ func session(o options, dict *interp.Dict, stdin io.Reader, stdout, stderr io.Wr
 	return caught.Status(con.Run(s, console.Options{Interactive: o.interactive, History: console.HistoryFile()}))
 }
 
-// insist interrupts the session until it ends: each line and source begins without an
+// insist interrupts the session until it ends, since each line and source begins without an
 // interrupt.
 func insist(s *interp.Session, ended <-chan struct{}) {
 	ticker := time.NewTicker(10 * time.Millisecond)
@@ -166,8 +166,8 @@ func insist(s *interp.Session, ended <-chan struct{}) {
 	}
 }
 
-// runScript runs a file, or standard input if its name is -. While it is opened, which
-// takes its time where it is a FIFO, opening says so.
+// runScript runs a file, or standard input if its name is -. opening is true while the file is
+// opened, which takes time if it is a FIFO.
 func runScript(s *interp.Session, name string, opening *atomic.Bool) error {
 	if name == "-" {
 		return s.RunInput("stdin")

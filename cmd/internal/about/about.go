@@ -1,5 +1,5 @@
-// Package about answers the three questions that every program answers alike:
-// usage, version, copyright.
+// Package about answers the questions that every program answers in the same way: usage, version,
+// copyright.
 package about
 
 import (
@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Version is that of all programs; the build sets it with
-// -ldflags "-X ethertap/cmd/internal/about.Version=…".
+// Version is the version of all programs; the build sets it with -ldflags "-X
+// ethertap/cmd/internal/about.Version=…".
 var Version = "dev"
 
-// Copyright is what -c shows below the name and version of the program.
+// Copyright is printed by -c, after the name and the version of the program.
 const Copyright = "copyright (c) 2026 the EtherTAP authors"
 
-// Info is what the user asked for.
+// Info is the question of the user, if any.
 type Info struct{ help, version, copyright bool }
 
 // Flags adds -h, -v and -c with their long forms to a program's options.
@@ -28,10 +28,10 @@ func Flags(f *pflag.FlagSet) *Info {
 	return &i
 }
 
-// Asked reports whether Show has something to print.
+// Asked says whether Show has something to print.
 func (i *Info) Asked() bool { return i.help || i.version || i.copyright }
 
-// Show prints what was asked for and reports whether anything was.
+// Show prints the answer, and says whether there was a question.
 func (i *Info) Show(w io.Writer, program, usage string) bool {
 	switch {
 	case i.help:

@@ -117,7 +117,7 @@ const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)`
 
 func TestCheckLog(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"", Journal, os.DevNull, filepath.Join(dir, "log")} {
+	for _, name := range []string{"", journalName, os.DevNull, filepath.Join(dir, "log")} {
 		if err := CheckLog(name); err != nil {
 			t.Error(err)
 		}

@@ -19,28 +19,28 @@ import (
 	"ethertap/lib/ownfile"
 )
 
-// Journal is the name of the system's journal in the place of a log file.
-const Journal = "journal"
+// journalName is the name of the system's journal, given instead of a log file.
+const journalName = "journal"
 
-// stampLayout is the time in front of a line: RFC 3339, to the millisecond.
+// stampLayout is the form of the time in front of a line: RFC 3339, to the millisecond.
 const stampLayout = "2006-01-02T15:04:05.000Z07:00"
 
 const logMode = 0o640
 
-// DefaultLog is where a daemon logs that was not told: the journal, if it is there, or
-// else the file that path gives.
+// DefaultLog returns where a daemon logs by default: to the journal if there is one, otherwise to
+// the file that path returns.
 func DefaultLog(path func() (string, error)) (string, error) {
 	f, err := systemd.Journal("")
 	if err != nil {
 		return path()
 	}
 	f.Close()
-	return Journal, nil
+	return journalName, nil
 }
 
-// CheckLog says why a daemon could not write its log.
+// CheckLog returns an error if a daemon could not write its log.
 func CheckLog(name string) error {
-	if name == "" || name == Journal {
+	if name == "" || name == journalName {
 		return nil
 	}
 	err := unix.Access(name, unix.W_OK)
@@ -53,24 +53,24 @@ func CheckLog(name string) error {
 	return nil
 }
 
-// LogOf says where a daemon's log is: a file, Journal, or "" if it is nowhere or cannot be
-// known. Its standard error leads there.
+// LogOf returns where the log of a daemon is: a file, "journal", or "" if there is none or it is
+// not known. Its standard error leads there.
 func LogOf(pid int) string {
 	to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))
 	switch {
 	case err != nil || to == os.DevNull:
 		return ""
 	case strings.HasPrefix(to, "socket:"):
-		return Journal
+		return journalName
 	case !strings.HasPrefix(to, "/"):
 		return ""
 	}
 	return strings.TrimSuffix(to, " (deleted)")
 }
 
-// openLog opens a log to be appended to.
+// openLog opens a log for appending.
 func openLog(name, program string) (*os.File, error) {
-	if name == Journal {
+	if name == journalName {
 		return systemd.Journal(program)
 	}
 	instead := ""
@@ -84,26 +84,26 @@ func openLog(name, program string) (*os.File, error) {
 	return f, nil
 }
 
-// Log is the log of a daemon as its program writes to it, standard output and error
-// alike: in a file each line begins with the time, its zone included (RFC 3339); the
-// journal has times of its own. A file that was moved away or removed, as rotators of
-// logs do, is begun anew before the next line. For concurrent use.
+// Log is the log of a daemon, for its standard output and error alike. In a file each line begins
+// with the time and its zone (RFC 3339); the journal has times of its own. If the file was moved
+// away or removed, as rotators of logs do, it is begun anew before the next line. It may be used
+// concurrently.
 type Log struct {
 	mu    sync.Mutex
-	out   *os.File // descriptor 2, whatever it leads to
-	path  string   // "" is no file
-	midst bool     // the last byte written was no newline
+	out   *os.File // descriptor 2, wherever it leads
+	path  string   // "": not a file
+	midst bool     // the last byte written was not a newline
 }
 
 func newLog() *Log {
 	l := &Log{out: os.Stderr}
-	if path := LogOf(os.Getpid()); path != Journal {
+	if path := LogOf(os.Getpid()); path != journalName {
 		l.path = path
 	}
 	return l
 }
 
-// Write writes lines, or parts of them.
+// Write writes lines, or parts of lines.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,14 +130,14 @@ func (l *Log) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// follow begins the file anew if another one, or none, has its name.
+// follow begins the file anew if another file, or none, has its name.
 func (l *Log) follow() error {
 	there, err := os.Stat(l.path)
 	if ours, oerr := l.out.Stat(); err == nil && oerr == nil && os.SameFile(there, ours) {
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // it cannot be looked at, so the open file goes on
+		return nil // the open file goes on, since its name cannot be checked
 	}
 	f, err := openLog(l.path, "")
 	if err != nil {
@@ -152,7 +152,7 @@ func (l *Log) follow() error {
 	return nil
 }
 
-// Output is where a program writes: to the streams it was given, or in a daemon to its log.
+// Output returns the streams for a program: those given, or in a daemon its log.
 func (c *Child) Output(stdout, stderr io.Writer) (out, errs io.Writer) {
 	if c == nil {
 		return stdout, stderr

@@ -1,4 +1,4 @@
-// Package heap says when the programs collect garbage, and how much memory they use.
+// Package heap sets when the programs collect garbage, and how much memory they use.
 package heap
 
 import (
@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// growth is how much the heap may grow between two collections, in percent of what
-// lives. What lives in a program of ours is small, so Go's 100 would collect every
-// 4 MB: RPCL that builds strings ran half as fast.
+// growth is how much the heap may grow between two collections, in percent of the live data. A
+// program of ours has little live data, so with Go's default of 100 it would collect every 4 MB:
+// RPCL that builds strings ran half as fast.
 const growth = 400
 
-// Relax sets that, and half of the memory that is to be had as the limit that Go keeps
-// while it can and that package interp has to do with; the other half is for what Go does
-// not count: rings, queues, maps, other programs. GOGC and GOMEMLIMIT of the environment
-// have precedence. The error says that there is too little to begin with: Go ends the
-// process where it gets no memory, and that cannot be caught.
+// Relax sets growth, and half of the available memory as the limit that Go tries to keep and that
+// package interp observes. The other half is for memory that Go does not count: rings, queues,
+// maps, other programs. GOGC and GOMEMLIMIT of the environment take precedence. It returns an
+// error if there is too little memory to begin with, since Go ends the process when it gets no
+// memory, and that cannot be caught.
 func Relax() error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(growth)
@@ -37,15 +37,15 @@ func Relax() error {
 	return nil
 }
 
-// arena is what Go takes of the address space at once.
+// arena is the piece of address space that Go reserves at once.
 const arena = 64 << 20
 
-// least is how much has to be there. Measured: with less Go finds no place for its second
-// arena, whatever is asked for.
+// least is how much memory is needed. Measured: with less, Go finds no place for its second
+// arena, whatever its size.
 const least = 64 << 20
 
-// available returns how many bytes of memory the process may take: the least of what the
-// machine has, what its control group grants, and what ulimit -v and -d leave.
+// available returns how many bytes of memory the process may use: the least of the memory of the
+// machine, the limit of its control group, and the rest that ulimit -v and -d leave.
 func available() int64 {
 	n := int64(math.MaxInt64)
 	var machine unix.Sysinfo_t
@@ -59,7 +59,7 @@ func available() int64 {
 	return min(n, left(unix.RLIMIT_AS, taken), left(unix.RLIMIT_DATA, data))
 }
 
-// left returns what a limit of the process leaves when so much is taken.
+// left returns the rest that a limit of the process leaves after taken bytes.
 func left(resource int, taken int64) int64 {
 	var r unix.Rlimit
 	if unix.Getrlimit(resource, &r) != nil || r.Cur > math.MaxInt64 {
@@ -68,7 +68,7 @@ func left(resource int, taken int64) int64 {
 	return int64(r.Cur) - taken - arena
 }
 
-// sizes returns how much address space and how much data the process has, in bytes.
+// sizes returns the sizes of the address space and of the data of the process, in bytes.
 func sizes() (all, data int64) {
 	text, err := os.ReadFile("/proc/self/statm")
 	f := strings.Fields(string(text))
@@ -79,8 +79,8 @@ func sizes() (all, data int64) {
 	return pages(f[0]), pages(f[5])
 }
 
-// group returns the limit of memory of the control group, version 2, and of those around
-// it; ok is false if there is none.
+// group returns the limit of memory of the control group, version 2, and of the groups around it;
+// ok is false if there is none.
 func group() (n int64, ok bool) {
 	const root = "/sys/fs/cgroup"
 	text, err := os.ReadFile("/proc/self/cgroup")

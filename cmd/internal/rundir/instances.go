@@ -15,20 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Info describes a running instance as List found it.
+// Info describes a running instance, as List found it.
 type Info struct {
 	Program string
 	Name    string
 	PID     int
-	Socket  string    // where it listens, if it does; the path may be absent
+	Socket  string    // where it listens, if it does; the file may be missing
 	Started time.Time // when it registered
 
 	path string // its pid file
 }
 
-// List returns the running instances of program, the oldest first. Files of
-// dead ones are removed if we may. A run directory that does not exist is an
-// empty one.
+// List returns the running instances of program, the oldest first. It removes the files of dead
+// ones if it may. A run directory that does not exist counts as empty.
 func List(ctx context.Context, program string) ([]Info, error) {
 	dir, err := filepath.Abs(Path())
 	if err != nil {
@@ -38,7 +37,7 @@ func List(ctx context.Context, program string) ([]Info, error) {
 		return nil, nil
 	}
 	var unlock func()
-	if err == nil { // a stranger could hold the lock of a directory of his own for ever
+	if err == nil { // in a directory of his own a stranger could hold the lock for ever
 		unlock, err = lockDir(ctx, dir)
 	}
 	if err != nil {
@@ -60,11 +59,11 @@ func List(ctx context.Context, program string) ([]Info, error) {
 		socket := filepath.Join(dir, base+socketSuffix)
 		p, err := readPidFile(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // closed a moment ago
+		case errors.Is(err, fs.ErrNotExist): // it ended a moment ago
 		case err != nil:
 			return nil, fmt.Errorf("run directory: %w", err)
 		case !p.held:
-			// Without the right to remove them they stay; they hinder nobody.
+			// Without the right to remove them they stay, which does no harm.
 			os.Remove(socket)
 			os.Remove(path)
 		default:
@@ -80,15 +79,14 @@ func List(ctx context.Context, program string) ([]Info, error) {
 	return infos, nil
 }
 
-// ErrTimeout is in the error of Stop when the instance still runs at the end
-// of the time.
+// ErrTimeout is in the error of Stop if the instance still runs at the end of the time.
 var ErrTimeout = errors.New("still running")
 
-// Stop asks the instance to end (SIGTERM) and waits until it has: until its
-// lock is free. An instance that ended meanwhile is stopped.
+// Stop sends SIGTERM to the instance and waits until it has ended, that is, its lock is free. It
+// succeeds if the instance has ended before.
 func Stop(info Info, timeout time.Duration) error { return end(info, unix.SIGTERM, timeout) }
 
-// Kill is Stop by SIGKILL.
+// Kill is Stop with SIGKILL.
 func Kill(info Info, timeout time.Duration) error { return end(info, unix.SIGKILL, timeout) }
 
 func end(info Info, sig unix.Signal, timeout time.Duration) error {
@@ -100,7 +98,7 @@ func end(info Info, sig unix.Signal, timeout time.Duration) error {
 	return nil
 }
 
-// Signal sends a signal to the instance. One that has ended is an error.
+// Signal sends a signal to the instance. It fails if the instance has ended.
 func Signal(info Info, sig unix.Signal) error {
 	sent := false
 	err := send(info, sig, func(*os.File, int) error { sent = true; return nil })
@@ -113,12 +111,12 @@ func Signal(info Info, sig unix.Signal) error {
 	return nil
 }
 
-// send sends it and does what comes then, unless the instance has ended meanwhile.
+// send sends a signal and then calls then, unless the instance has ended.
 //
-// The signal goes to the process that holds the pid file and to no other. The
-// file is created anew for each instance, so the lock on it is that of the one
-// process that wrote its number there; the process is pinned with pidfd_open,
-// found to have the file open, and signalled through the pidfd.
+// The signal goes to the process that holds the pid file and to no other. The file is created
+// anew for each instance, so the lock on it belongs to the process that wrote its number there.
+// The process is pinned with pidfd_open, found to have the file open, and signalled through the
+// pidfd.
 func send(info Info, sig unix.Signal, then func(f *os.File, pidfd int) error) error {
 	f, err := openPidFile(info.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,7 +131,7 @@ func send(info Info, sig unix.Signal, then func(f *os.File, pidfd int) error) er
 		return err
 	}
 	if !p.held || p.pid != info.PID {
-		return nil // the one we were told of is gone
+		return nil // the instance is gone
 	}
 	pidfd, err := unix.PidfdOpen(p.pid, 0)
 	if err == unix.ESRCH {
@@ -154,8 +152,8 @@ func send(info Info, sig unix.Signal, then func(f *os.File, pidfd int) error) er
 	return then(f, pidfd)
 }
 
-// stillHeld decides what it means that no process with the number in the file
-// has the file open: it has ended since, or the number is not that of the holder.
+// stillHeld decides what it means that no process with the number in the file has the file open:
+// either the instance has ended since, or the number is not that of the holder.
 func stillHeld(f *os.File) error {
 	held, err := isHeld(f)
 	if err == nil && held {
@@ -164,8 +162,7 @@ func stillHeld(f *os.File) error {
 	return err
 }
 
-// hasOpen reports whether the process has the file open, by its descriptors
-// in /proc.
+// hasOpen says whether the process has the file open, by its descriptors in /proc.
 func hasOpen(pid int, f *os.File) (bool, error) {
 	want, err := f.Stat()
 	if err != nil {
@@ -188,8 +185,8 @@ func hasOpen(pid int, f *os.File) (bool, error) {
 	return false, nil
 }
 
-// waitFree waits for the lock. The pidfd wakes it at once when the process
-// ends; a process may give the lock up earlier, hence the short steps.
+// waitFree waits for the lock. The pidfd wakes it at once when the process ends; since a process
+// may release the lock earlier, it also checks in short steps.
 func waitFree(f *os.File, pidfd int, deadline time.Time) error {
 	const step = 20 * time.Millisecond
 	for ended := false; ; {
@@ -200,7 +197,7 @@ func waitFree(f *os.File, pidfd int, deadline time.Time) error {
 		if !held {
 			return nil
 		}
-		if ended { // and yet the lock is held: a child of it has the file
+		if ended { // the lock is still held: a child of it has the file
 			return stillHeld(f)
 		}
 		left := time.Until(deadline)

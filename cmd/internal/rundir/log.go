@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// logDir is where logs are that nobody gave a place.
+	// logDir is the default directory of logs.
 	logDir     = "/var/log/ethertap"
-	logDirMode = 0o700 // recordings may stand beside
+	logDirMode = 0o700 // recordings may be there too
 )
 
-// LogPath is the log file of an instance that was given none: in /var/log/ethertap, or in
-// the run directory if Env moved that, or with the state of a user who is not root. The
-// directory is made if it is missing.
+// LogPath returns the default log file of an instance: in /var/log/ethertap, or in the run
+// directory if Env moved that, or with the state of a user who is not root. It makes the
+// directory if it is missing.
 func LogPath(program, name string) (string, error) {
 	file := baseName(program, name) + ".log"
 	dir := logDir

@@ -1,5 +1,5 @@
-// Package rundir keeps the run directory: which instances of which program
-// run, as whom to signal them, and where their sockets are.
+// Package rundir keeps the run directory: which instances of which program run,
+// what their process ids are, and where their sockets are.
 //
 // An instance is a pid file held with a lock. The lock, not the number in the
 // file, says whether the instance lives: the kernel drops it when the process
@@ -31,13 +31,13 @@ import (
 )
 
 const (
-	// Default is the run directory unless Env names another.
-	Default = "/run/ethertap"
-	// Env is the environment variable that moves the run directory.
+	// defaultDir is the run directory unless Env names another.
+	defaultDir = "/run/ethertap"
+	// Env is the environment variable that names another run directory.
 	Env = "ETHERTAP_RUNDIR"
 
 	dirMode = 0o750 // the group may list instances and reach their sockets
-	pidMode = 0o644 // holds no secret; the directory guards it
+	pidMode = 0o644 // it holds no secret, and the directory protects it
 
 	// maxName keeps the path of a socket below the 108 bytes that fit in a
 	// socket address, with room for a long directory.
@@ -49,10 +49,10 @@ func Path() string {
 	if d := os.Getenv(Env); d != "" {
 		return d
 	}
-	return Default
+	return defaultDir
 }
 
-// prepare makes the run directory if it is missing and returns its whole path.
+// prepare makes the run directory if it is missing, and returns its full path.
 func prepare() (dir string, err error) {
 	if dir, err = filepath.Abs(Path()); err == nil {
 		err = makeDir(dir)
@@ -71,10 +71,9 @@ type Instance struct {
 	socket string
 }
 
-// Register enters this process as the instance of program with that name,
-// creating the run directory if it is missing. It fails when an instance of
-// that name runs. The file and the socket of a dead one are removed. Waiting for others
-// who change the directory ends with ctx.
+// Register registers this process as the instance of program with that name. It makes the run
+// directory if it is missing. It fails if an instance of that name runs. The file and the socket
+// of a dead one are removed. The wait for others that change the directory ends with ctx.
 func Register(ctx context.Context, program, name string) (*Instance, error) {
 	if err := CheckName(program, name); err != nil {
 		return nil, err
@@ -112,7 +111,7 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 	return in, nil
 }
 
-// Free says whether Register would succeed now, and why not.
+// Free returns the error with which Register would fail now, or nil.
 func Free(ctx context.Context, program, name string) error {
 	if err := CheckName(program, name); err != nil {
 		return err
@@ -140,22 +139,21 @@ func taken(program, name string, pid int) error {
 	return fmt.Errorf("%s %q is already running as PID %d; choose another --name", program, name, pid)
 }
 
-// SocketPath is where the instance may listen; nothing is there yet after
-// Register.
+// SocketPath returns the path on which the instance may listen. After Register there is no file
+// of that name.
 func (in *Instance) SocketPath() string { return in.socket }
 
-// Dir is the run directory.
+// Dir returns the run directory.
 func (in *Instance) Dir() string { return in.dir }
 
-// Close removes the pid file and the socket and gives up the lock. It is to be
-// the last thing a program does, since Stop takes it as the end. On a nil
-// Instance it does nothing.
+// Close removes the pid file and the socket and releases the lock. It has to be the last action
+// of a program, since Stop takes it for the end. On a nil Instance it does nothing.
 func (in *Instance) Close() error {
 	if in == nil || in.pid == nil {
 		return nil
 	}
-	// The lock is given up last: until then nobody else takes the name, so
-	// what is removed here is our own.
+	// The lock is released last: nobody else can take the name before, so the removed files are
+	// our own.
 	var failed error
 	for _, suffix := range []string{socketSuffix, pidSuffix} {
 		err := os.Remove(filepath.Join(in.dir, in.base+suffix))
@@ -170,9 +168,9 @@ func (in *Instance) Close() error {
 	return failed
 }
 
-// CheckName says what is wrong with the name of an instance. It keeps names such that they are
-// file names, that program and name can be told apart in one, and that a socket address holds
-// them.
+// CheckName returns an error if a name of an instance is not valid. Valid names are names of
+// files, from which program and name can be told apart, and whose socket fits in a socket
+// address.
 func CheckName(program, name string) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("%s name %q: 1 to %d characters", program, name, maxName)
@@ -188,9 +186,9 @@ const (
 	socketSuffix = ".sock"
 )
 
-// baseName gives the common part of the file names of an instance. The
-// instance named like its program is the usual one and has the short form
-// (ethertap.pid); any other is ethertap.NAME.pid.
+// baseName returns the common part of the file names of an instance. The instance with the name
+// of its program is the usual one and has the short form (ethertap.pid); any other is
+// ethertap.NAME.pid.
 func baseName(program, name string) string {
 	if name == program {
 		return program
@@ -198,7 +196,7 @@ func baseName(program, name string) string {
 	return program + "." + name
 }
 
-// splitBase undoes baseName for the program; ok is false for another program's.
+// splitBase is the reverse of baseName; ok is false for another program's file.
 func splitBase(program, base string) (name string, ok bool) {
 	if base == program {
 		return program, true
@@ -206,12 +204,12 @@ func splitBase(program, base string) (name string, ok bool) {
 	return strings.CutPrefix(base, program+".")
 }
 
-// makeDir creates the directory and refuses one in which strangers could
-// plant files: its owner must be root or we, and others may not write.
+// makeDir creates the directory. It refuses one in which strangers could create files: its owner
+// must be root or this user, and others must not have the right to write.
 func makeDir(dir string) error {
 	switch err := os.Mkdir(dir, dirMode); {
 	case err == nil:
-		// Mkdir is subject to the umask; the group is to have its access.
+		// Mkdir is subject to the umask, but the group needs access.
 		return os.Chmod(dir, dirMode)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w; create %s or set %s", err, filepath.Dir(dir), Env)
@@ -240,8 +238,8 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// lockDir takes the lock under which the directory is changed. It is held for a few
-// system calls only, but who holds it may have been stopped: waiting ends with ctx.
+// lockDir takes the lock under which the directory is changed. It is held for a few system calls
+// only, but its holder may have been stopped: the wait ends with ctx.
 func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	const step = 5 * time.Millisecond
 	f, err := os.Open(dir)
@@ -267,9 +265,9 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// createPidFile makes a file that is new, so that nobody but this process ever
-// locks it, takes the lock and writes the pid and the time of start. The
-// directory is locked, so nobody sees it half done.
+// createPidFile makes a new file, so that nobody but this process ever locks it, takes the lock
+// and writes the pid and the time of start. The directory is locked, so nobody sees an incomplete
+// file.
 func createPidFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, pidMode)
 	if err != nil {
@@ -290,7 +288,7 @@ func createPidFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// pidFile is what a pid file says, and whether somebody holds it.
+// pidFile is the content of a pid file, and whether somebody holds it.
 type pidFile struct {
 	pid     int
 	started time.Time
@@ -307,8 +305,8 @@ func readPidFile(path string) (pidFile, error) {
 	return inspect(f)
 }
 
-// openPidFile opens without following a symbolic link and without waiting
-// should something other than a file stand there.
+// openPidFile opens a file without following a symbolic link, and without blocking if it is not a
+// plain file.
 func openPidFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -321,8 +319,8 @@ func openPidFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// inspect reads an open pid file. What it says is believed only if it is held:
-// an unheld one may be empty or half written by a process killed meanwhile.
+// inspect reads an open pid file. Its content counts only if the file is held: otherwise it may
+// be empty or incomplete, written by a process that was killed meanwhile.
 func inspect(f *os.File) (pidFile, error) {
 	held, err := isHeld(f)
 	if err != nil || !held {
@@ -338,12 +336,12 @@ func inspect(f *os.File) (pidFile, error) {
 	if err != nil || pid <= 1 {
 		return pidFile{}, fmt.Errorf("%s: no pid in it", f.Name())
 	}
-	// A time that cannot be read shows as the zero time; nothing depends on it.
+	// If the time cannot be read, it is zero; nothing depends on it.
 	started, _ := time.Parse(time.RFC3339Nano, strings.TrimSpace(rest))
 	return pidFile{pid: pid, started: started, held: true}, nil
 }
 
-// isHeld asks for the lock without taking it.
+// isHeld checks the lock without taking it.
 func isHeld(f *os.File) (bool, error) {
 	lk := unix.Flock_t{Type: unix.F_WRLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lk); err != nil {

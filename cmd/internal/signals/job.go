@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Jobs has a program at a terminal behave under a shell's job control, from now to the
-// end of the process: it calls suspend before SIGTSTP stops it, and resume after SIGCONT.
+// Jobs makes a program at a terminal obey a shell's job control, from now to the end of the
+// process: it calls suspend before SIGTSTP stops the process, and resume after SIGCONT.
 func Jobs(suspend, resume func()) {
 	tstp, cont := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	if !signal.Ignored(unix.SIGTSTP) {
@@ -35,7 +35,7 @@ func Jobs(suspend, resume func()) {
 	}()
 }
 
-// Resized calls f whenever the terminal has another size, from now to the end of the process.
+// Resized calls f whenever the size of the terminal changes, from now to the end of the process.
 func Resized(f func()) {
 	winch := make(chan os.Signal, 1)
 	signal.Notify(winch, unix.SIGWINCH)
@@ -46,21 +46,21 @@ func Resized(f func()) {
 	}()
 }
 
-// KeepRunning has the terminal stop the process neither for reading nor for writing nor
-// for changing its mode in the background. Reading is an error there.
+// KeepRunning keeps the terminal from stopping the process in the background, when it reads,
+// writes or changes the mode. A read fails there.
 func KeepRunning() { signal.Ignore(unix.SIGTTIN, unix.SIGTTOU) }
 
-// stop stops the process and returns when it goes on. Package signal cannot give SIGTSTP
-// its own action back, so this is SIGSTOP; sent to the calling thread it holds before the
-// call returns.
+// stop stops the process and returns when it goes on. Package signal cannot restore the default
+// action of SIGTSTP, so this is SIGSTOP. It is sent to the calling thread, so it takes effect
+// before the call returns.
 func stop() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
 }
 
-// orphaned tells whether the process group has no parent in its session that could
-// continue it, as a shell does.
+// orphaned says whether the process group has no parent in its session that could continue it, as
+// a shell does.
 func orphaned() bool {
 	group := unix.Getpgrp()
 	session, err := unix.Getsid(0)
@@ -79,7 +79,7 @@ func orphaned() bool {
 	return true
 }
 
-// parent is that of a process; 0 if that cannot be known.
+// parent returns the parent of a process; 0 if it is not known.
 func parent(pid int) (ppid int) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -87,6 +87,6 @@ func parent(pid int) (ppid int) {
 	}
 	text := string(b)
 	var state string
-	fmt.Sscan(text[strings.LastIndexByte(text, ')')+1:], &state, &ppid) // the name may hold anything
+	fmt.Sscan(text[strings.LastIndexByte(text, ')')+1:], &state, &ppid) // the name may contain anything
 	return ppid
 }

@@ -1,12 +1,12 @@
-// Package signals is what the four programs make of signals.
+// Package signals handles the signals of the four programs.
 //
-// SIGINT, SIGTERM and a terminal that hangs up ask for the end. A signal that comes
-// within a second of the first one is the same wish: timeout(1) sends two, to its child
-// and to the child's group, and so does a shell whose terminal hangs up. A later one is
-// impatience, and kills in the middle of the end.
+// SIGINT, SIGTERM and a terminal that hangs up ask for the end. A signal within a second of the
+// first one is the same wish: timeout(1) sends two, to its child and to the child's group, and so
+// does a shell whose terminal hangs up. A later signal shows impatience, and kills the process
+// while it ends.
 //
-// Programs that record or forward end well then (Catch), shells and clients give up
-// what they run (Shell).
+// Programs that record or forward end in order (Catch); shells and clients give up what they run
+// (Shell).
 package signals
 
 import (
@@ -21,13 +21,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sameWish is how long after a signal another one is the same wish; a variable for tests.
+// sameWish is the time within which another signal is the same wish; a variable for tests.
 var sameWish = time.Second
 
-// patience is how long what a SIGINT has stopped may take to end; likewise.
+// patience is how long words that a SIGINT has stopped may take to end; a variable for tests.
 var patience = 2 * time.Second
 
-// Status is the exit status of work that a signal has cut short, as a shell has it.
+// Status returns the exit status of work that a signal has ended, by the convention of shells.
 func Status(s os.Signal) int {
 	n, _ := s.(unix.Signal)
 	return 128 + int(n)
@@ -35,9 +35,9 @@ func Status(s os.Signal) int {
 
 // Caught delivers signals from Catch to the end of the process.
 type Caught struct {
-	// Stop gives the one that ends the program, once.
+	// Stop delivers the signal that ends the program, once.
 	Stop <-chan os.Signal
-	// Hangup gives the SIGHUPs that do not.
+	// Hangup delivers each SIGHUP that does not end the program.
 	Hangup <-chan struct{}
 
 	ctx context.Context
@@ -48,11 +48,12 @@ type stopped struct{ s os.Signal }
 
 func (e stopped) Error() string { return "ended by signal: " + e.s.String() }
 
-// Catch begins. A SIGHUP that is ignored (nohup) stays so in the foreground, and
-// otherwise asks for the next file or the configuration anew, unless it comes because
-// the terminal is gone. SIGPIPE and SIGXFSZ do nothing: writing returns an error instead.
+// Catch begins to catch signals. A SIGHUP that is ignored (nohup) stays ignored in the
+// foreground. Otherwise SIGHUP asks for the next file, or to load the configuration again, unless
+// it comes because the terminal is gone. SIGPIPE and SIGXFSZ do nothing: a write returns an error
+// instead.
 func Catch(daemon bool) *Caught {
-	// To ignore them would have every program ignore them that is started.
+	// Ignored signals would also be ignored by every program that is started.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGXFSZ)
 	caught := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if daemon || !signal.Ignored(unix.SIGHUP) {
@@ -67,24 +68,25 @@ func Catch(daemon bool) *Caught {
 			if s == unix.SIGHUP && !(terminal && !hasTerminal()) {
 				select {
 				case hangup <- struct{}{}:
-				default: // one is waiting already
+				default: // one is pending already
 				}
 				continue
 			}
-			cancel(stopped{s}) // before: who has seen the end on Stop is not told of it again
+			cancel(stopped{s}) // before Stop, so that a caller that was told by Stop is not told again
 			stop <- s
 			break
 		}
 		time.Sleep(sameWish)
-		signal.Reset(caught...) // from now on one kills, should the end hang
+		signal.Reset(caught...) // from now on a signal kills, in case the end hangs
 	}()
 	return &Caught{Stop: stop, Hangup: hangup, ctx: ctx}
 }
 
-// Context is done when a signal has asked for the end: for waits on the way.
+// Context returns a context that is done when a signal has asked for the end. It is for waits on
+// the way.
 func (c *Caught) Context() context.Context { return c.ctx }
 
-// By is the signal that has ended a context of Caught, or nil.
+// By returns the signal that has ended a context of Caught, or nil.
 func By(ctx context.Context) os.Signal {
 	var e stopped
 	if errors.As(context.Cause(ctx), &e) {
@@ -93,28 +95,27 @@ func By(ctx context.Context) os.Signal {
 	return nil
 }
 
-// Shell is what a shell or a client makes of signals, from CatchShell to the end of
-// the process. SIGINT stops what runs, and ends the program when that has not ended
-// two seconds later; SIGTERM and SIGHUP end it at once, SIGHUP not under nohup.
+// Shell handles the signals of a shell or a client, from CatchShell to the end of the process.
+// SIGINT stops the running words, and ends the program if they have not ended two seconds later.
+// SIGTERM and SIGHUP end it at once, SIGHUP not under nohup.
 type Shell struct {
-	// Interrupt stops what runs, if something does: false says that there is nothing to
-	// stop, so that the program ends. Leave gives back what the program has taken (the
-	// terminal) before the process ends. Interactive tells whether a prompt goes on after
-	// a SIGINT, which is for the words that run; nil is never. All are called by another
-	// goroutine, at any time after CatchShell.
+	// Interrupt stops the running words. It returns false if there are none, so that the program
+	// ends. Leave gives back what the program has taken (the terminal) before the process ends.
+	// Interactive says whether a prompt goes on after a SIGINT for the running words; nil means
+	// never. All are called by another goroutine, at any time after CatchShell.
 	Interrupt   func() bool
 	Leave       func()
 	Interactive func() bool
 
-	cut  atomic.Int32 // the first SIGINT of a shell that is not interactive, its number
+	cut  atomic.Int32 // the number of the first SIGINT of a shell that is not interactive
 	held atomic.Bool
 
 	mu      sync.Mutex
-	leaving bool // a signal ends the process, whatever else does
-	ended   bool // it has been quicker
+	leaving bool // a signal ends the process, whatever happens else
+	ended   bool // the program ended first
 }
 
-// leave ends the process with the status of a signal, unless it has come to its end.
+// leave ends the process with the status of a signal, unless the program has ended.
 func (s *Shell) leave(sig os.Signal) {
 	s.mu.Lock()
 	s.leaving = !s.ended
@@ -126,8 +127,8 @@ func (s *Shell) leave(sig os.Signal) {
 	}
 }
 
-// finish says that the program has come to its end. It does not return if a signal ends
-// the process: what comes of work that Leave has taken the ground from is no status.
+// finish marks the end of the program. It does not return if a signal ends the process, since the
+// result of work for which Leave has given back the terminal is not the status.
 func (s *Shell) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +137,8 @@ func (s *Shell) finish() {
 	}
 }
 
-// CatchShell begins. end is called at the end of the program; then signals do again what
-// they do by themselves, unless one has come.
+// CatchShell begins to catch signals. The program calls end when it ends; then signals have their
+// default actions again, unless one has come.
 func CatchShell(s *Shell) (end func()) {
 	caught := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) {
@@ -177,16 +178,16 @@ func CatchShell(s *Shell) (end func()) {
 	}
 }
 
-// Hold has the first signal wait while fn does what must not be left half done; a later
-// one ends it all the same.
+// Hold delays the first signal while fn does work that must not stay incomplete; a later signal
+// ends it all the same.
 func (s *Shell) Hold(fn func()) {
 	s.held.Store(true)
 	defer s.held.Store(false)
 	fn()
 }
 
-// Status is the exit status of a program that would end with this one: that of the
-// signal instead of 1, if one has stopped what ran.
+// Status returns the exit status of a program that would end with this one: if a signal has
+// stopped its words, that of the signal instead of 1.
 func (s *Shell) Status(status int) int {
 	if n := s.cut.Load(); n != 0 && status == 1 {
 		return Status(unix.Signal(n))
@@ -194,7 +195,7 @@ func (s *Shell) Status(status int) int {
 	return status
 }
 
-// hasTerminal says whether the process has a controlling terminal. It loses it when
+// hasTerminal says whether the process has a controlling terminal. It loses the terminal when
 // that hangs up.
 func hasTerminal() bool {
 	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

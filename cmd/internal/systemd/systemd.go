@@ -1,5 +1,5 @@
-// Package systemd is what a program says to a service manager: its state, by
-// sd_notify(3), and its log, by the journal's stream. Without one both are nothing.
+// Package systemd talks to a service manager: it sends the state, by sd_notify(3), and the log,
+// to the stream of the journal. Without a service manager it does nothing.
 package systemd
 
 import (
@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States for Notify.
+// These are states for Notify.
 const (
 	Ready    = "READY=1"
 	Stopping = "STOPPING=1"
 )
 
-// Reloading is the state of a program that reads its configuration anew; Ready ends it.
+// Reloading returns the state of a program that reads its configuration again; Ready ends it.
 func Reloading() string {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -29,8 +29,8 @@ func Reloading() string {
 // Managed says whether a service manager has started this program.
 func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
-// Notify tells the service manager the state, if there is one that listens
-// (NOTIFY_SOCKET). It waits for nothing.
+// Notify sends the state to the service manager, if one listens (NOTIFY_SOCKET). It does not
+// wait.
 func Notify(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -50,11 +50,11 @@ func Notify(state string) error {
 	return nil
 }
 
-// journal is where the journal takes streams of lines; see systemd-cat(1).
+// journal is the socket of the journal for streams of lines; see systemd-cat(1).
 var journal = "/run/systemd/journal/stdout"
 
-// Journal opens a stream into the journal: every line written to it becomes an entry
-// of the program.
+// Journal opens a stream into the journal: every line written to it becomes an entry of the
+// program.
 func Journal(program string) (*os.File, error) {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: journal, Net: "unix"})
 	if err != nil {
