@@ -43,9 +43,10 @@ const (
 	PollAdaptive PollMode = iota
 	PollSpin              // never sleeps: it takes a whole CPU per thread
 	PollSleep             // sleeps at once
+	PollBusy              // never sleeps, and does the work of the driver in its own time
 )
 
-var pollNames = [...]string{"adaptive", "spin", "sleep"}
+var pollNames = [...]string{"adaptive", "spin", "sleep", "busy"}
 
 func (m PollMode) String() string { return pollNames[m] }
 
@@ -54,7 +55,7 @@ func ParsePollMode(name string) (PollMode, error) {
 	if i := slices.Index(pollNames[:], name); i >= 0 {
 		return PollMode(i), nil
 	}
-	return 0, errors.New("the idle mode is spin, adaptive or sleep")
+	return 0, errors.New("the idle mode is spin, adaptive, sleep or busy")
 }
 
 // Config is what New makes an Engine from. It does not change afterwards.
@@ -131,7 +132,7 @@ func (c *Config) validate() error {
 	if c.Rings < MinRings || c.Rings > MaxRings || c.Rings&(c.Rings-1) != 0 {
 		return fmt.Errorf("rings of %d frames: a power of two from %d to %d", c.Rings, MinRings, MaxRings)
 	}
-	if c.Attach > nic.AttachDRV || c.Copy > nic.ZeroCopyForced || c.Poll > PollSleep {
+	if c.Attach > nic.AttachDRV || c.Copy > nic.ZeroCopyForced || c.Poll > PollBusy {
 		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)
 	}
 	if c.Attach == nic.AttachSKB && c.Copy == nic.ZeroCopyForced {

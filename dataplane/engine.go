@@ -88,10 +88,6 @@ func New(c Config) (*Engine, error) {
 // Poll returns what threads do when no frame comes.
 func (e *Engine) Poll() PollMode { return PollMode(e.poll.Load()) }
 
-// SetPoll changes what threads do when no frame comes. A thread that sleeps does so at most once
-// more, for up to a quarter of a second.
-func (e *Engine) SetPoll(m PollMode) { e.poll.Store(uint32(m)) }
-
 // vanished notes that interface i is gone, and has a goroutine log it. The threads call it, which
 // must not wait for a lock.
 func (e *Engine) vanished(i int) {

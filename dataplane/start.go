@@ -158,6 +158,8 @@ func (e *Engine) bringLocked() error {
 		}
 		e.undo.Push(refuse)
 	}
+	e.undo.Push(e.restoreInterruptsLocked)
+	e.followPollLocked()
 	e.undo.Push(e.fast.stop)
 	e.fast.start(&threads{e.workers, e.long})
 	e.followJoinersLocked()

@@ -192,7 +192,7 @@ func TestIdleModeChangesWhileRunning(t *testing.T) {
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
-	for _, m := range []dataplane.PollMode{dataplane.PollSleep, dataplane.PollSpin, dataplane.PollAdaptive} {
+	for _, m := range []dataplane.PollMode{dataplane.PollSleep, dataplane.PollSpin, dataplane.PollBusy, dataplane.PollAdaptive} {
 		if d.SetPoll(m); d.Poll() != m {
 			t.Errorf("%v, want %v", d.Poll(), m)
 		}

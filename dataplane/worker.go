@@ -93,6 +93,8 @@ type lane struct {
 	limit   atomic.Uint32 // bytes to which a fault may lengthen a frame; the engine follows the MTU
 	longest atomic.Uint32 // bytes of a frame that the interface can send; the engine follows the MTU
 	gone    bool          // the interface has disappeared
+	busy    atomic.Bool   // the thread does the work of the device's driver; the engine sets it
+	retryAt int64         // the device is not polled before then, on the thread's clock
 	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 if they are not
 	put     uint32        // number of entries put in the TX ring, modulo 2³²
 	waiting int           // frames whose entries lie between taken and put
@@ -181,6 +183,9 @@ func (w *worker) run(ready chan<- error) {
 	w.threadID = currentThreadID()
 	ready <- nil
 	for idle := 0; !w.stop.Load(); {
+		if PollMode(w.poll.Load()) == PollBusy {
+			w.pollDevices()
+		}
 		work := w.round()
 		if w.asked.Load() {
 			w.asked.Store(false)

@@ -36,7 +36,7 @@ const usage = `usage: ethertap [options] interface0 [interface1]
        -q|--queues <n>        threads, one per RX queue (default: as many as
                               the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
-          --poll <mode>       when idle: spin, adaptive (default) or sleep
+          --poll <mode>       when idle: spin, adaptive (default), sleep or busy
           --fastpath=false    take every frame to user space; see fastpath.status
           --bpffs <dir>       BPF file system for bypass.enable (default /sys/fs/bpf)
           --check             say what is wrong with configuration, options and

@@ -61,7 +61,7 @@ func (p *Port) Promise(pinned string) error {
 	if l.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
 		p.promisc = true
 	}
-	if p.promisc || len(p.switchedOff) > 0 { // else there is nothing to restore
+	if p.promisc || len(p.switchedOff) > 0 || p.interrupts != nil { // else there is nothing to restore
 		if err := p.writeRecord(pinned); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -82,7 +82,7 @@ func (p *Port) TakeBack() {
 			}
 		}
 	}
-	if len(p.switchedOff) == 0 {
+	if len(p.switchedOff) == 0 && p.interrupts == nil {
 		p.removeRecord()
 	} else if err := p.writeRecord(""); err != nil {
 		p.logf("port %s: %v", p.name, err)

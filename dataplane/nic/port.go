@@ -50,11 +50,12 @@ type Port struct {
 	inherited *inheritance // what an earlier process left; nil: nothing
 	outlives  bool         // what was changed on the interface stays when it is undone
 
-	switchedOff []string // offloads
-	promisc     bool     // made promiscuous beyond this process
-	record      *os.File // says what is switched off; holds its lock
-	recorded    string   // its name
-	bypass      string   // what it says of a bypass
+	switchedOff []string    // offloads
+	interrupts  *interrupts // as they were before busy polling; nil: they are
+	promisc     bool        // made promiscuous beyond this process
+	record      *os.File    // says what is switched off; holds its lock
+	recorded    string      // its name
+	bypass      string      // what it says of a bypass
 }
 
 // New returns the ports of interfaces, which are looked up by Inspect. Names that are ""

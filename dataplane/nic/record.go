@@ -29,6 +29,8 @@ type record struct {
 	Features []string `json:"switched_off"`
 	Promisc  bool     `json:"promiscuous,omitempty"` // made so for a bypass
 	Bypass   string   `json:"bypass,omitempty"`      // where that is pinned: in force while it is there
+	// Interrupts are the settings as they were before busy polling; nil: they are so still.
+	Interrupts *interrupts `json:"interrupts,omitempty"`
 }
 
 const (
@@ -61,7 +63,7 @@ func (p *Port) writeRecord(bypass string) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), p.switchedOff, p.promisc, bypass})
+	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), p.switchedOff, p.promisc, bypass, p.interrupts})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
@@ -113,7 +115,7 @@ func (p *Port) removeRecord() {
 
 // readRecord learns from an earlier process' record what it changed on the interface.
 func (p *Port) readRecord() {
-	p.switchedOff, p.promisc = nil, false
+	p.switchedOff, p.promisc, p.interrupts = nil, false, nil
 	dir := p.options.RunDir
 	_, netns, err := here()
 	if dir == "" || err != nil {
@@ -132,7 +134,7 @@ func (p *Port) readRecord() {
 		return // of an interface that had the index before
 	}
 	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
-	p.promisc = r.Promisc
+	p.promisc, p.interrupts = r.Promisc, r.Interrupts
 }
 
 // RestoreChanges puts back what processes left behind that were killed, on interfaces of the calling
@@ -210,6 +212,12 @@ func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 			return fmt.Errorf("promiscuous mode: %w", err)
 		}
 		features = append(features, "promiscuous mode")
+	}
+	if r.Interrupts != nil {
+		if err := r.Interrupts.set(l.Attrs().Name, r.Index); err != nil {
+			return err
+		}
+		features = append(features, "interrupts")
 	}
 	why := "since an earlier process was killed"
 	if r.Bypass != "" {

@@ -217,8 +217,37 @@ func (s *Socket) Kick() unix.Errno {
 }
 
 // Wake makes the kernel go on with reception; needed only when
-// Fill.NeedWakeup. It never blocks.
-func (s *Socket) Wake() unix.Errno { return wake(s.fd) }
+// Fill.NeedWakeup, or with BusyPoll. It never blocks.
+func (s *Socket) Wake() unix.Errno {
+	if s.kernel != nil {
+		return 0
+	}
+	return wake(s.fd)
+}
+
+// busyTime is the time in microseconds that the kernel would poll on behalf of a call that waits:
+// ours do not wait, but with 0 none polls.
+const busyTime = 20
+
+// BusyPoll makes Wake and Kick do the work of the device's driver, up to so many frames in a
+// call (SO_PREFER_BUSY_POLL, Linux 5.11 and later), or no longer. It needs CAP_NET_ADMIN.
+func (s *Socket) BusyPoll(on bool, budget int) error {
+	if s.kernel != nil {
+		return nil
+	}
+	prefer, time := 0, 0
+	if on {
+		prefer, time = 1, busyTime
+	}
+	for _, o := range []struct{ option, value int }{
+		{unix.SO_PREFER_BUSY_POLL, prefer}, {unix.SO_BUSY_POLL, time}, {unix.SO_BUSY_POLL_BUDGET, budget},
+	} {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o.option, o.value); err != nil {
+			return fmt.Errorf("busy polling: %w", err)
+		}
+	}
+	return nil
+}
 
 // Removed says whether the interface has gone: the kernel then unbinds its sockets and leaves
 // an error in each, once.

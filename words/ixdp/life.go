@@ -11,7 +11,7 @@ func (w words) lifeWords() []interp.Word {
 	return append(report.Pair[list]{Name: "if.list", Stack: "( - )", Help: "list the interfaces and how they are", Example: "if.list", Get: w.list, Text: showList}.Words(w.from), []interp.Word{
 		{Name: "if.start", Stack: "( - )", Help: "attach to the interfaces and forward", Example: "\"if.start\" try drop", Func: func(*interp.Session) error { return w.engine.Start() }},
 		{Name: "if.stop", Stack: "( - )", Help: "stop forwarding and restore the interfaces; counters and settings stay", Example: "if.stop", Func: func(*interp.Session) error { return w.engine.Stop() }},
-		{Name: "if.poll", Stack: "( mode - )", Help: "set what threads do when no frame comes: spin, adaptive or sleep", Example: "adaptive if.poll", Func: w.poll},
+		{Name: "if.poll", Stack: "( mode - )", Help: "set what threads do when no frame comes: spin, adaptive, sleep or busy", Example: "adaptive if.poll", Func: w.poll},
 	}...)
 }
 

@@ -44,7 +44,7 @@ _ethertap_complete() {
 	*:--bpffs) COMPREPLY=($(compgen -d -- "$word")); return ;;
 	*:--config | *:--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	control:--name) COMPREPLY=($(compgen -W "$(_ethertap_instances "${target:-ethertap}")" -- "$word")); return ;;
-	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep" -- "$word")); return ;;
+	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep busy" -- "$word")); return ;;
 	collect:--exec) COMPREPLY=($(compgen -c -- "$word")); return ;;
 	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;

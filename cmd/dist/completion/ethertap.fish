@@ -44,7 +44,7 @@ complete -c ethertap -l queue-slots -x -d 'slots of the TAP queue when it is mad
 complete -c ethertap -l queue-slot-size -x -d 'bytes of a slot'
 complete -c ethertap -s q -l queues -x -d 'threads, one per RX queue'
 complete -c ethertap -l cpus -x -d 'pin threads to CPUs'
-complete -c ethertap -l poll -x -a 'spin adaptive sleep' -d 'when idle'
+complete -c ethertap -l poll -x -a 'spin adaptive sleep busy' -d 'when idle'
 complete -c ethertap -l hold -x -d 'frames that a delay may hold'
 complete -c ethertap -l rings -x -a '512 1024 2048 4096 8192 16384 32768' -d 'frames of each ring'
 complete -c ethertap -l fastpath -a 'true false' -d 'leave frames in the kernel that suffer no faults'

@@ -1,0 +1,120 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// interrupts are the settings of an interface by which the kernel leaves its interrupts off
+// while somebody polls it: after so many empty polls, and for so many nanoseconds.
+type interrupts struct {
+	Defer   uint64 `json:"napi_defer_hard_irqs"`
+	Timeout uint64 `json:"gro_flush_timeout"`
+}
+
+// deferred are the settings for busy polling, as Documentation/networking/napi.rst recommends
+// them. The time must be longer than what a thread needs for a full batch.
+var deferred = interrupts{Defer: 2, Timeout: 200_000}
+
+// Real says whether a device of its own, with interrupts, is behind the interface. Others are
+// software, and whoever sends to them does their work.
+func (p *Port) Real() bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, p.device)
+	return err == nil && info.Bus_info[0] != 0
+}
+
+// DeferInterrupts leaves the interface's interrupts off while its queues are polled, or puts its
+// settings back. The record says so, should this process not live to do that.
+func (p *Port) DeferInterrupts(on bool) error {
+	if !on {
+		before := p.interrupts
+		if before == nil {
+			return nil
+		}
+		p.interrupts = nil
+		return errors.Join(before.set(p.device, p.index), p.keepRecord())
+	}
+	if p.interrupts == nil {
+		before, err := interruptsOf(p.device, p.index)
+		if err != nil {
+			return err
+		}
+		p.interrupts = &before
+	}
+	if err := p.keepRecord(); err != nil {
+		p.logf("port %s: the settings of its interrupts will not be restored if this process is killed: %v", p.name, err)
+	}
+	return deferred.set(p.device, p.index)
+}
+
+// keepRecord writes the record anew, or removes it if nothing is changed any more.
+func (p *Port) keepRecord() error {
+	if p.interrupts == nil && len(p.switchedOff) == 0 && !p.promisc {
+		p.removeRecord()
+		return nil
+	}
+	return p.writeRecord(p.bypass)
+}
+
+func interruptsOf(device string, index int) (i interrupts, err error) {
+	dir, err := sysfsOf(device, index)
+	if err != nil {
+		return i, err
+	}
+	for name, v := range i.files() {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return i, fmt.Errorf("busy polling: this kernel cannot leave interrupts off: %w", err)
+		}
+		if *v, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err != nil {
+			return i, fmt.Errorf("busy polling: %s: %w", name, err)
+		}
+	}
+	return i, nil
+}
+
+func (i *interrupts) set(device string, index int) error {
+	dir, err := sysfsOf(device, index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the interface is gone, and its settings with it
+	} else if err != nil {
+		return err
+	}
+	for name, v := range i.files() {
+		if err := os.WriteFile(filepath.Join(dir, name), strconv.AppendUint(nil, *v, 10), 0); err != nil {
+			return fmt.Errorf("busy polling: %w", err)
+		}
+	}
+	return nil
+}
+
+// files are the settings by their names in sysfs.
+func (i *interrupts) files() map[string]*uint64 {
+	return map[string]*uint64{"napi_defer_hard_irqs": &i.Defer, "gro_flush_timeout": &i.Timeout}
+}
+
+// sysfsOf returns the directory of an interface in sysfs. What is mounted there may show another
+// network namespace than the calling thread's: that is an error.
+func sysfsOf(device string, index int) (string, error) {
+	dir := filepath.Join("/sys/class/net", device)
+	b, err := os.ReadFile(filepath.Join(dir, "ifindex"))
+	if err != nil {
+		return "", fmt.Errorf("busy polling: %w", err)
+	}
+	if strings.TrimSpace(string(b)) != strconv.Itoa(index) {
+		return "", fmt.Errorf("busy polling: /sys shows another network namespace than that of %s", device)
+	}
+	return dir, nil
+}
