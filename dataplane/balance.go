@@ -1,6 +1,10 @@
 package dataplane
 
-import "fmt"
+import (
+	"fmt"
+
+	"ethertap/dataplane/policy"
+)
 
 // Balance says where the frames of one interface are, and whether that is all of
 // them: N is the sum of Terms, or Difference is missing.
@@ -22,7 +26,8 @@ type Term struct {
 // balances draws up the accounts of all interfaces, which close at every moment between two
 // batches of each thread. In a bridge, with o the other side of i,
 //
-//	RX(i) = TX(o) − DuplicatedByFI(i) + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
+//	RX(i) = TX(o) − ByFI(i)[dup] + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
+//	DroppedByFI(i) = the sum of ByFI(i) of all faults that drop frames
 //
 // of a mirrored interface RX = Drop + Mirrored, and in both
 //
@@ -37,7 +42,7 @@ func balances(all []PortStats) []Balance {
 			o := 1 - i
 			rx.Terms = []Term{
 				{Name: fmt.Sprintf("tx of %d", o), N: all[o].TX},
-				{Name: "duplicated by FI", N: s.DuplicatedByFI, Minus: true},
+				{Name: "duplicated by FI", N: s.ByFI[policy.FaultDup], Minus: true},
 				{Name: "drop", N: s.Drop},
 				{Name: "noif", N: s.NoIf},
 				{Name: "err", N: s.Err},
@@ -54,17 +59,22 @@ func balances(all []PortStats) []Balance {
 		}
 		list = append(list, rx.closed())
 		if len(all) == 2 {
-			list = append(list, Balance{Interface: i, Name: "dropped by FI", N: s.DroppedByFI, Terms: []Term{
-				{Name: "drop", N: s.RandomByFI},
-				{Name: "burst", N: s.BurstByFI},
-				{Name: "outage", N: s.OutageByFI},
-				{Name: "rate limit", N: s.RateByFI},
-				{Name: "hold limit", N: s.HoldByFI},
-			}}.closed())
+			list = append(list, lostByFI(i, &s))
 		}
 		list = append(list, tap.closed())
 	}
 	return list
+}
+
+// lostByFI is the account of the faults that drop frames.
+func lostByFI(number int, s *PortStats) Balance {
+	b := Balance{Interface: number, Name: "dropped by FI", N: s.DroppedByFI}
+	for _, f := range faultCounters {
+		if f.loses {
+			b.Terms = append(b.Terms, Term{Name: policy.Faults[f.fault].Name, N: s.ByFI[f.fault]})
+		}
+	}
+	return b.closed()
 }
 
 // closed works the difference out.

@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"ethertap/dataplane/policy"
 )
 
 // Each term of each account is the counter that it is named after: all values differ.
 func TestBalances(t *testing.T) {
 	s := PortStats{
-		RX: 1, TX: 2, Drop: 4, NoIf: 8, Err: 16, Mirrored: 32, Held: 64, DroppedByFI: 128, DuplicatedByFI: 256,
-		RandomByFI: 512, BurstByFI: 1024, OutageByFI: 2048, RateByFI: 4096, HoldByFI: 8192,
+		RX: 1, TX: 2, Drop: 4, NoIf: 8, Err: 16, Mirrored: 32, Held: 64, DroppedByFI: 128,
+		ByFI: [policy.FaultKinds]uint64{
+			policy.FaultDup: 256, policy.FaultDrop: 512, policy.FaultBurst: 1024, policy.FaultOutage: 2048, policy.FaultRate: 4096, policy.FaultHold: 8192,
+			policy.FaultLength: 1 << 19, policy.FaultBitflip: 1 << 20, policy.FaultReorder: 1 << 21, policy.FaultDelay: 1 << 22,
+		},
 		TapQualified: 1 << 14, TapStored: 1 << 15, TapLost: 1 << 16, TapRefused: 1 << 17,
 	}
 	o := s

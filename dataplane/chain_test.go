@@ -135,7 +135,7 @@ func (b *bench) check() {
 		for r := range Reasons {
 			errs += t[countErr+r]
 		}
-		sum := t[countDrop] + t[countMirrored] + t[countNoIf] + t[countFIDropped] + t[countHeld] + errs - t[countDuplicated]
+		sum := t[countDrop] + t[countMirrored] + t[countNoIf] + t[countFIDropped] + t[countHeld] + errs - t[countFault+policy.FaultDup]
 		if o := b.w.lanes[i].output; o != mirror {
 			sum += b.count(o)[countTX]
 		}
@@ -287,11 +287,11 @@ func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 	c := b.count(0)
 	near(t, "drop", c[countFIDropped], n, f.Drop.Probability)
 	rest := n - int(c[countFIDropped])
-	near(t, "length", c[countLength], rest, f.Length.Probability)
-	near(t, "bitflip", c[countBitflipped], rest, f.Bitflip.Probability)
-	near(t, "dup", c[countDuplicated], rest, f.Dup.Probability)
-	if got := len(b.out[1]); got != rest+int(c[countDuplicated]) {
-		t.Errorf("%d came out, want %d", got, rest+int(c[countDuplicated]))
+	near(t, "length", c[countFault+policy.FaultLength], rest, f.Length.Probability)
+	near(t, "bitflip", c[countFault+policy.FaultBitflip], rest, f.Bitflip.Probability)
+	near(t, "dup", c[countFault+policy.FaultDup], rest, f.Dup.Probability)
+	if got := len(b.out[1]); got != rest+int(c[countFault+policy.FaultDup]) {
+		t.Errorf("%d came out, want %d", got, rest+int(c[countFault+policy.FaultDup]))
 	}
 }
 
@@ -301,8 +301,8 @@ func TestFaultsEveryNth(t *testing.T) {
 	for i := range uint32(100) {
 		b.run(0, testFrame(60, 1, i))
 	}
-	if c := b.count(0); c[countFIDropped] != 20 || c[countBitflipped] != 26 || c[countDuplicated] != 40 {
-		t.Errorf("dropped %d, bitflipped %d, duplicated %d, want 20, 26, 40", c[countFIDropped], c[countBitflipped], c[countDuplicated])
+	if c := b.count(0); c[countFIDropped] != 20 || c[countFault+policy.FaultBitflip] != 26 || c[countFault+policy.FaultDup] != 40 {
+		t.Errorf("dropped %d, bitflipped %d, duplicated %d, want 20, 26, 40", c[countFIDropped], c[countFault+policy.FaultBitflip], c[countFault+policy.FaultDup])
 	}
 	// A new number begins anew.
 	p := faulty(policy.Fault{Drop: policy.Chance{Every: 2}}, 1)
@@ -364,8 +364,8 @@ func TestBitflipChangesOneBitBehindTheHeader(t *testing.T) {
 		t.Errorf("only %d of 50 bytes were ever hit", len(where))
 	}
 	b.run(0, testFrame(14, 1, 0))
-	if c := b.count(0); c[countBitflipped] != 2000 {
-		t.Errorf("bitflipped %d, want 2000: a frame of a header alone has nothing to flip", c[countBitflipped])
+	if c := b.count(0); c[countFault+policy.FaultBitflip] != 2000 {
+		t.Errorf("bitflipped %d, want 2000: a frame of a header alone has nothing to flip", c[countFault+policy.FaultBitflip])
 	}
 }
 

@@ -7,38 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a thread counts for each interface. All belong to the interface a frame
-// was received on, but tx and what is tapped or fails on the way out.
-const (
-	countRX = iota
-	countTX
-	countRXBytes // of the frames in rx
-	countTXBytes // of those in tx
-	countDrop
-	countNoIf
-	countMirrored
-	countBypassed  // of all these: were to go to a thread, and none was there
-	countFIDropped // by all faults: the sum of the next five
-	countFIRandom
-	countFIBurst
-	countFIOutage
-	countFIRate
-	countFIHold // found no room to wait in
-	countDelayed
-	countReordered
-	countBitflipped
-	countDuplicated
-	countLength
-	countTapQualified
-	countTapStored
-	countTapRefused
-	countHeld                          // not a sum: what is held now, in the TX ring and by faults
-	countWaiting                       // likewise: by faults alone
-	countErr                           // frames that could not be sent, by reason: Reasons entries
-	countCall    = countErr + Reasons  // system calls that failed, by errno: Reasons entries
-	countTotal   = countCall + Reasons // how many there are
-)
-
 // Reason says why a frame could not be sent, or which error a system call gave.
 type Reason uint8
 

@@ -2,8 +2,63 @@ package dataplane
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
+
+	"ethertap/dataplane/policy"
 )
+
+// What a thread counts for each interface. All belong to the interface a frame
+// was received on, but tx and what is tapped or fails on the way out.
+const (
+	countRX = iota
+	countTX
+	countRXBytes // of the frames in rx
+	countTXBytes // of those in tx
+	countDrop
+	countNoIf
+	countMirrored
+	countBypassed  // of all these: were to go to a thread, and none was there
+	countFIDropped // by all faults that drop frames
+	countTapQualified
+	countTapStored
+	countTapRefused
+	countHeld                                     // not a sum: what is held now, in the TX ring and by faults
+	countWaiting                                  // likewise: by faults alone
+	countFault                                    // frames that have suffered a fault, by policy.Faults
+	countErr     = countFault + policy.FaultKinds // frames that could not be sent, by reason: Reasons entries
+	countCall    = countErr + Reasons             // system calls that failed, by errno: Reasons entries
+	countTotal   = countCall + Reasons            // how many there are
+)
+
+// PortStats are the counters of an interface, in frames. All but TX, TapTX's share of
+// the tap counters and CallErrors belong to the interface of reception. How they
+// add up is in balances.
+type PortStats struct {
+	RX       uint64 // taken from the RX ring
+	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
+	RXBytes  uint64 // of the frames in RX, but for those that a reset found held
+	TXBytes  uint64 // of the frames in TX
+	Drop     uint64 // by the drop machash
+	NoIf     uint64 // the output interface does not exist (any more)
+	Err      uint64 // could not be sent; the sum of ErrReasons
+	Mirrored uint64 // received and not to be sent
+	Bypassed uint64 // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
+	Lost     uint64 // in the kernel, before us: no room in a ring, longer than a chunk, or on a queue without a thread; not in RX
+	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
+
+	DroppedByFI uint64                    // by all faults that drop frames
+	ByFI        [policy.FaultKinds]uint64 // have suffered a fault, by policy.Faults
+	HeldByFI    uint64                    // now; part of Held
+
+	TapQualified uint64 // frames, each direction by itself; TapStored + TapLost + TapRefused
+	TapStored    uint64 // in the TAP queue
+	TapLost      uint64 // were in the TAP queue when its file was removed or damaged, and nobody had taken them
+	TapRefused   uint64 // the TAP queue was full, or there is none
+
+	ErrReasons Counts // why frames could not be sent
+	CallErrors Counts // system calls on this interface that failed, by errno
+}
 
 // Counter describes one of the counters of an interface. Whoever shows counters, the rows of
 // if.stats, JSON or a document, has them from Counters.
@@ -44,7 +99,10 @@ const (
 
 // Counters are all the counters of an interface that have a name of their own; errors by
 // reason come besides.
-var Counters = [...]Counter{
+var Counters = slices.Concat(frameCounters[:], ofFaults(), tapCounters[:])
+
+// frameCounters are those of all frames; Counters begins with them.
+var frameCounters = [...]Counter{
 	{Name: "rx", Key: "rx", Help: "received", Rows: ForwardRows, at: countRX, field: func(s *PortStats) *uint64 { return &s.RX }},
 	{Name: "tx", Key: "tx", Help: "sent", Rows: ForwardRows, Out: true, at: countTX, field: func(s *PortStats) *uint64 { return &s.TX }},
 	{Name: "rx bytes", Key: "rx_bytes", Help: "bytes of the frames in `rx`, but for those that a reset found held", Rows: NoRow, Bytes: true, at: countRXBytes, field: func(s *PortStats) *uint64 { return &s.RXBytes }},
@@ -56,22 +114,25 @@ var Counters = [...]Counter{
 	{Name: "bypassed", Key: "bypassed", Help: "forwarded in the kernel, since no thread was there; in the others too", Rows: EndRows, at: countBypassed, field: func(s *PortStats) *uint64 { return &s.Bypassed }},
 	{Name: "lost", Key: "lost", Help: "lost in the kernel before they were received; not in `rx`", Rows: EndRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Lost }},
 	{Name: "held", Key: "held", Help: "waiting now, for a delay or for a link that is down", Rows: EndRows, Gauge: true, at: countHeld, field: func(s *PortStats) *uint64 { return &s.Held }},
-	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "by all faults: the sum of the next five", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
-	{Name: "random by FI", Key: "random_by_fi", Help: "dropped by `fault.drop`", Rows: NoRow, at: countFIRandom, field: func(s *PortStats) *uint64 { return &s.RandomByFI }},
-	{Name: "burst loss by FI", Key: "burst_by_fi", Help: "dropped by `fault.burst`", Rows: MoreFaultRows, at: countFIBurst, field: func(s *PortStats) *uint64 { return &s.BurstByFI }},
-	{Name: "outage by FI", Key: "outage_by_fi", Help: "dropped by `fault.outage`", Rows: MoreFaultRows, at: countFIOutage, field: func(s *PortStats) *uint64 { return &s.OutageByFI }},
-	{Name: "rate limit by FI", Key: "rate_by_fi", Help: "dropped by `fault.rate`", Rows: MoreFaultRows, at: countFIRate, field: func(s *PortStats) *uint64 { return &s.RateByFI }},
-	{Name: "hold limit by FI", Key: "hold_by_fi", Help: "dropped, since they found no room to wait in", Rows: MoreFaultRows, at: countFIHold, field: func(s *PortStats) *uint64 { return &s.HoldByFI }},
-	{Name: "bitflipped by FI", Key: "bitflipped_by_fi", Help: "with an inverted bit", Rows: FaultRows, at: countBitflipped, field: func(s *PortStats) *uint64 { return &s.BitflippedByFI }},
-	{Name: "duplicated by FI", Key: "duplicated_by_fi", Help: "sent twice", Rows: FaultRows, at: countDuplicated, field: func(s *PortStats) *uint64 { return &s.DuplicatedByFI }},
-	{Name: "length by FI", Key: "length_by_fi", Help: "cut short or made longer", Rows: LengthRows, at: countLength, field: func(s *PortStats) *uint64 { return &s.LengthByFI }},
-	{Name: "delayed by FI", Key: "delayed_by_fi", Help: "delayed", Rows: MoreFaultRows, at: countDelayed, field: func(s *PortStats) *uint64 { return &s.DelayedByFI }},
-	{Name: "reordered by FI", Key: "reordered_by_fi", Help: "spared the delay", Rows: MoreFaultRows, at: countReordered, field: func(s *PortStats) *uint64 { return &s.ReorderedByFI }},
+	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "by all faults that drop frames: the sum of their counters", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
+}
+
+// tapCounters are those at the end of Counters.
+var tapCounters = [...]Counter{
 	{Name: "held by FI", Key: "held_by_fi", Help: "waiting now, for a fault; part of `held`", Rows: NoRow, Gauge: true, at: countWaiting, field: func(s *PortStats) *uint64 { return &s.HeldByFI }},
 	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
 	{Name: "tapped", Key: "tapped", Help: "put in the TAP queue", Rows: EndRows, at: countTapStored, field: func(s *PortStats) *uint64 { return &s.TapStored }},
 	{Name: "tap lost", Key: "tap_lost", Help: "put in the TAP queue and lost with its file; not in `tapped`", Rows: EndRows, Rare: true, at: derived, field: func(s *PortStats) *uint64 { return &s.TapLost }},
 	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
+}
+
+// ofFaults are the counters of faultCounters.
+func ofFaults() (list []Counter) {
+	for _, f := range faultCounters {
+		f.at, f.field = countFault+f.fault, func(s *PortStats) *uint64 { return &s.ByFI[f.fault] }
+		list = append(list, f.Counter)
+	}
+	return list
 }
 
 // MarshalJSON implements json.Marshaler: one key for each of Counters, then the errors.

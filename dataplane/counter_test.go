@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+
+	"ethertap/dataplane/policy"
 )
 
 // Every counter of a thread and every number of PortStats is in the table, once, and what
@@ -43,6 +45,11 @@ func TestCountersAreComplete(t *testing.T) {
 	for v, i := reflect.ValueOf(s), 0; i < v.NumField(); i++ {
 		if f := v.Field(i); f.Kind() == reflect.Uint64 && values[f.Uint()] == "" {
 			t.Errorf("PortStats.%s is in no row of the table", v.Type().Field(i).Name)
+		}
+	}
+	for fault, n := range s.ByFI {
+		if values[n] == "" {
+			t.Errorf("%s is in no row of the table", policy.Faults[fault].Name)
 		}
 	}
 	if s.Lost != lost || s.Err == 0 {

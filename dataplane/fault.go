@@ -12,13 +12,34 @@ import (
 // protected is the number of bytes that faults leave alone: both addresses and the first Ethertype.
 const protected = 14
 
+// faultCounter is the counter of the frames that have suffered a fault.
+type faultCounter struct {
+	fault int  // by the numbers of policy.Faults
+	loses bool // the fault drops the frame, by lose; the accounts have it then
+	Counter
+}
+
+// faultCounters are those of all faults, in the order that they have among Counters.
+var faultCounters = [policy.FaultKinds]faultCounter{
+	{policy.FaultDrop, true, Counter{Name: "random by FI", Key: "random_by_fi", Help: "dropped by `fault.drop`", Rows: NoRow}},
+	{policy.FaultBurst, true, Counter{Name: "burst loss by FI", Key: "burst_by_fi", Help: "dropped by `fault.burst`", Rows: MoreFaultRows}},
+	{policy.FaultOutage, true, Counter{Name: "outage by FI", Key: "outage_by_fi", Help: "dropped by `fault.outage`", Rows: MoreFaultRows}},
+	{policy.FaultRate, true, Counter{Name: "rate limit by FI", Key: "rate_by_fi", Help: "dropped by `fault.rate`", Rows: MoreFaultRows}},
+	{policy.FaultHold, true, Counter{Name: "hold limit by FI", Key: "hold_by_fi", Help: "dropped, since they found no room to wait in", Rows: MoreFaultRows}},
+	{policy.FaultBitflip, false, Counter{Name: "bitflipped by FI", Key: "bitflipped_by_fi", Help: "with an inverted bit", Rows: FaultRows}},
+	{policy.FaultDup, false, Counter{Name: "duplicated by FI", Key: "duplicated_by_fi", Help: "sent twice", Rows: FaultRows}},
+	{policy.FaultLength, false, Counter{Name: "length by FI", Key: "length_by_fi", Help: "cut short or made longer", Rows: LengthRows}},
+	{policy.FaultDelay, false, Counter{Name: "delayed by FI", Key: "delayed_by_fi", Help: "delayed", Rows: MoreFaultRows}},
+	{policy.FaultReorder, false, Counter{Name: "reordered by FI", Key: "reordered_by_fi", Help: "spared the delay", Rows: MoreFaultRows}},
+}
+
 // dice are the random numbers for the frames that one thread receives on one interface, and the
 // counts of frames for each fault. Each lane has its own, so that the same traffic meets the same
 // faults however threads and interfaces take turns.
 type dice struct {
 	pcg  rand.PCG
-	turn [len(policy.Chances)]turn // indexed as policy.Chances
-	bad  bool                      // the state of the two-state model of policy.Burst
+	turn [policy.FaultKinds]turn // indexed as policy.Faults
+	bad  bool                    // the state of the two-state model of policy.Burst
 }
 
 // turn counts frames up to the n-th. A change of n starts the count anew.
@@ -78,39 +99,34 @@ func (w *worker) reseed(seed policy.Seed) {
 // it. w.sending has out frames before the call; the result is their number after it.
 func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
-	lost := 0 // the counter of the fault that drops the frame
 	switch {
 	case f.Outage > w.clock:
-		lost = countFIOutage
+		return w.lose(in, policy.FaultOutage, d, out)
 	case l.dice.burst(&f.Burst):
-		lost = countFIBurst
-	case l.dice.hit(policy.Drop, f.Drop):
-		lost = countFIRandom
-	}
-	if lost != 0 {
-		w.lose(in, lost, d)
-		return out
+		return w.lose(in, policy.FaultBurst, d, out)
+	case l.dice.hit(policy.FaultDrop, f.Drop):
+		return w.lose(in, policy.FaultDrop, d, out)
 	}
 	m := mark{id: id}
-	if l.dice.hit(policy.Length, f.Length) && w.stretch(l, &d) {
-		t[countLength]++
+	if l.dice.hit(policy.FaultLength, f.Length) && w.stretch(l, &d) {
+		t[countFault+policy.FaultLength]++
 		m.fault |= shm.FaultLength
 	}
 	length := w.length(d)
-	if l.dice.hit(policy.Bitflip, f.Bitflip) && length > protected {
+	if l.dice.hit(policy.FaultBitflip, f.Bitflip) && length > protected {
 		w.flushTaps() // so that the copy of reception shows the frame as received
 		bit := l.dice.below(uint64(length-protected) * 8)
 		chunk, i := w.at(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
-		t[countBitflipped]++
+		t[countFault+policy.FaultBitflip]++
 		m.fault |= shm.FaultBitflip
 	}
-	duplicate := l.dice.hit(policy.Dup, f.Dup) && len(w.free) >= w.chunks(d)
+	duplicate := l.dice.hit(policy.FaultDup, f.Dup) && len(w.free) >= w.chunks(d)
 	var second xsk.Desc
 	if duplicate {
 		m.fault |= shm.FaultDup
 		second = w.duplicate(d)
-		t[countDuplicated]++
+		t[countFault+policy.FaultDup]++
 	}
 	out = w.schedule(in, f, d, m, out)
 	if duplicate {
@@ -119,11 +135,12 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	return out
 }
 
-// lose drops a frame received on interface in, and counts it under part.
-func (w *worker) lose(in, part int, d xsk.Desc) {
+// lose drops a frame received on interface in by a fault, counts it, and returns out.
+func (w *worker) lose(in, fault int, d xsk.Desc, out int) int {
 	w.tally[in][countFIDropped]++
-	w.tally[in][part]++
+	w.tally[in][countFault+fault]++
 	w.retire(d)
+	return out
 }
 
 // stretch gives a frame another length, between protected and the limit of the lane. A longer frame

@@ -90,26 +90,23 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 	due, size, pace := w.clock, w.chunks(d), &w.paces[in]
 	switch {
 	case f.Rate.Kbits > 0 && pace.late(w.clock, &f.Rate):
-		w.lose(in, countFIRate, d)
-		return out
+		return w.lose(in, policy.FaultRate, d, out)
 	case l.held.full(size): // before it reserves time on the link
-		w.lose(in, countFIHold, d)
-		return out
+		return w.lose(in, policy.FaultHold, d, out)
 	case f.Rate.Kbits > 0:
 		var ok bool
 		if due, ok = pace.reserve(w.clock, w.length(d), &f.Rate, &l.rest); !ok { // another thread was faster
-			w.lose(in, countFIRate, d)
-			return out
+			return w.lose(in, policy.FaultRate, d, out)
 		}
 	}
 	switch {
 	case f.Delay == 0 && f.Jitter == 0:
-	case l.dice.hit(policy.Reorder, f.Reorder):
-		t[countReordered]++
+	case l.dice.hit(policy.FaultReorder, f.Reorder):
+		t[countFault+policy.FaultReorder]++
 		l.held.push(heldFrame{due: due, desc: d, mark: m, size: size})
 		return out
 	default:
-		t[countDelayed]++
+		t[countFault+policy.FaultDelay]++
 		due += int64(f.Delay)
 		if f.Jitter > 0 {
 			due += int64(l.dice.below(2*uint64(f.Jitter)+1)) - int64(f.Jitter)

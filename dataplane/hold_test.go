@@ -98,8 +98,8 @@ func TestDelayHoldsAndKeepsOrder(t *testing.T) {
 			t.Fatalf("frame %d has changed", i)
 		}
 	}
-	if c := b.count(0); c[countDelayed] != 60 {
-		t.Errorf("delayed %d", c[countDelayed])
+	if c := b.count(0); c[countFault+policy.FaultDelay] != 60 {
+		t.Errorf("delayed %d", c[countFault+policy.FaultDelay])
 	}
 }
 
@@ -148,8 +148,8 @@ func TestReorder(t *testing.T) {
 		t.Errorf("went first: %v", got)
 	}
 	b.pass(time.Minute)
-	if c := b.count(0); c[countReordered] != 4 || c[countDelayed] != 16 || len(b.out[1]) != 20 {
-		t.Errorf("reordered %d, delayed %d, out %d", c[countReordered], c[countDelayed], len(b.out[1]))
+	if c := b.count(0); c[countFault+policy.FaultReorder] != 4 || c[countFault+policy.FaultDelay] != 16 || len(b.out[1]) != 20 {
+		t.Errorf("reordered %d, delayed %d, out %d", c[countFault+policy.FaultReorder], c[countFault+policy.FaultDelay], len(b.out[1]))
 	}
 }
 
@@ -159,8 +159,8 @@ func TestRate(t *testing.T) {
 	b.w.epoch = time.Now().Add(-time.Hour)
 	b.batch(64)
 	start := b.w.clock
-	if c := b.count(0); c[countHeld] != 6 || c[countFIRate] != 58 || c[countFIDropped] != 58 {
-		t.Fatalf("held %d, dropped %d", c[countHeld], c[countFIRate])
+	if c := b.count(0); c[countHeld] != 6 || c[countFault+policy.FaultRate] != 58 || c[countFIDropped] != 58 {
+		t.Fatalf("held %d, dropped %d", c[countHeld], c[countFault+policy.FaultRate])
 	}
 	for i, h := range b.w.lanes[0].held.heap {
 		if h.due != start+int64(i+1)*int64(time.Millisecond) {
@@ -172,8 +172,8 @@ func TestRate(t *testing.T) {
 		t.Errorf("out: %v", got)
 	}
 	b.batch(1) // the link is free again
-	if c := b.count(0); c[countHeld] != 1 || c[countFIRate] != 58 {
-		t.Errorf("held %d, dropped %d", c[countHeld], c[countFIRate])
+	if c := b.count(0); c[countHeld] != 1 || c[countFault+policy.FaultRate] != 58 {
+		t.Errorf("held %d, dropped %d", c[countHeld], c[countFault+policy.FaultRate])
 	}
 }
 
@@ -182,8 +182,8 @@ func TestHoldLimitIsCounted(t *testing.T) {
 	for range 5 {
 		b.batch(60)
 	}
-	if c := b.count(0); c[countHeld] != benchHold || c[countFIHold] != 600-benchHold || c[countDuplicated] != 300 {
-		t.Errorf("held %d, no room for %d of %d duplicated", c[countHeld], c[countFIHold], c[countDuplicated])
+	if c := b.count(0); c[countHeld] != benchHold || c[countFault+policy.FaultHold] != 600-benchHold || c[countFault+policy.FaultDup] != 300 {
+		t.Errorf("held %d, no room for %d of %d duplicated", c[countHeld], c[countFault+policy.FaultHold], c[countFault+policy.FaultDup])
 	}
 	b.pass(time.Hour)
 	b.batch(60)
@@ -227,8 +227,8 @@ func TestOutage(t *testing.T) {
 	b.pass(time.Hour)
 	b.batch(10)
 	b.pass(0)
-	if c := b.count(0); c[countFIOutage] != 10 || c[countFIDropped] != 10 || len(b.out[1]) != 20 {
-		t.Errorf("outage %d, out %d", c[countFIOutage], len(b.out[1]))
+	if c := b.count(0); c[countFault+policy.FaultOutage] != 10 || c[countFIDropped] != 10 || len(b.out[1]) != 20 {
+		t.Errorf("outage %d, out %d", c[countFault+policy.FaultOutage], len(b.out[1]))
 	}
 }
 
@@ -250,11 +250,11 @@ func TestBurst(t *testing.T) {
 	// independent ones: the covariance falls by 1-enter-leave with each frame.
 	decay := 1 - enter - leave
 	variance := n * (p*(1-p) + 2*share*(1-share)*(bad-good)*(bad-good)*decay/(1-decay))
-	got := float64(b.count(0)[countFIBurst])
+	got := float64(b.count(0)[countFault+policy.FaultBurst])
 	if math.Abs(got-n*p) > 4*math.Sqrt(variance) {
 		t.Errorf("%v lost of %d, expected %.0f ± %.0f", got, n, n*p, 4*math.Sqrt(variance))
 	}
-	if b.count(0)[countFIDropped] != b.count(0)[countFIBurst] {
+	if b.count(0)[countFIDropped] != b.count(0)[countFault+policy.FaultBurst] {
 		t.Error("other losses")
 	}
 }

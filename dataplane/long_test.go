@@ -129,8 +129,8 @@ func TestFaultsOnLongFrames(t *testing.T) {
 		}
 	}
 	// The identity is checked all along; a ring too small for a burst is err.
-	if n := int(b.count(1)[countTX]); len(b.out[1]) != n || c[countBitflipped] == 0 || c[countLength] == 0 || c[countDuplicated] == 0 {
-		t.Errorf("%d came out, tx %d; %d bitflipped, %d with another length", len(b.out[1]), n, c[countBitflipped], c[countLength])
+	if n := int(b.count(1)[countTX]); len(b.out[1]) != n || c[countFault+policy.FaultBitflip] == 0 || c[countFault+policy.FaultLength] == 0 || c[countFault+policy.FaultDup] == 0 {
+		t.Errorf("%d came out, tx %d; %d bitflipped, %d with another length", len(b.out[1]), n, c[countFault+policy.FaultBitflip], c[countFault+policy.FaultLength])
 	}
 	// A flipped bit may be in any chunk, and there is one.
 	b = newLongBench(t, faulty(policy.Fault{Bitflip: policy.Chance{Every: 1}, Dup: policy.Chance{Every: 1}}, 5))
@@ -170,7 +170,7 @@ func TestHoldLimitOfLongFrames(t *testing.T) {
 		b.w.round()
 		b.check()
 	}
-	if c := b.count(0); c[countHeld] != benchHold/6 || c[countFIHold] != 50-benchHold/6 {
-		t.Errorf("held %d, no room for %d", c[countHeld], c[countFIHold])
+	if c := b.count(0); c[countHeld] != benchHold/6 || c[countFault+policy.FaultHold] != 50-benchHold/6 {
+		t.Errorf("held %d, no room for %d", c[countHeld], c[countFault+policy.FaultHold])
 	}
 }

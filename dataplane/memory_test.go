@@ -203,7 +203,7 @@ func TestFaultsOnPortsInMemory(t *testing.T) {
 	}
 	m.await("none is held", func() bool { s := m.stats(0); return s.RX == 200 && s.Held == 0 })
 	s := m.stats(0)
-	if s.RandomByFI == 0 || s.DuplicatedByFI == 0 || s.BitflippedByFI == 0 || s.LengthByFI == 0 || s.DelayedByFI == 0 {
+	if by := s.ByFI; by[policy.FaultDrop] == 0 || by[policy.FaultDup] == 0 || by[policy.FaultBitflip] == 0 || by[policy.FaultLength] == 0 || by[policy.FaultDelay] == 0 {
 		t.Errorf("%+v", s)
 	}
 	m.closes()

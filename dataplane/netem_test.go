@@ -40,8 +40,8 @@ func TestDelayOnTheWire(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, append([][]byte{first}, rest...), frames)
-			if s := d.stats(0); s.DelayedByFI != 200 {
-				t.Errorf("delayed %d", s.DelayedByFI)
+			if n := d.stats(0).ByFI[policy.FaultDelay]; n != 200 {
+				t.Errorf("delayed %d", n)
 			}
 			d.await("nothing is held", func() bool { return d.stats(0).Held == 0 })
 			d.checkBooks()
@@ -66,8 +66,8 @@ func TestStopSendsHeldFrames(t *testing.T) {
 		}
 	}
 	d.await("all are received", func() bool { return d.stats(0).RX == 700 })
-	if s := d.stats(0); s.HeldByFI != 500 || s.Held != 500 || s.HoldByFI != 200 {
-		t.Errorf("held %d, no room for %d", s.HeldByFI, s.HoldByFI)
+	if s := d.stats(0); s.HeldByFI != 500 || s.Held != 500 || s.ByFI[policy.FaultHold] != 200 {
+		t.Errorf("held %d, no room for %d", s.HeldByFI, s.ByFI[policy.FaultHold])
 	}
 	d.checkBooks()
 	d.mustStop()
@@ -98,7 +98,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	if err := d.Outage(0, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	d.await("frames are lost", func() bool { return d.stats(0).OutageByFI > 20 })
+	d.await("frames are lost", func() bool { return d.stats(0).ByFI[policy.FaultOutage] > 20 })
 	d.await("and pass again", func() bool { return d.stats(1).TX > 20 })
 	if left := d.Snapshot(false).Ports[0].OutageLeft; left != 0 {
 		t.Errorf("%v left", left)

@@ -97,7 +97,7 @@ func TestRateOfTwoQueues(t *testing.T) {
 			half.check()
 		}
 	}
-	held, lost := a.count(0)[countHeld]+b.count(0)[countHeld], a.count(0)[countFIRate]+b.count(0)[countFIRate]
+	held, lost := a.count(0)[countHeld]+b.count(0)[countHeld], a.count(0)[countFault+policy.FaultRate]+b.count(0)[countFault+policy.FaultRate]
 	if held != 6 || lost != 14 {
 		t.Errorf("%d held, %d lost of 20, want 6 and 14", held, lost)
 	}
@@ -109,7 +109,7 @@ func TestRateOfTwoQueues(t *testing.T) {
 		t.Fatal("not received")
 	}
 	a.w.round()
-	if a.count(1)[countTX]+a.count(1)[countHeld]+a.count(1)[countRX] == 0 || a.count(1)[countFIRate] != 0 {
-		t.Errorf("the other way: %d lost", a.count(1)[countFIRate])
+	if a.count(1)[countTX]+a.count(1)[countHeld]+a.count(1)[countRX] == 0 || a.count(1)[countFault+policy.FaultRate] != 0 {
+		t.Errorf("the other way: %d lost", a.count(1)[countFault+policy.FaultRate])
 	}
 }

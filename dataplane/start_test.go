@@ -281,7 +281,7 @@ func TestBooksCloseUnderTraffic(t *testing.T) {
 	}
 	stopA()
 	stopB()
-	d.await("the last frames", func() bool { return d.stats(0).Drop >= 49 && d.stats(0).DuplicatedByFI > 0 })
+	d.await("the last frames", func() bool { return d.stats(0).Drop >= 49 && d.stats(0).ByFI[policy.FaultDup] > 0 })
 	d.mustStop()
 	d.checkBooks()
 }

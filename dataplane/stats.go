@@ -68,44 +68,6 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// PortStats are the counters of an interface, in frames. All but TX, TapTX's share of
-// the tap counters and CallErrors belong to the interface of reception. How they
-// add up is in balances.
-type PortStats struct {
-	RX       uint64 // taken from the RX ring
-	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
-	RXBytes  uint64 // of the frames in RX, but for those that a reset found held
-	TXBytes  uint64 // of the frames in TX
-	Drop     uint64 // by the drop machash
-	NoIf     uint64 // the output interface does not exist (any more)
-	Err      uint64 // could not be sent; the sum of ErrReasons
-	Mirrored uint64 // received and not to be sent
-	Bypassed uint64 // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
-	Lost     uint64 // in the kernel, before us: no room in a ring, longer than a chunk, or on a queue without a thread; not in RX
-	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
-
-	DroppedByFI    uint64 // by all faults: the sum of the next five
-	RandomByFI     uint64 // by policy.Fault.Drop
-	BurstByFI      uint64
-	OutageByFI     uint64
-	RateByFI       uint64
-	HoldByFI       uint64 // found no room to wait in
-	BitflippedByFI uint64
-	DuplicatedByFI uint64
-	LengthByFI     uint64
-	DelayedByFI    uint64
-	ReorderedByFI  uint64 // spared the delay
-	HeldByFI       uint64 // now; part of Held
-
-	TapQualified uint64 // frames, each direction by itself; TapStored + TapLost + TapRefused
-	TapStored    uint64 // in the TAP queue
-	TapLost      uint64 // were in the TAP queue when its file was removed or damaged, and nobody had taken them
-	TapRefused   uint64 // the TAP queue was full, or there is none
-
-	ErrReasons Counts // why frames could not be sent
-	CallErrors Counts // system calls on this interface that failed, by errno
-}
-
 // QueueStats are the counters of one thread for an interface, and the kernel's.
 type QueueStats struct {
 	PortStats

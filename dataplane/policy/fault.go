@@ -44,30 +44,41 @@ type Chance struct {
 	Every       uint32 `json:"every"`
 }
 
-// ByChance describes a fault that has a Chance.
-type ByChance struct {
-	Name string // in the names of its words: fault.NAME.probability
-	Help string // what its chance is that of: "that a frame is dropped"
-	Of   func(*Fault) *Chance
+// FaultKind describes one of the faults. Whoever shows faults or makes words for them has them
+// from Faults; how the engine carries a fault out and counts it stands in fault.go of dataplane.
+type FaultKind struct {
+	Name   string               // in listings, and in the names of its words: fault.NAME.probability
+	Help   string               // what its chance is that of: "that a frame is dropped"
+	Chance func(*Fault) *Chance // nil: it has none, and words of its own
 }
 
-// The faults that have a Chance, as indexes of Chances, in the order in which they are drawn.
+// The faults, as indexes of Faults.
 const (
-	Drop = iota
-	Length
-	Bitflip
-	Dup
-	Reorder
-	chances
+	FaultOutage = iota
+	FaultBurst
+	FaultDrop
+	FaultLength
+	FaultBitflip
+	FaultDup
+	FaultReorder
+	FaultDelay
+	FaultRate
+	FaultHold
+	FaultKinds // how many there are
 )
 
-// Chances describes them.
-var Chances = [chances]ByChance{
-	Drop:    {"drop", "that a frame is dropped", func(f *Fault) *Chance { return &f.Drop }},
-	Length:  {"length", "that a frame is cut short or made longer", func(f *Fault) *Chance { return &f.Length }},
-	Bitflip: {"bitflip", "that one bit of a frame is inverted, from byte 15 on", func(f *Fault) *Chance { return &f.Bitflip }},
-	Dup:     {"dup", "that a frame is sent twice", func(f *Fault) *Chance { return &f.Dup }},
-	Reorder: {"reorder", "that a frame is spared the delay and overtakes others", func(f *Fault) *Chance { return &f.Reorder }},
+// Faults describes the faults, in the order in which they are shown.
+var Faults = [FaultKinds]FaultKind{
+	FaultOutage:  {Name: "outage"},
+	FaultBurst:   {Name: "burst"},
+	FaultDrop:    {"drop", "that a frame is dropped", func(f *Fault) *Chance { return &f.Drop }},
+	FaultLength:  {"length", "that a frame is cut short or made longer", func(f *Fault) *Chance { return &f.Length }},
+	FaultBitflip: {"bitflip", "that one bit of a frame is inverted, from byte 15 on", func(f *Fault) *Chance { return &f.Bitflip }},
+	FaultDup:     {"dup", "that a frame is sent twice", func(f *Fault) *Chance { return &f.Dup }},
+	FaultReorder: {"reorder", "that a frame is spared the delay and overtakes others", func(f *Fault) *Chance { return &f.Reorder }},
+	FaultDelay:   {Name: "delay"},
+	FaultRate:    {Name: "rate limit"},
+	FaultHold:    {Name: "hold limit"}, // a frame that would wait finds no room
 }
 
 // Burst is the loss model of Gilbert and Elliott. A link is in a good or in a bad
@@ -94,9 +105,12 @@ type Seed struct {
 
 // check says what of the faults of an interface is out of range.
 func (f *Fault) check(port int) error {
-	for _, c := range Chances {
-		if p := c.Of(f).Probability; p > Certain {
-			return fmt.Errorf("%s probability %d of interface %d is not in 0…%d", c.Name, p, port, Certain)
+	for _, k := range Faults {
+		if k.Chance == nil {
+			continue
+		}
+		if p := k.Chance(f).Probability; p > Certain {
+			return fmt.Errorf("%s probability %d of interface %d is not in 0…%d", k.Name, p, port, Certain)
 		}
 	}
 	if b := f.Burst; max(b.Enter, b.Leave, b.LossBad, b.LossGood) > Certain {

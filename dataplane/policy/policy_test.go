@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,17 +76,28 @@ func TestCheckRefuses(t *testing.T) {
 // Each fault that has a chance has one of its own.
 func TestChances(t *testing.T) {
 	var f Fault
-	for i := range Chances {
-		Chances[i].Of(&f).Every = uint32(i + 1)
+	var named []string
+	for i, k := range Faults {
+		if k.Chance == nil {
+			if k.Name == "" || k.Help != "" {
+				t.Errorf("%+v", k)
+			}
+			continue
+		}
+		k.Chance(&f).Every = uint32(i + 1)
+		named = append(named, k.Name+": "+k.Help)
 	}
-	if f.Drop.Every != Drop+1 || f.Length.Every != Length+1 || f.Bitflip.Every != Bitflip+1 || f.Dup.Every != Dup+1 || f.Reorder.Every != Reorder+1 {
+	if f.Drop.Every != FaultDrop+1 || f.Length.Every != FaultLength+1 || f.Bitflip.Every != FaultBitflip+1 || f.Dup.Every != FaultDup+1 || f.Reorder.Every != FaultReorder+1 {
 		t.Errorf("%+v", f)
 	}
-	want := []string{"drop", "length", "bitflip", "dup", "reorder"}
-	for i, c := range Chances {
-		if c.Name != want[i] || !strings.HasPrefix(c.Help, "that ") {
-			t.Errorf("%d: %+v", i, c)
-		}
+	if want := []string{
+		"drop: that a frame is dropped",
+		"length: that a frame is cut short or made longer",
+		"bitflip: that one bit of a frame is inverted, from byte 15 on",
+		"dup: that a frame is sent twice",
+		"reorder: that a frame is spared the delay and overtakes others",
+	}; !slices.Equal(named, want) {
+		t.Errorf("%q", named)
 	}
 }
 

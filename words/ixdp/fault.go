@@ -3,6 +3,8 @@ package ixdp
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"ethertap/dataplane/policy"
@@ -28,7 +30,10 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
 	}
 	list = append(list, report.Pair[faults]{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Get: w.faults, Text: showFaults}.Words(w.from)...)
-	for i, kind := range policy.Chances {
+	for i, kind := range policy.Faults {
+		if kind.Chance == nil {
+			continue
+		}
 		list = append(list,
 			interp.Word{Name: "fault." + kind.Name + ".probability", Stack: "( probability interface - )",
 				Help:    "set the probability " + kind.Help + ", in 1/100000",
@@ -84,7 +89,7 @@ func (w words) idle(i int) string {
 	return fmt.Sprintf("fault injection is disabled on interface %d, so this has no effect yet: %d fault.enable", i, i)
 }
 
-// chance makes the function of a word that sets the chance of policy.Chances[kind], as a
+// chance makes the function of a word that sets the chance of policy.Faults[kind], as a
 // probability if random is set, and otherwise as every n-th frame.
 func (w words) chance(kind int, random bool) func(*interp.Session) error {
 	return w.setting(func(s *interp.Session, f *policy.Fault) error {
@@ -100,7 +105,7 @@ func (w words) chance(kind int, random bool) func(*interp.Session) error {
 		if !random {
 			c = policy.Chance{Every: uint32(n)}
 		}
-		*policy.Chances[kind].Of(f) = c
+		*policy.Faults[kind].Chance(f) = c
 		return nil
 	})
 }
@@ -132,19 +137,21 @@ type faultPort struct {
 	Done       done          `json:"done"`
 }
 
-// done counts the frames that have suffered each fault.
+// done counts the frames that have suffered each fault, and those that wait now.
 type done struct {
-	Outage    uint64 `json:"outage"`
-	Burst     uint64 `json:"burst"`
-	Drop      uint64 `json:"drop"`
-	Length    uint64 `json:"length"`
-	Bitflip   uint64 `json:"bitflip"`
-	Dup       uint64 `json:"dup"`
-	Reorder   uint64 `json:"reorder"`
-	Delay     uint64 `json:"delay"`
-	RateLimit uint64 `json:"rate_limit"`
-	HoldLimit uint64 `json:"hold_limit"`
-	Held      uint64 `json:"held"` // frames waiting now
+	by   [policy.FaultKinds]uint64
+	held uint64
+}
+
+// MarshalJSON implements json.Marshaler: a key for each fault, its name with a _ for each blank,
+// then "held".
+func (d done) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, kind := range policy.Faults {
+		b = strconv.AppendQuote(b, strings.ReplaceAll(kind.Name, " ", "_"))
+		b = append(strconv.AppendUint(append(b, ':'), d.by[i], 10), ',')
+	}
+	return append(strconv.AppendUint(append(b, `"held":`...), d.held, 10), '}'), nil
 }
 
 func (w words) faults(*interp.Session) (faults, error) {
@@ -152,13 +159,9 @@ func (w words) faults(*interp.Session) (faults, error) {
 	p := now.Policy
 	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, HoldLimit: now.Hold}
 	for i, info := range now.Ports {
-		st := info.Stats
 		v.Interfaces = append(v.Interfaces, faultPort{
 			Index: info.Index, Name: info.Name, Fault: p.Ports[i].Fault, OutageLeft: info.OutageLeft,
-			Done: done{
-				Outage: st.OutageByFI, Burst: st.BurstByFI, Drop: st.RandomByFI, Length: st.LengthByFI, Bitflip: st.BitflippedByFI,
-				Dup: st.DuplicatedByFI, Reorder: st.ReorderedByFI, Delay: st.DelayedByFI, RateLimit: st.RateByFI, HoldLimit: st.HoldByFI, Held: st.HeldByFI,
-			},
+			Done: done{info.Stats.ByFI, info.Stats.HeldByFI},
 		})
 	}
 	return v, nil
@@ -174,23 +177,32 @@ func showFaults(s *interp.Session, v faults) {
 	}
 	for _, f := range v.Interfaces {
 		s.Printf("%d %s fault injection %s\n", f.Index, f.Name, enabled(f.Enabled))
-		happening(s, "outage", fmt.Sprintf("%d ms left", f.OutageLeft.Round(time.Millisecond).Milliseconds()), f.Done.Outage)
-		b := f.Burst
-		happening(s, "burst", fmt.Sprintf("%d %d %d %d", b.Enter, b.Leave, b.LossBad, b.LossGood), f.Done.Burst)
-		happening(s, "drop", often(f.Drop), f.Done.Drop)
-		happening(s, "length", often(f.Length), f.Done.Length)
-		happening(s, "bitflip", often(f.Bitflip), f.Done.Bitflip)
-		happening(s, "dup", often(f.Dup), f.Done.Dup)
-		happening(s, "reorder", often(f.Reorder), f.Done.Reorder)
+		for i, kind := range policy.Faults {
+			happening(s, kind.Name, v.set(i, &f), f.Done.by[i])
+		}
+		happening(s, "held", "now", f.Done.held)
+	}
+}
+
+// set returns the setting of a fault of an interface.
+func (v *faults) set(kind int, f *faultPort) string {
+	switch kind {
+	case policy.FaultOutage:
+		return fmt.Sprintf("%d ms left", f.OutageLeft.Round(time.Millisecond).Milliseconds())
+	case policy.FaultBurst:
+		return fmt.Sprintf("%d %d %d %d", f.Burst.Enter, f.Burst.Leave, f.Burst.LossBad, f.Burst.LossGood)
+	case policy.FaultDelay:
 		order := ""
 		if f.KeepOrder {
 			order = ", ordered"
 		}
-		happening(s, "delay", fmt.Sprintf("%d ± %d us%s", f.Delay.Microseconds(), f.Jitter.Microseconds(), order), f.Done.Delay)
-		happening(s, "rate limit", fmt.Sprintf("%d kbit/s, %d ms", f.Rate.Kbits, f.Rate.Queue.Milliseconds()), f.Done.RateLimit)
-		happening(s, "hold limit", fmt.Sprintf("%d frames", v.HoldLimit), f.Done.HoldLimit)
-		happening(s, "held", "now", f.Done.Held)
+		return fmt.Sprintf("%d ± %d us%s", f.Delay.Microseconds(), f.Jitter.Microseconds(), order)
+	case policy.FaultRate:
+		return fmt.Sprintf("%d kbit/s, %d ms", f.Rate.Kbits, f.Rate.Queue.Milliseconds())
+	case policy.FaultHold:
+		return fmt.Sprintf("%d frames", v.HoldLimit)
 	}
+	return often(*policy.Faults[kind].Chance(&f.Fault))
 }
 
 // burst takes the four probabilities of a burst, in the order of the fields of policy.Burst.

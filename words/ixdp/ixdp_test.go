@@ -3,7 +3,6 @@ package ixdp
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -14,16 +13,18 @@ import (
 )
 
 // counted returns the counters of an interface, all of them different.
-func counted() (s dataplane.PortStats) {
-	v := reflect.ValueOf(&s).Elem()
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Uint64 {
-			f.SetUint(100 + uint64(i))
-		}
+func counted() dataplane.PortStats {
+	return dataplane.PortStats{
+		RX: 100, TX: 101, RXBytes: 102, TXBytes: 103, Drop: 104, NoIf: 105, Err: 106, Mirrored: 107, Bypassed: 108, Lost: 109, Held: 110,
+		DroppedByFI: 111, HeldByFI: 122,
+		ByFI: [policy.FaultKinds]uint64{
+			policy.FaultDrop: 112, policy.FaultBurst: 113, policy.FaultOutage: 114, policy.FaultRate: 115, policy.FaultHold: 116,
+			policy.FaultBitflip: 117, policy.FaultDup: 118, policy.FaultLength: 119, policy.FaultDelay: 120, policy.FaultReorder: 121,
+		},
+		TapQualified: 123, TapStored: 124, TapLost: 125, TapRefused: 126,
+		ErrReasons: dataplane.Counts{{Name: "full", N: 201}, {Name: "ENXIO", N: 202}},
+		CallErrors: dataplane.Counts{{Name: "EAGAIN", N: 203}},
 	}
-	s.ErrReasons = dataplane.Counts{{Name: "full", N: 201}, {Name: "ENXIO", N: 202}}
-	s.CallErrors = dataplane.Counts{{Name: "EAGAIN", N: 203}}
-	return s
 }
 
 func settings() policy.Port {
@@ -140,7 +141,10 @@ func TestKeysOfStats(t *testing.T) {
 
 // Each row of fault.show has the setting and the count of its own fault.
 func TestRowsOfFaults(t *testing.T) {
-	d := done{Outage: 1, Burst: 2, Drop: 3, Length: 4, Bitflip: 5, Dup: 6, Reorder: 7, Delay: 8, RateLimit: 9, HoldLimit: 10, Held: 11}
+	d := done{held: 11, by: [policy.FaultKinds]uint64{
+		policy.FaultOutage: 1, policy.FaultBurst: 2, policy.FaultDrop: 3, policy.FaultLength: 4, policy.FaultBitflip: 5,
+		policy.FaultDup: 6, policy.FaultReorder: 7, policy.FaultDelay: 8, policy.FaultRate: 9, policy.FaultHold: 10,
+	}}
 	f := settings().Fault
 	f.Burst = policy.Burst{Enter: 21, Leave: 22, LossBad: 23, LossGood: 24}
 	f.Reorder = policy.Chance{Every: 25}
@@ -164,5 +168,9 @@ func TestRowsOfFaults(t *testing.T) {
 `
 	if got := printed(t, func(s *interp.Session) { showFaults(s, v) }); got != want {
 		t.Errorf("fault.show:\n%s", got)
+	}
+	b, err := json.Marshal(d)
+	if want := `{"outage":1,"burst":2,"drop":3,"length":4,"bitflip":5,"dup":6,"reorder":7,"delay":8,"rate_limit":9,"hold_limit":10,"held":11}`; err != nil || string(b) != want {
+		t.Errorf("%s, %v", b, err)
 	}
 }
