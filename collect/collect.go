@@ -1,11 +1,11 @@
 // Package collect drains a packet queue into capture streams: the loop, the format and
 // destination of the streams, their limits, and the display of progress.
 //
-//	Source → Collector.take → filter → Files → output, encoder → file, pipe
+//	Source → Collector.take → filter → Output: Files → stream, encoder → file, pipe
 //
-// A Collector is the loop. A Source is the queue, which may come and go. Files are the streams of
-// a run, one after the other (rotation, names, ring, floor). An output is one stream, and an
-// encoder its format.
+// A Collector is the loop. A Source is the queue, which may come and go. An Output is where the
+// packets go: Files are the streams of a run, one after the other (rotation, names, ring, floor). A
+// stream is one of them, and an encoder its format.
 //
 // The package knows no options, signals or pid files, and creates no queue.
 package collect
@@ -44,12 +44,12 @@ const (
 // Run says what to collect, and how much.
 type Run struct {
 	Source *Source
-	Files  *Files
+	Output Output
 	// Filter chooses packets; nil takes all. The others are taken from the queue too, and
 	// dropped.
 	Filter *filter.Filter
 	// Packets ends the run; 0 means no limit. The limit is exact: so many packets are written,
-	// and no more are taken from the queue. The limit of bytes belongs to Files. The length of a
+	// and no more are taken from the queue. The limit of bytes belongs to the output. The length of a
 	// packet is known only after it is taken, and then no other collector can have it; so the
 	// first packet that does not fit ends the run and is counted as not written.
 	Packets uint64
@@ -86,7 +86,7 @@ type Tally struct {
 	Unwritten uint64        // taken but not written, because it did not fit below the limit of bytes: 0 or 1
 }
 
-// New prepares a run. While Collect runs, nobody else may use its source and files.
+// New prepares a run. While Collect runs, nobody else may use its source and output.
 func New(r Run) *Collector {
 	c := &Collector{r: r, now: time.Now(), stamps: stamper{received: r.Received}}
 	c.put = c.write
@@ -116,7 +116,7 @@ func (c *Collector) Reopen() {
 func (c *Collector) Collect(ctx context.Context) error {
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		c.r.Files.HurryUp()
+		c.r.Output.HurryUp()
 		c.r.Source.Wake()
 		close(woken)
 	})
@@ -130,7 +130,7 @@ func (c *Collector) Collect(ctx context.Context) error {
 		err = nil
 	}
 	c.describe()
-	switch cerr := c.r.Files.Close(time.Now()); {
+	switch cerr := c.r.Output.Close(time.Now()); {
 	case err == nil:
 		err = cerr
 	case cerr != nil && !errors.Is(err, cerr):
@@ -146,11 +146,11 @@ func (c *Collector) Collect(ctx context.Context) error {
 // loop takes packets as long as there are any. When none is left, it writes its buffer (at once,
 // if packets come slowly) and sleeps.
 func (c *Collector) loop(ctx context.Context) error {
-	files := c.r.Files
-	if err := files.Flush(); err != nil { // write the header, since a reader of a pipe waits for it
+	out := c.r.Output
+	if err := out.Flush(); err != nil { // write the header, since a reader of a pipe waits for it
 		return err
 	}
-	if !files.Room() {
+	if !out.Room() {
 		return errLimit
 	}
 	flushed := time.Now()
@@ -161,13 +161,13 @@ func (c *Collector) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n == batch && !files.Full() {
+		if n == batch && !out.Full() {
 			continue
 		}
 		now := time.Now()
 		fast := fresh > 0 && now.Sub(slept) < time.Duration(fresh)*fastGap
-		if files.Full() || !files.Hold() && (!fast || now.Sub(flushed) >= maxHold) {
-			if err := files.Flush(); err != nil {
+		if out.Full() || !out.Hold() && (!fast || now.Sub(flushed) >= maxHold) {
+			if err := out.Flush(); err != nil {
 				return err
 			}
 			flushed = now
@@ -185,7 +185,7 @@ func (c *Collector) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !more && files.ReaderGone() {
+		if !more && out.ReaderGone() {
 			return errReaderGone
 		}
 	}
@@ -199,11 +199,11 @@ func (c *Collector) take() (int, error) {
 	if since := c.now.Sub(c.looked); since < 0 || since >= idleWait {
 		c.describe()
 	}
-	if err := c.r.Files.Due(c.now); err != nil {
+	if err := c.r.Output.Due(c.now); err != nil {
 		return 0, err
 	}
 	if c.reopen.Swap(false) {
-		if err := c.r.Files.Reopen(c.now); err != nil {
+		if err := c.r.Output.Reopen(c.now); err != nil {
 			return 0, err
 		}
 	}
@@ -221,37 +221,37 @@ func (c *Collector) take() (int, error) {
 
 // describe reads the queue's table of interfaces, if the format can use it.
 func (c *Collector) describe() {
-	if !c.r.Files.Describes() {
+	if !c.r.Output.Describes() {
 		return
 	}
 	c.looked = c.now
-	c.r.Files.Describe(c.r.Source.Interfaces())
+	c.r.Output.Describe(c.r.Source.Interfaces())
 }
 
 func (c *Collector) write(r *shm.Record) error {
 	if c.r.Filter != nil && !c.r.Filter.Match(r.Data, r.OrigLen, r.Direction == shm.TX) {
 		c.filtered.Add(1)
-		c.r.Files.Skipped(r)
+		c.r.Output.Skipped(r)
 		return nil
 	}
-	if !c.r.Files.Knows(r) && c.looked != c.now { // once a batch
+	if !c.r.Output.Knows(r) && c.looked != c.now { // once a batch
 		c.describe()
 	}
-	if err := c.r.Files.Append(c.now, c.stamps.stamp(r), r); err != nil {
+	if err := c.r.Output.Append(c.now, c.stamps.stamp(r), r); err != nil {
 		c.unwritten.Add(1)
 		return err
 	}
 	if int(r.OrigLen) > len(r.Data) {
 		c.truncated.Add(1)
 	}
-	if !c.r.Files.Room() {
+	if !c.r.Output.Room() {
 		return errLimit
 	}
 	return nil
 }
 
 func (c *Collector) publish() {
-	packets, bytes := c.r.Files.Counts()
+	packets, bytes := c.r.Output.Counts()
 	c.packets.Store(packets)
 	c.bytes.Store(bytes)
 	c.late.Store(c.stamps.late)

@@ -63,7 +63,7 @@ func collector(t *testing.T, name string, f *os.File, l Limits) *Collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return collectorOf(t, name, Run{Files: files, Packets: l.Packets})
+	return collectorOf(t, name, Run{Output: files, Packets: l.Packets})
 }
 
 // collectorOf fills in the source.
@@ -257,7 +257,7 @@ func TestEachPacketHasItsOwnTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := collectorOf(t, name, Run{Files: files, Packets: n}).Collect(bounded(t)); err != nil {
+	if err := collectorOf(t, name, Run{Output: files, Packets: n}).Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
 	_, got := readFile(t, f.Name())

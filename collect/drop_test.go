@@ -32,7 +32,7 @@ func TestDropCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := collectorOf(t, name, Run{Files: files})
+	c := collectorOf(t, name, Run{Output: files})
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	done := make(chan error, 1)
 	go func() { done <- c.Collect(ctx) }()

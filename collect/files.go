@@ -62,8 +62,8 @@ type Files struct {
 	o     Options
 	enc   *encoder
 	z     *zstd.Encoder
-	out   *output
-	first *output  // for a pipe or a device it is the only one, so HurryUp may be called at any time
+	out   *stream
+	first *stream  // for a pipe or a device it is the only one, so HurryUp may be called at any time
 	file  *os.File // of out, if it is a plain file of ours
 	given *os.File // nil: we have opened the file
 	path  string   // where it is
@@ -96,7 +96,7 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 		return nil, err
 	}
 	s.path, s.given = name, f
-	s.out = newOutput(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
+	s.out = newStream(f, name, s.enc, s.z, o.Limit, time.Now().UnixNano())
 	s.first = s.out
 	return s, nil
 }
@@ -160,8 +160,8 @@ func (s *Files) enough() error {
 }
 
 // blank returns a stream without packets that goes nowhere, with the limit that is left.
-func (s *Files) blank(now time.Time) *output {
-	next := &output{enc: s.enc, z: s.z}
+func (s *Files) blank(now time.Time) *stream {
+	next := &stream{enc: s.enc, z: s.z}
 	if s.o.Limit > 0 {
 		next.limit = s.o.Limit - s.bytes
 	}

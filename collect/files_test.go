@@ -150,7 +150,7 @@ func TestRotation(t *testing.T) {
 						Format: format, Zstd: z, Rotate: c.rotate, Limit: c.limit,
 						Interfaces: []shm.Interface{{Index: 0, Name: "a"}, {Index: 1, Name: "b"}},
 					})
-					col := collectorOf(t, name, Run{Files: files, Packets: c.packets})
+					col := collectorOf(t, name, Run{Output: files, Packets: c.packets})
 					if err := col.Collect(bounded(t)); err != nil {
 						t.Fatal(err)
 					}
@@ -653,7 +653,7 @@ func TestFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := collectorOf(t, name, Run{Files: files, Filter: f, Packets: 50})
+	c := collectorOf(t, name, Run{Output: files, Filter: f, Packets: 50})
 	if err := c.Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -687,7 +687,7 @@ func TestFilterOfADirection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := collectorOf(t, name, Run{Files: files, Filter: f, Packets: 5})
+	c := collectorOf(t, name, Run{Output: files, Filter: f, Packets: 5})
 	if err := c.Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -711,7 +711,7 @@ func TestReceived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := collectorOf(t, name, Run{Files: files, Packets: 1, Received: true}).Collect(bounded(t)); err != nil {
+	if err := collectorOf(t, name, Run{Output: files, Packets: 1, Received: true}).Collect(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
 	if _, got := readFile(t, file.Name()); len(got) != 1 || got[0].Timestamp.UnixNano() != 1_234_567_890_123_456_789 {
@@ -729,7 +729,7 @@ func TestSetDiskFull(t *testing.T) {
 			put(p, shm.Record{Data: noise(i, 100)})
 		}
 		files := create(t, filepath.Join(dir, "x.pcap"), Options{Zstd: z, Rotate: Rotation{Bytes: 10_000}})
-		err := collectorOf(t, name, Run{Files: files, Packets: 1000}).Collect(bounded(t))
+		err := collectorOf(t, name, Run{Output: files, Packets: 1000}).Collect(bounded(t))
 		packets := 0
 		for _, n := range names(t, dir) {
 			_, got := whole(t, filepath.Join(dir, n))

@@ -75,7 +75,7 @@ func (s *Files) begin(f *os.File, now time.Time) error {
 	if left := s.o.Limit - s.bytes; s.o.Limit > 0 && (limit == 0 || left < limit) {
 		limit = left
 	}
-	s.out = newOutput(f, s.done, s.enc, s.z, limit, now.UnixNano())
+	s.out = newStream(f, s.done, s.enc, s.z, limit, now.UnixNano())
 	s.out.before = s.packets
 	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
 	return nil

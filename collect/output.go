@@ -1,271 +1,53 @@
 package collect
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"sync/atomic"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sys/unix"
 
 	"ethertap/shm"
 )
 
-const (
-	// flushSize is the size of a write when packets come fast: four times the default capacity of
-	// a pipe. A file gains nothing from more.
-	flushSize = 256 << 10
-	// frameSize is the size of a write of a compressed stream. Each write is a zstd frame of its
-	// own, and longer frames compress better.
-	frameSize = 1 << 20
-)
+// Output is where the packets of a run go. Files is the one that writes them; another is a type with
+// these methods, and a case in openOutput of cmd/collect. The Collector calls them from one
+// goroutine, but for HurryUp.
+type Output interface {
+	// Append adds a packet with its timestamp, in ns since the epoch. The record's data are valid
+	// until it returns. The packet may stay in a buffer until Flush. After errLimit the run ends
+	// without an error, and the packet counts as not written; any other error should say how many
+	// packets are safe.
+	Append(now time.Time, timestamp int64, r *shm.Record) error
+	// Skipped notes a packet that the filter dropped.
+	Skipped(r *shm.Record)
+	// Room says whether another packet can be appended. If not, the run ends.
+	Room() bool
 
-// patience is how long a reader that does not read may delay the end.
-const patience = 2 * time.Second
+	// Flush passes on what is in the buffer. The first one comes before any packet. Its error may
+	// be errReaderGone, which ends the run without an error.
+	Flush() error
+	// Full says whether Flush is due, however fast packets come.
+	Full() bool
+	// Hold says whether Flush should wait for more packets though they come slowly.
+	Hold() bool
+	// Due does what is due at a time. It is called for each batch of packets, ten times a second at
+	// least.
+	Due(now time.Time) error
+	// Reopen does what a rotator of logs asks for.
+	Reopen(now time.Time) error
+	// ReaderGone says whether nobody takes the packets any more. It is asked while none come.
+	ReaderGone() bool
 
-// errReaderGone says that the other end of the pipe or socket was closed: the reader wants no
-// more.
-var errReaderGone = errors.New("reader gone")
+	// Describes says whether there is a place for the queue's interfaces, which Describe sets, and
+	// Knows whether that of a packet has been set.
+	Describes() bool
+	Describe(list []shm.Interface)
+	Knows(r *shm.Record) bool
 
-// output is one stream: a file or a pipe. Packets are appended to a buffer, which Flush writes in
-// one piece. A file is a readable stream after every call, whether it succeeds or fails.
-type output struct {
-	enc    *encoder
-	z      *zstd.Encoder // nil: not compressed
-	f      *os.File
-	given  *os.File     // the file that newOutput got, if f was opened anew
-	socket bool         // see write
-	hurry  atomic.Int64 // end of the time of a socket's reader, ns since the epoch; 0: not set
-	name   string       // for errors
-	limit  uint64       // the most bytes of the stream; 0: no limit
-
-	buf     []byte
-	frame   []byte // buf compressed
-	pending int    // packets in buf
-	before  uint64 // packets in the streams before this one
-	packets uint64 // packets written
-	written uint64 // bytes written
-	begun   bool   // the header is written
-	ended   bool   // the trailer is written
-	failed  error  // the error after which nothing more is written
-}
-
-// newOutput begins a stream on f, which belongs to the output from then on. The name is for
-// errors; now (ns since the epoch) is when the stream begins. Nothing is written yet. The first
-// Flush writes the header even if there are no packets, since a reader of a pipe waits for it.
-// The output is compressed if z is not nil.
-func newOutput(f *os.File, name string, enc *encoder, z *zstd.Encoder, limit uint64, now int64) *output {
-	o := &output{enc: enc, z: z, f: f, name: name, limit: limit}
-	if again := interruptible(f); again != nil {
-		o.f, o.given = again, f
-	}
-	o.socket = isSocket(f)
-	o.buf = enc.AppendHeader(make([]byte, 0, o.fullSize()+64<<10), now)
-	return o
-}
-
-// interruptible opens a pipe anew, so that writes to it can have a deadline. That needs
-// O_NONBLOCK, which would affect all others that share the descriptor we got. It returns nil
-// where that is not needed or not possible (a socket, see write).
-func interruptible(f *os.File) *os.File {
-	st, err := f.Stat()
-	if err != nil || st.Mode()&os.ModeNamedPipe == 0 || f.SetWriteDeadline(time.Time{}) == nil {
-		return nil
-	}
-	again, err := os.OpenFile(descriptor(f), os.O_WRONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil
-	}
-	return again
-}
-
-// descriptor returns the path under which an open file can be opened again.
-func descriptor(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
-
-// Append adds one packet with its timestamp in ns since the epoch. If the limit leaves no room
-// for it, ok is false and nothing has changed. It writes only to find out how well the buffer
-// compresses.
-func (o *output) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
-	before := len(o.buf)
-	o.buf = o.enc.AppendRecord(o.buf, timestamp, r)
-	if o.fits(0) {
-		o.pending++
-		return true, nil
-	}
-	o.enc.Undo()
-	o.buf = o.buf[:before]
-	if o.z == nil || before == 0 {
-		return false, nil
-	}
-	if err := o.Flush(); err != nil {
-		return false, err
-	}
-	return o.Append(timestamp, r)
-}
-
-// fits says whether the stream, ended now with n more bytes, keeps the limit.
-func (o *output) fits(n int) bool { return o.limit == 0 || o.length(n) <= o.limit }
-
-// length returns how long the stream would be if it ended now with n more bytes. For a compressed
-// one it is an upper bound.
-func (o *output) length(n int) uint64 {
-	n += len(o.buf) + o.enc.TrailerSize()
-	if o.z != nil && n > 0 {
-		n = o.z.MaxEncodedSize(n)
-	}
-	return o.written + uint64(n)
-}
-
-// Room says whether even an empty packet fits below the limit.
-func (o *output) Room() bool { return o.fits(o.enc.Least()) || o.z != nil && len(o.buf) > 0 }
-
-func (o *output) fullSize() int {
-	if o.z != nil {
-		return frameSize
-	}
-	return flushSize
-}
-
-// Full says whether the buffer should be written, however fast packets come.
-func (o *output) Full() bool { return len(o.buf) >= o.fullSize() }
-
-// Packets returns how many packets were written, not counting the buffer.
-func (o *output) Packets() uint64 { return o.packets }
-
-// Appended returns how many packets are in the stream, including the buffer.
-func (o *output) Appended() uint64 { return o.packets + uint64(o.pending) }
-
-// Bytes returns the length of the stream so far. For a compressed one it does not include the
-// buffer.
-func (o *output) Bytes() uint64 {
-	if o.z != nil {
-		return o.written
-	}
-	return o.written + uint64(len(o.buf))
-}
-
-// Flush writes the buffer. After an error the file ends with its last whole packet, and every
-// later call returns the same error. The error is errReaderGone if nobody reads any more; any
-// other says how many packets are safe.
-func (o *output) Flush() error {
-	if o.failed != nil || len(o.buf) == 0 {
-		return o.failed
-	}
-	out := o.buf
-	if o.z != nil {
-		o.frame = o.z.EncodeAll(o.buf, o.frame[:0])
-		out = o.frame
-	}
-	n, err := o.write(out)
-	if err != nil {
-		o.failed = o.salvage(n, err)
-		return o.failed
-	}
-	o.begun = true
-	o.written += uint64(n)
-	o.packets += uint64(o.pending)
-	o.buf, o.pending = o.buf[:0], 0
-	return nil
-}
-
-// lost is the error about packets that could not be written.
-type lost struct {
-	name  string
-	cause error
-	safe  uint64
-	gone  uint64
-}
-
-func (e *lost) Error() string {
-	return fmt.Sprintf("%s: %v; %s packets are safe, %s taken from the queue are not", e.name, e.cause, grouped(e.safe), grouped(e.gone))
-}
-
-func (e *lost) Unwrap() error { return e.cause }
-
-// salvage handles a write of which only the first n bytes succeeded: it keeps the whole packets
-// and cuts off the rest. A part of a zstd frame cannot be kept.
-func (o *output) salvage(n int, cause error) error {
-	whole, packets := 0, 0
-	if o.z == nil {
-		whole, packets = o.enc.Whole(o.buf[:n], !o.begun)
-		o.begun = o.begun || whole > 0
-	}
-	o.packets += uint64(packets)
-	o.written += uint64(whole)
-	gone := o.pending - packets
-	o.buf, o.pending = o.buf[:0], 0
-
-	if errors.Is(cause, unix.EPIPE) || errors.Is(cause, unix.ECONNRESET) {
-		return errReaderGone
-	}
-	var pe *os.PathError
-	if errors.Is(cause, os.ErrDeadlineExceeded) {
-		cause = errors.New("the reader does not read")
-	} else if errors.As(cause, &pe) {
-		cause = pe.Err // the path is in the name already
-	}
-	err := &lost{o.name, cause, o.before + o.packets, uint64(gone)}
-	if st, serr := o.f.Stat(); serr != nil || !st.Mode().IsRegular() {
-		return err
-	}
-	// The position is the end of the written bytes, also when the stream is appended to a file.
-	if n -= whole; n > 0 {
-		end, terr := o.f.Seek(int64(-n), 1)
-		if terr == nil {
-			terr = o.f.Truncate(end)
-		}
-		if terr != nil {
-			err.cause = fmt.Errorf("%w; the last packet is cut short: %w", cause, terr)
-		}
-	}
-	return err
-}
-
-// ReaderGone says whether the other end of a pipe or socket is closed, without writing to it.
-func (o *output) ReaderGone() bool {
-	var events int16
-	conn, err := o.f.SyscallConn()
-	if err != nil {
-		return false
-	}
-	conn.Control(func(fd uintptr) {
-		p := []unix.PollFd{{Fd: int32(fd)}}
-		if _, err := unix.Poll(p, 0); err == nil {
-			events = p[0].Revents
-		}
-	})
-	return events&(unix.POLLERR|unix.POLLHUP) != 0
-}
-
-// HurryUp begins the end: a reader of a pipe has two seconds to take the rest. It may be called
-// from any goroutine.
-func (o *output) HurryUp() {
-	o.hurry.Store(time.Now().Add(patience).UnixNano())
-	// A regular file has no deadline and needs none.
-	_ = o.f.SetWriteDeadline(time.Now().Add(patience))
-}
-
-// end writes the trailer, once, and the buffer.
-func (o *output) end(now int64) error {
-	if o.failed == nil && !o.ended {
-		o.buf = o.enc.AppendTrailer(o.buf, now)
-	}
-	o.ended = true
-	return o.Flush()
-}
-
-// Close writes the trailer and the buffer, and closes the file. It returns the error of Flush, or
-// one that the file system reports only now.
-func (o *output) Close(now int64) error {
-	err := o.end(now)
-	if cerr := o.f.Close(); cerr != nil && err == nil {
-		err = fmt.Errorf("%s: %w", o.name, cerr)
-	}
-	if o.given != nil {
-		o.given.Close() // it shares the pipe, and the reader waits until both are closed
-	}
-	return err
+	// Counts returns how many packets were appended, and how many bytes they are there.
+	Counts() (packets, bytes uint64)
+	// Title names the output for a summary at the end.
+	Title() string
+	// HurryUp begins the end: what cannot be passed on within two seconds is given up. It may be
+	// called from any goroutine.
+	HurryUp()
+	// Close passes on what is in the buffer, and ends. Calls after the first do nothing.
+	Close(now time.Time) error
 }

@@ -184,7 +184,7 @@ func benchmarkRun(b *testing.B, format Format) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			c := New(Run{Source: source, Files: files, Packets: uint64(b.N)})
+			c := New(Run{Source: source, Output: files, Packets: uint64(b.N)})
 			b.ResetTimer()
 			var producing sync.WaitGroup
 			producing.Go(func() {

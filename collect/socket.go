@@ -18,7 +18,7 @@ func isSocket(f *os.File) bool {
 
 // write writes to the file. A socket cannot be opened anew as a pipe can, and O_NONBLOCK would
 // affect all who share it. So each part is sent without waiting, and HurryUp can end the wait.
-func (o *output) write(p []byte) (n int, err error) {
+func (o *stream) write(p []byte) (n int, err error) {
 	if !o.socket {
 		return o.f.Write(p)
 	}
@@ -33,7 +33,7 @@ func (o *output) write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (o *output) send(fd int, p []byte) (n int, err error) {
+func (o *stream) send(fd int, p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := unix.SendmsgN(fd, p[n:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch err {

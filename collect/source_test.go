@@ -58,7 +58,7 @@ func running(t *testing.T, name string, log *notes) (c *Collector, await func(pa
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { source.Close() })
-	c = New(Run{Source: source, Files: files})
+	c = New(Run{Source: source, Output: files})
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	done := make(chan error, 1)
 	go func() { done <- c.Collect(ctx) }()

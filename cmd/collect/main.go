@@ -141,13 +141,13 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		after = &commands{line: o.exec, queue: o.queue, stderr: stderr, logf: logf}
 		o.streams.Closed = after.closed
 	}
-	files, err := openOutput(caught.Context(), o, stdout, stderr, logf)
+	out, err := openOutput(caught.Context(), o, stdout, stderr, logf)
 	if err != nil {
 		return err
 	}
 	if !o.noReset {
 		if err := source.Reset(); err != nil {
-			return errors.Join(err, files.Close(time.Now()))
+			return errors.Join(err, out.Close(time.Now()))
 		}
 	}
 	// As soon as it is listed, it collects: all packets that come into the queue from here on are
@@ -156,17 +156,17 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	switch {
 	case err == nil:
 	case mustList:
-		return errors.Join(err, files.Close(time.Now()))
+		return errors.Join(err, out.Close(time.Now()))
 	case !errors.Is(err, fs.ErrPermission) && !o.silent:
 		logf("not listed by control: %v", err)
 	}
 	defer instance.Close()
 	if err := child.Ready(); err != nil {
-		return errors.Join(err, files.Close(time.Now()))
+		return errors.Join(err, out.Close(time.Now()))
 	}
 	notify(systemd.Ready, logf)
 	c := collect.New(collect.Run{
-		Source: source, Files: files,
+		Source: source, Output: out,
 		Filter: o.filter, Packets: o.plimit, Received: o.received,
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -175,7 +175,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	}
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
-	run := recording{source: source, files: files, c: c, start: time.Now(), progress: progress}
+	run := recording{source: source, out: out, c: c, start: time.Now(), progress: progress}
 	logged := child != nil || systemd.Managed() // nobody looks on, so the totals go to the log
 	if !o.silent || logged {
 		said := unfilled(source)
@@ -226,7 +226,7 @@ func notify(state string, logf func(string, ...any)) {
 // openOutput opens the file, or takes standard output for "-". A new file is only for its owner
 // (mode 0600), since it contains the communication of others; an existing file is overwritten and
 // keeps its mode. A FIFO waits for its reader, until ctx is done.
-func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (files *collect.Files, err error) {
+func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (out collect.Output, err error) {
 	o.streams.Accept = func(f *os.File, name string) error {
 		if st, err := f.Stat(); o.exec != "" && err == nil && !st.Mode().IsRegular() {
 			return noFile(name)
@@ -235,7 +235,7 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 	}
 	switch {
 	case o.output == "-":
-		files, err = collect.Stream(stdout, "standard output", o.streams)
+		out, err = collect.Stream(stdout, "standard output", o.streams)
 	case collect.IsFIFO(o.output) && !o.streams.Rotate.Any():
 		if o.exec != "" { // before it is opened, which its reader would take for a stream
 			return nil, noFile(o.output)
@@ -248,15 +248,18 @@ func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf fu
 		if ferr != nil {
 			return nil, ferr
 		}
-		files, err = collect.Stream(f, o.output, o.streams)
+		out, err = collect.Stream(f, o.output, o.streams)
 	default:
-		files, err = collect.Create(o.output, o.streams)
+		out, err = collect.Create(o.output, o.streams)
 	}
 	var busy *collect.BusyError
 	if errors.As(err, &busy) {
 		err = fmt.Errorf("%w%s; choose another name", err, since(ctx, busy.PID))
 	}
-	return files, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // noFile returns the error that a stream is no file, so that --exec has nothing to run on.
@@ -309,7 +312,7 @@ func isTerminal(f *os.File) bool {
 // recording is a running collector.
 type recording struct {
 	source   *collect.Source
-	files    *collect.Files
+	out      collect.Output
 	c        *collect.Collector
 	start    time.Time
 	progress *collect.Progress
@@ -329,7 +332,7 @@ func (r *recording) counts() collect.Counts {
 
 // note returns the text after the totals, and remark a line of its own, "" if there is none.
 func (r *recording) note(err error) (note, remark string) {
-	tally, note := r.c.Tally(), r.files.Title()
+	tally, note := r.c.Tally(), r.out.Title()
 	if tally.Unwritten > 0 && err == nil {
 		note += fmt.Sprintf(" (%d taken and not written: byte limit)", tally.Unwritten)
 	}

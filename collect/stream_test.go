@@ -19,7 +19,7 @@ func record(seq, size int) *shm.Record {
 }
 
 // add appends a packet where there is no limit.
-func add(t *testing.T, o *output, timestamp int64, r *shm.Record) {
+func add(t *testing.T, o *stream, timestamp int64, r *shm.Record) {
 	t.Helper()
 	if ok, err := o.Append(timestamp, r); !ok || err != nil {
 		t.Fatal("append:", ok, err)
@@ -32,7 +32,7 @@ func TestOutputFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := newOutput(f, path, newEncoder(PCAP, "", ""), nil, 0, 0)
+	o := newStream(f, path, newEncoder(PCAP, "", ""), nil, 0, 0)
 	want := uint64(HeaderSize)
 	for i := range 10_000 {
 		add(t, o, int64(i)*1000, record(i, 100))
@@ -65,7 +65,7 @@ func TestOutputReaderGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := newOutput(w, "pipe", newEncoder(PCAP, "", ""), nil, 0, 0)
+	o := newStream(w, "pipe", newEncoder(PCAP, "", ""), nil, 0, 0)
 	if err := o.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestOutputReaderAsleep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer unix.Close(fds[0])
-			o := newOutput(os.NewFile(uintptr(fds[1]), name), name, newEncoder(PCAP, "", ""), nil, 0, 0)
+			o := newStream(os.NewFile(uintptr(fds[1]), name), name, newEncoder(PCAP, "", ""), nil, 0, 0)
 			for i := range 10_000 {
 				add(t, o, 1, record(i, 60))
 			}
@@ -162,7 +162,7 @@ func TestOutputDiskFull(t *testing.T) {
 			if _, err := f.Seek(0, 2); err != nil {
 				t.Fatal(err)
 			}
-			o := newOutput(f, "x.pcap", newEncoder(PCAP, "", ""), nil, 0, 0)
+			o := newStream(f, "x.pcap", newEncoder(PCAP, "", ""), nil, 0, 0)
 			appended := 0
 			for err == nil {
 				for range c.each {
