@@ -40,7 +40,7 @@ func checked(o options, stderr *os.File) (status int) {
 	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrStrange) { // ethertap will replace a stranger's file
 		mistake(err)
 	}
-	if o.output != "-" {
+	if isPath(o.output) {
 		err := collect.Check(o.output, o.streams)
 		var busy *collect.BusyError
 		if !errors.As(err, &busy) || !replaced(o, busy.PID) {

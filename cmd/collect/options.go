@@ -196,17 +196,17 @@ func (p *parsing) together(f *pflag.FlagSet) error {
 		return fmt.Errorf("--ring %d: at least 1 file", o.streams.Ring)
 	case o.streams.Ring > 0 && !o.streams.Rotate.Any():
 		return errors.New("--ring is for files that --rotate makes")
-	case o.output == "-" && o.streams.Rotate.Any():
-		return errors.New("--rotate: standard output is one stream; name a file")
-	case o.output == "-" && o.streams.Floor > 0:
-		return errors.New("--floor: standard output is no disk; name a file")
-	case o.output == "-" && f.Changed("exec"):
-		return errors.New("--exec: standard output is one stream, which others close; name a file")
+	case !isPath(o.output) && o.streams.Rotate.Any():
+		return fmt.Errorf("--rotate: %s is one stream; name a file", outputName(o.output))
+	case !isPath(o.output) && o.streams.Floor > 0:
+		return fmt.Errorf("--floor: %s is no disk; name a file", outputName(o.output))
+	case !isPath(o.output) && f.Changed("exec"):
+		return fmt.Errorf("--exec: %s is one stream, which others close; name a file", outputName(o.output))
 	case o.log != "" && !o.daemon:
 		return errors.New("--log is for --daemon; in the foreground everything goes to standard error")
 	case o.daemon && o.output == "-":
 		return errors.New("--daemon: standard output is gone in the background; name a file")
-	case o.daemon && !filepath.IsAbs(o.output):
+	case o.daemon && isPath(o.output) && !filepath.IsAbs(o.output):
 		err := fmt.Errorf("--daemon changes to /, so %s would not be found here; give the whole path", o.output)
 		if abs, aerr := filepath.Abs(o.output); aerr == nil {
 			err = fmt.Errorf("%w: %s", err, abs)
