@@ -6,30 +6,30 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// Balance says where the frames of one interface are, and whether that is all of
-// them: N is the sum of Terms, or Difference is missing.
+// Balance is an account of the frames of one interface: N is the sum of Terms, or else Difference
+// says what is missing.
 type Balance struct {
 	Interface  int    `json:"interface"`
 	Name       string `json:"name"` // what N counts: "rx", "dropped by FI" or "tap qualified"
 	N          uint64 `json:"n"`
 	Terms      []Term `json:"terms"`
-	Difference int64  `json:"difference"` // N less the sum: 0, or frames were lost or made up
+	Difference int64  `json:"difference"` // N less the sum: 0 unless frames were lost or invented
 }
 
-// Term is one of the places where frames are.
+// Term is a number of frames in one place.
 type Term struct {
 	Name  string `json:"name"`
 	N     uint64 `json:"n"`
-	Minus bool   `json:"minus,omitempty"` // it is to be taken off
+	Minus bool   `json:"minus,omitempty"` // it is subtracted
 }
 
-// balances draws up the accounts of all interfaces, which close at every moment between two
-// batches of each thread. In a bridge, with o the other side of i,
+// balances returns the accounts of all interfaces. They close at every moment between two batches of
+// each thread. In a bridge, o is the other interface than i:
 //
 //	RX(i) = TX(o) − ByFI(i)[dup] + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
 //	DroppedByFI(i) = the sum of ByFI(i) of all faults that drop frames
 //
-// of a mirrored interface RX = Drop + Mirrored, and in both
+// For a mirrored interface RX = Drop + Mirrored. For both kinds
 //
 //	TapQualified = TapStored + TapRefused + TapLost
 func balances(all []PortStats) []Balance {

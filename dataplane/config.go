@@ -77,9 +77,8 @@ type Config struct {
 	// RunDir is a directory for records of the settings that were changed on interfaces. If this
 	// process is killed, the next start restores them by these records. "" means none.
 	RunDir string
-	// BypassDir is a directory on a BPF file system, which need not exist yet. What outlives this
-	// process is pinned in it. An engine takes over what another one has left there. "" means no
-	// bypass.
+	// BypassDir is a directory on a BPF file system. The engine creates it, and pins in it what
+	// outlives this process. It takes over what another engine has left there. "" means no bypass.
 	BypassDir string
 	// Clear is the command that ends such a bypass, for messages.
 	Clear string

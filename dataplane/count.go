@@ -10,19 +10,19 @@ import (
 // Reason says why a frame could not be sent, or which error a system call gave.
 type Reason uint8
 
-// Reasons is their number.
+// ReasonFull is the first of the reasons, and Reasons their number.
 const (
 	ReasonFull    Reason = iota // the TX ring stayed full; of a call: the kernel made no progress
-	ReasonLong                  // more chunks than can be sent
-	ReasonStopped               // still in the TX ring when the engine stopped
+	ReasonLong                  // the frame has more chunks than can be sent
+	ReasonStopped               // the frame was in the TX ring when the engine stopped
 	ReasonENETDOWN
 	ReasonENXIO
 	ReasonENOBUFS
 	ReasonEAGAIN
 	ReasonEBUSY
 	ReasonEINVAL
-	ReasonEMSGSIZE   // longer than the output interface, or the other end of its veth, takes
-	ReasonEOPNOTSUPP // redirected to an interface that takes none, or none of several buffers
+	ReasonEMSGSIZE   // the frame was longer than the output interface, or the other end of its veth, takes
+	ReasonEOPNOTSUPP // the output interface takes no redirected frames, or none of several buffers
 	ReasonOther      // any other errno
 	Reasons          = iota
 )
@@ -53,17 +53,16 @@ func reasonOf(errno unix.Errno) Reason {
 	return ReasonOther
 }
 
-// tally is one thread's counters of one interface.
+// tally holds the counters of one thread for one interface.
 type tally [countTotal]uint64
 
-// counters is where a thread makes its tallies public. Only that thread writes;
-// anybody reads. The lines around it keep neighbours off (128 bytes: processors
+// counters are the tallies of one thread as others see them. Only the thread writes them; anybody
+// may read them. The padding keeps other data off their cache lines (128 bytes, since processors
 // fetch lines in pairs).
 //
-// The thread publishes at the end of a batch, with seq odd while it does. A
-// reader that finds seq even and unchanged has the counters of one moment
-// between two batches, so the accounting identity holds in what it read even
-// under traffic.
+// The thread publishes its tallies at the end of a batch. seq is odd meanwhile. A reader that finds
+// seq even and unchanged has read the counters of one moment between two batches, so the accounting
+// identity holds in what it has read, even under traffic.
 type counters struct {
 	_   [128]byte
 	seq atomic.Uint64
@@ -71,8 +70,8 @@ type counters struct {
 	_   [128]byte
 }
 
-// publish stores what has changed: mostly a few of some sixty, and a load costs
-// a tenth of a store.
+// publish stores the counters that have changed. Of some sixty these are mostly a few, and a load
+// costs a tenth of a store.
 func (c *counters) publish(t *[2]tally) {
 	c.seq.Add(1)
 	for p := range t {
@@ -85,10 +84,9 @@ func (c *counters) publish(t *[2]tally) {
 	c.seq.Add(1)
 }
 
-// read returns the counters of one moment. A writer that loses its CPU while
-// publishing is waited for: a busy machine keeps it away for milliseconds. Only
-// after some seconds (a thread stopped by a debugger) the last reading is returned
-// as it is.
+// read returns the counters of one moment. It waits for a thread that loses its CPU while it
+// publishes, which takes milliseconds on a busy machine. Only if that lasts some seconds (a thread
+// stopped by a debugger) does it return an inconsistent reading.
 func (c *counters) read() (t [2]tally) {
 	const spins, naps = 100, 20000
 	for try := range spins + naps {
@@ -108,9 +106,9 @@ func (c *counters) read() (t [2]tally) {
 	return t
 }
 
-// since returns what was counted after the moment in which base was read; gauges stay.
-// Frames held at that moment count as received after it, since they will be sent
-// after it: so the accounting identity survives a reset.
+// since returns what was counted since base was read. Gauges stay as they are. Frames held at that
+// time count as received afterwards, since they will be sent afterwards; so the accounting identity
+// survives a reset.
 func (t tally) since(base *tally) tally {
 	now := t
 	for i := range t {

@@ -63,37 +63,37 @@ type PortStats struct {
 // Counter describes one of the counters of an interface. Whoever shows counters, the rows of
 // if.stats, JSON or a document, has them from Counters.
 type Counter struct {
-	Name  string // in the rows: "dropped by FI"
+	Name  string // in rows: "dropped by FI"
 	Key   string // in JSON: "dropped_by_fi"
-	Help  string // what it counts
-	Rows  Rows   // where its row is
+	Help  string // says what it counts
+	Rows  Rows   // the part of the listing that has its row
 	Bytes bool   // it counts bytes; the others count frames
-	Gauge bool   // it is what is now; the others only grow, but for a reset
-	Rare  bool   // its row is shown when it is not 0
-	Out   bool   // it belongs to the interface by which frames leave; the others to that of reception
+	Gauge bool   // it is a present value; the others only grow, except for a reset
+	Rare  bool   // its row is shown only when it is not 0
+	Out   bool   // it belongs to the interface that sends the frame; the others to the one that receives it
 
-	at    int // where a thread counts it; derived: it does not
+	at    int // the index in a tally, or derived
 	field func(*PortStats) *uint64
 }
 
-// derived is the place of a counter that PortStats works out of others.
+// derived is the index of a counter that is computed from others.
 const derived = -1
 
-// Of returns the counter's value.
+// Of returns the value of the counter in s.
 func (c *Counter) Of(s *PortStats) uint64 { return *c.field(s) }
 
-// Rows is a part of the listing of an interface. In each part the counters stand in the
-// order of Counters.
+// Rows is a part of the listing of an interface. Within each part the counters have the order of
+// Counters.
 type Rows uint8
 
-// NoRow is for counters that only JSON has.
+// NoRow marks counters that only JSON has.
 const (
 	NoRow         Rows = iota
 	ForwardRows        // at the top
-	FaultRows          // of the first faults that there were
-	LengthRows         // behind the chance of the length fault
-	MoreFaultRows      // of faults whose setting has no row
-	MirrorRows         // of a mirrored interface alone
+	FaultRows          // the faults drop, bitflip and dup
+	LengthRows         // after the probability of the length fault
+	MoreFaultRows      // faults whose setting has no row
+	MirrorRows         // of a mirrored interface only
 	EndRows            // at the end
 )
 

@@ -8,22 +8,22 @@ import (
 	"ethertap/shm"
 )
 
-// former is a queue that was fed. Its producers are closed, and what is in it is for those
-// who have it open.
+// former is a queue that was fed. Our producers are closed. The packets in it are for those who
+// have it open.
 type former struct {
 	fed
 	mine   []*shm.Producer
-	recent [MaxQueues][2]uint64 // put in between the last look and the end, as in fed.stored
-	left   int                  // packets in it, when it was looked at last
-	since  time.Time            // when that became less
+	recent [MaxQueues][2]uint64 // records put in between the last check and the end, as in fed.stored
+	left   int                  // the lowest number of packets seen in it
+	since  time.Time            // when that number last fell
 }
 
-// takeTime is how long those who have a former queue open may take nothing out of it before
-// the rest is given up.
+// takeTime is how long nobody may take a packet out of a former queue before the rest counts as
+// lost.
 const takeTime = 2 * time.Second
 
-// settleFormerLocked counts what was lost with former queues, as soon as nobody takes anything
-// out of them. last says that there is no later look: who has one open then goes on with it.
+// settleFormerLocked counts what was lost with former queues, once nobody takes packets out of
+// them. last says that there will be no later call; then queues that others use count no loss.
 func (e *Engine) settleFormerLocked(last bool) {
 	e.former = slices.DeleteFunc(e.former, func(f *former) bool {
 		st, err := f.queue.Status()
@@ -40,13 +40,13 @@ func (e *Engine) settleFormerLocked(last bool) {
 			}
 		}
 		e.countLostLocked(f)
-		f.queue.Close() // of a damaged one it fails, and nothing hangs on it
+		f.queue.Close() // it fails for a damaged queue, which does no harm
 		return true
 	})
 }
 
-// isUsed says whether another process takes packets out of a queue, or puts some in that it
-// will count itself.
+// isUsed says whether another process takes packets out of a queue, or puts packets into it, whose
+// loss it will count itself.
 func isUsed(q *shm.Queue) bool {
 	list, err := q.Participants()
 	return err == nil && slices.ContainsFunc(list, func(p shm.Participant) bool {
@@ -54,13 +54,13 @@ func isUsed(q *shm.Queue) bool {
 	})
 }
 
-// countLostLocked empties a former queue and counts what we have put in. Of one that is damaged
-// it takes what can be had, and counts as many as may have been in it.
+// countLostLocked empties a former queue and counts those packets that we have put in. If the queue
+// is damaged, it counts as many as may have been in it.
 func (e *Engine) countLostLocked(f *former) {
 	var lost [MaxQueues][2]uint64
 	n, err := f.empty(func(r *shm.Record) {
 		switch q, p := int(r.Queue), int(r.Interface); {
-		case q >= MaxQueues || p >= 2: // somebody lies
+		case q >= MaxQueues || p >= 2: // another process has written nonsense
 		case f.out.number == tapQueue:
 			lost[q][p]++
 		default: // as in fed.stored
@@ -86,15 +86,15 @@ func (e *Engine) countLostLocked(f *former) {
 	}
 }
 
-// empty takes everything out of a former queue and gives fn what we have put in. n is how
-// many packets there were.
+// empty takes all packets out of a former queue and calls fn for those that we have put in. n is
+// the number of all packets.
 func (f *former) empty(fn func(*shm.Record)) (n uint64, err error) {
 	c, err := f.queue.NewConsumer("lost")
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	for n < 2*uint64(f.queue.Slots()) { // others may put in still
+	for n < 2*uint64(f.queue.Slots()) { // others may still put packets in
 		k, err := c.Drain(batchSize, func(r *shm.Record) error {
 			if slices.ContainsFunc(f.mine, func(p *shm.Producer) bool { return p.Wrote(r) }) {
 				fn(r)
@@ -108,8 +108,8 @@ func (f *former) empty(fn func(*shm.Record)) (n uint64, err error) {
 	return n, nil
 }
 
-// distribute adds n to the sums in the proportion of their weights; what is left over by
-// rounding goes to the largest.
+// distribute adds n to the sums in proportion to their weights. The largest gets the rest that
+// rounding leaves.
 func distribute(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uint64) {
 	all, left := total(weights), n
 	if all == 0 {

@@ -12,41 +12,43 @@ import (
 	"ethertap/shm"
 )
 
-// MaxFurther is the largest number of further queues.
+// MaxFurther is the largest number of further queues, besides the TAP queue.
 const MaxFurther = policy.MaxTaps - 1
 
-// tapQueue is the number of the TAP queue's outlet.
+// tapQueue is the number of the outlet of the TAP queue.
 const tapQueue = 0
 
-// outlet is the way from a tap into its queue. The engine has one for each tap of the
-// policy, and always one for the TAP queue, even if there is no such queue.
+// outlet is the way from a tap into its queue. The engine has one for each tap of the policy. The
+// outlet of the TAP queue always exists, even if there is no such queue.
 type outlet struct {
-	name   string                    // that of the tap: "" is the TAP queue
-	number int                       // its number, in sets of taps and in the rules of the fast path, and no other's
-	queue  atomic.Pointer[shm.Queue] // nil: there is no TAP queue. Written under mu and update
+	name   string                    // the name of the tap; "" is the TAP queue
+	number int                       // its own number in sets of taps and in the rules of the fast path
+	queue  atomic.Pointer[shm.Queue] // nil if there is no TAP queue; written under mu and update
 	lanes  [MaxQueues]outletLane     // by thread
-	since  int64                     // since when the number is its own, on the engine's clock
-	past   uint64                    // copies that were missed in the kernel until then
+	since  int64                     // when the outlet got its number, on the engine's clock
+	past   uint64                    // copies that the kernel could not make for the tap that had the number before
 
-	// Guarded by mu:
-	producers      []*shm.Producer      // of the queue, all that there were
-	lost, lostBase [MaxQueues][2]uint64 // put in, and lost with a queue's file: by thread and interface, and at the last reset
+	// mu guards these fields:
+	producers      []*shm.Producer      // all that the queue has had
+	lost, lostBase [MaxQueues][2]uint64 // records lost with the file of a queue, by thread and interface: in all, and until the last reset
 }
 
-// outletLane is one thread's part of an outlet. All but the counters is that thread's.
+// outletLane is the part of an outlet that belongs to one thread. That thread alone uses it, except
+// for the counters.
 type outletLane struct {
-	producer *shm.Producer // nil: there is no TAP queue
-	records  []shm.Record  // to be put in at the end of the batch
-	runs     []recordRun   // of records that count for the same interface; there is one for each change
-	number   int           // the interface of the last run; noPort if there is none
+	producer *shm.Producer // nil if there is no TAP queue
+	records  []shm.Record  // to be put into the queue at the end of the batch
+	runs     []recordRun   // one for each change of the interface within records
+	number   int           // the interface of the last run, or noInterface
 
-	// Written by the thread, once a batch. The TAP queue's are in the thread's tally instead,
-	// since they belong to the account of an interface.
+	// The thread writes these counters, once a batch. For the TAP queue it uses its tally instead,
+	// since these frames are part of the account of an interface.
 	stored, refused atomic.Uint64
 	_               [64]byte
 }
 
-// recordRun begins a number of records that count for one interface.
+// recordRun is a run of consecutive records that count for one interface; from is the index of the
+// first.
 type recordRun struct{ number, from int }
 
 const noInterface = -1
@@ -60,7 +62,7 @@ func newOutlet(name string, tap int, queue *shm.Queue) *outlet {
 	return o
 }
 
-// outletOf returns the outlet of a tap, or nil. The list may have gaps.
+// outletOf returns the outlet of a tap, or nil if there is none. The list may contain nil.
 func outletOf(outlets []*outlet, name string) *outlet {
 	if i := slices.IndexFunc(outlets, func(o *outlet) bool { return o != nil && o.name == name }); i >= 0 {
 		return outlets[i]
@@ -68,7 +70,7 @@ func outletOf(outlets []*outlet, name string) *outlet {
 	return nil
 }
 
-// producerCount is how many threads can put frames in.
+// producerCount returns the number of threads that can put records into the queue.
 func (o *outlet) producerCount() (n int) {
 	for n < MaxQueues && o.lanes[n].producer != nil {
 		n++
@@ -76,18 +78,19 @@ func (o *outlet) producerCount() (n int) {
 	return n
 }
 
-// Queue returns the TAP queue: that of the configuration, or the one that has come in its
-// place since. nil if there is none.
+// Queue returns the TAP queue: the one of the configuration, or the one that has replaced it since.
+// It is nil if there is none.
 func (e *Engine) Queue() *shm.Queue { return e.tapOutlet.queue.Load() }
 
-// AddQueue opens a queue, or makes it if its name begins with shm.Prefix, and feeds it
-// from then on, by a tap that wants nothing yet. It may be called before Start. A queue
-// that is fed already stays as it is.
+// AddQueue opens a queue, or creates it if its name begins with shm.Prefix, and feeds it from then
+// on, by a tap that wants no frames yet. It may be called before Start. A queue that is fed already
+// stays as it is. It fails if the queue is the TAP queue or cannot be opened, or if MaxFurther
+// queues are fed.
 func (e *Engine) AddQueue(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.config.Queue != nil && e.config.Queue.Name() == name: // the one that comes in its place has that too
+	case e.config.Queue != nil && e.config.Queue.Name() == name: // its replacement has the same name
 		return fmt.Errorf("queue %s is the TAP queue, which is always fed", name)
 	case outletOf(e.outlets, name) != nil:
 		return nil
@@ -117,7 +120,7 @@ func (e *Engine) AddQueue(name string) error {
 		return nil
 	}, append(slices.Clone(e.outlets), out))
 	if err != nil {
-		if _, asked := e.awaitThreadsLocked(); asked != nil { // until no thread has it any more
+		if _, asked := e.awaitThreadsLocked(); asked != nil { // wait until no thread uses the outlet any more
 			return errors.Join(err, asked)
 		}
 		return errors.Join(err, out.close())
@@ -125,7 +128,8 @@ func (e *Engine) AddQueue(name string) error {
 	return nil
 }
 
-// RemoveQueue stops feeding a further queue. What waits in it stays there.
+// RemoveQueue stops feeding a further queue. The packets in it stay there. It fails if the queue is
+// not fed.
 func (e *Engine) RemoveQueue(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -140,14 +144,14 @@ func (e *Engine) RemoveQueue(name string) error {
 	if err != nil {
 		return err
 	}
-	// A thread that has answered has begun, or will begin, its batch with the new policy.
+	// A thread that has answered uses the new policy, from this batch or the next one on.
 	if _, err := e.awaitThreadsLocked(); err != nil {
 		return err
 	}
 	return out.close()
 }
 
-// changeOutletsLocked changes the policy, and with it the outlets.
+// changeOutletsLocked changes the policy and the outlets together.
 func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*outlet) error {
 	e.update.Lock()
 	defer e.update.Unlock()
@@ -158,14 +162,15 @@ func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*o
 	return err
 }
 
-// claimNumberLocked makes an outlet's number in the fast path its own from now on.
+// claimNumberLocked notes that an outlet has its number from now on, so that it is not charged for
+// the copies that the kernel missed for an earlier one.
 func (e *Engine) claimNumberLocked(o *outlet) {
 	e.fast.readCounters()
 	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.number]
 }
 
-// openProducersLocked makes what the threads need to put frames in, and tells those who read the queue
-// what the interfaces are.
+// openProducersLocked opens a producer for each thread, and writes the interfaces into the queue
+// for its readers.
 func (e *Engine) openProducersLocked(o *outlet) error {
 	q := o.queue.Load()
 	if q == nil {
@@ -189,7 +194,7 @@ func (e *Engine) openProducersLocked(o *outlet) error {
 	return nil
 }
 
-// closeProducers closes what prepare has made. No thread runs.
+// closeProducers closes what openProducersLocked has opened. No thread runs.
 func (o *outlet) closeProducers() error {
 	var errs []error
 	for i := range o.lanes {
@@ -203,7 +208,7 @@ func (o *outlet) closeProducers() error {
 
 func (o *outlet) close() error { return errors.Join(o.closeProducers(), o.queue.Load().Close()) }
 
-// closeProducersLocked closes what launch has prepared.
+// closeProducersLocked closes the producers of all outlets. No thread runs.
 func (e *Engine) closeProducersLocked() error {
 	var errs []error
 	for _, o := range e.outlets {
@@ -212,7 +217,7 @@ func (e *Engine) closeProducersLocked() error {
 	return errors.Join(errs...)
 }
 
-// Close stops the engine and leaves the queues, but for the one that it was given.
+// Close stops the engine and closes its queues, except for Config.Queue.
 func (e *Engine) Close() error {
 	errs := []error{e.Stop()}
 	for _, t := range e.Policy().Taps[1:] {
@@ -224,5 +229,5 @@ func (e *Engine) Close() error {
 	return errors.Join(errs...)
 }
 
-// producerName is what others see of the producer of a thread.
+// producerName returns the name under which other processes see the producer of a thread.
 func producerName(thread int) string { return fmt.Sprintf("queue %d", thread) }

@@ -7,30 +7,30 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// tapSet is a set of taps, a bit for the number of each: see outlet.
+// tapSet is a set of taps: bit n stands for the tap whose outlet has the number n.
 type tapSet uint16
 
-// plan is a policy in the form in which threads carry it out: it knows the outlets behind
-// the taps, and addresses can be looked up. It never changes; the engine makes the next one.
-// A thread reads it once a batch.
+// plan is a policy in the form that the threads work by: with the outlets behind the taps, and with
+// tables in which addresses are looked up. It never changes; the engine compiles another one. A
+// thread reads it once a batch.
 type plan struct {
 	policy.Policy
 	ports   [policy.MaxPorts]portPlan
-	outlets [policy.MaxTaps]*outlet // by number; nil: there is no such tap
-	choosy  tapSet                  // those that take some hosts only
-	hosts   [policy.MaxTaps]*hosts  // of these, by number
-	drop    *hosts                  // nil: none is dropped
-	suffers *hosts                  // nil: all suffer faults
+	outlets [policy.MaxTaps]*outlet // by number; nil where there is no such tap
+	choosy  tapSet                  // the taps that take the frames of some hosts only
+	hosts   [policy.MaxTaps]*hosts  // the hosts of these taps, by number
+	drop    *hosts                  // sources whose frames are dropped; nil means none
+	suffers *hosts                  // sources whose frames suffer faults; nil means all
 }
 
-// portPlan is the part of an interface.
+// portPlan is the part of a plan that concerns one interface.
 type portPlan struct {
-	rx tapSet // of frames received on it
-	tx tapSet // of frames sent on it
+	rx tapSet // the taps of frames received on it
+	tx tapSet // the taps of frames sent on it
 }
 
-// compile makes the plan of a policy. Sets of addresses that are as before are those of
-// before.
+// compile makes the plan of a policy. It reuses the address tables of the plan before for the same
+// addresses. It fails if a tap has no outlet.
 func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
 	next := &plan{Policy: p}
 	for i := range p.Taps {
@@ -62,7 +62,7 @@ func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
 	return next, nil
 }
 
-// lookUp returns the set of some addresses: one that a plan has, or a new one.
+// lookUp returns the table of some addresses: that of the plan, or a new one.
 func (p *plan) lookUp(macs policy.MACs) *hosts {
 	if p != nil {
 		for _, h := range append([]*hosts{p.drop, p.suffers}, p.hosts[:]...) {
@@ -74,8 +74,8 @@ func (p *plan) lookUp(macs policy.MACs) *hosts {
 	return newHosts(macs)
 }
 
-// wanting returns those of some taps that want a frame. Here alone it is decided in a
-// thread; wish() in fastpath.c is the same in the kernel.
+// wanting returns those taps among some that want a frame. In a thread this is decided here alone;
+// wish() in fastpath.c decides it in the kernel.
 func (p *plan) wanting(some tapSet, frame []byte) tapSet {
 	if some&p.choosy == 0 {
 		return some
@@ -94,22 +94,23 @@ func (p *plan) choosing(some tapSet, frame []byte) tapSet {
 	return some
 }
 
-// Policy returns the policy in force. Its list must not be modified.
+// Policy returns the policy in force. The caller must not modify its lists.
 func (e *Engine) Policy() policy.Policy { return e.plan.Load().Policy }
 
-// Update changes the policy: fn gets a copy, which is in force for every frame
-// that is received after Update has returned. An error of fn, or a probability out of
-// range, leaves all as it was.
-// With the fast path on, no frame is under way under the old policy in the kernel when
-// it returns, some ten milliseconds later.
+// Update changes the policy. fn gets a copy to change. Every frame that is received after Update
+// has returned meets the new policy. If fn fails, or a probability is out of range, the policy
+// stays as it was.
+//
+// With the fast path on, Update takes some ten milliseconds longer: it waits until no frame in the
+// kernel is under way under the old policy.
 func (e *Engine) Update(fn func(*policy.Policy) error) error {
 	e.update.Lock()
 	defer e.update.Unlock()
 	return e.changeLocked(fn, e.outlets)
 }
 
-// changeLocked does it with the outlets that the engine has, or has from then on: who changes
-// these holds mu too, and sets them. The caller holds update.
+// changeLocked changes the policy as Update does, with a list of outlets. A caller who changes the
+// outlets holds mu as well, and sets them afterwards. The caller holds update.
 func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) error {
 	before := e.plan.Load()
 	p := before.Clone()
@@ -124,11 +125,11 @@ func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) 
 		return err
 	}
 	e.plan.Store(next)
-	if err := e.fast.applyLocked(false); err != nil { // after the threads: what is diverted finds them ready, or left alone
+	if err := e.fast.applyLocked(false); err != nil { // after the threads, which are then ready for diverted frames
 		e.plan.Store(before)
 		return fmt.Errorf("fast path: %w", err)
 	}
-	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the taps are on or off all the same
+	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the policy is in force all the same
 		e.config.Logf("what is tapped is not announced: %v", err)
 	}
 	return nil

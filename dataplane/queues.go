@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// countedUnservedLocked returns how many frames of an interface came on queues without a thread so
-// far.
+// countedUnservedLocked returns the number of frames so far that came in on queues of an interface
+// without a thread.
 func (e *Engine) countedUnservedLocked(p *enginePort) (n uint64) {
 	if p.nic != nil {
 		n = p.nic.Unserved()
@@ -19,8 +19,8 @@ func (e *Engine) unservedSinceLocked(p *enginePort) uint64 {
 	return e.countedUnservedLocked(p) - p.unservedBase
 }
 
-// threadsLocked returns how many threads serve the interfaces, given their numbers of queues, or why
-// they cannot be served.
+// threadsLocked returns the number of threads for the queues that the interfaces have, or an error
+// that says why they cannot be served.
 func (e *Engine) threadsLocked() (int, error) {
 	queues := MaxQueues
 	for _, p := range e.ports {
@@ -40,10 +40,9 @@ func (e *Engine) threadsLocked() (int, error) {
 	return queues, nil
 }
 
-// followQueuesLocked looks at the numbers of queues, and says whether the engine is to start anew,
-// with another number of threads, since a queue has no thread or a thread no queue. Where
-// that cannot be, it says once what is lost. more are the ports that have got queues since
-// the last look.
+// followQueuesLocked compares the numbers of queues with the number of threads. again says that the
+// engine has to start anew with another number of threads. Where that is not possible, it logs once
+// which frames are lost. more lists the ports that have got more queues since the last call.
 func (e *Engine) followQueuesLocked(more []*enginePort) (again bool) {
 	short := ""
 	defer func() {
@@ -84,7 +83,8 @@ func (e *Engine) followQueuesLocked(more []*enginePort) (again bool) {
 	return false
 }
 
-// moreThreadsLocked says how all queues could have a thread; "" if they cannot.
+// moreThreadsLocked says by which commands all queues would get a thread; "" if that is not
+// possible.
 func (e *Engine) moreThreadsLocked() string {
 	most := 0
 	for _, p := range e.ports {

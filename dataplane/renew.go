@@ -8,23 +8,23 @@ import (
 	"ethertap/shm"
 )
 
-// A queue's file may be removed, replaced or damaged while it is fed. Then nobody who opens
-// the queue finds the frames. So the engine looks now and then, gives the threads the queue
-// that has the name, made anew if need be, and counts what was lost with the old one.
+// The file of a queue may be removed, replaced or damaged while the engine feeds it. Then nobody
+// who opens the queue finds the frames. So the engine checks its queues, gives the threads the
+// queue that has the name now, or a new one, and counts what was lost with the old one.
 
-// queueWatch is how often it is looked whether the queues are intact.
+// queueWatch is the interval of these checks.
 const queueWatch = 200 * time.Millisecond
 
-// fed is a queue that is fed, with what its watch knows of it.
+// fed is a queue that the engine feeds, with what watchQueues knows of it.
 type fed struct {
 	out    *outlet
 	queue  *shm.Queue
-	said   string               // why it could not be made anew
-	waited uint64               // packets in it, when it was looked at last
-	stored [MaxQueues][2]uint64 // put in until then, by thread and interface; of a further queue all in [.][0]
+	said   string               // why no replacement could be opened, as logged
+	waited uint64               // packets in the queue at the last check
+	stored [MaxQueues][2]uint64 // records put in until the last check, by thread and interface; for a further queue all in [.][0]
 }
 
-// watchQueues looks after the queues until quit is closed.
+// watchQueues checks the queues until quit is closed.
 func (e *Engine) watchQueues(quit chan struct{}) {
 	tick := time.NewTicker(queueWatch)
 	defer tick.Stop()
@@ -39,8 +39,9 @@ func (e *Engine) watchQueues(quit chan struct{}) {
 	}
 }
 
-// lookAtQueues renews the queues that are not intact. Nothing is locked meanwhile: to open
-// a queue may take half a second, while others replace it.
+// lookAtQueues replaces the queues that are not intact, and returns the list of queues for the next
+// call. It holds no lock while it opens a queue: that may take half a second if others replace it
+// at the same time.
 func (e *Engine) lookAtQueues(quit chan struct{}, known []fed) []fed {
 	e.mu.Lock()
 	list := e.fedQueuesLocked(known)
@@ -66,7 +67,7 @@ func (e *Engine) lookAtQueues(quit chan struct{}, known []fed) []fed {
 	return list
 }
 
-// renewQueuesLocked does the same before a start. No thread runs.
+// renewQueuesLocked replaces the queues that are not intact before a start. No thread runs.
 func (e *Engine) renewQueuesLocked() {
 	for _, f := range e.fedQueuesLocked(nil) {
 		if again, why := e.anew(&f); again != nil {
@@ -75,7 +76,7 @@ func (e *Engine) renewQueuesLocked() {
 	}
 }
 
-// fedQueuesLocked lists the queues, with what is known of those that are the same.
+// fedQueuesLocked lists the queues that are fed. Entries of known for the same queues are kept.
 func (e *Engine) fedQueuesLocked(known []fed) (list []fed) {
 	add := func(f fed) {
 		for _, k := range known {
@@ -93,7 +94,7 @@ func (e *Engine) fedQueuesLocked(known []fed) (list []fed) {
 	return list
 }
 
-// feedsLocked says whether the queue is fed still.
+// feedsLocked says whether a queue is still fed by the same outlet.
 func (e *Engine) feedsLocked(f *fed) bool {
 	for _, current := range e.fedQueuesLocked(nil) {
 		if current.out == f.out && current.queue == f.queue {
@@ -103,20 +104,20 @@ func (e *Engine) feedsLocked(f *fed) bool {
 	return false
 }
 
-// anew opens what is to be fed in the place of a queue that is not intact, and says why. It
-// says once why that cannot be had.
+// anew opens the replacement of a queue that is not intact; why says what is wrong with the queue.
+// Both are nil if it is intact, or if there is no replacement, which is logged once.
 func (e *Engine) anew(f *fed) (again *shm.Queue, why error) {
 	why = f.queue.Intact()
 	if why == nil {
 		f.said, f.stored = "", e.storedIn(f.out)
 		f.waited, why = f.queue.Backlog()
 	}
-	if why == nil || errors.Is(why, shm.ErrClosed) { // by whoever has given it to us
+	if why == nil || errors.Is(why, shm.ErrClosed) { // its owner has closed it
 		return nil, nil
 	}
 	again, err := f.queue.Renew()
 	switch {
-	case err == nil && f.queue.Intact() == nil: // it was only elsewhere for a moment
+	case err == nil && f.queue.Intact() == nil: // the file had another name for a moment
 		again.Close()
 		return nil, nil
 	case err == nil:
@@ -129,7 +130,7 @@ func (e *Engine) anew(f *fed) (again *shm.Queue, why error) {
 	return nil, nil
 }
 
-// storedIn is what was put into a queue so far.
+// storedIn returns the number of records put into a queue so far, by thread and interface.
 func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 	for q := range n {
 		if out.number != tapQueue {
@@ -144,7 +145,8 @@ func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 	return n
 }
 
-// replaceLocked has another queue fed in the place of f, or says why not.
+// replaceLocked replaces the queue of f by another one, which belongs to it from then on. why says
+// what is wrong with the old one, for the log.
 func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 	producers, err := e.adoptLocked(f.out, again)
 	if err != nil {
@@ -162,12 +164,12 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 		}
 	}
 	e.config.Logf("%v; frames are put into a new one from now on", why)
-	if _, err := e.awaitThreadsLocked(); err != nil { // who does not answer may be at the old one: it stays open
+	if _, err := e.awaitThreadsLocked(); err != nil { // a thread that does not answer may still use the old queue, which therefore stays open
 		e.config.Logf("queue %s: %v", again.Name(), err)
 		return
 	}
 	for _, p := range old.mine {
-		p.Close() // of a damaged queue it fails, and nothing hangs on it
+		p.Close() // it fails for a damaged queue, which does no harm
 	}
 	for q, n := range e.storedIn(f.out) {
 		for p := range n {
@@ -182,8 +184,8 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 	}
 }
 
-// adoptLocked makes a queue the one that is fed, but for the threads, which get the producers.
-// After an error all is as it was.
+// adoptLocked makes again the queue of an outlet and returns its producers, which the caller hands
+// to the threads. After an error everything is as it was.
 func (e *Engine) adoptLocked(out *outlet, again *shm.Queue) (producers []*shm.Producer, err error) {
 	defer func() {
 		if err != nil {
@@ -205,7 +207,7 @@ func (e *Engine) adoptLocked(out *outlet, again *shm.Queue) (producers []*shm.Pr
 		return producers, err
 	}
 	out.queue.Store(again)
-	if err := e.fast.applyLocked(false); err != nil { // its slots may have another size
+	if err := e.fast.applyLocked(false); err != nil { // the slots may have another size
 		e.config.Logf("fast path: %v", err)
 	}
 	return producers, nil

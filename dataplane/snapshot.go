@@ -7,17 +7,17 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// Snapshot is an engine at one moment: the policy that is in force, what it does, and what it has
-// counted. The counters of each thread are of a moment between two batches.
+// Snapshot describes an engine at one moment: its policy, its state and its counters. The counters
+// of each thread are of a moment between two batches.
 type Snapshot struct {
 	Time    time.Time
 	Running bool   // frames are forwarded
-	Waiting string // why not, though the engine was started; "": there is no reason
-	// Short says what is lost though frames are forwarded, since there are more or fewer queues
-	// than threads, with the command that mends it; "" if nothing is.
+	Waiting string // why frames are not forwarded though the engine was started; "" if there is no reason
+	// Short says which frames are lost because an interface has more queues than there are threads,
+	// and the command that mends it; "" if none are.
 	Short    string
 	Poll     PollMode
-	Hold     int // frames that faults may hold, of each queue of an interface
+	Hold     int // frames that faults may hold, for each queue of an interface
 	Policy   policy.Policy
 	FastPath FastPathInfo
 	Bypass   BypassInfo
@@ -25,35 +25,35 @@ type Snapshot struct {
 	Further  []FurtherCount
 }
 
-// PortSnapshot is the part of one interface.
+// PortSnapshot is the part of a Snapshot that concerns one interface.
 type PortSnapshot struct {
 	PortInfo
 	Stats      PortStats
 	Threads    []QueueStats  // by queue
-	OutageLeft time.Duration // how long an outage still lasts
-	MACs       MACTable      // if tables were asked for, as Types
+	OutageLeft time.Duration // how long an outage will last
+	MACs       MACTable      // MACs and Types are empty unless tables were asked for
 	Types      TypeTable
 }
 
-// FastPathInfo says what the fast path does.
+// FastPathInfo describes the fast path.
 type FastPathInfo struct {
 	Wanted bool
-	Why    []string // by interface: why frames received there do not use it; "" if they do
+	Why    []string // by interface: why frames received there do not use the fast path; "" if they do
 }
 
-// FurtherCount is what became of the frames that the tap of a further queue wanted.
+// FurtherCount says what became of the frames that the tap of a further queue wanted.
 type FurtherCount struct {
 	Name            string
 	Stored, Refused uint64
-	Lost            uint64 // stored, and lost since with the queue's file; not in Stored
+	Lost            uint64 // stored, and lost since then with the file of the queue; not in Stored
 }
 
-// Snapshot returns what everything is at one moment, with the tables of what was seen if asked:
-// these may have thousands of rows. It waits for a start that is under way.
+// Snapshot describes the engine at one moment. With tables it includes the tables of sources, types
+// and VLANs, which may have thousands of rows. It waits for a start that is under way.
 func (e *Engine) Snapshot(tables bool) Snapshot {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.update.Lock() // the policy and what is counted under it
+	e.update.Lock() // so that no counter is read under another policy
 	defer e.update.Unlock()
 	fast := e.fast.readCounters()
 	s := Snapshot{
@@ -83,7 +83,7 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 	return s
 }
 
-// Balances draws up the accounts of all interfaces: they close under traffic as well.
+// Balances returns the accounts of all interfaces. They close under traffic as well.
 func (s *Snapshot) Balances() []Balance {
 	var all []PortStats
 	for i := range s.Ports {
@@ -92,9 +92,9 @@ func (s *Snapshot) Balances() []Balance {
 	return balances(all)
 }
 
-// FurtherCounts returns what became of the frames that the tap of a further queue wanted: how
-// many were put in, how many the queue refused, and how many were put in and then lost with the
-// queue's file, which stored does not count. All are 0 if the queue is not fed.
+// FurtherCounts returns what became of the frames that the tap of a further queue wanted: the
+// number stored, the number that the queue refused, and the number stored and then lost with the
+// file of the queue, which stored does not include. All are 0 if the queue is not fed.
 func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -107,7 +107,7 @@ func (e *Engine) FurtherCounts(name string) (stored, refused, lost uint64) {
 	return c.Stored, c.Refused, c.Lost
 }
 
-// furtherCountLocked needs what the fast path has counted to have been read.
+// furtherCountLocked needs fastPath.readCounters to have been called.
 func (e *Engine) furtherCountLocked(o *outlet) FurtherCount {
 	c := FurtherCount{Name: o.name, Refused: e.fast.missed[o.number] - o.past}
 	for i := range o.lanes {

@@ -10,25 +10,24 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// PortInfo is what is known of an interface. Before the first Start that is its
-// number and its name.
+// PortInfo describes an interface. Before the first Start only its number and its name are known.
 type PortInfo struct {
 	Index  int        `json:"index"`
 	Name   string     `json:"name"`
 	Driver string     `json:"driver"` // "-" if unknown
 	Queues int        `json:"queues"`
-	Mode   string     `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "MEMORY", "-" when not attached
+	Mode   string     `json:"mode"` // "ZEROCOPY", "COPY" (native XDP), "SKB" (generic), "MEMORY", or "-" when not attached
 	MTU    int        `json:"mtu"`
 	MAC    policy.MAC `json:"mac"`
-	Up     bool       `json:"up"`    // the link is up and has carrier, as last seen
-	Downs  uint64     `json:"downs"` // how often it went down while the engine ran
+	Up     bool       `json:"up"`    // the link was up with carrier when last seen
+	Downs  uint64     `json:"downs"` // how often the link went down while the engine ran
 	Gone   bool       `json:"gone"`  // the interface has disappeared since Start
-	// FastPath says what the fast path does for frames received here: "" if it is
-	// disabled, "fastpath" if it is used, "fastpath:refused" if it cannot be.
+	// FastPath says what the fast path does with frames received here: "fastpath" if it is used,
+	// "fastpath:refused" if it cannot be used, "" if it is disabled.
 	FastPath string `json:"fast_path,omitempty"`
 }
 
-// Ports tells about the interfaces, by number.
+// Ports describes the interfaces, by number. It waits for a start that is under way.
 func (e *Engine) Ports() []PortInfo {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -50,13 +49,13 @@ func (e *Engine) portsLocked() []PortInfo {
 	return list
 }
 
-// Count is a counter with a name.
+// Count is a value with a name.
 type Count struct {
 	Name string
 	N    uint64
 }
 
-// Counts are counters with names. As JSON they are an object.
+// Counts is a list of values with names. In JSON it is an object.
 type Counts []Count
 
 // MarshalJSON implements json.Marshaler.
@@ -74,17 +73,16 @@ type QueueStats struct {
 	Kernel Counts // of the queue's AF_XDP socket, by the kernel's names
 }
 
-// AllStats returns the counters of all interfaces, by number, summed over the
-// threads. Those of one thread are of one moment between two batches, and no
-// frame changes threads, so the accounting identity holds in them even under
-// traffic.
+// AllStats returns the counters of all interfaces, by number, summed over the threads. The counters
+// of one thread are of one moment between two batches, and no frame changes threads, so the
+// accounting identity holds in them even under traffic.
 func (e *Engine) AllStats() []PortStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.allStatsLocked(e.fast.readCounters())
 }
 
-// allStatsLocked does it with what the fast path has counted.
+// allStatsLocked does the same, given the counters of the fast path.
 func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	var sums [2]tally
 	var lost, tapLost [2]uint64
@@ -104,7 +102,7 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	return list
 }
 
-// Stats returns the counters of one interface.
+// Stats returns the counters of one interface. It fails if there is no such interface.
 func (e *Engine) Stats(number int) (PortStats, error) {
 	if number < 0 || number >= len(e.config.Interfaces) {
 		return PortStats{}, fmt.Errorf("no interface %d", number)
@@ -112,7 +110,8 @@ func (e *Engine) Stats(number int) (PortStats, error) {
 	return e.AllStats()[number], nil
 }
 
-// QueueStats returns the counters of one queue of an interface.
+// QueueStats returns the counters of one queue of an interface. It fails if there is no such
+// interface or queue.
 func (e *Engine) QueueStats(number, queue int) (QueueStats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,7 +130,7 @@ func (e *Engine) queueStatsLocked(number, queue int, fast *[MaxQueues][2]tally) 
 	return QueueStats{t.stats(lostIn(k), e.tapOutlet.lost[queue][number]-e.tapOutlet.lostBase[queue][number]), named(k)}
 }
 
-// socketLocked returns the open socket of a queue, or nil.
+// socketLocked returns the open socket of a queue, or nil if there is none.
 func (e *Engine) socketLocked(number, queue int) *xsk.Socket {
 	if queue >= len(e.workers) {
 		return nil
@@ -139,9 +138,9 @@ func (e *Engine) socketLocked(number, queue int) *xsk.Socket {
 	return e.workers[queue].lanes[number].sock
 }
 
-// queueTally returns the counters of a queue, of its thread and of the fast path together,
-// given what fastPath.tally returned. Each part is of one moment in which the accounting
-// identity holds, so it holds in the sum.
+// queueTally returns the counters of a queue, those of its thread and of the fast path added up.
+// fast is the result of fastPath.readCounters. In each part the accounting identity holds, so it
+// holds in the sum.
 func (e *Engine) queueTally(queue int, fast *[MaxQueues][2]tally) [2]tally {
 	now := e.counts[queue].read()
 	for p := range now {
@@ -150,14 +149,13 @@ func (e *Engine) queueTally(queue int, fast *[MaxQueues][2]tally) [2]tally {
 	return now
 }
 
-// kernelSinceLocked returns the kernel's statistics since the last reset.
+// kernelSinceLocked returns the kernel's statistics of a queue since the last reset.
 func (e *Engine) kernelSinceLocked(number, queue int) unix.XDPStatistics {
 	k := &e.kernelCounts[queue][number]
 	return minus(k.total(e.socketLocked(number, queue)), k.base)
 }
 
-// ResetStats sets all counters to zero. Frames held at that moment count as
-// received after it.
+// ResetStats sets all counters to zero. Frames that are held count as received after the reset.
 func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -174,8 +172,9 @@ func (e *Engine) ResetStats() {
 	}
 }
 
-// stats are the counters with their names. What was lost with a queue that was filled before
-// a reset is of before it.
+// stats returns the counters with their names. lost and tapLost are not part of a tally. tapLost is
+// limited to the frames stored since the last reset: what was lost of a queue may have been stored
+// before it.
 func (t *tally) stats(lost, tapLost uint64) PortStats {
 	s := PortStats{Lost: lost}
 	for i := range Counters {
@@ -197,15 +196,15 @@ func (t *tally) stats(lost, tapLost uint64) PortStats {
 	return s
 }
 
-// kernelCount sums the kernel's statistics over the sockets that served one
-// queue of an interface one after the other.
+// kernelCount sums the kernel's statistics over all sockets that have served one queue of an
+// interface.
 type kernelCount struct {
 	past unix.XDPStatistics // of closed sockets
 	base unix.XDPStatistics // at the last reset
 }
 
-// total adds the statistics of the socket that is open now, if any. A socket
-// whose interface has gone may refuse to tell; then the past is all there is.
+// total adds the statistics of s, which is the open socket, or nil. A socket whose interface has
+// gone may refuse to tell; then the total is that of the closed ones.
 func (k *kernelCount) total(s *xsk.Socket) unix.XDPStatistics {
 	if s == nil {
 		return k.past
@@ -219,8 +218,8 @@ func (k *kernelCount) total(s *xsk.Socket) unix.XDPStatistics {
 
 func (k *kernelCount) close(s *xsk.Socket) { k.past = k.total(s) }
 
-// lostIn counts frames that the kernel dropped before they reached us. A frame
-// that found no chunk in the fill ring is in rx_dropped as well when copying.
+// lostIn returns the number of frames that the kernel dropped before reception. A frame for which a
+// copying socket had no chunk in the fill ring is in rx_dropped as well.
 func lostIn(k unix.XDPStatistics) uint64 { return k.Rx_dropped + k.Rx_ring_full }
 
 func named(k unix.XDPStatistics) Counts {

@@ -11,70 +11,70 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// Usage is what was counted of the frames that have something in common.
+// Usage counts the frames that have something in common, and their bytes.
 type Usage struct {
 	Frames uint64 `json:"frames"`
 	Bytes  uint64 `json:"bytes"`
 }
 
-// MACUsage is what one source has sent.
+// MACUsage counts the frames of one source.
 type MACUsage struct {
 	MAC policy.MAC `json:"mac"`
 	Usage
-	Seen time.Time `json:"seen"` // when its last frame came, to the second
+	Seen time.Time `json:"seen"` // when its last frame came, in whole seconds
 }
 
-// MACTable are the sources seen on an interface, those of most frames first.
+// MACTable lists the sources seen on an interface, those with the most frames first.
 type MACTable struct {
 	Rows   []MACUsage `json:"rows"`
-	NoRoom Usage      `json:"no_room"` // of further sources, together
+	NoRoom Usage      `json:"no_room"` // all sources for which there was no room, together
 }
 
-// TypeKind tells Ethertypes from what can be in their place.
+// TypeKind says what is in the place of an Ethertype.
 type TypeKind uint8
 
-// KindType is an Ethertype.
+// KindType means that it is an Ethertype.
 const (
 	KindType   TypeKind = iota
-	KindLength          // an 802.3 length
-	KindShort           // the frame ends before its Ethertype
+	KindLength          // it is an 802.3 length
+	KindShort           // the frame ends before it
 )
 
-// TypeUsage is what was seen of one Ethertype below so many VLAN tags.
+// TypeUsage counts the frames with one Ethertype behind a number of VLAN tags.
 type TypeUsage struct {
-	Level int // tags before it: 0…4
+	Level int // number of tags before it: 0…4
 	Kind  TypeKind
-	Type  uint16 // of KindType
+	Type  uint16 // 0 unless Kind is KindType
 	Usage
-	Last policy.MAC // who sent the last one
+	Last policy.MAC // the source of the last frame
 	Seen time.Time
 }
 
-// VLANUsage is what was seen of one VLAN in tags of one kind and place.
+// VLANUsage counts the tags of one VLAN, of one kind and in one position.
 type VLANUsage struct {
-	Level int    // tags before this one: 0…3
+	Level int    // number of tags before this one: 0…3
 	TPID  uint16 // 0x8100 (802.1Q) or 0x88a8 (802.1ad)
-	ID    uint16 // 0: a priority alone
+	ID    uint16 // 0: the tag has only a priority
 	Usage
 	Last policy.MAC
 	Seen time.Time
 }
 
-// TypeTable are the Ethertypes and VLANs seen on an interface, in the order of
-// level and number. A frame counts for one type, and for the VLAN of each tag.
+// TypeTable lists the Ethertypes and VLANs seen on an interface, ordered by level and number. A
+// frame counts for one type, and for the VLAN of each of its tags.
 type TypeTable struct {
 	Types       []TypeUsage
-	TypesNoRoom Usage // of further Ethertypes, together
+	TypesNoRoom Usage // all Ethertypes for which there was no room, together
 	VLANs       []VLANUsage
 	VLANsNoRoom Usage
 }
 
-// portTables are a thread's tables, by interface. The engine sets the pointers, the
-// thread reads each once a batch.
+// portTables are the tables of a thread, by interface. The engine sets the pointers; the thread
+// reads each once a batch.
 type portTables [2]atomic.Pointer[tables]
 
-// MACs returns the sources seen on an interface since the last reset, summed over
-// the threads.
+// MACs returns the sources seen on an interface since the last reset, summed over the threads and
+// the fast path. It fails if there is no such interface, or if the kernel's table cannot be read.
 func (e *Engine) MACs(number int) (MACTable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,8 +96,8 @@ func (e *Engine) macsLocked(number int) (MACTable, error) {
 	return m, nil
 }
 
-// Types returns the Ethertypes and VLANs seen on an interface since the last reset,
-// summed over the threads.
+// Types returns the Ethertypes and VLANs seen on an interface since the last reset, summed over the
+// threads and the fast path. It fails as MACs does.
 func (e *Engine) Types(number int) (TypeTable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -136,17 +136,17 @@ func (e *Engine) typesLocked(number int) (TypeTable, error) {
 	return m, nil
 }
 
-// ResetMACs forgets the sources seen on all interfaces.
+// ResetMACs empties the tables of sources of all interfaces.
 func (e *Engine) ResetMACs() {
 	e.replaceTables(func(t *tables) { t.macs = newMACs() }, fastpath.MACs)
 }
 
-// ResetTypes forgets the Ethertypes and VLANs seen on all interfaces.
+// ResetTypes empties the tables of Ethertypes and VLANs of all interfaces.
 func (e *Engine) ResetTypes() {
 	e.replaceTables(func(t *tables) { t.types, t.vlans = newTypes(), newVLANs() }, fastpath.Types, fastpath.VLANs)
 }
 
-// sumLocked adds up one table of all threads and of the fast path.
+// sumLocked adds up one table, over all threads and the fast path.
 func (e *Engine) sumLocked(number int, which func(*tables) *table, fast fastpath.Table) (*sum, error) {
 	if number < 0 || number >= len(e.ports) {
 		return nil, fmt.Errorf("no interface %d", number)
@@ -160,8 +160,8 @@ func (e *Engine) sumLocked(number int, which func(*tables) *table, fast fastpath
 	return s, e.fast.addTable(s, number, fast)
 }
 
-// replaceTables puts new tables in the place of some. A batch that is under way is still
-// counted in the old ones.
+// replaceTables replaces some tables of all threads by new ones, which change sets. A batch that is
+// under way still counts in the old ones.
 func (e *Engine) replaceTables(change func(*tables), fast ...fastpath.Table) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -179,7 +179,7 @@ func (e *Engine) replaceTables(change func(*tables), fast ...fastpath.Table) {
 
 func (u usage) public() Usage { return Usage{Frames: u.frames, Bytes: u.bytes} }
 
-// sortedKeys orders by level, then by number: see the keys.
+// sortedKeys returns the keys ordered by level, then by number.
 func sortedKeys(s *sum) []uint64 {
 	keys := make([]uint64, 0, len(s.rows))
 	for key := range s.rows {
