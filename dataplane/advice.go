@@ -9,8 +9,8 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// Advice says why frames are counted as lost, as far as that is known, and what mends it: a
-// line for each interface and cause.
+// Advice says why frames are counted as lost, as far as that is known, and how to mend it. It
+// returns a line for each interface and cause.
 func (e *Engine) Advice() (list []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -40,20 +40,20 @@ func (e *Engine) Advice() (list []string) {
 	return list
 }
 
-// tooLong returns how many frames were longer than a chunk: what was dropped for another reason
-// than that there was no chunk.
+// tooLong returns the number of frames that were longer than a chunk. The kernel counts them
+// together with the frames for which there was no chunk.
 func tooLong(k unix.XDPStatistics) uint64 {
 	return k.Rx_dropped - min(k.Rx_dropped, k.Rx_fill_ring_empty_descs)
 }
 
-// followJoinersLocked says which interfaces beneath the ports join frames.
+// followJoinersLocked has the ports log which interfaces beneath them join frames.
 func (e *Engine) followJoinersLocked() {
 	for _, p := range e.nics() {
 		p.FollowJoiners(e.longestReceivedLocked())
 	}
 }
 
-// longestReceivedLocked is how many bytes a frame may have to be received.
+// longestReceivedLocked returns the length in bytes of the longest frame that can be received.
 func (e *Engine) longestReceivedLocked() int {
 	n := e.frameSizeLocked()
 	if len(e.workers) > 0 {

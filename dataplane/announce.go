@@ -7,10 +7,10 @@ import (
 	"ethertap/shm"
 )
 
-// What stands in a queue's table of interfaces, so that whoever reads the queue sees what
-// is tapped for it: names and addresses since the start, taps as the policy has them.
+// These functions write the table of interfaces in a queue, which shows the readers of the queue
+// what is tapped for it. Names and addresses are known after a start; the taps follow the policy.
 
-// stated is what a tap wants of each interface, as a queue's table has it.
+// stated returns what a tap wants of each interface, as the table of a queue has it.
 func stated(t *policy.Tap) [policy.MaxPorts]shm.Taps {
 	var list [policy.MaxPorts]shm.Taps
 	for i := range list {
@@ -31,7 +31,7 @@ func stated(t *policy.Tap) [policy.MaxPorts]shm.Taps {
 	return list
 }
 
-// statedFor is that of the tap of that name; of one that is not there, that it wants nothing.
+// statedFor returns the same for the tap with a name. A tap that does not exist wants nothing.
 func statedFor(p *policy.Policy, name string) [policy.MaxPorts]shm.Taps {
 	for i := range p.Taps {
 		if p.Taps[i].Name == name {
@@ -41,14 +41,15 @@ func statedFor(p *policy.Policy, name string) [policy.MaxPorts]shm.Taps {
 	return stated(&policy.Tap{Name: name})
 }
 
-// announceLocked writes the whole table of an outlet's queue.
+// announceLocked writes the whole table of the queue of an outlet.
 func (e *Engine) announceLocked(o *outlet) error {
-	e.update.Lock() // or it would overwrite what an Update announces meanwhile
+	e.update.Lock() // otherwise it could overwrite what an Update writes meanwhile
 	defer e.update.Unlock()
 	return o.queue.Load().SetInterfaces(e.describedLocked(o))
 }
 
-// describedLocked is the table of interfaces of an outlet's queue. The caller holds mu and update.
+// describedLocked returns the table of interfaces for the queue of an outlet. The caller holds mu
+// and update.
 func (e *Engine) describedLocked(o *outlet) []shm.Interface {
 	taps := statedFor(&e.plan.Load().Policy, o.name)
 	list := make([]shm.Interface, len(e.ports))
@@ -59,8 +60,8 @@ func (e *Engine) describedLocked(o *outlet) []shm.Interface {
 	return list
 }
 
-// announceNamesLocked writes the whole tables of all queues, after an interface has got another
-// name or address.
+// announceNamesLocked writes the tables of all queues, after an interface has got another name or
+// address.
 func (e *Engine) announceNamesLocked() error {
 	var errs []error
 	for _, o := range e.outlets {
@@ -71,8 +72,8 @@ func (e *Engine) announceNamesLocked() error {
 	return errors.Join(errs...)
 }
 
-// announceTaps writes what has changed from one policy to the next into the tables of the
-// queues. The caller holds Engine.update.
+// announceTaps writes the differences between two policies into the tables of the queues. The
+// caller holds Engine.update.
 func announceTaps(outlets []*outlet, before, after *policy.Policy) error {
 	var errs []error
 	for _, o := range outlets {

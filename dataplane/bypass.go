@@ -10,43 +10,43 @@ import (
 	"ethertap/dataplane/fastpath"
 )
 
-// Limits of Engine.SetBypassLimit, and what is usual. A thread of a busy machine loses its CPU
-// for some ten milliseconds now and then.
+// MinBypass and MaxBypass bound the limit of Engine.SetBypassLimit; DefaultBypass is its value at
+// the start. A thread of a busy machine loses its CPU for some ten milliseconds now and then.
 const (
 	MinBypass     = 10 * time.Millisecond
 	MaxBypass     = time.Minute
 	DefaultBypass = 200 * time.Millisecond
 )
 
-// bypass is what keeps the link going without this process: the fast path's programs,
-// pinned. While a thread lives they divert frames to it as the policy says; otherwise
-// they forward them. It is guarded as the fast path is.
+// bypass keeps the link going without this process: the programs of the fast path are pinned. While
+// a thread lives, they divert frames to it as the policy says; otherwise they forward them. The
+// same locks guard it as the fast path.
 type bypass struct {
-	dir    string // on a BPF file system, where things are pinned; "": there can be no bypass
-	runDir string // for the records of what was changed on interfaces
-	clear  string // the command that ends what is pinned, for messages
+	dir    string // a directory on a BPF file system, where everything is pinned; "" means that no bypass is possible
+	runDir string // for the records of settings changed on interfaces
+	clear  string // the command that ends a bypass, for messages
 
-	// The wish:
-	limit   time.Duration // without a sign of life, a thread is taken for dead
-	after   time.Duration // the limit, or 0: bypass is off
-	chosen  bool          // whether it is on is somebody's wish: what an earlier process had does not matter
-	limited bool          // likewise the limit
+	// What is wished:
+	limit   time.Duration // a thread without a sign of life for so long counts as dead
+	after   time.Duration // the limit if the bypass is on, else 0
+	chosen  bool          // somebody has switched it on or off, so the setting of an earlier process does not matter
+	limited bool          // likewise for the limit
 
-	// What is:
+	// What is the case:
 	state     pinState
 	why       string           // why nothing is pinned though it is wanted
-	inherited *fastpath.Pinned // what an earlier process left; nil but for foundPins
+	inherited *fastpath.Pinned // what an earlier process left; nil except in state foundPins
 }
 
-// BypassInfo says what becomes of the link without this process.
+// BypassInfo describes the bypass.
 type BypassInfo struct {
 	On     bool
-	Limit  time.Duration // without a sign of life, a thread is taken for dead
-	Pinned string        // where programs and maps are pinned; "": they are not
-	Why    string        // why not
+	Limit  time.Duration // a thread without a sign of life for so long counts as dead
+	Pinned string        // where programs and maps are pinned; "" if they are not
+	Why    string        // why they are not
 }
 
-// Bypass tells about it.
+// Bypass describes the bypass. It waits for a start that is under way.
 func (e *Engine) Bypass() BypassInfo {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -65,20 +65,21 @@ func (f *fastPath) bypassInfo() BypassInfo {
 	return info
 }
 
-// SetBypass lets the link go on when this process stops, is killed, or one of its threads
-// shows no sign of life for as long as the limit says: frames are then forwarded in the
-// kernel, without taps and faults; the drop list stays. It lasts beyond the process, until
-// it is switched off or ClearBypass. The next engine with the same Config.BypassDir takes
-// over. Before Start the wish is noted. Where it cannot work it is an error and changes
-// nothing. It must be called in the network namespace of the interfaces.
+// SetBypass switches the bypass on or off. With it the link goes on when this process stops or is
+// killed, or when a thread shows no sign of life for as long as the limit says: the kernel then
+// forwards the frames, without taps and faults; the drop list stays in force. The bypass outlives
+// the process until it is switched off or ClearBypass ends it. The next engine with the same
+// Config.BypassDir takes it over. Before Start the setting is only noted. Where the bypass cannot
+// work it returns an error and changes nothing. It must be called in the network namespace of the
+// interfaces.
 func (e *Engine) SetBypass(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.fast.wantBypass(on)
 }
 
-// SetBypassLimit sets how long a thread may show no sign of life before it is taken for
-// dead: MinBypass to MaxBypass.
+// SetBypassLimit sets the time without a sign of life after which a thread counts as dead, from
+// MinBypass to MaxBypass. Other values are an error.
 func (e *Engine) SetBypassLimit(limit time.Duration) error {
 	if limit < MinBypass || limit > MaxBypass {
 		return fmt.Errorf("bypass: a limit of %v is not in %v…%v", limit, MinBypass, MaxBypass)
@@ -115,7 +116,8 @@ func (f *fastPath) wantBypass(on bool) error {
 	return nil
 }
 
-// changeBypass changes the wish, and what is at once if the engine runs, or nothing.
+// changeBypass changes the setting, and carries it out if the engine runs. After an error nothing
+// has changed.
 func (f *fastPath) changeBypass(on bool, limit time.Duration) error {
 	before := f.bypass
 	f.wishBypass(on, limit)
@@ -140,7 +142,7 @@ func (f *fastPath) wishBypass(on bool, limit time.Duration) {
 	}
 }
 
-// arrangeBypass does what the wish asks for while the engine runs.
+// arrangeBypass carries the setting out while the engine runs.
 func (f *fastPath) arrangeBypass() error {
 	b := &f.bypass
 	switch {
@@ -174,8 +176,8 @@ func (f *fastPath) links() (list []link.Link) {
 	return list
 }
 
-// pinLocked makes the path outlive the process, in the place of what another version has
-// pinned on the same links if over.
+// pinLocked makes the path outlive the process. over says that another version has pinned its path
+// on the same links, which is replaced.
 func (f *fastPath) pinLocked(over bool) (err error) {
 	b, pin := &f.bypass, f.path.Pin
 	if over {
@@ -205,7 +207,7 @@ func (f *fastPath) pinLocked(over bool) (err error) {
 	return nil
 }
 
-// unpinLocked ends that.
+// unpinLocked makes the path end with the process.
 func (f *fastPath) unpinLocked() error {
 	f.moveBypass(pinsRemoved)
 	err := f.path.Unpin(f.bypass.dir, f.links())
@@ -214,7 +216,8 @@ func (f *fastPath) unpinLocked() error {
 	return err
 }
 
-// takeBack undoes on the interfaces what was to outlive the process, or an earlier one.
+// takeBack undoes those changes of the interfaces that were to outlive this process or an earlier
+// one.
 func (f *fastPath) takeBack() {
 	for _, p := range f.ports {
 		if p.nic != nil {
@@ -223,8 +226,8 @@ func (f *fastPath) takeBack() {
 	}
 }
 
-// beforeStop and stopped are around the rollback of a stop: a bypass that is pinned stays, and
-// with it what was changed on the interfaces.
+// beforeStop and afterStop enclose the rollback of a stop: a pinned bypass stays, and with it the
+// changed settings of the interfaces.
 func (f *fastPath) beforeStop() {
 	f.moveBypass(stopBegins)
 	f.outlive(f.bypass.state == leavingPins)

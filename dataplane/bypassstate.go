@@ -2,15 +2,15 @@ package dataplane
 
 import "fmt"
 
-// pinState says what is pinned for a bypass, and whose it is.
+// pinState says what is pinned for a bypass, and to whom it belongs.
 type pinState uint8
 
 const (
 	noPins      pinState = iota // nothing is pinned, as far as is known
-	foundPins                   // a start has found what an earlier process left, and has not settled what becomes of it
-	ownPins                     // ours: in force when this process ends
-	leavingPins                 // a stop is under way, which leaves them
-	leftPins                    // the engine does not run; they are in force
+	foundPins                   // a start has found what an earlier process left, and has not decided about it
+	ownPins                     // the pins belong to this process, and keep the link going when it ends
+	leavingPins                 // a stop is under way, which leaves the pins
+	leftPins                    // the engine does not run, and the pins keep the link going
 	pinStates
 )
 
@@ -18,17 +18,17 @@ var pinStateNames = [pinStates]string{"none", "found", "own", "leaving", "left"}
 
 func (s pinState) String() string { return pinStateNames[s] }
 
-// pinEvent changes the state.
+// pinEvent is an event that may change the state.
 type pinEvent uint8
 
 const (
 	startFinds     pinEvent = iota // a start finds what an earlier process left
 	startFindsNone                 // a start finds nothing
 	startTakes                     // a start uses the programs that it found
-	pinsMade                       // our programs are pinned, in the place of others if there were some
-	pinsRemoved                    // nothing is pinned any more
-	startFails                     // all is as before the start
-	stopBegins                     // Engine.Stop
+	pinsMade                       // our programs are pinned, in the place of any others
+	pinsRemoved                    // the pins were removed
+	startFails                     // everything is as before the start
+	stopBegins                     // Engine.Stop begins
 	stopEnds
 	pinEvents
 )
@@ -37,10 +37,11 @@ var pinEventNames = [pinEvents]string{"start finds some", "start finds none", "s
 
 func (e pinEvent) String() string { return pinEventNames[e] }
 
-// never marks what does not happen in a state.
+// never marks an event that does not happen in a state.
 const never = pinStates
 
-// pinTable is the state after an event, by state and event. It is drawn in docs/fastpath.md.
+// pinTable holds the state after an event, by state and event. docs/fastpath.md shows it as a
+// drawing.
 var pinTable = [pinStates][pinEvents]pinState{
 	noPins: {
 		startFinds: foundPins, startFindsNone: noPins, startTakes: never, pinsMade: ownPins,
@@ -64,7 +65,8 @@ var pinTable = [pinStates][pinEvents]pinState{
 	},
 }
 
-// after returns the state after an event; what never happens leaves it as it is, and is an error.
+// after returns the state after an event. An event that never happens in a state is an error and
+// leaves the state as it is.
 func (s pinState) after(e pinEvent) (pinState, error) {
 	next := pinTable[s][e]
 	if next == never {
@@ -73,7 +75,7 @@ func (s pinState) after(e pinEvent) (pinState, error) {
 	return next, nil
 }
 
-// moveBypass takes the state on.
+// moveBypass changes the state by an event.
 func (f *fastPath) moveBypass(e pinEvent) {
 	next, err := f.bypass.state.after(e)
 	if err != nil {

@@ -17,33 +17,33 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// fastPath is the part of the engine that is in the kernel: frames that suffer no faults
-// are counted and forwarded there, and copied for the taps. It has its own counters and
-// tables, which are added to those of the threads.
+// fastPath is the part of the engine that runs in the kernel. It counts and forwards the frames
+// that suffer no faults there, and copies them for the taps. Its counters and tables are added to
+// those of the threads.
 //
-// Engine.mu guards it, and its methods need that. What an Update reads (wanted, path, denied,
-// takes, bypass.after) changes under Engine.update as well, so that either lock is enough to
-// read it; methods that need this lock besides end in Locked.
+// Engine.mu guards it, and its methods need that lock. The fields that an Update reads (wanted,
+// path, denied, limits, bypass.after) are written under Engine.update as well, so that either lock
+// suffices to read them. Methods that need Engine.update as well end in Locked.
 type fastPath struct {
 	ports  []*enginePort
 	plan   *atomic.Pointer[plan]
 	update *sync.Mutex // Engine.update
-	epoch  time.Time   // the engine's
+	epoch  time.Time   // of the engine
 	logf   func(string, ...any)
 
 	wanted  bool
 	bypass  bypass
-	threads *threads                 // what it works with; nil: the engine does not run
-	stats   *fastpath.Stats          // since the first use; kept as long as the engine
-	lives   []xsk.Life               // likewise, by queue
-	path    *fastpath.Path           // on the interfaces; nil: all frames go through the threads
+	threads *threads                 // what the last start made; nil while the engine does not run
+	stats   *fastpath.Stats          // made at the first use, and kept as long as the engine
+	lives   []xsk.Life               // by queue; made and kept likewise
+	path    *fastpath.Path           // the programs on the interfaces; nil means that all frames go through the threads
 	why     string                   // why there is no path though it is wanted
 	denied  [2]string                // by port of reception: why frames are diverted though there is a path
-	limits  [2]redirectLimits        // likewise: what the other port takes of frames that are redirected to it
-	lacked  [2]bool                  // likewise: it was that the other port lacked what it takes
-	silent  [2]silence               // likewise: whether it is told what becomes of frames
-	last    [MaxQueues][2]tally      // what was read last
-	missed  [fastpath.MaxTaps]uint64 // likewise: frames of which a tap got no copy
+	limits  [2]redirectLimits        // by port of reception: what the other port takes of frames redirected to it
+	lacked  [2]bool                  // by port of reception: the other port took no redirected frames, as it lacked something
+	silent  [2]silence               // by port of reception: whether the kernel reports what becomes of redirected frames
+	last    [MaxQueues][2]tally      // the counters as last read
+	missed  [fastpath.MaxTaps]uint64 // frames of which a tap got no copy, as last read
 }
 
 // threads is what a start has made for the fast path to work with.
@@ -52,12 +52,12 @@ type threads struct {
 	long    bool // frames may need several chunks
 }
 
-// copyRing is how many bytes of copies wait for each thread: some 30,000 frames of 64
-// bytes, 2000 of 1500.
+// copyRing is the size in bytes of the ring of copies for each thread: room for some 30,000 frames
+// of 64 bytes, or 2000 of 1500.
 const copyRing = 4 << 20
 
-// start puts the fast path, if it or a bypass is wanted, on interfaces whose threads run, in
-// the place of what an earlier process left, or removes that.
+// start installs the fast path on interfaces whose threads run, if it or a bypass is wanted. It
+// replaces or removes what an earlier process has left there.
 func (f *fastPath) start(r *threads) {
 	f.threads = r
 	if f.wanted || f.bypass.after > 0 {
@@ -66,7 +66,7 @@ func (f *fastPath) start(r *threads) {
 	f.settle()
 }
 
-// stop takes it away again; a bypass that is to outlive the process stays.
+// stop removes the fast path, except for a bypass that is to outlive the process.
 func (f *fastPath) stop() error {
 	err := f.disengage()
 	f.threads = nil
@@ -81,7 +81,7 @@ func (f *fastPath) setWanted(on bool) error {
 	switch {
 	case f.threads == nil:
 		return nil
-	case f.bypass.after > 0 && f.path != nil: // its programs stay
+	case f.bypass.after > 0 && f.path != nil: // the programs stay for the bypass
 		f.update.Lock()
 		defer f.update.Unlock()
 		for i := range f.ports {
@@ -114,8 +114,8 @@ func (f *fastPath) without(number int) string {
 	return f.denied[number]
 }
 
-// withoutPath says why there is no path though it is wanted, by the names that interfaces
-// have now.
+// withoutPath says why there is no path though it is wanted, with the present names of the
+// interfaces.
 func (f *fastPath) withoutPath() string {
 	if err := f.unsuited(); err != nil {
 		return err.Error()
@@ -123,7 +123,7 @@ func (f *fastPath) withoutPath() string {
 	return f.why
 }
 
-// unsuited says which interface is served in a way that leaves no room for the fast path.
+// unsuited returns an error that names an interface on which the fast path cannot work, or nil.
 func (f *fastPath) unsuited() error {
 	for _, p := range f.ports {
 		switch facts := p.Facts(); {
@@ -138,8 +138,8 @@ func (f *fastPath) unsuited() error {
 	return nil
 }
 
-// engage puts the fast path in the place of the plain programs, frame by frame, or
-// says why not.
+// engage replaces the plain programs by the fast path; every frame meets one or the other. If that
+// fails, it logs why.
 func (f *fastPath) engage() {
 	err := f.tryEngage()
 	f.why = ""
@@ -153,7 +153,7 @@ func (f *fastPath) tryEngage() error {
 	if err := f.unsuited(); err != nil {
 		return err
 	}
-	path, err := f.load() // which takes too long to have an Update wait for it
+	path, err := f.load() // without the lock, as it takes too long for an Update to wait
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (f *fastPath) tryEngage() error {
 	defer f.update.Unlock()
 	old := f.bypass.inherited
 	if err := f.installLocked(path); err != nil {
-		if old == nil || old.Path != path { // else settle does it
+		if old == nil || old.Path != path { // otherwise settle does this
 			err = errors.Join(err, f.plain(), path.Close())
 		}
 		return err
@@ -170,7 +170,7 @@ func (f *fastPath) tryEngage() error {
 	return nil
 }
 
-// installLocked puts a path's programs on the interfaces, unless they are there already.
+// installLocked puts the programs of a path on the interfaces, unless they are there already.
 func (f *fastPath) installLocked(path *fastpath.Path) error {
 	if err := f.connectThreadsLocked(); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 	rules := f.rulesLocked()
 	old := f.bypass.inherited
 	if old != nil && old.Path == path {
-		// Without a thread, what a port does not take was redirected to it all the same.
+		// While there was no thread, frames were redirected even to a port that refuses them.
 		for i := range f.ports {
 			if err := path.Accept(i); err != nil {
 				return err
@@ -193,8 +193,9 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 		}
 		return f.attach(path)
 	}
-	// Programs of another version are there, which forward. The new ones' traces see frames of
-	// those that are not theirs to count. So they divert everything until the last of these has left.
+	// Programs of another version are there, and they forward. The traces of the new ones would
+	// count frames that the old ones forwarded. So the new ones divert all frames until the last of
+	// these has left.
 	if err := f.attach(path); err != nil {
 		return err
 	}
@@ -217,8 +218,8 @@ func (f *fastPath) attach(path *fastpath.Path) error {
 	return nil
 }
 
-// load returns programs for the interfaces: those that an earlier process left there, if
-// they are of this version.
+// load returns the programs for the interfaces: those that an earlier process left there if they
+// are of this version, else new ones.
 func (f *fastPath) load() (*fastpath.Path, error) {
 	if old := f.bypass.inherited; old != nil && old.Path != nil {
 		return old.Path, nil
@@ -237,7 +238,7 @@ func (f *fastPath) load() (*fastpath.Path, error) {
 	return fastpath.Load(c)
 }
 
-// connectThreadsLocked gives the threads what they share with the programs.
+// connectThreadsLocked gives the threads what they share with the programs: life and ring.
 func (f *fastPath) connectThreadsLocked() error {
 	if f.lives == nil {
 		var err error
@@ -260,7 +261,7 @@ func (f *fastPath) connectThreadsLocked() error {
 		} else {
 			size := copyRing
 			if len(f.ports) == 1 {
-				size = os.Getpagesize() // the least there can be: nothing is copied
+				size = os.Getpagesize() // the smallest possible ring: nothing is copied
 			}
 			fd, size, err := f.stats.Ring(w.queue, size)
 			if err != nil {
@@ -273,13 +274,13 @@ func (f *fastPath) connectThreadsLocked() error {
 		k.life.Thread.Store(w.threadID)
 		k.markAlive(int64(time.Since(f.epoch)))
 		w.kernel.Store(k)
-		w.wake() // from a sleep that may be too long now
+		w.wake() // the sleep may be too long now
 	}
 	return nil
 }
 
-// applyLocked puts the rules of the policy in force in the kernel, if there is a path. alone
-// says that no thread of ours will run any more.
+// applyLocked puts the rules of the policy into the kernel, if there is a path. alone says that no
+// thread of this process will run any more.
 func (f *fastPath) applyLocked(alone bool) error {
 	if f.path == nil {
 		return nil
@@ -298,7 +299,7 @@ func (f *fastPath) plain() error {
 	return errors.Join(errs...)
 }
 
-// disengage takes the fast path away again; no frame is lost by it.
+// disengage removes the fast path. No frame is lost by that.
 func (f *fastPath) disengage() error {
 	path := f.path
 	if path == nil {
@@ -317,7 +318,7 @@ func (f *fastPath) disengage() error {
 	return errors.Join(err, f.plain(), path.Close())
 }
 
-// rulesLocked are what the policy asks of the fast path.
+// rulesLocked returns the rules that the policy in force demands.
 func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 	p, bridge := f.plan.Load(), len(f.ports) == 2
 	addresses := func(macs policy.MACs) (list []fastpath.MAC) {
@@ -343,13 +344,14 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 			r.Kept = max(r.Kept, q.Room())
 		}
 	}
-	// A frame that is mirrored has nothing to wait for: the thread takes it as it is.
+	// A mirrored frame has no need to be forwarded at once, so it is diverted and the thread taps
+	// the frame itself.
 	r.Copy = bridge
 	r.Bypass = f.bypass.after
 	return r
 }
 
-// program is the XDP program of a port; nil: the plain one.
+// program returns the XDP program of the fast path on a port, or nil if the plain one runs.
 func (f *fastPath) program(number int) *ebpf.Program {
 	if f.path == nil {
 		return nil
@@ -357,18 +359,18 @@ func (f *fastPath) program(number int) *ebpf.Program {
 	return f.path.Program(number)
 }
 
-// SetFastPath switches the fast path on or off, at once if the engine runs; it must
-// be called in the network namespace of the interfaces then. Where it cannot work
-// FastPath says why, and that is no error. Switching it on again tries interfaces
-// again that refused.
+// SetFastPath switches the fast path on or off, at once if the engine runs. It must then be called
+// in the network namespace of the interfaces. It is no error if an interface cannot use the fast
+// path; the method FastPath says why. Switching it on again tries again the interfaces that
+// refused.
 func (e *Engine) SetFastPath(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.fast.setWanted(on)
 }
 
-// FastPath says whether the fast path is wanted, and for each interface why the
-// frames received there do not use it; "" if they do.
+// FastPath says whether the fast path is wanted, and for each interface, by number, why frames
+// received there do not use it; "" if they do.
 func (e *Engine) FastPath() (wanted bool, why []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

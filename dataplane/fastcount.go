@@ -8,10 +8,10 @@ import (
 	"ethertap/dataplane/fastpath"
 )
 
-// What the fast path counted is added to what the threads did.
+// The counters of the fast path are added to those of the threads.
 
-// readCounters returns what the fast path counted of all queues and interfaces since it
-// was first used. Should it be unreadable, that is what was read last.
+// readCounters returns what the fast path has counted since its first use, by queue and interface.
+// If the kernel's maps cannot be read, it logs that and returns the last result.
 func (f *fastPath) readCounters() *[MaxQueues][2]tally {
 	if f.stats == nil {
 		return &f.last
@@ -48,7 +48,7 @@ func (f *fastPath) readCounters() *[MaxQueues][2]tally {
 	return &f.last
 }
 
-// fastReason is the reason of an error of the fast path.
+// fastReason returns the reason that stands for an errno counted by the fast path.
 func fastReason(errno int) Reason {
 	if errno == 0 {
 		return ReasonFull
@@ -56,7 +56,7 @@ func fastReason(errno int) Reason {
 	return reasonOf(unix.Errno(errno))
 }
 
-// unserved returns how many frames of an interface came on queues without a thread.
+// unserved returns the number of frames that came in on queues of an interface without a thread.
 func (f *fastPath) unserved(number int) uint64 {
 	if f.stats == nil {
 		return 0

@@ -6,7 +6,7 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// macKey makes a non-zero number of an address: macBit is always set.
+// macKey returns an address as a number. macBit is always set, so that it is not 0.
 func macKey(m policy.MAC) uint64 {
 	return macBit | uint64(m[0])<<40 | uint64(m[1])<<32 | uint64(m[2])<<24 | uint64(m[3])<<16 | uint64(m[4])<<8 | uint64(m[5])
 }
@@ -16,14 +16,14 @@ func macOf(key uint64) policy.MAC {
 	return policy.MAC{byte(key >> 40), byte(key >> 32), byte(key >> 24), byte(key >> 16), byte(key >> 8), byte(key)}
 }
 
-// hosts is a set of addresses in which threads look frames up. It never changes.
+// hosts is a set of addresses in which the threads look up frames. It never changes.
 type hosts struct {
-	macs  policy.MACs // what it was made from
-	table []uint64    // open addressing, at most half full; 0 = empty; len is a power of two
+	macs  policy.MACs // the addresses of the set
+	table []uint64    // open addressing, at most half full; 0 means empty; len is a power of two
 	shift uint8       // 64 - log2(len(table))
 }
 
-// newHosts makes the set of some addresses, of which there is at least one.
+// newHosts makes the set of some addresses. There must be at least one.
 func newHosts(macs policy.MACs) *hosts {
 	size := max(8, 1<<bits.Len(uint(2*macs.Len()-1)))
 	h := &hosts{macs: macs, table: make([]uint64, size), shift: uint8(64 - bits.Len(uint(size-1)))}
@@ -37,7 +37,8 @@ func newHosts(macs policy.MACs) *hosts {
 	return h
 }
 
-// slot is Fibonacci hashing: the upper bits of the product depend on all of the key.
+// slot returns where the search for a key begins, by Fibonacci hashing: the upper bits of the
+// product depend on the whole key.
 func (h *hosts) slot(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> h.shift }
 
 // has says whether an address is in the set, in constant time and without allocation.
@@ -53,8 +54,8 @@ func (h *hosts) has(m policy.MAC) bool {
 	}
 }
 
-// destination returns the address that a frame is for. What is too short to
-// have one has the address zero.
+// destination returns the destination address of a frame. A frame that is too short to have one has
+// the address zero.
 func destination(frame []byte) (m policy.MAC) {
 	if len(frame) >= 6 {
 		m = policy.MAC(frame)
@@ -62,7 +63,7 @@ func destination(frame []byte) (m policy.MAC) {
 	return m
 }
 
-// source returns the address that a frame comes from, zero likewise.
+// source returns the source address of a frame, zero if it is too short.
 func source(frame []byte) (m policy.MAC) {
 	if len(frame) >= 12 {
 		m = policy.MAC(frame[6:])

@@ -17,10 +17,10 @@ import (
 	"ethertap/lib/ownfile"
 )
 
-// What an earlier process has left for a bypass: found, taken over, ended.
+// These functions find, take over and end what an earlier process has left for a bypass.
 
-// inherit finds what an earlier process left on the interfaces. It changes nothing there.
-// counting says that the counters in the kernel are those of that process from now on.
+// inherit finds what an earlier process has left on the interfaces. It changes nothing there.
+// counting says that from now on the counters in the kernel are those of that process.
 func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	b := &f.bypass
 	if b.dir == "" {
@@ -55,7 +55,7 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 		f.moveBypass(startFindsNone)
 		return false, errors.Join(fastpath.Unpin(b.dir), restored)
 	}
-	if err == nil && !slices.Equal(old.Programs, programs) { // links of interfaces with these numbers elsewhere
+	if err == nil && !slices.Equal(old.Programs, programs) { // the links are on interfaces with these indexes in another namespace
 		err = errors.Join(fmt.Errorf("%s: %w", b.dir, fastpath.ErrOther), old.Close())
 	}
 	if errors.Is(err, fastpath.ErrOther) {
@@ -71,7 +71,8 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	return f.takeInherited(old), nil
 }
 
-// takeInherited makes what was found the interfaces' and, if the counters are of this version, ours.
+// takeInherited hands what was found to the ports and, if the counters are of this version, to the
+// fast path.
 func (f *fastPath) takeInherited(old *fastpath.Pinned) (counting bool) {
 	b := &f.bypass
 	if !b.chosen {
@@ -98,7 +99,7 @@ func (f *fastPath) takeInherited(old *fastpath.Pinned) (counting bool) {
 	return counting
 }
 
-// renounce leaves what was found as it was, when the start fails before it is settled.
+// renounce leaves what was found as it was, when a start fails before it has decided about it.
 func (f *fastPath) renounce() error {
 	old := f.bypass.inherited
 	if old == nil {
@@ -112,14 +113,14 @@ func (f *fastPath) renounce() error {
 	return old.Close()
 }
 
-// strangersDir takes the name away from what a stranger has put where we pin things: on a BPF
-// file system everybody may make directories, unless it is mounted otherwise.
+// strangersDir moves away what another user has put at the place where we pin. On a BPF file system
+// everybody may make directories, unless it is mounted otherwise.
 func (b *bypass) strangersDir(logf func(string, ...any)) error {
 	found, err := ownfile.Look(b.dir)
 	if err != nil || !found.Stranger() {
-		return nil // what is wrong with it shows when it is used
+		return nil // an error will show when the directory is used
 	}
-	own := filepath.Join(filepath.Dir(b.dir), fmt.Sprintf("aside-%016x", rand.Uint64())) // no dots in names there
+	own := filepath.Join(filepath.Dir(b.dir), fmt.Sprintf("aside-%016x", rand.Uint64())) // names there have no dots
 	if err := os.Mkdir(own, 0o700); err != nil {
 		return fmt.Errorf("bypass: %w", err)
 	}
@@ -131,10 +132,10 @@ func (b *bypass) strangersDir(logf func(string, ...any)) error {
 		left = " and is called " + left + " now"
 	}
 	logf("bypass: what had the name %s, %v, has given way%s", b.dir, &found, left)
-	return os.Remove(b.dir) // pinning makes it
+	return os.Remove(b.dir) // pinning makes it again
 }
 
-// settle ends a start: what was inherited is in use now, or is replaced or removed.
+// settle ends a start: what was inherited is now in use, replaced or removed.
 func (f *fastPath) settle() {
 	b := &f.bypass
 	f.update.Lock()
@@ -149,7 +150,7 @@ func (f *fastPath) settle() {
 		errs = append(errs, f.unpinLocked())
 	}
 	if b.state != ownPins {
-		f.takeBack() // what was inherited
+		f.takeBack() // of the earlier process
 	}
 	if err := errors.Join(errs...); err != nil {
 		b.why = err.Error()
@@ -159,8 +160,8 @@ func (f *fastPath) settle() {
 	}
 }
 
-// settleInheritedLocked decides what becomes of what was inherited; over: our own is to be
-// pinned over it.
+// settleInheritedLocked decides about what was inherited. over says that our own path is to be
+// pinned in its place.
 func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
 	b := &f.bypass
 	old := b.inherited
@@ -195,8 +196,8 @@ func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
 	return over, errs
 }
 
-// Pinned says what is pinned in dir: the ids of the XDP programs, and in one clause, on which
-// interfaces, by the names that they have in the calling thread's network namespace.
+// Pinned says what is pinned in dir: the ids of the XDP programs, and in one phrase the interfaces
+// that they are on. Their names are those in the network namespace of the calling thread.
 func Pinned(dir string) (programs []uint32, on string) {
 	var list []string
 	for _, on := range fastpath.Interfaces(dir) {
@@ -213,9 +214,9 @@ func Pinned(dir string) (programs []uint32, on string) {
 	return programs, strings.Join(list, " and ")
 }
 
-// ClearBypass ends what a process that is gone has left in dir: programs leave the
-// interfaces, and what records in runDir say is restored, on interfaces of the calling
-// thread's network namespace. found says whether there was anything.
+// ClearBypass ends a bypass that a dead process has left in dir. It removes its programs from the
+// interfaces, and restores what the records in runDir say, on interfaces of the network namespace
+// of the calling thread. found says whether there was anything to end.
 func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err error) {
 	if what, err := ownfile.Look(dir); err == nil && what.Stranger() {
 		logf("bypass: %s is %v, and left alone", dir, &what)

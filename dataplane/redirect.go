@@ -9,14 +9,14 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// redirectLimits is what an interface takes of frames that are redirected to it in the kernel.
+// redirectLimits says which redirected frames an interface takes.
 type redirectLimits struct {
-	longest uint32 // bytes of a frame
-	whole   bool   // none of several buffers
+	longest uint32 // the longest frame, in bytes
+	whole   bool   // it takes no frame of several buffers
 }
 
-// examineLocked finds out by which ports frames cannot leave, and which ones, so that those are
-// diverted, if possible before one is lost.
+// examineLocked finds out which frames cannot leave by a redirect, so that they are diverted, if
+// possible before one is lost.
 func (f *fastPath) examineLocked() {
 	if len(f.ports) != 2 {
 		return
@@ -26,7 +26,7 @@ func (f *fastPath) examineLocked() {
 	}
 }
 
-// refusal says why frames received on a port cannot leave by a redirect to the other one; "" if
+// refusal says why frames received on port i cannot leave by a redirect to the other one; "" if
 // they can.
 func (f *fastPath) refusal(i int) string {
 	in, out := f.ports[i], f.ports[1-i]
@@ -47,7 +47,7 @@ func (f *fastPath) refusal(i int) string {
 	if f.path != nil {
 		errno, _ = f.path.Refused(i)
 	}
-	// What was refused because it lacked something that it has now is taken again.
+	// A port that refused frames because it lacked something gets them again once it has it.
 	if errno != 0 && (!r.Known || !f.lacked[i] || f.path.Accept(i) != nil) {
 		return fmt.Sprintf("port %s refused redirected frames (%s)%s; then fastpath.enable", to, unix.ErrnoName(errno), out.nic.TakeRedirects())
 	}
@@ -55,21 +55,21 @@ func (f *fastPath) refusal(i int) string {
 	return ""
 }
 
-// silence is what is known of frames received on a port that were forwarded in the kernel and of
-// which nothing more was heard. A TAP device whose user bounds what it sends (QEMU's sndbuf)
-// gives all frames to the program in generic mode: see untold.
+// silence says whether the kernel reports what becomes of frames that were received on a port and
+// redirected. A TAP device whose user limits the bytes under way (QEMU's sndbuf) hands all frames
+// to the program in generic mode, and then there are no reports: see nic.Port.Untold.
 type silence struct {
 	looked    bool
 	forwarded uint64 // until the last look
-	missing   uint64 // of these, at the first look: what was under way when programs were exchanged
-	found     bool   // there were more since than can be under way
+	missing   uint64 // frames without a report at the first look, which were under way when programs were exchanged
+	found     bool   // more frames had no report since then than can be under way
 }
 
-// underway is more frames than can be under way a second after they were forwarded, when
-// some were sent while programs were exchanged.
+// underway is more than the number of frames that can be without a report a second after they were
+// forwarded, apart from those that were under way while programs were exchanged.
 const underway = 64
 
-// listen finds out whether it is told what becomes of frames.
+// listen compares the frames that were forwarded with the reports about them.
 func (f *fastPath) listen() {
 	all, err := f.stats.Read()
 	if err != nil {
@@ -83,7 +83,7 @@ func (f *fastPath) listen() {
 			forwarded += c.Forwarded
 			told += c.Forwarded - c.Held()
 		}
-		missing := s.forwarded - min(s.forwarded, told) // at least: frames that are on the way now came later
+		missing := s.forwarded - min(s.forwarded, told) // at least so many, since frames that are under way now came later
 		switch {
 		case !s.looked:
 			s.missing = forwarded - min(forwarded, told)
@@ -94,7 +94,8 @@ func (f *fastPath) listen() {
 	}
 }
 
-// denyLocked notes why frames received on a port are diverted, or that they need not be.
+// denyLocked notes why frames received on a port are diverted; "" means that they need not be. It
+// logs changes.
 func (f *fastPath) denyLocked(number int, why string) {
 	if before := f.denied[number]; why != before {
 		f.denied[number] = why
@@ -105,7 +106,7 @@ func (f *fastPath) denyLocked(number int, why string) {
 	}
 }
 
-// follow follows what interfaces take.
+// follow adapts the rules when the interfaces take other redirected frames than before.
 func (f *fastPath) follow() {
 	if f.path == nil {
 		return

@@ -10,9 +10,9 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// watch looks after the interfaces until quit is closed: it says when links go
-// down and come back, follows their MTU, and starts anew when an interface that
-// disappeared is there again. w tells of changes; nil if no port is a network interface.
+// watch observes the interfaces until quit is closed. It logs when links go down and come back,
+// follows their MTU, and starts the engine anew when an interface that disappeared is there again.
+// w reports changes; it is nil if no port is a network interface.
 func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
 	if w == nil {
 		tick := time.NewTicker(nic.WatchTime)
@@ -33,19 +33,19 @@ func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
 	}
 }
 
-// observe compares the interfaces with what was known of them.
+// observe compares the interfaces with what was known of them, and acts on the changes.
 func (e *Engine) observe(quit chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.quit != quit {
-		return // stopped meanwhile
+		return // the engine was stopped meanwhile
 	}
 	e.sayGoneLocked()
 	again := e.workers == nil
 	var why error
 	var more []*enginePort
 	for _, p := range e.ports {
-		if e.workers != nil && p.gone.Load() { // it may have been elsewhere and come back, or be made anew
+		if e.workers != nil && p.gone.Load() { // the interface may have been elsewhere and come back, or another one may have its name
 			e.expectOursLocked(e.fast.bypass.state == ownPins)
 			err := p.Check()
 			again = again || err == nil
@@ -77,7 +77,7 @@ func (e *Engine) observe(quit chan struct{}) {
 	e.complainLocked(why)
 }
 
-// lastSeen learns the last name of an interface that has just gone.
+// lastSeen notes the last name of an interface that has just gone.
 func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,14 +91,14 @@ func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 	}
 }
 
-// sayNamesLocked tells those who read the queues what the interfaces are called now.
+// sayNamesLocked writes the names of the interfaces into the queues, for their readers.
 func (e *Engine) sayNamesLocked() {
 	if err := e.announceNamesLocked(); err != nil {
 		e.config.Logf("what the interfaces are called now is not announced: %v", err)
 	}
 }
 
-// complainLocked says once why frames are not forwarded.
+// complainLocked logs why frames are not forwarded, once for each reason.
 func (e *Engine) complainLocked(err error) {
 	said := ""
 	if err != nil {
@@ -110,8 +110,8 @@ func (e *Engine) complainLocked(err error) {
 	e.said = said
 }
 
-// adaptLocked has the threads follow what a port is now, and says whether the engine has to start
-// anew because of it. before is the port's former MTU, 0 if it is the same.
+// adaptLocked adapts the threads to the present state of a port. again says that the engine has to
+// start anew for that. before is the former MTU of the port, 0 if it has not changed.
 func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 	f := p.Facts()
 	for _, w := range e.workers {
@@ -132,19 +132,18 @@ func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 		return false
 	}
 	again = port.ChunkFor(f.MTU) > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long
-	if f.MTU > before && !again { // a start says it too
+	if f.MTU > before && !again { // otherwise the start warns
 		e.warnAllSlotsLocked(p)
 	}
 	return again
 }
 
-// restartLocked stops and starts, if it can be expected to succeed: an interface that is
-// still there goes on as long as the other one is missing.
+// restartLocked stops and starts the engine, if the start can be expected to succeed. While one
+// interface is missing, the other one goes on.
 //
-// Tried: putting a new socket in the place of the dead one. Nobody knows which
-// chunks of the memory the kernel had for it, unless each frame is noted
-// whenever it changes hands. So the memory is made anew, and the interface that
-// stayed pauses for some ten milliseconds.
+// Tried: replacing only the socket of the dead interface. But nobody knows which chunks of the
+// memory the kernel had for it, unless each frame is noted whenever it changes hands. So the memory
+// is made anew, and the interface that stayed pauses for some ten milliseconds.
 func (e *Engine) restartLocked() error {
 	e.expectOursLocked(e.fast.bypass.state == ownPins)
 	for _, p := range e.ports {
@@ -161,7 +160,7 @@ func (e *Engine) restartLocked() error {
 		if failed := e.rollbackLocked(0); failed != nil {
 			e.config.Logf("while stopping: %v", failed)
 		}
-		return err // and tried every second: only the reason is said, once
+		return err // this is tried every second, and only a new reason is logged
 	}
 	for _, p := range e.ports {
 		if p.goneSaid {

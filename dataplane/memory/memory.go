@@ -1,6 +1,6 @@
-// Package memory is the port that is in memory: whoever has it gives it the frames that the
-// engine receives, and gets those that it sends. It needs no rights and no kernel, so an
-// engine runs whole in a test, with threads, chain, taps and counters.
+// Package memory is a port in memory: its user gives it the frames that the engine receives, and
+// gets those that it sends. It needs no rights and no kernel, so a test can run a whole engine on
+// it, with threads, chain, taps and counters.
 package memory
 
 import (
@@ -15,38 +15,38 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// Options describe a port.
+// Options describe a port in memory.
 type Options struct {
-	Queues int        // 0 = 1
-	MTU    int        // 0 = 1500
-	MAC    policy.MAC //
-	// Sent gets each frame that leaves by the port; nil = nobody does. It is called by the
-	// thread of the queue, must not keep the frame, and says whether the device took it.
+	Queues int // number of queues; 0 means 1
+	MTU    int // in bytes; 0 means 1500
+	MAC    policy.MAC
+	// Sent gets each frame that leaves by the port. The thread of the queue calls it. It must not
+	// keep the frame, and returns whether the device took it. With nil every frame is taken.
 	Sent func(queue int, frame []byte) bool
 }
 
-// Port implements port.Port. Its own methods may be called from any goroutine.
+// Port implements port.Port. All its methods may be called from any goroutine.
 type Port struct {
 	name    string
 	options Options
 	down    atomic.Bool
 	removed atomic.Bool
 
-	mu       sync.Mutex // guards what follows; who holds it may write into the rings and the memory
+	mu       sync.Mutex // guards the fields below, and writing into the rings and the memory
 	mode     string
-	up       bool // as last observed
+	up       bool // the link, as last observed
 	downs    uint64
 	queues   map[int]*openQueue
-	admitted bool // frames are admitted
+	admitted bool // between Admit and its undo
 }
 
-// openQueue is one that has a socket.
+// openQueue is a queue that has a socket.
 type openQueue struct {
 	kernel *xsk.Kernel
 	wake   func()
 }
 
-// New returns a port of that name, which is up.
+// New returns a port with a name. Its link is up.
 func New(name string, o Options) *Port {
 	if o.Queues == 0 {
 		o.Queues = 1
@@ -60,8 +60,8 @@ func New(name string, o Options) *Port {
 	return &Port{name: name, options: o, mode: port.NotAttached, queues: map[int]*openQueue{}}
 }
 
-// Receive has the engine receive a frame on a queue, and says whether it found room. It finds
-// none as long as the engine does not run.
+// Receive gives the engine a frame on a queue. It returns false if there is no room for the frame,
+// or the engine does not run.
 func (p *Port) Receive(number int, frame []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,13 +73,13 @@ func (p *Port) Receive(number int, frame []byte) bool {
 	return true
 }
 
-// SetUp takes the link up or down. While it is down no frame leaves by the port.
+// SetUp takes the link up or down. While the link is down, no frame leaves by the port.
 func (p *Port) SetUp(up bool) {
 	p.down.Store(!up)
 	p.wakeAll()
 }
 
-// Remove takes the port away, as an interface disappears; Restore brings it back, for a start.
+// Remove makes the port disappear as an interface does.
 func (p *Port) Remove() {
 	p.removed.Store(true)
 	p.mu.Lock()
@@ -90,7 +90,7 @@ func (p *Port) Remove() {
 	p.wakeAll()
 }
 
-// Restore undoes Remove.
+// Restore makes a port that was removed available to the next start.
 func (p *Port) Restore() { p.removed.Store(false) }
 
 func (p *Port) wakeAll() {
@@ -142,7 +142,7 @@ func (p *Port) Check() error {
 // Prepare implements port.Port.
 func (p *Port) Prepare() (func() error, error) { return nil, nil }
 
-// Open implements port.Port: the socket copies, and a kick sends.
+// Open implements port.Port. The socket copies, and a kick sends.
 func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	s, kernel, err := xsk.Simulate(q.Memory, xsk.Options{Fill: q.Rings, Completion: q.Rings, RX: q.Rings, TX: q.Rings})
 	if err != nil {
@@ -165,7 +165,7 @@ func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	}, nil
 }
 
-// ready says why nothing can be sent; 0 if it can.
+// ready returns the errno that says why nothing can be sent, or 0.
 func (p *Port) ready() unix.Errno {
 	switch {
 	case p.removed.Load():

@@ -2,17 +2,17 @@ package port
 
 import "ethertap/dataplane/xsk"
 
-// MaxQueues is the largest number of queues of a port that are served, each by a thread.
+// MaxQueues is the largest number of queues of a port that are served, each by one thread.
 const MaxQueues = 8
 
-// Header is what a frame may have before its payload, in bytes: Ethernet and four tags.
+// Header is the largest length in bytes of the header of a frame: Ethernet and four tags.
 const Header = 14 + 4*4
 
-// MaxChunks is how many chunks a frame may have to be sent: what every kernel
-// takes. Received ones may have more; they are err.
+// MaxChunks is the largest number of chunks of a frame that can be sent: as many as every kernel
+// takes. Received frames may have more; they count as err.
 const MaxChunks = 16
 
-// The two sizes of a chunk, of which the larger is a page.
+// A chunk has one of two sizes, in bytes. The larger one is a page.
 const (
 	smallChunk = 2048
 	largeChunk = 4096
@@ -24,7 +24,7 @@ const MaxMTU = largeChunk - xsk.Headroom - Header
 // LongMTU is the largest MTU whose frames fit in MaxChunks chunks.
 const LongMTU = MaxChunks*(largeChunk-xsk.Headroom) - Header
 
-// ChunkFor returns the size of the chunks for frames of an MTU, in bytes.
+// ChunkFor returns the size of a chunk in bytes for frames of an MTU.
 func ChunkFor(mtu int) int {
 	if mtu <= smallChunk-xsk.Headroom-Header {
 		return smallChunk

@@ -1,5 +1,6 @@
-// Package port says what the engine asks of a port: an end of the bridge, or the one that is
-// mirrored. dataplane/nic is the network interface, dataplane/memory a port in memory.
+// Package port defines what the engine asks of a port, which is an end of a bridge or the interface
+// that is mirrored. Package dataplane/nic implements it by a network interface, package
+// dataplane/memory in memory.
 package port
 
 import (
@@ -9,97 +10,97 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// Port is one end. The engine takes the steps of a start in this order for each port,
-// Inspect, Prepare, Open for each of its threads, Attach, and Admit, and undoes them in the
-// opposite order; while it runs it observes. After a stop it may start again with Inspect.
+// Port is an end of a bridge, or the interface that is mirrored. A start takes each port through
+// Inspect, Prepare, Open for each thread, Attach and Admit, in this order, and undoes the steps in
+// the opposite order. While it runs it calls Observe. After a stop it may start again with Inspect.
 //
-// The engine calls the methods under its lock, one at a time, in the network namespace of
-// the start; only Name and Called may be called by anybody at any time, and wait for nothing.
+// The engine calls the methods under its lock, one at a time, in the network namespace of the
+// start. Only Name and Called may be called by anybody at any time; they wait for nothing.
 type Port interface {
-	// Name is what the port is called now, in messages and listings.
+	// Name returns the present name of the port, for messages and listings.
 	Name() string
-	// Called says whether the port goes by a name now or did so on the command line.
+	// Called says whether the port has a name now, or had it on the command line.
 	Called(name string) bool
-	// Facts is what is known of the port, as last seen. Before the first Inspect that is
-	// the name, and "-" in the place of driver and mode.
+	// Facts describes the port as it was last seen. Before the first Inspect only the name is
+	// known, and driver and mode are "-".
 	Facts() Facts
-	// QueueCommand is the command that gives the port n queues, for messages.
+	// QueueCommand returns the command that gives the port n queues, for messages.
 	QueueCommand(n int) string
 
-	// Inspect looks at the port, and refuses what cannot be served. It changes nothing
+	// Inspect looks at the port and returns an error if it cannot be served. It changes nothing
 	// outside this process.
 	Inspect() error
-	// Check says why Inspect would refuse the port. It changes nothing, not even what is
-	// known of the port. The error is ErrMissing if the port is not there.
+	// Check returns the error with which Inspect would refuse the port, or nil. It does not even
+	// change what is known of the port. The error is ErrMissing if the port is not there.
 	Check() error
-	// Prepare makes the port fit for the bridge and says what is unusual about it. undo
-	// makes it as it was before; nil if nothing was changed.
+	// Prepare makes the port fit for the bridge, and logs what is unusual about it. undo restores
+	// its settings; it is nil if none was changed.
 	Prepare() (undo func() error, err error)
-	// Open makes the socket of one queue. After it, Facts says the mode. undo closes it.
+	// Open makes the socket of one queue, which undo closes. After it, Facts tells the mode.
 	Open(q Queue) (s *xsk.Socket, undo func() error, err error)
-	// Attach makes the port ready to give its frames to its sockets. It gives none before
-	// Admit. long says that frames may be longer than a chunk. The error is ErrAgain if the
-	// port can work, but otherwise than its sockets are open for: Open them again.
+	// Attach prepares the port to give its frames to its sockets, which begins with Admit. long
+	// says that frames may be longer than a chunk. The error is ErrAgain if the port can work, but
+	// needs other sockets: Open has to be called again.
 	Attach(long bool) (undo func() error, err error)
-	// Admit lets the frames of all queues that have a socket come, as the last step. After
-	// undo none comes any more, and what was received before can still be sent.
+	// Admit is the last step: it lets the frames of all queues that have a socket come. After undo
+	// no frame comes any more, and those received before can still be sent.
 	Admit() (undo func() error, err error)
 
-	// Observe looks again at a port that lives, says in the log what has changed, and
-	// returns of that what the engine has to act on. Between a stop and a start it follows
-	// the name alone.
+	// Observe looks at the port while it is attached, logs what has changed, and returns the
+	// changes that the engine has to act on. Between a stop and a start it follows only the name
+	// and the address.
 	Observe() Change
-	// Leave takes from a port that has disappeared what it has of ours.
+	// Leave removes from a port that has disappeared what the engine has put on it.
 	Leave() error
 }
 
-// ErrMissing says that a port is not there.
+// ErrMissing says that a port does not exist.
 var ErrMissing = errors.New("no such interface")
 
-// ErrAgain says that a port's sockets must be opened anew.
+// ErrAgain says that the sockets of a port have to be opened again.
 var ErrAgain = errors.New("the port works otherwise than its sockets are open for")
 
-// Facts is what is known of a port.
+// Facts describes a port.
 type Facts struct {
-	Name     string     // as Port.Name
-	Device   string     // its name in commands
-	Driver   string     // "-" if unknown
-	Mode     string     // one of the modes below
-	MAC      policy.MAC //
-	MTU      int        // bytes of a frame behind its header
-	Longest  uint32     // bytes of a frame that leaves by a socket
-	RXQueues int        //
-	TXQueues int        //
-	Up       bool       // the link is up and has carrier
-	Downs    uint64     // how often it went down while it was observed
+	Name     string // as Port.Name
+	Device   string // its name in commands
+	Driver   string // "-" if unknown
+	Mode     string // one of the constants below
+	MAC      policy.MAC
+	MTU      int    // bytes of a frame after its header
+	Longest  uint32 // bytes of the longest frame that a socket can send
+	RXQueues int
+	TXQueues int
+	Up       bool   // the link is up and has carrier
+	Downs    uint64 // how often the link went down while it was observed
 }
 
-// How frames get between a port and the threads' memory.
+// The modes say how frames get between a port and the memory of the threads.
 const (
 	NotAttached = "-"
 	ZeroCopy    = "ZEROCOPY" // the driver uses the memory itself
-	Copy        = "COPY"     // native XDP, which copies
-	Generic     = "SKB"      // generic XDP, which copies
+	Copy        = "COPY"     // native XDP, with copies
+	Generic     = "SKB"      // generic XDP, with copies
 	Memory      = "MEMORY"   // a port in memory
 )
 
-// Queue is what a socket is opened for.
+// Queue describes the socket to be opened for a queue.
 type Queue struct {
 	Number int
 	Memory *xsk.UMEM
-	Other  *xsk.Socket // that of the other port on the same memory; nil for the first one
-	Frames []uint64    // chunks for the fill ring, which they fill exactly
-	Rings  int         // frames of each ring, a power of two
-	Budget int         // frames that one kick transmits at most
+	Other  *xsk.Socket // the socket of the other port on the same memory; nil for the first port
+	Frames []uint64    // the chunks that fill the fill ring
+	Rings  int         // number of frames in each ring, a power of two
+	Budget int         // the largest number of frames that one kick transmits
 	Long   bool        // frames may be longer than a chunk
-	// Wake ends a sleep of the queue's thread. A port whose socket has no descriptor to
-	// be waited for calls it when a frame has come; others need not.
+	// Wake ends a sleep of the thread of the queue. A port whose socket has no file descriptor to
+	// poll calls it when a frame has come; others need not.
 	Wake func()
 }
 
-// Change is what the engine has to act on.
+// Change is a change that the engine has to act on.
 type Change struct {
-	Named  bool // the name or the address is another
-	MTU    int  // what it was; 0: it is the same
+	Named  bool // the name or the address has changed
+	MTU    int  // the former MTU; 0 if it has not changed
 	Queues bool // there are more receive queues than before
 }

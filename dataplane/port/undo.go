@@ -2,17 +2,18 @@ package port
 
 import "errors"
 
-// Undo is what has to be done, last first, to be as before.
+// Undo is a list of steps that restore an earlier state. They are taken from the last to the first.
 type Undo []func() error
 
-// Push adds a step; nil is none.
+// Push adds a step. It ignores nil.
 func (u *Undo) Push(fn func() error) {
 	if fn != nil {
 		*u = append(*u, fn)
 	}
 }
 
-// Run does all but the first keep steps, whatever fails, and forgets them.
+// Run takes all steps but the first keep, even if some fail, and removes them from the list. It
+// joins their errors.
 func (u *Undo) Run(keep int) error {
 	var errs []error
 	for i := len(*u) - 1; i >= keep; i-- {
