@@ -27,10 +27,10 @@ type bypass struct {
 	clear  string // the command that ends a bypass, for messages
 
 	// What is wished:
-	limit   time.Duration // a thread without a sign of life for so long counts as dead
-	after   time.Duration // the limit if the bypass is on, else 0
-	chosen  bool          // somebody has switched it on or off, so the setting of an earlier process does not matter
-	limited bool          // likewise for the limit
+	limit     time.Duration // a thread without a sign of life for so long counts as dead
+	deadAfter time.Duration // the limit if the bypass is on, else 0
+	chosen    bool          // somebody has switched it on or off, so the setting of an earlier process does not matter
+	limited   bool          // likewise for the limit
 
 	// What is the case:
 	state     pinState
@@ -55,7 +55,7 @@ func (e *Engine) Bypass() BypassInfo {
 
 func (f *fastPath) bypassInfo() BypassInfo {
 	b := &f.bypass
-	info := BypassInfo{On: b.after > 0, Limit: b.limit, Why: b.why}
+	info := BypassInfo{On: b.deadAfter > 0, Limit: b.limit, Why: b.why}
 	switch {
 	case b.state == ownPins || b.state == leftPins:
 		info.Pinned = b.dir
@@ -75,7 +75,7 @@ func (f *fastPath) bypassInfo() BypassInfo {
 func (e *Engine) SetBypass(on bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.fast.wantBypass(on)
+	return e.fast.setBypass(on)
 }
 
 // SetBypassLimit sets the time without a sign of life after which a thread counts as dead, from
@@ -87,14 +87,14 @@ func (e *Engine) SetBypassLimit(limit time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	b := &e.fast.bypass
-	if err := e.fast.changeBypass(b.after > 0, limit); err != nil {
+	if err := e.fast.changeBypass(b.deadAfter > 0, limit); err != nil {
 		return err
 	}
 	b.limited = true
 	return nil
 }
 
-func (f *fastPath) wantBypass(on bool) error {
+func (f *fastPath) setBypass(on bool) error {
 	b := &f.bypass
 	switch {
 	case on && len(f.ports) != 2:
@@ -120,7 +120,7 @@ func (f *fastPath) wantBypass(on bool) error {
 // has changed.
 func (f *fastPath) changeBypass(on bool, limit time.Duration) error {
 	before := f.bypass
-	f.wishBypass(on, limit)
+	f.noteBypass(on, limit)
 	if f.threads == nil {
 		return nil
 	}
@@ -128,17 +128,17 @@ func (f *fastPath) changeBypass(on bool, limit time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	f.wishBypass(before.after > 0, before.limit)
+	f.noteBypass(before.deadAfter > 0, before.limit)
 	return fmt.Errorf("bypass: %w", errors.Join(err, f.arrangeBypass()))
 }
 
-func (f *fastPath) wishBypass(on bool, limit time.Duration) {
+func (f *fastPath) noteBypass(on bool, limit time.Duration) {
 	f.update.Lock()
 	defer f.update.Unlock()
 	b := &f.bypass
-	b.after, b.limit, b.why = 0, limit, ""
+	b.deadAfter, b.limit, b.why = 0, limit, ""
 	if on {
-		b.after = limit
+		b.deadAfter = limit
 	}
 }
 
@@ -146,9 +146,9 @@ func (f *fastPath) wishBypass(on bool, limit time.Duration) {
 func (f *fastPath) arrangeBypass() error {
 	b := &f.bypass
 	switch {
-	case b.after == 0 && f.path == nil:
+	case b.deadAfter == 0 && f.path == nil:
 		return nil
-	case b.after == 0 && !f.wanted:
+	case b.deadAfter == 0 && !f.wanted:
 		return f.disengage()
 	case f.path == nil:
 		if f.engage(); f.path == nil {
@@ -161,9 +161,9 @@ func (f *fastPath) arrangeBypass() error {
 		return err
 	}
 	switch {
-	case b.after == 0 && b.state == ownPins:
+	case b.deadAfter == 0 && b.state == ownPins:
 		return f.unpinLocked()
-	case b.after > 0 && b.state != ownPins:
+	case b.deadAfter > 0 && b.state != ownPins:
 		return f.pinLocked(false)
 	}
 	return nil

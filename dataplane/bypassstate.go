@@ -65,9 +65,9 @@ var pinTable = [pinStates][pinEvents]pinState{
 	},
 }
 
-// after returns the state after an event. An event that never happens in a state is an error and
+// next returns the state after an event. An event that never happens in a state is an error and
 // leaves the state as it is.
-func (s pinState) after(e pinEvent) (pinState, error) {
+func (s pinState) next(e pinEvent) (pinState, error) {
 	next := pinTable[s][e]
 	if next == never {
 		return s, fmt.Errorf("bypass: %v while its pins are in state %v", e, s)
@@ -77,7 +77,7 @@ func (s pinState) after(e pinEvent) (pinState, error) {
 
 // moveBypass changes the state by an event.
 func (f *fastPath) moveBypass(e pinEvent) {
-	next, err := f.bypass.state.after(e)
+	next, err := f.bypass.state.next(e)
 	if err != nil {
 		f.logf("%v: please report this", err)
 	}

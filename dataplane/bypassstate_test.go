@@ -52,7 +52,7 @@ func TestStatesOfABypass(t *testing.T) {
 	for s := range pinStates {
 		for e := range pinEvents {
 			want, happens := drawn[s.String()][e.String()]
-			next, err := s.after(e)
+			next, err := s.next(e)
 			if happens && (err != nil || next.String() != want) || !happens && (err == nil || next != s) {
 				t.Errorf("%v, %v: %v, %v; drawn is %q", s, e, next, err, want)
 			}

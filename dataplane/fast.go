@@ -22,7 +22,7 @@ import (
 // those of the threads.
 //
 // Engine.mu guards it, and its methods need that lock. The fields that an Update reads (wanted,
-// path, denied, limits, bypass.after) are written under Engine.update as well, so that either lock
+// path, denied, limits, bypass.deadAfter) are written under Engine.update as well, so that either lock
 // suffices to read them. Methods that need Engine.update as well end in Locked.
 type fastPath struct {
 	ports  []*enginePort
@@ -60,7 +60,7 @@ const copyRing = 4 << 20
 // replaces or removes what an earlier process has left there.
 func (f *fastPath) start(r *threads) {
 	f.threads = r
-	if f.wanted || f.bypass.after > 0 {
+	if f.wanted || f.bypass.deadAfter > 0 {
 		f.engage()
 	}
 	f.settle()
@@ -81,7 +81,7 @@ func (f *fastPath) setWanted(on bool) error {
 	switch {
 	case f.threads == nil:
 		return nil
-	case f.bypass.after > 0 && f.path != nil: // the programs stay for the bypass
+	case f.bypass.deadAfter > 0 && f.path != nil: // the programs stay for the bypass
 		f.update.Lock()
 		defer f.update.Unlock()
 		for i := range f.ports {
@@ -253,7 +253,7 @@ func (f *fastPath) connectThreadsLocked() error {
 	epoch := mono.Nano() - int64(time.Since(f.epoch))
 	for _, w := range f.threads.workers {
 		k := &kernelSide{life: &f.lives[w.queue], epoch: epoch, nap: napTime}
-		if after := f.bypass.after; after > 0 {
+		if after := f.bypass.deadAfter; after > 0 {
 			k.nap = min(napTime, after/4)
 		}
 		if old := w.kernel.Load(); old != nil {
@@ -347,7 +347,7 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 	// A mirrored frame has no need to be forwarded at once, so it is diverted and the thread taps
 	// the frame itself.
 	r.Copy = bridge
-	r.Bypass = f.bypass.after
+	r.Bypass = f.bypass.deadAfter
 	return r
 }
 

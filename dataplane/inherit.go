@@ -80,7 +80,7 @@ func (f *fastPath) takeInherited(old *fastpath.Pinned) (counting bool) {
 		if old.Bypass > 0 && !b.limited {
 			limit = old.Bypass
 		}
-		f.wishBypass(true, limit)
+		f.noteBypass(true, limit)
 	}
 	if old.Stats != nil && f.stats == nil {
 		f.stats, old.Stats = old.Stats, nil
@@ -142,11 +142,11 @@ func (f *fastPath) settle() {
 	defer f.update.Unlock()
 	over, errs := f.settleInheritedLocked()
 	switch {
-	case b.after > 0 && f.path == nil:
+	case b.deadAfter > 0 && f.path == nil:
 		b.why = f.withoutPath()
-	case b.after > 0 && b.state != ownPins:
+	case b.deadAfter > 0 && b.state != ownPins:
 		errs = append(errs, f.pinLocked(over))
-	case b.after == 0 && b.state == ownPins:
+	case b.deadAfter == 0 && b.state == ownPins:
 		errs = append(errs, f.unpinLocked())
 	}
 	if b.state != ownPins {
@@ -155,7 +155,7 @@ func (f *fastPath) settle() {
 	if err := errors.Join(errs...); err != nil {
 		b.why = err.Error()
 	}
-	if b.after > 0 && b.why != "" {
+	if b.deadAfter > 0 && b.why != "" {
 		f.logf("bypass: not in use: %s", b.why)
 	}
 }
@@ -175,7 +175,7 @@ func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
 	switch {
 	case old.Path != nil && old.Path == f.path:
 		f.moveBypass(startTakes)
-	case f.path != nil && b.after > 0:
+	case f.path != nil && b.deadAfter > 0:
 		over = true
 	default:
 		if f.path == nil {

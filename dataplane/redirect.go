@@ -122,7 +122,7 @@ func (f *fastPath) follow() {
 	f.update.Unlock()
 	if err != nil {
 		f.why = err.Error()
-		if f.bypass.after > 0 {
+		if f.bypass.deadAfter > 0 {
 			f.bypass.why = err.Error()
 		}
 		f.logf("fast path: switched off: %v", errors.Join(err, f.disengage()))
