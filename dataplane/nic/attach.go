@@ -12,12 +12,13 @@ import (
 )
 
 // Attach implements port.Port. It loads the plain program, makes the interface promiscuous and
-// attaches, in generic mode where the driver refuses native XDP and generic is allowed.
+// attaches the program, in generic mode if the driver refuses native XDP and the options allow
+// generic XDP.
 //
-// The sockets are bound before, for they are what two processes contend for: one that fails to
-// get a queue has not touched the program of the other. Their entries in the program's map
-// are made after, and the program leaves after these: zero-copy drivers transmit only as long
-// as there is one, so what a stop finds on the way out is still sent.
+// The sockets are bound before, because two processes compete for the queues: one that fails to get
+// a queue must not have touched the program of the other. The sockets enter the map of the program
+// afterwards, and they leave it before the program goes. Zero-copy drivers transmit only while
+// there is a program, so a stop can still send what is on the way out.
 func (p *Port) Attach(long bool) (func() error, error) {
 	var undo port.Undo
 	undoAll := func() error { return undo.Run(0) }
@@ -40,7 +41,7 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 		p.link = p.inherited.link
 		undo.Push(func() error {
 			if p.inherited != nil {
-				return nil // whoever has found it closes it
+				return nil // its finder closes it
 			}
 			return p.detach()
 		})
@@ -78,7 +79,7 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 	return nil
 }
 
-// load makes the plain program, with the sockets of programs that are there already.
+// load loads the plain program. It uses the map of sockets of inherited programs, if there are any.
 func (p *Port) load(long bool, undo *port.Undo) error {
 	var sockets *ebpf.Map
 	if p.inherited != nil {
@@ -99,8 +100,8 @@ func (p *Port) load(long bool, undo *port.Undo) error {
 	return nil
 }
 
-// attach puts the program on the port's interface by a BPF link, which the
-// kernel removes when the process ends, however it ends.
+// attach puts the program on the interface by a BPF link, which the kernel removes when the process
+// ends, in whatever way.
 func (p *Port) attach() error {
 	flags := link.XDPDriverMode
 	if p.generic {
@@ -114,7 +115,7 @@ func (p *Port) attach() error {
 	return nil
 }
 
-// detach lets go of the link: the program leaves the interface, unless the link is pinned.
+// detach closes the link: the program leaves the interface, unless the link is pinned.
 func (p *Port) detach() error {
 	l := p.link
 	if p.link = nil; l == nil {
@@ -126,8 +127,9 @@ func (p *Port) detach() error {
 	return nil
 }
 
-// Leave implements port.Port: it takes the program off. An interface that is now in another
-// namespace would lose there what it receives, and be refused when it comes back.
+// Leave implements port.Port: it removes the program. An interface that is now in another network
+// namespace would otherwise lose the frames that it receives there, and be refused when it comes
+// back.
 func (p *Port) Leave() error {
 	if p.link == nil {
 		return nil
@@ -138,7 +140,7 @@ func (p *Port) Leave() error {
 	return nil
 }
 
-// Admit implements port.Port: the sockets get into the map of the program that is attached.
+// Admit implements port.Port: it puts the sockets into the map of the attached program.
 func (p *Port) Admit() (func() error, error) {
 	var undo port.Undo
 	for _, o := range p.open {
@@ -152,8 +154,8 @@ func (p *Port) Admit() (func() error, error) {
 	return func() error { return undo.Run(0) }, nil
 }
 
-// unregister takes the socket of a queue out of the maps. It may be out already:
-// the kernel takes sockets out itself when their interface goes.
+// unregister removes the socket of a queue from the maps. It may be gone already: the kernel
+// removes sockets itself when their interface disappears.
 func (p *Port) unregister(queue int) error {
 	if err := p.program.Unregister(queue); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("port %s: unregister queue %d: %w", p.name, queue, err)
@@ -161,9 +163,8 @@ func (p *Port) unregister(queue int) error {
 	return nil
 }
 
-// promiscuous makes the interface receive all frames, as long as the returned
-// function is not called and the process lives: a packet socket's membership
-// ends with the socket.
+// promiscuous makes the interface receive all frames until end is called or the process ends: the
+// membership of a packet socket ends with the socket.
 func (p *Port) promiscuous() (end func() error, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -181,8 +182,7 @@ func (p *Port) promiscuous() (end func() error, err error) {
 	}, nil
 }
 
-// SetProgram puts another XDP program in the place of the one that is attached; frames go to one or
-// the other.
+// SetProgram replaces the attached XDP program by another one. Each frame meets one or the other.
 func (p *Port) SetProgram(program *ebpf.Program) error {
 	if err := p.link.Update(program); err != nil {
 		return fmt.Errorf("port %s: %w", p.name, err)
@@ -190,21 +190,21 @@ func (p *Port) SetProgram(program *ebpf.Program) error {
 	return nil
 }
 
-// SetPlainProgram puts the plain program back.
+// SetPlainProgram puts the plain program back. It is no error if the interface is gone.
 func (p *Port) SetPlainProgram() error {
-	if err := p.SetProgram(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // the interface is gone
+	if err := p.SetProgram(p.program.Program); err != nil && !errors.Is(err, unix.ENOLINK) { // ENOLINK means that the interface is gone
 		return err
 	}
 	return nil
 }
 
-// Sockets is the map of the plain program's sockets, by queue.
+// Sockets returns the map of the plain program's sockets, by queue.
 func (p *Port) Sockets() *ebpf.Map { return p.program.Sockets }
 
-// CoverNewQueues puts the program that runs, or the plain one if it is nil, on queues that have come
-// since it was attached: a veth gives it to those that there are then, and frames of others
-// pass unseen. An update to the program that is there already does nothing, so another one
-// is between for a moment.
+// CoverNewQueues puts a program, or the plain one for nil, on queues that the interface has got
+// since the program was attached. A veth gives a program only to the queues that it has at that
+// time, and frames on other queues pass the program. Setting the program that is already there has
+// no effect, so another one is set for a moment in between.
 func (p *Port) CoverNewQueues(program *ebpf.Program) error {
 	between, err := newProgram(p.long, p.program.Sockets, p.unserved.count)
 	if err != nil {

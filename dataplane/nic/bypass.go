@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a bypass needs of its two interfaces: changes that outlive the process that made them,
-// and a process that takes over from another.
+// A bypass needs two things of its interfaces: their changes outlive the process that made them,
+// and another process takes them over.
 
-// inheritance is what an earlier process left on an interface.
+// inheritance is what an earlier process has left on an interface.
 type inheritance struct {
 	link    link.Link
-	sockets *ebpf.Map // of its programs; nil: they are of another version
-	pinned  string    // where
+	sockets *ebpf.Map // of its programs; nil if these are of another version
+	pinned  string    // the directory of the pins
 }
 
 func (i *inheritance) where() string {
@@ -26,14 +26,14 @@ func (i *inheritance) where() string {
 	return i.pinned
 }
 
-// Inherit makes Attach take a link over that an earlier process left on the interface, with
-// the map of its programs' sockets, or nil, pinned in a directory. Until Own or Renounce
-// nothing that was changed on the interface is undone.
+// Inherit makes Attach take over a link that an earlier process has left on the interface. sockets
+// is the map of its programs, or nil; pinned is the directory of its pins. Until Own or Renounce is
+// called, no change of the interface is undone.
 func (p *Port) Inherit(l link.Link, sockets *ebpf.Map, pinned string) {
 	p.inherited, p.outlives = &inheritance{l, sockets, pinned}, true
 }
 
-// Own makes what was inherited the port's own.
+// Own makes what was inherited belong to the port.
 func (p *Port) Own() { p.inherited, p.outlives = nil, false }
 
 // Renounce leaves what was inherited to the next start.
@@ -43,25 +43,26 @@ func (p *Port) Renounce() {
 	p.link = nil
 }
 
-// Outlive says whether what was changed on the interface stays when it is undone.
+// Outlive says whether the changes of the interface stay when they should be undone.
 func (p *Port) Outlive(yes bool) { p.outlives = yes }
 
-// Link holds the program on the interface; nil if the port is not attached.
+// Link returns the link that holds the program on the interface, or nil if the port is not
+// attached.
 func (p *Port) Link() link.Link { return p.link }
 
-// Promise makes what was changed on the interface outlive this process, for a bypass that is
-// pinned in a directory: the interface stays promiscuous, and a record says what is to be
-// put back after the bypass.
+// Promise makes the changes of the interface outlive this process, for a bypass that is pinned in a
+// directory. The interface stays promiscuous, and a record says which settings to restore after the
+// bypass.
 func (p *Port) Promise(pinned string) error {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
 		return fmt.Errorf("port %s: %w", p.name, err)
 	}
-	// If others have made it promiscuous so, this flag alone shows it.
+	// Only this flag shows that others have made it promiscuous in this way.
 	if l.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
 		p.promisc = true
 	}
-	if p.promisc || len(p.switchedOff) > 0 || p.interrupts != nil { // else there is nothing to restore
+	if p.promisc || len(p.switchedOff) > 0 || p.interrupts != nil { // otherwise there is nothing to restore
 		if err := p.writeRecord(pinned); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -72,7 +73,7 @@ func (p *Port) Promise(pinned string) error {
 	return nil
 }
 
-// TakeBack undoes Promise, or the promise of an earlier process.
+// TakeBack undoes Promise, of this process or an earlier one.
 func (p *Port) TakeBack() {
 	if p.promisc {
 		p.promisc = false
@@ -89,8 +90,8 @@ func (p *Port) TakeBack() {
 	}
 }
 
-// LookUp looks the interface up and returns its index, its MTU and the XDP program on it, 0 if
-// there is none.
+// LookUp looks the interface up. It returns its index, its MTU, and the id of the XDP program on
+// it, or 0 if there is none.
 func (p *Port) LookUp() (index, mtu int, program ebpf.ProgramID, err error) {
 	l, err := p.find()
 	if err != nil {
@@ -100,8 +101,8 @@ func (p *Port) LookUp() (index, mtu int, program ebpf.ProgramID, err error) {
 	return a.Index, a.MTU, programOn(a), nil
 }
 
-// NameOf returns the name that the interface with an index has in the calling thread's network
-// namespace, if that XDP program is on it.
+// NameOf returns the name of the interface with an index, in the network namespace of the calling
+// thread. ok is false if that XDP program is not on it.
 func NameOf(index int, program ebpf.ProgramID) (name string, ok bool) {
 	l, err := netlink.LinkByIndex(index)
 	if err != nil || programOn(l.Attrs()) != program {
@@ -110,7 +111,7 @@ func NameOf(index int, program ebpf.ProgramID) (name string, ok bool) {
 	return l.Attrs().Name, true
 }
 
-// programOn is the XDP program on an interface, 0 if there is none.
+// programOn returns the id of the XDP program on an interface, or 0 if there is none.
 func programOn(a *netlink.LinkAttrs) ebpf.ProgramID {
 	if a.Xdp == nil || !a.Xdp.Attached {
 		return 0

@@ -1,4 +1,5 @@
-// Package nic is the port that is a network interface: found by its name and followed by its
-// index, made fit for a bridge and restored, with an XDP program and AF_XDP sockets. It
-// speaks rtnetlink and ethtool's netlink in the network namespace of the calling thread.
+// Package nic is the port that is a network interface. It finds the interface by its name and
+// follows it by its index, makes it fit for a bridge and restores it, and puts an XDP program and
+// AF_XDP sockets on it. It speaks rtnetlink and ethtool netlink in the network namespace of the
+// calling thread. It knows neither the engine nor the chain.
 package nic

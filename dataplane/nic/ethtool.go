@@ -7,8 +7,8 @@ import (
 	"ethertap/dataplane/genl"
 )
 
-// ethtool speaks the kernel's ethtool netlink protocol (5.7 and later). Each
-// call uses a socket of its own, in the network namespace of the calling thread.
+// ethtool speaks the ethtool netlink protocol of the kernel (5.7 and later). Each call uses a new
+// socket, in the network namespace of the calling thread.
 type ethtool struct{ family uint16 }
 
 func newEthtool() (*ethtool, error) {
@@ -19,17 +19,16 @@ func newEthtool() (*ethtool, error) {
 	return &ethtool{family}, nil
 }
 
-// call sends one request about an interface and returns the attributes of the
-// answer.
+// call sends one request about an interface and returns the attributes of the answer.
 func (e *ethtool) call(command uint8, index int, attrs ...*nl.RtAttr) (map[uint16][]byte, error) {
-	// The header has the same attribute number in every request.
+	// The attribute of the header has the same number in every request.
 	header := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_HEADER|int(nl.NLA_F_NESTED), nil)
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
 	return request(e.family, command, unix.ETHTOOL_GENL_VERSION, append([]*nl.RtAttr{header}, attrs...)...)
 }
 
-// request sends one command of a netlink family and returns the attributes of the answer; none
-// when there is no answer but success.
+// request sends one command of a netlink family and returns the attributes of the answer. They are
+// nil if the kernel only reports success.
 func request(family uint16, command, version uint8, attrs ...*nl.RtAttr) (map[uint16][]byte, error) {
 	replies, err := genl.Ask(family, command, version, attrs...)
 	if err != nil || len(replies) == 0 {
@@ -38,7 +37,7 @@ func request(family uint16, command, version uint8, attrs ...*nl.RtAttr) (map[ui
 	return attributes(replies[0])
 }
 
-// attributes makes a map of a list in which every number occurs once.
+// attributes returns a list of attributes, in which each number occurs once, as a map.
 func attributes(b []byte) (map[uint16][]byte, error) {
 	list, err := nl.ParseRouteAttr(b)
 	if err != nil {
@@ -51,7 +50,7 @@ func attributes(b []byte) (map[uint16][]byte, error) {
 	return m, nil
 }
 
-// channels are the numbers of queues that a device uses now.
+// channels holds the numbers of queues that a device uses.
 type channels struct{ rx, tx, combined int }
 
 func (e *ethtool) channels(index int) (c channels, err error) {
@@ -72,8 +71,7 @@ func (e *ethtool) channels(index int) (c channels, err error) {
 	}, nil
 }
 
-// features returns the names of the features that are active, and of those that
-// can be changed.
+// features returns the names of the active features, and of those that can be changed.
 func (e *ethtool) features(index int) (active, changeable map[string]bool, err error) {
 	m, err := e.call(unix.ETHTOOL_MSG_FEATURES_GET, index)
 	if err != nil {
@@ -92,7 +90,7 @@ func (e *ethtool) features(index int) (active, changeable map[string]bool, err e
 	return active, changeable, err
 }
 
-// setFeatures switches features on or off; what is not named stays.
+// setFeatures switches the named features on or off. Others stay as they are.
 func (e *ethtool) setFeatures(index int, names []string, on bool) error {
 	wanted := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_WANTED|int(nl.NLA_F_NESTED), nil)
 	bits := wanted.AddRtAttr(unix.ETHTOOL_A_BITSET_BITS|int(nl.NLA_F_NESTED), nil)
@@ -107,13 +105,13 @@ func (e *ethtool) setFeatures(index int, names []string, on bool) error {
 	return err
 }
 
-// bitset returns the names of the bits that are set in the kernel's list of them.
+// bitset returns the names of the bits that are set in a bit set of the kernel.
 func bitset(b []byte) (map[string]bool, error) {
 	set, err := attributes(b)
 	if err != nil {
 		return nil, err
 	}
-	_, listed := set[unix.ETHTOOL_A_BITSET_NOMASK] // only set bits are listed
+	_, listed := set[unix.ETHTOOL_A_BITSET_NOMASK] // without a mask, only the bits that are set are listed
 	bits, err := nl.ParseRouteAttr(set[unix.ETHTOOL_A_BITSET_BITS])
 	if err != nil {
 		return nil, err

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// evict takes a foreign XDP program off the port's interface and returns what
-// puts it back. A program that somebody holds by a BPF link cannot be put back:
-// the link is theirs.
+// evict removes a foreign XDP program from the interface. restore puts it back; it is nil if there
+// was none. A program that somebody holds by a BPF link cannot be put back, because the link
+// belongs to its owner.
 func (p *Port) evict() (restore func() error, err error) {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *Port) evict() (restore func() error, err error) {
 	}, nil
 }
 
-// detachLinkOf detaches the BPF link that holds an XDP program, if there is one.
+// detachLinkOf detaches the BPF link that holds an XDP program. found says whether there is one.
 func detachLinkOf(id ebpf.ProgramID) (found bool, err error) {
 	it := new(link.Iterator)
 	defer it.Close()

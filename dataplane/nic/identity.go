@@ -11,12 +11,12 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// identity says which interface a port is. While the interface lives it is the index, and
-// name and address follow what the kernel says. The engine's lock guards it.
+// identity says which interface a port is. While the interface exists, its index identifies it, and
+// name and address follow the kernel. The lock of the engine guards it.
 type identity struct {
-	name   string // as it was given, a name or an alternative name, while the interface has it; else device
-	device string // its name
-	index  int    // 0: never seen
+	name   string // the given name or alternative name while the interface has it, else device
+	device string // the name in the kernel
+	index  int    // 0: the interface was never seen
 	mac    policy.MAC
 }
 
@@ -25,21 +25,21 @@ func hasName(a *netlink.LinkAttrs, name string) bool {
 	return a.Name == name || slices.Contains(a.AltNames, name)
 }
 
-// sameInterface says whether an interface that nobody has watched meanwhile is the one that had these.
-// An index alone does not say so: an interface that is moved to another namespace keeps its
-// index, if that is free there.
+// sameInterface says whether an interface, which may have been replaced unseen, is the one that had
+// this index, and this name or address. The index alone does not tell: an interface that is moved
+// to another namespace keeps its index if that is free there.
 func sameInterface(a *netlink.LinkAttrs, index int, device, mac string) bool {
 	return a.Index == index && (a.HardwareAddr.String() == mac || a.Name == device)
 }
 
-// is says whether an interface is the one that was known.
+// is says whether an interface is the one that id describes.
 func (id *identity) is(a *netlink.LinkAttrs) bool {
 	return sameInterface(a, id.index, id.device, id.mac.String())
 }
 
-// find looks the port's interface up: the one that is known, whatever its name is now, or
-// when that is gone, the one that was made since with the last name of that. An interface
-// that is another port's is not taken, nor one that has only the name that ours had earlier.
+// find looks the interface up. It finds the known interface under any name; if that is gone, it
+// finds the interface that has been created since with its last name. It takes no interface that
+// belongs to another port, and none that only has a name which ours had earlier.
 func (p *Port) find() (netlink.Link, error) {
 	if p.index != 0 {
 		l, err := netlink.LinkByIndex(p.index)
@@ -65,7 +65,7 @@ func (p *Port) find() (netlink.Link, error) {
 	return l, nil
 }
 
-// missing is the error that says that the interface is not there.
+// missing returns the error that says that the interface does not exist.
 func (p *Port) missing() error {
 	if p.name != p.given {
 		if _, err := netlink.LinkByName(p.given); err == nil {
@@ -75,7 +75,7 @@ func (p *Port) missing() error {
 	return fmt.Errorf("port %s: %w", p.name, port.ErrMissing)
 }
 
-// publish lets others see the identity without a lock.
+// publish makes the identity visible to those who hold no lock.
 func (p *Port) publish() {
 	now := p.identity
 	p.seen.Store(&now)
@@ -84,13 +84,13 @@ func (p *Port) publish() {
 // Name implements port.Port.
 func (p *Port) Name() string { return p.seen.Load().name }
 
-// Called implements port.Port: by the name it has, the interface's own or the one that was given.
+// Called implements port.Port. It compares with the given name, and with both present names.
 func (p *Port) Called(name string) bool {
 	now := p.seen.Load()
 	return name != "" && (name == now.name || name == now.device || name == p.given)
 }
 
-// setIdentity notes what the kernel says of the port's interface now.
+// setIdentity takes over what the kernel says of the interface.
 func (p *Port) setIdentity(a *netlink.LinkAttrs) {
 	p.device, p.index, p.mac = a.Name, a.Index, policy.MAC(a.HardwareAddr)
 	switch {
@@ -102,7 +102,7 @@ func (p *Port) setIdentity(a *netlink.LinkAttrs) {
 	p.publish()
 }
 
-// sayChange says what has changed since before, of an interface that has stayed the same.
+// sayChange logs the changes since before, if the interface is still the same.
 func (p *Port) sayChange(before identity) {
 	if p.index != before.index {
 		return
@@ -115,8 +115,8 @@ func (p *Port) sayChange(before identity) {
 	}
 }
 
-// follow notes that the interface has another name or address now, says so, in the record
-// too, and returns whether that is so.
+// follow takes over a new name or address of the interface, logs it, and writes it into the record.
+// changed says whether there was a change.
 func (p *Port) follow(a *netlink.LinkAttrs) (changed bool) {
 	if len(a.HardwareAddr) != len(p.mac) {
 		return false
@@ -135,8 +135,8 @@ func (p *Port) follow(a *netlink.LinkAttrs) (changed bool) {
 	return true
 }
 
-// LastSeen follows the last name of an interface that has just gone: it may have got it a
-// moment before. gone says that it was known to be gone already.
+// LastSeen takes over the last name of an interface that has just gone, which it may have got a
+// moment before. gone says that the engine already knew that it was gone.
 func (p *Port) LastSeen(a *netlink.LinkAttrs, gone bool) (changed bool) {
 	return a.Index == p.index && (!gone || p.is(a)) && p.follow(a)
 }

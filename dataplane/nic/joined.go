@@ -8,11 +8,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// joining are the features by which an interface makes one frame of several that it received.
-// Of our own interfaces they do no harm: the hardware's are switched off (falsifying), and
-// the kernel's work behind XDP, or stop when a generic program is attached. But a generic
-// program on a VLAN, a macvlan, a bridge, a bond or a tunnel gets what the interfaces beneath
-// have made. rx-gro-list and rx-udp-gro-forwarding are without effect where rx-gro is off.
+// joining lists the features by which an interface makes one frame of several received ones. On our
+// own interfaces they do no harm: those of the hardware are switched off (falsifying), and those of
+// the kernel work after XDP, or stop when a generic program is attached. But a generic program on a
+// VLAN, a macvlan, a bridge, a bond or a tunnel gets the frames that the interfaces beneath have
+// joined. rx-gro-list and rx-udp-gro-forwarding have no effect while rx-gro is off.
 var joining = []struct{ feature, option string }{
 	{"rx-gro", "gro"}, {"rx-gro-hw", "rx-gro-hw"}, {"rx-lro", "lro"},
 }
@@ -20,17 +20,17 @@ var joining = []struct{ feature, option string }{
 // joiner is an interface beneath a port that joins frames.
 type joiner struct {
 	name     string
-	features []string // its names in joining
-	options  []string // likewise those of ethtool -K
+	features []string // its active features among joining
+	options  []string // their names for ethtool -K
 }
 
-// String says which interface does so, and how that ends.
+// String says which interface joins frames, and by which command that ends.
 func (j joiner) String() string {
 	return fmt.Sprintf("%s beneath it joins frames (%s): ethtool -K %s %s off", j.name, strings.Join(j.features, " "), j.name, strings.Join(j.options, " off "))
 }
 
-// joiners returns the interfaces beneath a port's that join frames which the port's program
-// then sees as one. A native program runs before them.
+// joiners returns the interfaces beneath the port that join frames before the program of the port
+// sees them. A native program runs before they are joined.
 func (p *Port) joiners(tool *ethtool) (list []joiner) {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
@@ -54,12 +54,12 @@ func (p *Port) joiners(tool *ethtool) (list []joiner) {
 	return list
 }
 
-// beneath returns the interfaces that frames of one come from, whatever is between, in this
-// network namespace: those that have none beneath themselves, and tunnels, which join frames as
-// well. seen are those that were looked at before.
+// beneath returns the interfaces in this network namespace that the frames of an interface come
+// from: those at the bottom, and tunnels, which join frames as well. seen lists the indexes of the
+// interfaces on the way down.
 func beneath(l netlink.Link, seen []int) (list []netlink.Link) {
 	if slices.Contains(seen, l.Attrs().Index) {
-		return nil // tunnels may lead in a circle
+		return nil // tunnels may form a circle
 	}
 	seen = append(seen, l.Attrs().Index)
 	for _, below := range lowers(l) {
@@ -72,12 +72,13 @@ func beneath(l netlink.Link, seen []int) (list []netlink.Link) {
 	return list
 }
 
-// lowers returns the interfaces directly beneath one: ports of a bridge, slaves of a bond, what a
-// VLAN or macvlan is made of, and the way to the other end of a tunnel.
+// lowers returns the interfaces directly beneath one: the ports of a bridge, the members of a bond,
+// the interface on which a VLAN or macvlan is made, the interface that leads to the other end of a
+// tunnel.
 func lowers(l netlink.Link) (list []netlink.Link) {
 	a := l.Attrs()
 	switch l.Type() {
-	case "veth": // its other end is not beneath
+	case "veth": // its other end is not beneath it
 		return nil
 	case "bridge", "bond", "team", "openvswitch", "hsr":
 		all, err := netlink.LinkList()
@@ -113,7 +114,8 @@ func lowers(l netlink.Link) (list []netlink.Link) {
 	return []netlink.Link{below}
 }
 
-// remote returns the address of a tunnel's other end; nil if it is no tunnel or has several.
+// remote returns the address of the other end of a tunnel. It is nil if l is no tunnel, or has
+// several other ends.
 func remote(l netlink.Link) []byte {
 	switch t := l.(type) {
 	case *netlink.Vxlan:
@@ -126,8 +128,8 @@ func remote(l netlink.Link) []byte {
 	return nil
 }
 
-// FollowJoiners says which interfaces beneath the port join frames, at the start and when that
-// changes. longest is how many bytes a frame may have to be received.
+// FollowJoiners logs which interfaces beneath the port join frames, at the start and after changes.
+// longest is the length in bytes of the longest frame that can be received.
 func (p *Port) FollowJoiners(longest int) {
 	if !p.generic {
 		return
@@ -147,8 +149,8 @@ func (p *Port) FollowJoiners(longest int) {
 	}
 }
 
-// WhyTooLong says why frames come that are longer than the MTU, as far as that is known, and
-// what mends it.
+// WhyTooLong says why there are frames longer than the MTU, as far as that is known, and how to
+// mend it.
 func (p *Port) WhyTooLong() string {
 	switch {
 	case len(p.joined) > 0:

@@ -6,14 +6,14 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// linkHeader is what a frame may have beyond an MTU where the kernel compares them: an
-// Ethernet header and one tag.
+// linkHeader is what the kernel adds to an MTU before it compares the length of a frame with it, in
+// bytes: an Ethernet header and one tag.
 const linkHeader = 14 + 4
 
-// limits are how many bytes a frame may have that leaves by an interface.
+// limits are the lengths in bytes of the longest frames that can leave by an interface.
 type limits struct {
-	redirect uint32 // by a redirect in the kernel, which refuses longer ones, as does a veth whose other end does
-	send     uint32 // by a socket: what a veth's other end takes; other drivers take what they can
+	redirect uint32 // by a redirect; the kernel refuses longer ones, and so does a veth for the MTU of its other end
+	send     uint32 // by a socket: as much as the other end of a veth takes; other drivers take what they can
 }
 
 func limitsOf(l netlink.Link) limits {

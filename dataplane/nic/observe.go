@@ -9,7 +9,7 @@ import (
 // Observe implements port.Port.
 func (p *Port) Observe() (c port.Change) {
 	l, err := netlink.LinkByIndex(p.index)
-	if err != nil { // the threads find that out by themselves
+	if err != nil { // the threads notice that by themselves
 		return c
 	}
 	a := l.Attrs()
@@ -31,7 +31,7 @@ func (p *Port) Observe() (c port.Change) {
 	if a.MasterIndex != p.master {
 		p.warnMaster(a)
 	}
-	p.limits = limitsOf(l) // the other end's MTU, too
+	p.limits = limitsOf(l) // the MTU of the other end may have changed
 	if a.MTU != p.mtu {
 		p.logf("port %s: the MTU was %d and is %d", p.name, p.mtu, a.MTU)
 		c.MTU, p.mtu = p.mtu, a.MTU
@@ -42,7 +42,8 @@ func (p *Port) Observe() (c port.Change) {
 	return c
 }
 
-// observeQueues follows the numbers of queues and says whether there are more to receive from.
+// observeQueues follows the numbers of queues. more says whether there are more receive queues than
+// before.
 func (p *Port) observeQueues(tool *ethtool) (more bool) {
 	rx, tx := p.rxQueues, p.txQueues
 	p.countQueues(tool)

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// falsifying are the features that show XDP other frames than were on the wire
-// (stripped tags, several frames as one), or send others than were given.
-// Software GRO is not among them: it works behind XDP.
+// falsifying lists the features with which XDP sees other frames than were on the wire (tags
+// stripped, several frames joined), or by which the device sends other frames than it was given.
+// Software GRO is not among them, since it works after XDP.
 var falsifying = []string{
 	"rx-lro", "rx-gro-hw",
 	"rx-vlan-hw-parse", "tx-vlan-hw-insert", "rx-vlan-stag-hw-parse", "tx-vlan-stag-hw-insert",
@@ -20,13 +20,14 @@ var falsifying = []string{
 	"tx-tcp-accecn-segmentation", "tx-generic-segmentation", "tx-udp-segmentation", "tx-sctp-segmentation", "tx-gso-list",
 }
 
-// offloadsOff switches off what falsifies frames on the port's interface and
-// returns what puts it back, and what an earlier process left off in p.switchedOff. A
-// record says so to the next start, should this process not live to do it.
+// offloadsOff switches off the falsifying features of the interface. restore switches them on
+// again, and with them those that an earlier process has left off, in p.switchedOff. A record tells
+// the next start, in case this process is killed.
 func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	active, changeable, err := tool.features(p.index)
 	if err != nil {
-		// A device without features, or a kernel without the protocol, falsifies nothing that could be helped.
+		// Without features, or without the protocol in the kernel, there is nothing that could be
+		// switched off.
 		p.logf("port %s: offloads are unknown, none changed: %v", p.name, err)
 		return nil, nil
 	}
@@ -67,7 +68,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 		} else {
 			err = unix.ENODEV
 		}
-		if errors.Is(err, unix.ENODEV) { // deleted, or elsewhere: should it come back, the next start restores it
+		if errors.Is(err, unix.ENODEV) { // if a moved interface comes back, the next start restores it
 			p.closeRecord()
 			return nil
 		}
@@ -80,9 +81,9 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	}, nil
 }
 
-// warnPeer speaks of the other end of a veth. What it offloads reaches us
-// unfinished: checksums not computed, tags beside the frame, many frames as one.
-// It is not our interface, so the command that mends it is all that is given.
+// warnPeer warns of offloads at the other end of a veth. Its frames reach us unfinished: with
+// checksums not computed, tags beside the frame, several frames joined. As the other end is not
+// ours to change, the warning gives the command.
 func (p *Port) warnPeer(tool *ethtool, link netlink.Link) {
 	peer, ok := peerOf(link)
 	if p.other = peer; !ok {

@@ -3,33 +3,33 @@ package nic
 // AttachMode says where in the kernel XDP runs.
 type AttachMode uint8
 
-// AttachAuto takes native XDP if the driver has it and generic XDP otherwise.
+// AttachAuto uses native XDP if the driver has it, else generic XDP.
 const (
 	AttachAuto AttachMode = iota
-	AttachSKB             // generic
-	AttachDRV             // native
+	AttachSKB             // generic XDP
+	AttachDRV             // native XDP
 )
 
-// CopyMode says how frames get between the driver and us.
+// CopyMode says how frames get between the driver and the engine.
 type CopyMode uint8
 
-// CopyAuto takes zero-copy if the driver has it and copies otherwise.
+// CopyAuto uses zero-copy if the driver has it, else copies.
 const (
 	CopyAuto CopyMode = iota
 	CopyForced
 	ZeroCopyForced
 )
 
-// Options say how interfaces are served.
+// Options say how network interfaces are served.
 type Options struct {
 	Attach  AttachMode
 	Copy    CopyMode
-	Replace bool // an XDP program of somebody else gives way
-	// RunDir is a directory for records of what has been changed on interfaces, by
-	// which the next start restores them if this process is killed; "" = none.
+	Replace bool // an XDP program of somebody else is replaced
+	// RunDir is a directory for records of the settings that were changed on interfaces. If this
+	// process is killed, the next start restores them by these records. "" means none.
 	RunDir string
-	// Owner says who has put an XDP program on an interface, and the command that ends that, as
-	// far as either is known: "" if not.
+	// Owner says who attached an XDP program with this id, and which command ends that. Either is
+	// "" where it is unknown.
 	Owner func(program uint32) (who, end string)
 	// Logf gets one line per event.
 	Logf func(format string, args ...any)

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is the other end of a veth, as far as it can be found out from here.
+// peer is the other end of a veth, as far as it can be found out.
 type peer struct {
-	index int    // in its namespace
-	nsid  int    // which the namespace has here; -1: it is this one
-	name  string // "": it may not be looked up, or is gone
-	// enter is what a command is put behind to be run in its namespace; "" if that has no name
-	// and no process that we see.
+	index int    // in its network namespace
+	nsid  int    // the id of that namespace here; -1: it is this namespace
+	name  string // "" if it cannot be looked up, or is gone
+	// enter is the beginning of a command that runs in that namespace. It is "" if the namespace
+	// has no name and no process that we see.
 	enter string
 }
 
-// hasPeer says whether a link is a veth with another end.
+// hasPeer says whether a link is a veth that has another end.
 func hasPeer(l netlink.Link) bool { return l.Type() == "veth" && l.Attrs().ParentIndex != 0 }
 
 // peerOf returns the other end of a veth.
@@ -40,7 +40,7 @@ func peerOf(l netlink.Link) (p peer, ok bool) {
 	return p, true
 }
 
-// peerLink looks the other end of a veth up, wherever it is. It asks the kernel once.
+// peerLink looks up the other end of a veth in any namespace. It asks the kernel once.
 func peerLink(l netlink.Link) (netlink.Link, error) {
 	a := l.Attrs()
 	if a.NetNsID < 0 {
@@ -49,7 +49,7 @@ func peerLink(l netlink.Link) (netlink.Link, error) {
 	return linkElsewhere(a.NetNsID, a.ParentIndex)
 }
 
-// where says which interface of another namespace it is.
+// where names the peer in another namespace.
 func (p peer) where() string {
 	if p.name == "" {
 		return fmt.Sprintf("interface %d of another namespace", p.index)
@@ -57,7 +57,7 @@ func (p peer) where() string {
 	return p.name + " in another namespace"
 }
 
-// ethtool is the command that changes features of it.
+// ethtool returns the command that changes features of the peer, or a description of it.
 func (p peer) ethtool(features string) string {
 	switch {
 	case p.name == "":
@@ -68,8 +68,8 @@ func (p peer) ethtool(features string) string {
 	return fmt.Sprintf("%sethtool -K %s %s", p.enter, p.name, features)
 }
 
-// linkElsewhere looks up an interface of a namespace that has the number nsid here. The kernel
-// demands CAP_NET_ADMIN there.
+// linkElsewhere looks up an interface in the namespace that has the id nsid here. The kernel
+// demands CAP_NET_ADMIN in that namespace.
 func linkElsewhere(nsid, index int) (netlink.Link, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
 	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -86,11 +86,11 @@ func linkElsewhere(nsid, index int) (netlink.Link, error) {
 	return netlink.LinkDeserialize(nil, replies[0])
 }
 
-// namedNamespaces is where iproute2 keeps the namespaces that have names.
+// namedNamespaces is the directory where iproute2 keeps namespaces with names.
 const namedNamespaces = "/run/netns"
 
-// enterCommand returns what a command is put behind to be run in the namespace that has the number
-// nsid here, with a blank behind it.
+// enterCommand returns the beginning of a command that runs in the namespace with the id nsid,
+// ending in a space. It is "" if there is none.
 func enterCommand(nsid int) string {
 	names, _ := os.ReadDir(namedNamespaces)
 	for _, e := range names {

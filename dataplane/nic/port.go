@@ -16,50 +16,50 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// Port is a network interface. It implements port.Port; what is beyond that serves the fast
-// path and its bypass, and is under the engine's lock likewise.
+// Port is a network interface. It implements port.Port. Its other methods serve the fast path and
+// the bypass, and are called under the lock of the engine too.
 type Port struct {
 	options *Options
 	number  int
 	given   string  // the name or alternative name of the command line
-	others  []*Port // all interfaces of the engine, this one included
+	others  []*Port // all network interfaces of the engine by number, with this one
 	identity
-	seen     atomic.Pointer[identity] // the same, for those who hold no lock; see publish
+	seen     atomic.Pointer[identity] // a copy of identity for those who hold no lock; see publish
 	driver   string
 	mtu      int
-	limits   limits // followed while it runs
+	limits   limits // followed while the port is attached
 	rxQueues int
 	txQueues int
-	combined bool     // queues are for both directions
-	master   int      // index of the bridge or bond it belongs to, as last seen; 0: none
-	up       bool     // and has carrier, as last seen
+	combined bool     // a queue serves both directions
+	master   int      // index of the bridge or bond to which it belongs, as last seen; 0 if there is none
+	up       bool     // the link is up and has carrier, as last seen
 	other    peer     // the other end of a veth, as last looked up
-	joined   []string // which interfaces beneath join frames, as last seen
+	joined   []string // which interfaces beneath join frames, as last logged
 	downs    uint64
 
-	ours     bool // an XDP program that is there is ours, left by an earlier process
-	generic  bool // XDP in generic mode
-	long     bool // the program knows frames of several buffers
+	ours     bool // an XDP program on the interface is ours, left by an earlier process
+	generic  bool // XDP runs in generic mode
+	long     bool // the program accepts frames of several buffers
 	mode     string
 	program  *xdp.Program
-	link     link.Link // holds a program on the interface; nil: the port is not attached
-	open     []opened  // the sockets that there are, by queue
+	link     link.Link // holds the program on the interface; nil: the port is not attached
+	open     []opened  // the open sockets
 	unserved unserved
 
-	// For a bypass, which the engine has:
-	inherited *inheritance // what an earlier process left; nil: nothing
-	outlives  bool         // what was changed on the interface stays when it is undone
+	// For the bypass, which belongs to the engine:
+	inherited *inheritance // what an earlier process left; nil if nothing
+	outlives  bool         // changes of the interface stay when they should be undone
 
 	switchedOff []string    // offloads
-	interrupts  *interrupts // as they were before busy polling; nil: they are
-	promisc     bool        // made promiscuous beyond this process
-	record      *os.File    // says what is switched off; holds its lock
-	recorded    string      // its name
-	bypass      string      // what it says of a bypass
+	interrupts  *interrupts // the settings before busy polling; nil: they were not changed
+	promisc     bool        // a bypass has made the interface promiscuous
+	record      *os.File    // holds the lock of the record, which lists the changed settings; nil if there is none
+	recorded    string      // its file name
+	bypass      string      // the directory of the bypass in the record
 }
 
-// New returns the ports of interfaces, which are looked up by Inspect. Names that are ""
-// have no port.
+// New returns a port for each name, by number; nil for the name "". Inspect looks the interfaces
+// up.
 func New(names []string, o Options) []*Port {
 	all := make([]*Port, len(names))
 	for i, name := range names {
@@ -87,14 +87,14 @@ func (p *Port) Facts() port.Facts {
 	}
 }
 
-// Index is the interface's index, 0 before it was seen.
+// Index returns the index of the interface, or 0 before it was seen.
 func (p *Port) Index() int { return p.index }
 
 // Generic says whether XDP runs in generic mode.
 func (p *Port) Generic() bool { return p.generic }
 
-// Inspect implements port.Port. An XDP program on the interface is no obstacle when it is
-// ours: see ExpectOurs.
+// Inspect implements port.Port. It accepts an XDP program on the interface if ExpectOurs said that
+// the program is ours.
 func (p *Port) Inspect() error {
 	before := p.identity
 	if err := p.inspect(); err != nil {
@@ -143,7 +143,7 @@ func (p *Port) inspect() error {
 	return nil
 }
 
-// Prepare implements port.Port: it switches off what falsifies frames.
+// Prepare implements port.Port. It switches off the features that falsify frames.
 func (p *Port) Prepare() (undo func() error, err error) {
 	tool, err := newEthtool()
 	if err != nil {
@@ -167,7 +167,7 @@ func (p *Port) Prepare() (undo func() error, err error) {
 	}, nil
 }
 
-// programPresent is the error that says whose XDP program is on the interface.
+// programPresent returns the error that says whose XDP program is on the interface.
 func (p *Port) programPresent(program uint32) error {
 	who, end := p.options.Owner(program)
 	switch {
@@ -179,7 +179,7 @@ func (p *Port) programPresent(program uint32) error {
 	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach or replace it first", p.name, who, program)
 }
 
-// holder names who is on the interface already, by the XDP program there.
+// holder says who uses the interface, by the owner of the XDP program on it.
 func (p *Port) holder() string {
 	who, end := "", ""
 	if l, err := netlink.LinkByIndex(p.index); err == nil {
@@ -196,11 +196,11 @@ func (p *Port) holder() string {
 	return who
 }
 
-// warn says what is unusual about the interface, though it can be served.
+// warn logs what is unusual about the interface, though it can be served.
 func (p *Port) warn(tool *ethtool) {
 	l, err := netlink.LinkByIndex(p.index)
 	if err != nil {
-		return // the next step will say why
+		return // the next step will return this error
 	}
 	a := l.Attrs()
 	p.up = working(a)
@@ -215,7 +215,7 @@ func (p *Port) warn(tool *ethtool) {
 	p.warnPeer(tool, l)
 }
 
-// working says whether a link is up and has carrier. Some drivers do not tell.
+// working says whether a link is up and has carrier. Some drivers do not report the carrier.
 func working(a *netlink.LinkAttrs) bool {
 	return a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
 }
@@ -241,7 +241,7 @@ func driver(name string) string {
 func (p *Port) countQueues(tool *ethtool) {
 	c, err := tool.channels(p.index)
 	if err != nil {
-		// Devices that cannot tell have the queues that sysfs lists, or one.
+		// If the device does not tell, the queues are those that sysfs lists, or one.
 		c = channels{rx: sysfsQueues(p.device, "rx"), tx: sysfsQueues(p.device, "tx")}
 	}
 	p.rxQueues, p.txQueues, p.combined = c.rx+c.combined, c.tx+c.combined, c.combined > 0
@@ -269,8 +269,8 @@ func sysfsQueues(name, direction string) int {
 	return n
 }
 
-// warnAddresses speaks of IP addresses: what is sent to them goes over the
-// bridge and does not reach this host.
+// warnAddresses warns of IP addresses: what is sent to them crosses the bridge and does not reach
+// this host.
 func (p *Port) warnAddresses(l netlink.Link) {
 	addresses, err := netlink.AddrList(l, netlink.FAMILY_ALL)
 	if err != nil {

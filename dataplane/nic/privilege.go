@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Privileged says in one line which capabilities this process lacks to serve interfaces.
-// memory is how many bytes the kernel will be asked to lock.
+// Privileged returns an error that names the capabilities which this process lacks to serve
+// interfaces, or nil. memory is the number of bytes that the kernel will have to lock.
 func Privileged(memory uint64) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

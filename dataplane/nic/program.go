@@ -12,23 +12,23 @@ import (
 	"ethertap/dataplane/port"
 )
 
-// xdpPass is the action that lets a frame go on to the kernel's own stack.
+// xdpPass is the action that hands a frame to the network stack of the kernel.
 const xdpPass = 2
 
-// newProgram loads the redirect program: each frame goes to the socket of its
-// queue, or, counted in unserved, to the kernel's stack if there is none.
+// newProgram loads the redirect program. It gives each frame to the socket of its queue. If there is
+// none, it counts the frame in unserved and passes it to the network stack of the kernel.
 //
 //	action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 //	if (action == XDP_PASS && (count = bpf_map_lookup_elem(&unserved, &zero)))
 //		++*count;
 //	return action;
 //
-// With long it claims to know frames of several buffers (BPF_F_XDP_HAS_FRAGS), and
-// drivers that have them then accept an MTU that needs them.
+// With long it claims to accept frames of several buffers (BPF_F_XDP_HAS_FRAGS). Drivers that can give
+// it such frames then allow an MTU that needs them.
 //
-// The Queues map is part of the type, whose Register and Unregister keep it; the
-// program has no need of it. It is a hash since Unregister deletes from it, which
-// an array refuses. The map of sockets is a new one unless there is one already.
+// The program does not use the map Queues, which Register and Unregister of xdp.Program keep. It is a
+// hash, since Unregister deletes from it, which an array refuses. The map of sockets is a new one
+// unless the caller has one.
 func newProgram(long bool, sockets, unserved *ebpf.Map) (p *xdp.Program, err error) {
 	if sockets != nil {
 		sockets, err = sockets.Clone()

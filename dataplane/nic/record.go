@@ -14,22 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// record is what has to be put back on an interface should this process be
-// killed. It is a file of the run directory, locked as long as the process lives:
-// the kernel drops the lock however it ends, and the next start puts back what
-// records without one say. Promiscuous mode and the XDP program need no record,
-// since they end with the process, unless a bypass is to outlive it: then nothing is
-// put back before that is cleared.
+// record lists the settings to restore on an interface if this process is killed. It is a file in
+// the run directory, locked while the process lives. The kernel drops the lock when the process
+// ends in whatever way, and the next start restores the settings in unlocked records. Promiscuous
+// mode and the XDP program need no record, since they end with the process. If a bypass outlives
+// the process, nothing is restored before the bypass is cleared.
 type record struct {
-	Boot     string   `json:"boot"`      // id of the boot; settings of another are gone
+	Boot     string   `json:"boot"`      // id of the boot; the settings of an earlier boot are gone
 	Netns    uint64   `json:"namespace"` // inode of the network namespace
 	Index    int      `json:"index"`
 	Name     string   `json:"name"`
 	MAC      string   `json:"mac"`
 	Features []string `json:"switched_off"`
-	Promisc  bool     `json:"promiscuous,omitempty"` // made so for a bypass
-	Bypass   string   `json:"bypass,omitempty"`      // where that is pinned: in force while it is there
-	// Interrupts are the settings as they were before busy polling; nil: they are so still.
+	Promisc  bool     `json:"promiscuous,omitempty"` // a bypass has made the interface promiscuous
+	Bypass   string   `json:"bypass,omitempty"`      // directory of the bypass, which is in force while the directory exists
+	// Interrupts holds the settings before busy polling; nil: they were not changed.
 	Interrupts *interrupts `json:"interrupts,omitempty"`
 }
 
@@ -38,7 +37,7 @@ const (
 	recordSuffix = ".json"
 )
 
-// here says in which boot and which network namespace the calling thread is.
+// here returns the id of the boot and the inode of the network namespace of the calling thread.
 func here() (boot string, netns uint64, err error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -51,9 +50,8 @@ func here() (boot string, netns uint64, err error) {
 	return strings.TrimSpace(string(b)), st.Ino, nil
 }
 
-// writeRecord writes the record of what is changed, or about to be, on the port's interface,
-// in the place of an earlier one. The port holds its lock until forget. Without a run
-// directory it does nothing.
+// writeRecord replaces the record of the settings that are changed, or about to be changed, on the
+// interface. The port holds its lock until closeRecord. Without a run directory it does nothing.
 func (p *Port) writeRecord(bypass string) error {
 	dir := p.options.RunDir
 	if dir == "" {
@@ -72,7 +70,7 @@ func (p *Port) writeRecord(bypass string) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	name := recordName(dir, netns, p.index)
-	// Locked before it has its name: nobody takes it for one of a dead process.
+	// It is locked before it gets its name, so nobody takes it for the record of a dead process.
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		_, err = f.Write(append(b, '\n'))
@@ -92,7 +90,7 @@ func recordName(dir string, netns uint64, index int) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%d.%d%s", recordPrefix, netns, index, recordSuffix))
 }
 
-// recordNames returns the records of a run directory.
+// recordNames returns the file names of the records in a run directory.
 func recordNames(dir string) ([]string, error) {
 	return filepath.Glob(filepath.Join(dir, recordPrefix+"*"+recordSuffix))
 }
@@ -105,7 +103,7 @@ func (p *Port) closeRecord() {
 	}
 }
 
-// removeRecord removes the record. What fails is mended by the next start.
+// removeRecord removes the record. If that fails, the next start removes it.
 func (p *Port) removeRecord() {
 	if p.record != nil {
 		_ = os.Remove(p.recorded)
@@ -113,7 +111,7 @@ func (p *Port) removeRecord() {
 	}
 }
 
-// readRecord learns from an earlier process' record what it changed on the interface.
+// readRecord reads what an earlier process has changed on the interface.
 func (p *Port) readRecord() {
 	p.switchedOff, p.promisc, p.interrupts = nil, false, nil
 	dir := p.options.RunDir
@@ -128,18 +126,19 @@ func (p *Port) readRecord() {
 	defer f.Close()
 	var r record
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || json.NewDecoder(f).Decode(&r) != nil {
-		return // somebody's who lives, or nobody knows
+		return // its process lives, or it cannot be read
 	}
 	if r.Index != p.index || r.MAC != p.mac.String() && r.Name != p.device {
-		return // of an interface that had the index before
+		return // another interface had the index before
 	}
 	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
 	p.promisc, p.interrupts = r.Promisc, r.Interrupts
 }
 
-// RestoreChanges puts back what processes left behind that were killed, on interfaces of the calling
-// thread's network namespace, as the records in a directory say; "" is none. It returns how
-// many records are used up.
+// RestoreChanges restores the settings that killed processes have changed on interfaces of the
+// network namespace of the calling thread. It reads the records in dir; "" means none. done is the
+// number of records that were used up. A record that cannot be carried out is logged and is no
+// error.
 func RestoreChanges(dir string, logf func(string, ...any)) (done int, err error) {
 	if dir == "" {
 		return 0, nil
@@ -165,8 +164,8 @@ func RestoreChanges(dir string, logf func(string, ...any)) (done int, err error)
 	return len(names) - len(left), err
 }
 
-// Records returns for which interfaces a directory says what a bypass pinned in dir has
-// changed and nobody has put back: since they are in another network namespace, say.
+// Records returns the names of the interfaces whose changes by a bypass, pinned in dir, were not
+// restored, by the records in runDir. They may be in another network namespace.
 func Records(runDir, dir string) (interfaces []string) {
 	names, _ := recordNames(runDir)
 	for _, name := range names {
@@ -193,16 +192,16 @@ func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 		return errors.Join(fmt.Errorf("removed, it cannot be read: %w", err), os.Remove(name))
 	}
 	if r.Boot == boot && (r.Netns != netns || r.Bypass != "" && exists(r.Bypass)) {
-		return nil // for a start in that namespace, or for the end of the bypass
+		return nil // a start in that namespace, or the end of the bypass, will do it
 	}
 	l, err := netlink.LinkByIndex(r.Index)
 	if err == nil && r.Bypass != "" && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
-		return nil // the bypass is in force, and its directory on a file system that is not mounted here
+		return nil // the bypass is in force, though its file system is not mounted here
 	}
 	if r.Boot != boot || err != nil || !sameInterface(l.Attrs(), r.Index, r.Name, r.MAC) {
 		return os.Remove(name) // the interface is gone, and its settings with it
 	}
-	// Nothing but what we switch off is switched on, whatever the file says.
+	// Only features that we switch off are switched on, whatever the file says.
 	features := slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
 	if err := tool.setFeatures(r.Index, features, true); err != nil {
 		return err

@@ -11,16 +11,16 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// opened is a socket of a queue.
+// opened is an open socket of a queue.
 type opened struct {
 	queue  int
 	socket *xsk.Socket
 }
 
-// Open implements port.Port: it opens and binds the socket in the best way that is
-// allowed. The second port of a thread shares the first one's UMEM if both work
-// in the same mode, since then the kernel keeps its pages once; otherwise the
-// memory is registered again, with the same addresses.
+// Open implements port.Port. It opens and binds the socket in the best mode that is allowed. The
+// second port of a thread shares the UMEM of the first one if both work in the same mode, since the
+// kernel then keeps its pages once. Otherwise the memory is registered again, with the same
+// addresses.
 func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	s, err := p.openBest(&q)
 	if errors.Is(err, unix.EBUSY) {
@@ -85,7 +85,7 @@ func (p *Port) openBest(q *port.Queue) (s *xsk.Socket, err error) {
 	return nil, err
 }
 
-// tryOpen opens a socket with its fill ring full before it is bound.
+// tryOpen opens a socket, fills its fill ring, and binds it.
 func (p *Port) tryOpen(q *port.Queue, share bool, mode xsk.Mode) (*xsk.Socket, error) {
 	s, err := xsk.Open(q.Memory, xsk.Options{
 		Interface: p.index, Queue: q.Number, Mode: mode, Share: share, MultiBuffer: q.Long,

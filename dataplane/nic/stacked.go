@@ -7,10 +7,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// What else of this host lives on an interface: a bridge or a bond that it belongs to, VLANs
-// and macvlans made of it. The XDP program takes the frames before they get there.
+// An interface may carry other things of this host: it may belong to a bridge or a bond, and VLANs
+// and macvlans may be made on it. The XDP program takes the frames before they get there.
 
-// masters says what an interface is to a master, by the master's kind, and what takes it out.
+// masters says, by the kind of a master, what an interface is to it, and by which command it leaves
+// the master.
 var masters = map[string]struct{ part, out string }{
 	"bridge":      {"is a port of the bridge %s", "ip link set %s nomaster"},
 	"bond":        {"is a member of the bond %s", "ip link set %s nomaster"},
@@ -20,7 +21,7 @@ var masters = map[string]struct{ part, out string }{
 	"openvswitch": {"is a port of Open vSwitch (%s)", "ovs-vsctl del-port %s"},
 }
 
-// warnMaster speaks of what the interface belongs to.
+// warnMaster warns of the master to which the interface belongs.
 func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 	p.master = a.MasterIndex
 	if p.master == 0 {
@@ -41,14 +42,14 @@ func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
 }
 
-// peerKinds are those of interfaces whose lower device is the other end of a cable.
+// peerKinds lists the kinds of interfaces whose lower device is the other end of a cable.
 var peerKinds = map[string]bool{"veth": true, "netkit": true, "vxcan": true}
 
-// mostStacked is how many devices a warning names.
+// mostStacked is the largest number of devices that a warning names.
 const mostStacked = 8
 
-// warnStacked speaks of the devices that are made of the interface, as far as they are in this
-// network namespace.
+// warnStacked warns of the devices made on the interface, as far as they are in this network
+// namespace.
 func (p *Port) warnStacked() {
 	links, err := netlink.LinkList()
 	if err != nil {

@@ -2,13 +2,14 @@ package nic
 
 import "github.com/cilium/ebpf"
 
-// unserved counts an interface's frames that come on a queue without a thread, while the
-// others are admitted. They go past the bridge, into the host's stack.
+// unserved counts the frames of an interface on queues without a thread, while the frames of the
+// other queues are admitted. They do not cross the bridge; they go into the network stack of the
+// host.
 type unserved struct {
-	count    *ebpf.Map // of the plain program of this run; nil: there is none
+	count    *ebpf.Map // the counter of the plain program of this run; nil if there is none
 	admitted bool
 	start    uint64 // what the program had counted when frames were admitted
-	past     uint64 // counted by those before
+	past     uint64 // counted in earlier runs
 }
 
 // newUnserved makes the counter of a plain program.
@@ -23,7 +24,7 @@ func (u *unserved) refuse() {
 	u.admitted = false
 }
 
-// programCount returns what the plain program of this run has counted.
+// programCount returns the count of the plain program of this run.
 func (u *unserved) programCount() (n uint64) {
 	var each []uint64
 	if u.count == nil || u.count.Lookup(uint32(0), &each) != nil {
@@ -35,7 +36,8 @@ func (u *unserved) programCount() (n uint64) {
 	return n
 }
 
-// Unserved returns how many frames the plain program saw so far on queues without a thread.
+// Unserved returns the number of frames so far that the plain program saw on queues without a
+// thread.
 func (p *Port) Unserved() uint64 {
 	u := &p.unserved
 	if !u.admitted {

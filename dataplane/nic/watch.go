@@ -13,20 +13,21 @@ import (
 	"ethertap/dataplane/genl"
 )
 
-// WatchTime bounds how long a change of an interface stays unseen, should the
-// kernel's message about it get lost.
+// WatchTime is the longest time that a change of an interface stays unnoticed if the message of the
+// kernel about it gets lost.
 const WatchTime = time.Second
 
-// Watch is what is told of changes of interfaces in one network namespace.
+// Watch reports changes of interfaces in one network namespace.
 type Watch struct {
 	home *os.File
-	// Gone is told of an interface that has just gone, with its last name.
+	// Gone is called for an interface that has just gone, with its last name.
 	Gone func(*netlink.LinkAttrs)
-	// Changed is called whenever something may have changed, once a second at least.
+	// Changed is called whenever something may have changed, at least once a second.
 	Changed func()
 }
 
-// NewWatch returns a watch of the calling thread's network namespace. It is to be run, or closed.
+// NewWatch returns a watch of the network namespace of the calling thread. The caller has to call
+// Run or Close.
 func NewWatch() (*Watch, error) {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -38,18 +39,18 @@ func NewWatch() (*Watch, error) {
 // Close ends a watch that was not run.
 func (w *Watch) Close() error { return w.home.Close() }
 
-// Run calls the functions until quit is closed, in a thread of its own in the network
-// namespace of NewWatch. It must be called in a goroutine of its own, whose thread ends
-// with it. The error says why nothing is watched.
+// Run calls the functions until quit is closed. It must be called in a goroutine of its own, whose
+// thread it takes into the network namespace of NewWatch; the thread ends with it. The error says
+// why nothing is watched.
 func (w *Watch) Run(quit <-chan struct{}) error {
 	defer w.home.Close()
-	runtime.LockOSThread() // for good: the thread ends here, and nothing else runs in its namespace
+	runtime.LockOSThread() // forever: the thread ends here, so nothing else runs in its namespace
 	if err := enter(w.home); err != nil {
 		return err
 	}
 	updates := make(chan netlink.LinkUpdate, 64)
 	if err := netlink.LinkSubscribeWithOptions(updates, quit, netlink.LinkSubscribeOptions{}); err != nil {
-		updates = nil // looking now and then has to do
+		updates = nil // then the ticker has to suffice
 	}
 	settings, end := watchSettings()
 	defer end()
@@ -65,7 +66,7 @@ func (w *Watch) Run(quit <-chan struct{}) error {
 			return nil
 		case u, ok := <-updates:
 			if !ok {
-				updates = nil // the kernel's messages overflowed, say
+				updates = nil // the messages of the kernel overflowed, for instance
 			} else if u.Header.Type == unix.RTM_DELLINK && u.IfInfomsg.Family == unix.AF_UNSPEC {
 				w.Gone(u.Attrs())
 			}
@@ -76,8 +77,9 @@ func (w *Watch) Run(quit <-chan struct{}) error {
 	}
 }
 
-// watchSettings says when somebody has changed an interface with ethtool: its queues, say.
-// Kernels that do not tell are looked at every second. end must be called.
+// watchSettings reports when somebody has changed an interface with ethtool, for instance its
+// queues. If the kernel does not report that, nothing is sent, and the ticker of Run has to
+// suffice. end must be called.
 func watchSettings() (changed <-chan struct{}, end func()) {
 	f, err := genl.Subscribe(unix.ETHTOOL_GENL_NAME, unix.ETHTOOL_MCGRP_MONITOR_NAME)
 	if err != nil {
@@ -89,13 +91,13 @@ func watchSettings() (changed <-chan struct{}, end func()) {
 		defer close(done)
 		b := make([]byte, 4096)
 		for {
-			// What was lost since the buffer was full (ENOBUFS) is a change too.
+			// A message that was lost because the buffer was full (ENOBUFS) is a change too.
 			if _, err := f.Read(b); err != nil && !errors.Is(err, unix.ENOBUFS) {
 				return
 			}
 			select {
 			case c <- struct{}{}:
-			default: // it will look anyway
+			default: // a change is pending already
 			}
 		}
 	}()
@@ -105,8 +107,8 @@ func watchSettings() (changed <-chan struct{}, end func()) {
 	}
 }
 
-// enter takes the calling thread into a network namespace. It needs
-// CAP_SYS_ADMIN if the thread is not there.
+// enter moves the calling thread into a network namespace. It needs CAP_SYS_ADMIN if the thread is
+// in another one.
 func enter(home *os.File) error {
 	var here, there unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
