@@ -34,8 +34,8 @@ func TestObjectsAreCurrent(t *testing.T) {
 	}
 }
 
-// Made again, they are the same to the byte. Other versions of clang make others. CI
-// installs this one; `make test` does not.
+// Made again, the objects are the same to the byte. Another version of clang makes other objects.
+// CI installs this version; `make test` does not.
 func TestObjectsAreReproducible(t *testing.T) {
 	need.Tool(t, "clang-14")
 	need.Tool(t, "llvm-strip-14")

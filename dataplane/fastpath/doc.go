@@ -1,11 +1,11 @@
-// Package fastpath is the chain inside the kernel: an XDP program (fastpath.c) that
-// counts, drops and forwards frames, copies them for taps, and gives those that need
-// more to the AF_XDP sockets. The package loads it, gives it its Rules, reads back what
-// it counted, and pins it so that it outlives the process.
+// Package fastpath is the chain inside the kernel: an XDP program (fastpath.c) that counts, drops
+// and forwards frames, copies them for taps, and diverts all others to the AF_XDP sockets. The
+// package loads the program, gives it its Rules, reads its counters, and pins it so that it
+// outlives the process.
 //
-// It knows nothing of queues, faults or threads: who uses it says which frames are
-// copied or diverted, and what that means is theirs. The object is committed, so that a
-// build needs no clang; `make generate` makes it anew.
+// It knows nothing of queues, faults or threads: its user says which frames are copied or diverted,
+// and knows why. The object is committed, so that a build needs no clang; `make generate` makes it
+// again.
 package fastpath
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type policy -type fates -type bucket -type entry -type interface -type life -type tapped -type missed -type size -type flag -type in -type life_layout -type tapped_layout -type table -type key -type frame object fastpath.c -- -O2 -g -Wall -Werror -mcpu=v3

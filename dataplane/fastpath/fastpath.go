@@ -11,41 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config is what a Path is made of.
+// Config is what Load makes a Path from.
 type Config struct {
-	Sockets []*ebpf.Map // of each port: the AF_XDP sockets by queue; at most MaxQueues
-	Links   []int       // of each port: the index of its interface, in the network namespace of the caller
+	Sockets []*ebpf.Map // the AF_XDP sockets of each port, by queue; at most MaxQueues
+	Links   []int       // the index of each port's interface, in the network namespace of the caller
 	Frags   bool        // the sockets take frames of several buffers
-	Stats   *Stats      // where it counts
+	Stats   *Stats      // where the programs count
 }
 
-// Path is the programs, one for each port, and their maps. Its methods are not for
-// concurrent use.
+// Path holds the programs, one for each port, and their maps. Its methods are not for concurrent
+// use.
 type Path struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	traces   map[string]link.Link // by the name of the program
 	ports    int
-	turn     uint32            // which of the sets the policy in force refers to
-	in       map[uint64]uint32 // what is in it; nil: not known
-	set      *ebpf.Map         // that set, or what is about to be; nil: not open
-	policy   objectPolicy      // in force, if in is known
+	turn     uint32            // the number of the set that the policy in force refers to
+	in       map[uint64]uint32 // the members of that set; nil: they are not known
+	set      *ebpf.Map         // that set, or the one that will be; nil: it is not open
+	policy   objectPolicy      // the policy in force, if in is known
 	spec     *ebpf.CollectionSpec
 	version  string
 }
 
-// portPrograms and tracePrograms are the names of the programs, socketMaps those of maps.
-// What each port has one of does not compile when a port has none.
+// portPrograms and tracePrograms are the names of programs, socketMaps those of maps. A list with
+// an entry for each port does not compile if a port has none.
 var (
 	portPrograms  [ports]string = [...]string{objectProgPort0, objectProgPort1}
 	tracePrograms               = [...]string{objectProgTransmitted, objectProgRejected, objectProgEnded}
 	socketMaps    [ports]string = [...]string{objectMapSockets0, objectMapSockets1}
 )
 
-// Load loads the programs, which divert everything until the first Apply. They
-// are not attached to any interface. What it needs of the kernel and has not got is
-// an error: without the traces of what could not be redirected the counters would
-// be guesses.
+// Load loads the programs, which divert everything until the first Apply. It attaches them to no
+// interface. It fails if the kernel lacks anything: without the traces of frames that could not be
+// redirected, for instance, the counters would be guesses.
 func Load(c Config) (*Path, error) {
 	p, err := specify(c.Frags, len(c.Links))
 	if err != nil {
@@ -72,7 +71,7 @@ func Load(c Config) (*Path, error) {
 	return p, nil
 }
 
-// specify makes a Path that has nothing of the kernel's yet.
+// specify makes a Path that has no objects in the kernel yet.
 func specify(frags bool, links int) (*Path, error) {
 	spec, err := loadObject()
 	if err != nil {
@@ -84,8 +83,8 @@ func specify(frags bool, links int) (*Path, error) {
 	}
 	fitRings(spec)
 	for _, name := range portPrograms {
-		// A link changes only between programs of one attach type, and one made of
-		// instructions has none.
+		// A link changes only between programs of one attach type. A program made of instructions
+		// has none.
 		spec.Programs[name].AttachType = ebpf.AttachNone
 		if frags {
 			spec.Programs[name].Flags |= unix.BPF_F_XDP_HAS_FRAGS
@@ -94,8 +93,8 @@ func specify(frags bool, links int) (*Path, error) {
 	return p, nil
 }
 
-// interfaces returns what the map of links holds for interfaces of the calling
-// thread's network namespace.
+// interfaces returns the contents of the map of links, for interfaces of the network namespace of
+// the calling thread.
 func interfaces(links []int) (list [ports]objectInterface, err error) {
 	cookie, err := netnsCookie()
 	for i, index := range links {
@@ -104,8 +103,8 @@ func interfaces(links []int) (list [ports]objectInterface, err error) {
 	return list, err
 }
 
-// connect says which interfaces the ports are and begins to note what cannot be
-// redirected between them.
+// connect tells the programs which interfaces the ports are, and starts the traces of frames that
+// cannot be redirected between them.
 func (p *Path) connect(links []int) error {
 	list, err := interfaces(links)
 	if err != nil {
@@ -131,7 +130,7 @@ func (p *Path) connect(links []int) error {
 	return nil
 }
 
-// netnsCookie returns the cookie of the calling thread's network namespace.
+// netnsCookie returns the cookie of the network namespace of the calling thread.
 func netnsCookie() (uint64, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -145,25 +144,25 @@ func netnsCookie() (uint64, error) {
 	return cookie, nil
 }
 
-// Program returns the program to be attached to a port's interface, in native mode.
+// Program returns the program to be attached to the interface of a port, in native mode.
 func (p *Path) Program(port int) *ebpf.Program { return p.programs[portPrograms[port]] }
 
-// Sockets returns the map of a port's AF_XDP sockets, by queue.
+// Sockets returns the map of the AF_XDP sockets of a port, by queue.
 func (p *Path) Sockets(port int) *ebpf.Map { return p.maps[socketMaps[port]] }
 
-// Close waits until all frames that were forwarded have left, or failed to, and
-// unloads everything. A program that is still attached diverts everything from then
-// on.
+// Close waits until all forwarded frames have left or failed to leave, and unloads everything. A
+// program that is still attached diverts all frames from then on.
 func (p *Path) Close() error {
 	var all Rules
 	for i := range all.Port {
 		all.Port[i].Divert = true
 	}
-	// Frames are transmitted before the CPU leaves the program's read-side section.
+	// When Apply returns, they have been transmitted: this happens before a CPU leaves the
+	// program's read-side section.
 	return errors.Join(p.Apply(&all), p.Release())
 }
 
-// Release lets go of the path without a change: what is pinned, or attached, goes on.
+// Release closes the path and changes nothing: whatever is pinned or attached goes on.
 func (p *Path) Release() error {
 	var errs []error
 	for _, l := range p.traces {
@@ -175,11 +174,11 @@ func (p *Path) Release() error {
 	for _, m := range p.maps {
 		errs = append(errs, m.Close())
 	}
-	return errors.Join(append(errs, p.set.Close())...) // of nil it does nothing
+	return errors.Join(append(errs, p.set.Close())...) // on nil Close does nothing
 }
 
-// Refused returns the errno with which the interface that frames of a port leave by
-// has refused them, whereupon all are diverted; 0 if it has not.
+// Refused returns the errno with which the output interface of a port has refused redirected
+// frames, or 0. After a refusal all frames of the port are diverted.
 func (p *Path) Refused(port int) (errno unix.Errno, err error) {
 	var n uint32
 	if err := p.maps[objectMapRefused].Lookup(uint32(port), &n); err != nil {
@@ -188,7 +187,7 @@ func (p *Path) Refused(port int) (errno unix.Errno, err error) {
 	return unix.Errno(n), nil
 }
 
-// Accept ends the diversion that a refusal caused.
+// Accept ends the diversion that a refusal has caused.
 func (p *Path) Accept(port int) error {
 	if err := p.maps[objectMapRefused].Put(uint32(port), uint32(0)); err != nil {
 		return fmt.Errorf("write %s: %w", objectMapRefused, err)

@@ -15,23 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is in a directory of pins: each map, program and trace under its name, the
-// XDP links as link0 and link1, and the map of links once more under the version's
-// name, which is made last.
+// A directory of pins has each map, program and trace under its name, the XDP links as link0 and
+// link1, and the map of links again under the name of the version. That is made last, so it says
+// that everything is there.
 const (
 	linkPin    = "link"
 	versionPin = "version-"
 )
 
-// ErrOther says that what is pinned is of another version, or of other interfaces.
+// ErrOther says that the pins are of another version, or of other interfaces.
 var ErrOther = errors.New("pinned by another version, or for other interfaces")
 
-// ErrGone says that an interface of what is pinned has disappeared, or that it was never
-// pinned whole: it is of no use.
+// ErrGone says that the pins are useless: an interface has disappeared, or they were never
+// complete.
 var ErrGone = errors.New("an interface has disappeared, or not all is pinned")
 
-// Pin makes the path outlive the process: programs, maps and links, the last of which
-// hold the programs on the interfaces. dir must be new, on a BPF file system.
+// Pin makes the path outlive the process. It pins programs, maps, and the links that hold the
+// programs on the interfaces. dir must not exist yet, and must be on a BPF file system. After an
+// error nothing is pinned.
 func (p *Path) Pin(dir string, links []link.Link) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("pin: %w", err)
@@ -42,9 +43,9 @@ func (p *Path) Pin(dir string, links []link.Link) error {
 	return nil
 }
 
-// Repin is Pin over what another version has pinned in dir, on the same links. Those keep
-// their names all the time: if we are killed, the link goes on, and the next one finds
-// something to replace. After an error Unpin is due.
+// Repin does the same in place of what another version has pinned in dir, on the same links. The
+// links stay pinned all the time: if this process is killed meanwhile, they keep the frames going,
+// and the next process finds something to replace. After an error the caller has to call Unpin.
 func (p *Path) Repin(dir string, links []link.Link) error {
 	entries, err := os.ReadDir(dir)
 	if err == nil {
@@ -62,7 +63,7 @@ func (p *Path) Repin(dir string, links []link.Link) error {
 func (p *Path) pin(dir string, links []link.Link) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for name, m := range p.maps {
-		if strings.HasPrefix(name, ".") { // of the compiler
+		if strings.HasPrefix(name, ".") { // a map of the compiler
 			continue
 		}
 		if err := m.Pin(at(name)); err != nil {
@@ -94,9 +95,9 @@ func (p *Path) pin(dir string, links []link.Link) error {
 	return again.Pin(at(versionPin + p.version))
 }
 
-// Unpin takes the names of all that is pinned in dir away, and dir itself.
+// Unpin removes all pins of the path in dir, and dir itself.
 func (p *Path) Unpin(dir string, links []link.Link) error {
-	// By the objects themselves: each remembers whether it has a name.
+	// Each object remembers whether it is pinned, so it is unpinned by its own method.
 	var errs []error
 	for _, l := range links {
 		errs = append(errs, l.Unpin())
@@ -113,14 +114,14 @@ func (p *Path) Unpin(dir string, links []link.Link) error {
 	return errors.Join(append(errs, Unpin(dir))...)
 }
 
-// Unpin takes the names away from what is pinned in dir, and dir itself. Programs have
-// left the interfaces of links that were pinned there when it returns.
+// Unpin removes all pins in dir, and dir itself. When it returns, the programs have left the
+// interfaces of links that were pinned there. It is no error if dir does not exist.
 func Unpin(dir string) error {
 	st, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && !st.IsDir() { // a link would lead to what is not ours to be removed
+	if err == nil && !st.IsDir() { // a symbolic link could lead to a directory that is not ours
 		err = fmt.Errorf("%s: not a directory", dir)
 	}
 	var entries []os.DirEntry
@@ -131,10 +132,10 @@ func Unpin(dir string) error {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	var errs []error
-	// The links first: a program that is still there finds its maps.
+	// The links are removed first: a program that is still attached needs its maps.
 	for _, e := range entries {
 		if isLink(e) {
-			errs = append(errs, detach(filepath.Join(dir, e.Name()))) // the kernel would do it some time after the last name has gone
+			errs = append(errs, detach(filepath.Join(dir, e.Name()))) // the kernel would do it some time after the last pin has gone
 		}
 	}
 	errs = append(errs, remove(dir, entries)...)
@@ -144,7 +145,7 @@ func Unpin(dir string) error {
 	return nil
 }
 
-// remove takes the names of entries of dir away.
+// remove removes entries of dir.
 func remove(dir string, entries []os.DirEntry) (errs []error) {
 	for _, e := range entries {
 		errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
@@ -152,7 +153,7 @@ func remove(dir string, entries []os.DirEntry) (errs []error) {
 	return errs
 }
 
-// isLink says whether it is the link of an interface.
+// isLink says whether an entry is the link of an interface.
 func isLink(e os.DirEntry) bool {
 	return strings.HasPrefix(e.Name(), linkPin) && e.Name() != objectMapLinks
 }
@@ -163,7 +164,7 @@ func detach(name string) error {
 		return err
 	}
 	err = l.Detach()
-	if errors.Is(err, unix.ENOLINK) { // its interface is gone
+	if errors.Is(err, unix.ENOLINK) { // the interface is gone
 		err = nil
 	}
 	return errors.Join(err, l.Close())
@@ -171,18 +172,19 @@ func detach(name string) error {
 
 // Pinned is what another process has left in a directory.
 type Pinned struct {
-	Links    []link.Link      // of the interfaces
-	Programs []ebpf.ProgramID // on them, by these links
-	Path     *Path            // nil: it cannot be gone on with, and has to be replaced, on the same links
-	Stats    *Stats           // likewise
+	Links    []link.Link      // one for each interface
+	Programs []ebpf.ProgramID // the programs that these links hold on the interfaces
+	Path     *Path            // nil if this version cannot use it, and has to replace it on the same links
+	Stats    *Stats           // nil likewise
 
 	Bypass time.Duration // of the rules in force
 	Old    uint64        // frames bypassed so far
 }
 
-// Open opens what is pinned in dir for interfaces of the calling thread's network
-// namespace; nil if there is nothing. frags is as in Config. It changes nothing. An
-// error that is ErrOther says that the links are of other interfaces.
+// Open opens what is pinned in dir for interfaces of the network namespace of the calling thread.
+// It returns nil if there is nothing. frags is as in Config. It changes nothing. An error that is
+// ErrOther says that the links are of other interfaces; one that is ErrGone, that the pins are
+// useless.
 func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -193,7 +195,7 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 	}
 	for i, index := range indexes {
 		l, err := link.LoadPinnedLink(linkName(dir, i), nil)
-		if errors.Is(err, fs.ErrNotExist) { // killed while it was pinned or removed
+		if errors.Is(err, fs.ErrNotExist) { // the process was killed while it pinned or unpinned
 			return nil, errors.Join(fmt.Errorf("%s: %w", dir, ErrGone), found.Close())
 		}
 		if err != nil {
@@ -212,17 +214,18 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 		}
 		found.Programs = append(found.Programs, info.Program)
 	}
-	_ = found.adopt(dir, indexes, frags) // what fails leaves Path nil
+	_ = found.adopt(dir, indexes, frags) // an error leaves Path nil
 	return found, nil
 }
 
-// Attached is an interface and the program that a link holds on it.
+// Attached is an interface with the program that a link holds on it.
 type Attached struct {
-	Index   int // in the interface's network namespace
+	Index   int // in the network namespace of the interface
 	Program ebpf.ProgramID
 }
 
-// Interfaces returns those whose links are pinned in dir, without what has disappeared.
+// Interfaces returns the interfaces whose links are pinned in dir, except those that have
+// disappeared.
 func Interfaces(dir string) (list []Attached) {
 	for i := range ports {
 		l, err := link.LoadPinnedLink(linkName(dir, i), nil)
@@ -232,17 +235,17 @@ func Interfaces(dir string) (list []Attached) {
 		if info, err := l.Info(); err == nil && info.XDP() != nil && info.XDP().Ifindex != 0 {
 			list = append(list, Attached{int(info.XDP().Ifindex), info.Program})
 		}
-		_ = l.Close() // of a descriptor
+		_ = l.Close() // it closes only a descriptor
 	}
 	return list
 }
 
-// linkName is where the link of a port is pinned.
+// linkName returns the file name of the pinned link of a port.
 func linkName(dir string, port int) string {
 	return filepath.Join(dir, fmt.Sprintf("%s%d", linkPin, port))
 }
 
-// adopt opens all the rest, if it is what this version would load.
+// adopt opens the programs and maps, if this version would load the same.
 func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
 	p, err := specify(frags, len(indexes))
 	if err != nil {
@@ -256,7 +259,7 @@ func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
 	s := &Stats{maps: make(map[string]*ebpf.Map)}
 	defer func() {
 		if err != nil {
-			_ = errors.Join(p.Release(), s.Close()) // only closes
+			_ = errors.Join(p.Release(), s.Close()) // they only close descriptors
 		}
 	}()
 	for name := range p.spec.Maps {
@@ -290,7 +293,7 @@ func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
 			return ErrOther
 		}
 	}
-	for _, name := range statsMaps { // each has its own descriptor, as after Load
+	for _, name := range statsMaps { // each gets a descriptor of its own, as after Load
 		if s.maps[name], err = p.maps[name].Clone(); err != nil {
 			return err
 		}
@@ -313,7 +316,7 @@ func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
 	return nil
 }
 
-// Close lets go of all of it again.
+// Close closes everything that was opened. It changes nothing.
 func (f *Pinned) Close() error {
 	var errs []error
 	for _, l := range f.Links {

@@ -12,39 +12,39 @@ import (
 // MAC is an Ethernet address.
 type MAC = [6]byte
 
-// Rules say what is done with frames in the kernel, and which are diverted.
+// Rules say which frames the kernel drops, forwards and copies, and which it diverts.
 type Rules struct {
 	Port  [ports]PortRules
 	Taps  [MaxTaps]Tap
-	Drop  []MAC // frames from these are dropped, after they were tapped as received
-	Fault []MAC // if any: PortRules.Fault is for frames from these
+	Drop  []MAC // frames from these sources are dropped, after they were tapped as received
+	Fault []MAC // if there are any, PortRules.Fault concerns only frames from these sources
 
-	// Copy says that frames which are only tapped are forwarded at once and a copy of
-	// their first Kept bytes is put in the ring of their queue: see Stats.Ring. Otherwise
-	// they are diverted.
+	// Copy says that frames that are only tapped are forwarded at once, and that a copy of their
+	// first Kept bytes is put in the ring of their queue: see Stats.Ring. Without Copy they are
+	// diverted.
 	Copy bool
 	Kept int
 
-	// Bypass, if not 0, says that frames to be diverted are forwarded when there is no
-	// socket for them, or its thread has shown no sign of life for so long: see Life.
+	// With Bypass, a frame that should be diverted is forwarded if there is no socket for it, or if
+	// its thread has shown no sign of life for so long. 0 means off.
 	Bypass time.Duration
-	Alone  bool // with Bypass: none is diverted, since the threads are about to end
+	Alone  bool // with Bypass: no frame is diverted, since the threads are about to end
 }
 
-// PortRules are the rules for frames received on a port.
+// PortRules are the rules for the frames received on a port.
 type PortRules struct {
-	Forward bool // they leave by the other port; otherwise they are only counted
-	Divert  bool // all are diverted
-	Fault   bool // those that may suffer faults are diverted, if they leave by the other port
-	Longest int  // bytes; longer frames are diverted, if they leave by the other port; 0 = none
-	Whole   bool // frames of several buffers are diverted, likewise
+	Forward bool // frames leave by the other port; otherwise they are only counted
+	Divert  bool // all frames are diverted
+	Fault   bool // frames that may suffer faults are diverted, if Forward is set
+	Longest int  // in bytes; longer frames are diverted, if Forward is set; 0 means no limit
+	Whole   bool // frames of several buffers are diverted, if Forward is set
 }
 
-// Tap is somebody who wants frames.
+// Tap says which frames a tap wants.
 type Tap struct {
-	RX     [ports]bool // those received on the port
-	TX     [ports]bool // those sent by the port
-	Choosy bool        // only those whose source or destination is one of MACs
+	RX     [ports]bool // frames received on the port
+	TX     [ports]bool // frames sent by the port
+	Choosy bool        // only frames whose source or destination is one of MACs
 	MACs   []MAC
 }
 
@@ -67,7 +67,8 @@ func (r *Rules) flags(port int) (flags uint32) {
 	return flags
 }
 
-// policy is what the programs read of the rules, but for the addresses.
+// policy returns what the programs read of the rules, except for the addresses. set is the number
+// of the set of addresses, n the number of ports.
 func (r *Rules) policy(set uint32, n int) objectPolicy {
 	p := objectPolicy{Set: set, Kept: uint32(r.Kept), Patience: uint64(r.Bypass)}
 	for port := range n {
@@ -94,7 +95,7 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 	return p
 }
 
-// addresses returns in what each address is, by its key.
+// addresses returns the lists that each address is in, by its key.
 func (r *Rules) addresses() map[uint64]uint32 {
 	in := make(map[uint64]uint32)
 	add := func(macs []MAC, bit objectIn) {
@@ -112,7 +113,7 @@ func (r *Rules) addresses() map[uint64]uint32 {
 	return in
 }
 
-// macKey is the key that package dataplane has for an address.
+// macKey returns the key of an address, as package dataplane makes it.
 func macKey(m MAC) uint64 {
 	key := uint64(0)
 	for _, b := range m {
@@ -121,19 +122,19 @@ func macKey(m MAC) uint64 {
 	return key | 1<<MACAt
 }
 
-// Apply puts rules in force: each frame sees either the old ones or the new ones,
-// whole, and when it returns no frame is under way that sees the old ones, unless all
-// that differs is what one address is in. On error the old ones stay.
+// Apply puts rules in force. Each frame meets either the old rules or the new ones as a whole. When
+// Apply returns, no frame is under way that meets the old ones, unless the rules differ only in the
+// lists of one address. After an error the old rules stay in force.
 func (p *Path) Apply(r *Rules) error {
-	// What is in the set is what the flags speak of. The same addresses need no other set, for
-	// which the kernel would wait once more.
+	// The set holds only the addresses that the flags speak of. If they are the same, the set
+	// stays, which saves one wait of the kernel.
 	in, turn := r.addresses(), p.turn
 	if p.in == nil || !maps.Equal(in, p.in) {
 		if done, err := p.applyOne(r, in); done || err != nil {
 			return err
 		}
 		turn = 1 - p.turn
-		p.in = nil // until it is known to be there
+		p.in = nil // until the new set is known to be there
 		if err := p.putSet(turn, in); err != nil {
 			return fmt.Errorf("addresses: %w", err)
 		}
@@ -154,9 +155,9 @@ func (p *Path) Apply(r *Rules) error {
 	return nil
 }
 
-// applyOne changes the set in force, if what one address is in is all that is to change:
-// that is one step by itself, and needs no wait, of which a list of a thousand would
-// take half a minute. done is false if it is not so, or there is no room.
+// applyOne changes the set in force, if the rules differ only in the lists of one address. That is
+// one step, and needs no wait; with waits, a list of a thousand addresses would take half a minute.
+// done is false if the rules differ in more, or if the set has no room.
 func (p *Path) applyOne(r *Rules, in map[uint64]uint32) (done bool, err error) {
 	if p.in == nil || p.set == nil || r.policy(p.turn, p.ports) != p.policy {
 		return false, nil
@@ -190,10 +191,10 @@ func (p *Path) applyOne(r *Rules, in map[uint64]uint32) (done bool, err error) {
 	return true, nil
 }
 
-// spare is for how many more addresses a set has room.
+// spare is the number of addresses for which a new set has room, besides its own.
 const spare = 1024
 
-// putSet fills one of the two sets, which no policy in force refers to.
+// putSet fills that of the two sets to which no policy in force refers.
 func (p *Path) putSet(which uint32, in map[uint64]uint32) error {
 	spec := p.spec.Maps[objectMapSets].InnerMap.Copy()
 	spec.MaxEntries = uint32(len(in) + spare)
@@ -201,7 +202,7 @@ func (p *Path) putSet(which uint32, in map[uint64]uint32) error {
 	if err != nil {
 		return err
 	}
-	_ = p.set.Close() // of nil it does nothing
+	_ = p.set.Close() // on nil Close does nothing
 	p.set = m
 	if len(in) > 0 {
 		keys, values := make([]uint64, 0, len(in)), make([]uint32, 0, len(in))
@@ -215,7 +216,7 @@ func (p *Path) putSet(which uint32, in map[uint64]uint32) error {
 	return p.maps[objectMapSets].Put(which, m)
 }
 
-// inForce returns the policy in force, of which the zero one is none yet.
+// inForce returns the policy in force. A zero policy means that there is none yet.
 func (p *Path) inForce() (policy objectPolicy, err error) {
 	var id ebpf.MapID
 	if err := p.maps[objectMapPolicies].Lookup(uint32(0), &id); err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Stats are the maps in which programs count, and those that they share with threads.
-// They outlive a Path: the next one goes on with them.
+// Stats holds the maps in which the programs count, and those that they share with threads. It
+// outlives a Path: the next one continues with it.
 type Stats struct {
 	maps  map[string]*ebpf.Map
-	rings [queues]*ebpf.Map // nil: not opened
+	rings [queues]*ebpf.Map // nil until opened
 }
 
 var statsMaps = [...]string{
@@ -21,7 +21,7 @@ var statsMaps = [...]string{
 	objectMapLives, objectMapRings, objectMapUnserved,
 }
 
-// NewStats makes the maps: about 0.7 MB for each port and CPU.
+// NewStats makes the maps. They take about 0.7 MB for each port and CPU.
 func NewStats() (*Stats, error) {
 	spec, err := loadObject()
 	if err != nil {
@@ -39,13 +39,12 @@ func NewStats() (*Stats, error) {
 	return s, nil
 }
 
-// fitRings makes the pattern of a ring as small as the machine's pages allow.
+// fitRings makes the template of a ring as small as the pages of the machine allow.
 func fitRings(spec *ebpf.CollectionSpec) {
 	spec.Maps[objectMapRings].InnerMap.MaxEntries = uint32(os.Getpagesize())
 }
 
-// ResetSent sets to 0 what is counted of frames on their way out. Nothing may be forwarded
-// meanwhile.
+// ResetSent sets the counters of frames on their way out to 0. Nothing may be forwarded meanwhile.
 func (s *Stats) ResetSent() error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -64,25 +63,25 @@ func (s *Stats) ResetSent() error {
 	return nil
 }
 
-// Close gives the memory back, once no Path uses it any more.
+// Close frees the memory. No Path may use it any more.
 func (s *Stats) Close() error {
 	var errs []error
 	for _, m := range s.maps {
 		errs = append(errs, m.Close())
 	}
 	for _, m := range s.rings {
-		errs = append(errs, m.Close()) // of nil it does nothing
+		errs = append(errs, m.Close()) // on nil Close does nothing
 	}
 	return errors.Join(errs...)
 }
 
-// Lives is the file descriptor of the page in which the threads say that they are
-// well, to be mapped: an xsk.Life for each queue.
+// Lives returns the file descriptor of the page in which the threads show that they are alive. The
+// caller maps it: an xsk.Life for each queue.
 func (s *Stats) Lives() int { return s.maps[objectMapLives].FD() }
 
-// Ring returns the file descriptor of the ring into which copies of frames received
-// on a queue are put, and its size in bytes. It is made, of about that size, if there is
-// none. Records are Tapped headers with the bytes behind.
+// Ring returns the file descriptor of the ring with copies of the frames received on a queue, and
+// its actual size in bytes. It makes the ring, of the size wanted, if there is none. A record of
+// the ring is a Tapped header, followed by the bytes of the frame.
 func (s *Stats) Ring(queue, size int) (fd, actual int, err error) {
 	if s.rings[queue] == nil {
 		if s.rings[queue], err = s.openRing(uint32(queue), size); err != nil {
@@ -111,18 +110,18 @@ func (s *Stats) openRing(queue uint32, size int) (*ebpf.Map, error) {
 	return ring, nil
 }
 
-// Tapped is what a ring holds before the bytes of a frame.
+// Tapped is the header of a record in a ring.
 type Tapped struct {
-	When   int64  // of reception, ns on the monotonic clock
-	Length uint32 // on the wire
-	Kept   uint32 // bytes that follow
-	RX     uint16 // the taps, as bits, that take it as received on Port
-	TX     uint16 // and those that take it as sent by the other one
+	When   int64  // time of reception, ns on CLOCK_MONOTONIC
+	Length uint32 // bytes on the wire
+	Kept   uint32 // bytes that follow the header
+	RX     uint16 // bit n: tap n wants the frame as received on Port
+	TX     uint16 // bit n: tap n wants the frame as sent by the other port
 	Port   uint32
 }
 
-// ParseTapped takes a record of a ring apart. The programs are ours, but what does not
-// fit is an error and no panic.
+// ParseTapped splits a record of a ring. ok is false if the record is not well-formed; our programs
+// write none of these.
 func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 	if len(record) < TappedSize {
 		return t, nil, false
@@ -142,26 +141,26 @@ func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 	return t, frame[:t.Kept], true
 }
 
-// Counts is what became of the frames of one queue that were not diverted. They are
-// never reset. What was received is the sum of Forwarded, Dropped, NoIf and Mirrored.
+// Counts says what became of the frames of one queue that were not diverted. The counters are never
+// reset. The number of received frames is the sum of Forwarded, Dropped, NoIf and Mirrored.
 type Counts struct {
 	Forwarded uint64 // given to the other port
-	Dropped   uint64 // by Rules.Drop
-	NoIf      uint64 // the other port's interface has disappeared
+	Dropped   uint64 // dropped by Rules.Drop
+	NoIf      uint64 // the interface of the other port has disappeared
 	Mirrored  uint64 // not to be forwarded
-	Bypassed  uint64 // of all these: were to be diverted, and nobody was there
+	Bypassed  uint64 // part of the four above: frames that should have been diverted, but no thread was there
 
-	Bytes uint64 // of all these
+	Bytes uint64 // bytes of the received frames
 
-	Sent      uint64         // of the forwarded ones: taken by the other port's driver
-	SentBytes uint64         // of these
-	Errors    [errnos]uint64 // likewise not taken, by errno; 0 is a full ring, the last one any other errno
+	Sent      uint64         // forwarded, and taken by the driver of the other port
+	SentBytes uint64         // bytes of these frames
+	Errors    [errnos]uint64 // forwarded, and not taken, by errno; 0 means a full ring, the last one any other errno
 
 	MissedRX [MaxTaps]uint64 // frames received here of which a tap got no copy
-	MissedTX [MaxTaps]uint64 // likewise of those sent by the other port
+	MissedTX [MaxTaps]uint64 // frames received here and sent by the other port, of which a tap of sent frames got no copy
 }
 
-// Held returns how many frames are on their way between the programs and a driver.
+// Held returns the number of frames on their way from the programs to a driver.
 func (c *Counts) Held() uint64 {
 	n := c.Forwarded - c.Sent
 	for _, e := range c.Errors {
@@ -172,7 +171,8 @@ func (c *Counts) Held() uint64 {
 
 // Read returns the counts of all ports and queues.
 func (s *Stats) Read() (all [ports][queues]Counts, err error) {
-	// The end of the way first: so no more frames left than came.
+	// The counters at the end of the way are read first, so that no more frames leave than have
+	// come.
 	places := make([]uint64, ports*queues*errnos)
 	if err := s.lookup(objectMapErrors, ports*queues*errnos, places); err != nil {
 		return all, err
@@ -216,8 +216,8 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 	return all, nil
 }
 
-// Unserved returns how many frames of a port went to the kernel's stack, since their queue
-// has no socket.
+// Unserved returns the number of frames of a port that went to the network stack of the kernel,
+// because their queue has no socket.
 func (s *Stats) Unserved(port int) (n uint64, err error) {
 	var each []uint64
 	if err := s.maps[objectMapUnserved].Lookup(uint32(port), &each); err != nil {

@@ -7,32 +7,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Table is one of the three tables of a port. Keys are those of the dataplane's
-// tables, and so is the room, for each CPU.
+// Table is one of the three tables of a port. Keys and sizes are those of the tables of package
+// dataplane, for each CPU.
 type Table int
 
-// MACs counts by source, Types by Ethertype below so many tags, VLANs by tag.
+// MACs counts by source, Types by Ethertype and number of tags before it, VLANs by tag.
 const (
 	MACs  = Table(objectTableOF_MACS)
 	Types = Table(objectTableOF_TYPES)
 	VLANs = Table(objectTableOF_VLANS)
 )
 
-// tableMaps are the names of the maps. It does not compile when a table has none.
+// tableMaps are the names of the maps. It does not compile if a table has none.
 var tableMaps [tables]string = [...]string{MACs: objectMapMacs, Types: objectMapTypes, VLANs: objectMapVlans}
 
-// Usage is what was counted for a key.
+// Usage counts the frames with one key.
 type Usage struct {
 	Frames, Bytes uint64
-	Last          uint64 // key of the source that sent the last frame
-	Seen          uint32 // when that was, s since 1970
+	Last          uint64 // key of the source of the last frame
+	Seen          uint32 // when that came, s since 1970
 }
 
-// bucketsPerRead is how many buckets are read in one call.
+// bucketsPerRead is the number of buckets that one call reads.
 const bucketsPerRead = 64
 
-// Sum calls add for each key of a table as often as CPUs have seen it, and returns
-// what found no room.
+// Sum calls add for each key of a table, once for every CPU that has seen it. rest counts the
+// frames whose keys found no room.
 func (s *Stats) Sum(port int, t Table, add func(key uint64, u Usage)) (rest Usage, err error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Stats) Sum(port int, t Table, add func(key uint64, u Usage)) (rest Usag
 	keys, values := make([]uint32, bucketsPerRead), make([]objectBucket, bucketsPerRead*cpus)
 	var cursor ebpf.MapBatchCursor
 	for first := 0; first < int(m.MaxEntries()); first += bucketsPerRead {
-		// The last chunk ends with ErrKeyNotExist, having been read.
+		// The last read fills its buckets and returns ErrKeyNotExist.
 		if n, err := m.BatchLookup(&cursor, keys, values, nil); n != bucketsPerRead {
 			return rest, fmt.Errorf("read %s: %d of %d buckets: %w", tableMaps[t], n, bucketsPerRead, err)
 		}
@@ -81,7 +81,7 @@ func (e *objectEntry) usage(boot int64) Usage {
 	return Usage{Frames: e.Frames, Bytes: e.Bytes, Last: e.Last, Seen: uint32((boot + int64(e.Seen)) / 1e9)}
 }
 
-// bootTime returns when the clock of the programs was 0, ns since 1970.
+// bootTime returns the Unix time in ns at which the clock of the programs was 0.
 func bootTime() (int64, error) {
 	var real, mono unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &real); err != nil {
@@ -93,8 +93,8 @@ func bootTime() (int64, error) {
 	return real.Nano() - mono.Nano(), nil
 }
 
-// Reset empties a table of all ports. A frame that is counted at the same moment is
-// counted before or after it.
+// Reset empties a table of all ports. A frame that is counted at the same time is counted before or
+// after it.
 func (s *Stats) Reset(t Table) error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
