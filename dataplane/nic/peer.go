@@ -17,9 +17,9 @@ type peer struct {
 	index int    // in its network namespace
 	nsid  int    // the id of that namespace here; -1: it is this namespace
 	name  string // "" if it cannot be looked up, or is gone
-	// enter is the beginning of a command that runs in that namespace. It is "" if the namespace
+	// commandPrefix begins a command that runs in that namespace. It is "" if the namespace
 	// has no name and no process that we see.
-	enter string
+	commandPrefix string
 }
 
 // hasPeer says whether a link is a veth that has another end.
@@ -34,7 +34,7 @@ func peerOf(l netlink.Link) (p peer, ok bool) {
 	p = peer{index: a.ParentIndex, nsid: a.NetNsID}
 	if other, err := peerLink(l); err == nil {
 		if p.name = other.Attrs().Name; p.nsid >= 0 {
-			p.enter = enterCommand(p.nsid)
+			p.commandPrefix = enterCommand(p.nsid)
 		}
 	}
 	return p, true
@@ -62,10 +62,10 @@ func (p peer) ethtool(features string) string {
 	switch {
 	case p.name == "":
 		return fmt.Sprintf("in the namespace of its other end, where ip link shows that as %d, ethtool -K with its name and %s", p.index, features)
-	case p.nsid >= 0 && p.enter == "":
+	case p.nsid >= 0 && p.commandPrefix == "":
 		return fmt.Sprintf("in the namespace of its other end, ethtool -K %s %s", p.name, features)
 	}
-	return fmt.Sprintf("%sethtool -K %s %s", p.enter, p.name, features)
+	return fmt.Sprintf("%sethtool -K %s %s", p.commandPrefix, p.name, features)
 }
 
 // linkElsewhere looks up an interface in the namespace that has the id nsid here. The kernel

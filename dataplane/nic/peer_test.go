@@ -9,7 +9,7 @@ func TestPeerMessages(t *testing.T) {
 		where, command string
 	}{
 		{peer{index: 7, nsid: -1, name: "v1"}, "", "ethtool -K v1 gro on"},
-		{peer{index: 7, nsid: 3, name: "v1", enter: "ip netns exec red "}, "v1 in another namespace", "ip netns exec red ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3, name: "v1", commandPrefix: "ip netns exec red "}, "v1 in another namespace", "ip netns exec red ethtool -K v1 gro on"},
 		{peer{index: 7, nsid: 3, name: "v1"}, "v1 in another namespace", "in the namespace of its other end, ethtool -K v1 gro on"},
 		{peer{index: 7, nsid: 3}, "interface 7 of another namespace", "in the namespace of its other end, where ip link shows that as 7, ethtool -K with its name and gro on"},
 	} {
