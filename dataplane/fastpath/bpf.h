@@ -1,6 +1,6 @@
-/* What fastpath.c needs of the kernel's interface to BPF programs, from
- * include/uapi/linux/bpf.h, and no more: so that clang is all that `make generate`
- * takes, and the object does not depend on which headers a machine has. */
+/* These are the parts of the kernel's interface to BPF programs that fastpath.c needs, from
+ * include/uapi/linux/bpf.h. So `make generate` needs nothing but clang, and the object does
+ * not depend on the headers of a machine. */
 #pragma once
 
 typedef unsigned char __u8;
@@ -49,7 +49,7 @@ static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static __u64 (*const bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188;
 static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *to, __u32 n) = (void *)189;
 
-/* Big-endian numbers, as they are on the wire. */
+/* Numbers on the wire are big-endian. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define from_be16(x) __builtin_bswap16(x)
 #define from_be64(x) __builtin_bswap64(x)
@@ -58,7 +58,7 @@ static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *
 #define from_be64(x) (x)
 #endif
 
-/* Of the kernel's own structures: found by their BTF when the program is loaded. */
+/* Structures of the kernel. Their fields are found by BTF when the program is loaded. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct net {
 	__u64 net_cookie;
@@ -71,6 +71,6 @@ struct net_device {
 	possible_net_t nd_net;
 };
 struct task_struct {
-	int pid; /* of the thread, as the first PID namespace numbers it */
+	int pid; /* the id of the thread in the first PID namespace */
 };
 #pragma clang attribute pop

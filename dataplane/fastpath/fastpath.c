@@ -1,71 +1,71 @@
 //go:build ignore
 
-/* The chain of dataplane/doc.go, inside the kernel, for frames that need nothing
- * from user space: counted, by source, type and VLAN too, dropped by the drop
- * machash, forwarded; those that are only tapped as well, with a copy for the taps.
- * All others are diverted, uncounted, to the AF_XDP socket of their queue, whose
- * thread takes them through the whole chain. With bypass on they are forwarded here
- * when there is no such socket, or its thread shows no sign of life.
+/* This is the chain of dataplane/doc.go inside the kernel, for frames that need nothing
+ * from user space. It counts frames, also by source, type and VLAN, drops those of the
+ * drop list, forwards the others, and copies them for taps. It diverts all other frames,
+ * uncounted, to the AF_XDP socket of their queue, whose thread takes them through the
+ * whole chain. With bypass on, it forwards these frames too when there is no such socket,
+ * or its thread shows no sign of life.
  *
- * Who writes what: each per-CPU value is written by the programs on that CPU,
- * which do not interrupt each other; `errors` and `refused` by the trace programs
- * of any CPU, atomically; rings by the programs; policies, sets, links, sockets,
- * outputs and lives by user space.
+ * Writers: the programs on a CPU write its per-CPU values, and do not interrupt each
+ * other; the trace programs on any CPU write `errors` and `refused`, atomically; the
+ * programs write the rings; user space writes policies, sets, links, sockets, outputs
+ * and lives.
  */
 #include "bpf.h"
 
-/* The numbers that Go has to know. bpf2go makes constants of these enumerators, and of
- * those below that tell a layout, so each number is written here and nowhere else.
- * layout.go has their Go names. */
+/* Go has to know these numbers. bpf2go makes constants of these enumerators, and of those
+ * below that describe a layout, so each number is written here and nowhere else.
+ * layout.go gives them their Go names. */
 enum size {
 	PORTS = 2,
-	QUEUES = 8,    /* of a port, at most */
-	ERRNOS = 128,  /* the last one is any other */
-	TAPS = 9,      /* the TAP queue's and those of further queues */
-	WAYS = 8,      /* keys of a bucket of a table */
-	MAC_BITS = 10, /* so many bits number the buckets: 8192 places */
+	QUEUES = 8,    /* the largest number of a port */
+	ERRNOS = 128,  /* the last one stands for all others */
+	TAPS = 9,      /* that of the TAP queue and those of further queues */
+	WAYS = 8,      /* keys in a bucket of a table */
+	MAC_BITS = 10, /* bits of the number of a bucket: 8192 places */
 	TYPE_BITS = 7, /* 1024 places */
 	VLAN_BITS = 10,
 };
 
-/* What a policy asks for on frames received on a port. */
+/* What a policy demands for the frames received on a port. */
 enum flag {
-	FORWARD = 0x01,	  /* they leave by the other port; else they are only counted */
-	DIVERT = 0x02,	  /* everything is diverted */
+	FORWARD = 0x01,	  /* they leave by the other port; without it they are only counted */
+	DIVERT = 0x02,	  /* all are diverted */
 	DROP_SET = 0x04,  /* those whose source is in the set are dropped */
 	FAULT = 0x08,	  /* they suffer faults */
 	FAULT_SET = 0x10, /* only those whose source is in the set */
-	COPY = 0x20,	  /* those that are only tapped are copied to a ring; else diverted */
+	COPY = 0x20,	  /* those that are only tapped are copied to a ring; without it diverted */
 	BYPASS = 0x40,	  /* those that cannot be diverted are forwarded */
-	ALONE = 0x80,	  /* none can: user space is about to go */
-	WHOLE = 0x100,	  /* those of several buffers are diverted: the other port takes none */
+	ALONE = 0x80,	  /* none can be diverted: user space is about to end */
+	WHOLE = 0x100,	  /* those of several buffers are diverted, as the other port takes none */
 };
 
-/* What an address is in. */
+/* The lists that an address is in. */
 enum in {
 	IN_DROP = 0x01,
 	IN_FAULT = 0x02,
-	IN_TAP_AT = 8, /* and above, one bit for each tap */
+	IN_TAP_AT = 8, /* the lowest of the bits for the taps, one each */
 };
 _Static_assert(IN_TAP_AT + TAPS <= 8 * sizeof(__u32), "an address has no bit for each tap");
 _Static_assert((QUEUES & (QUEUES - 1)) == 0, "copy() takes a queue out of a place by a mask");
 
-/* Taps are sets of bits, the lowest of which is the TAP queue's. */
+/* Sets of taps have a bit for each tap; the lowest one is the TAP queue. */
 struct policy {
-	__u64 patience; /* with BYPASS: ns without a sign of life, from which on a thread is taken for dead */
+	__u64 patience; /* with BYPASS: a thread without a sign of life for so many ns counts as dead */
 	__u32 flags[PORTS];
-	__u32 rx[PORTS]; /* the taps of frames when they come */
-	__u32 tx[PORTS]; /* and when they leave by the other port */
+	__u32 rx[PORTS]; /* the taps of received frames */
+	__u32 tx[PORTS]; /* the taps of frames that leave by the other port */
 	__u32 choosy;    /* the taps that take only frames whose source or destination is in the set */
-	__u32 kept;      /* bytes of a frame that are copied, at most */
-	__u32 set;	 /* which of `sets` */
+	__u32 kept;      /* the largest number of bytes of a frame that are copied */
+	__u32 set;	 /* the index in `sets` */
 	__u32 longest[PORTS]; /* bytes; longer frames are diverted, as a redirect would refuse them */
 	__u32 unused;
 };
 
-/* The policy in force is the one element. It is changed by putting another map in
- * its place, which is one pointer, so each frame sees one policy or the other; and
- * the kernel returns from that only when no frame is under way under the old one. */
+/* The one element is the policy in force. User space changes it by replacing the inner
+ * map. That changes one pointer, so each frame meets one policy or the other; and the
+ * kernel returns only when no frame is under way under the old one. */
 struct one_policy {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -80,8 +80,8 @@ struct {
 	__array(values, struct one_policy);
 } policies SEC(".maps");
 
-/* Addresses and what they are in. Two, taken in turn, so that a policy and its
- * addresses change together. */
+/* The addresses and the lists that they are in. There are two sets, used in turn, so that
+ * a policy and its addresses change together. */
 struct addresses {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -103,8 +103,8 @@ struct {
 	__type(value, __u32);
 } sockets0 SEC(".maps"), sockets1 SEC(".maps");
 
-/* Where frames received on a port leave. The kernel takes an interface out when it
- * disappears. */
+/* The interface by which frames received on a port leave. The kernel removes an interface
+ * that disappears. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, PORTS);
@@ -112,11 +112,11 @@ struct {
 	__type(value, __u32);
 } outputs SEC(".maps");
 
-/* What a thread says of itself. The page is mapped by it. `ended` takes the beat away. */
+/* The signs of life of a thread, which maps the page and writes them. `ended` clears beat. */
 struct life {
-	__u64 beat;   /* when it last said that it is well, ns since boot */
-	__u32 asleep; /* 1: it sleeps, or is about to, and is to be woken for a copy */
-	__u32 thread; /* its id in the first PID namespace; 0: it has none there */
+	__u64 beat;   /* the time of its last sign of life, ns since boot */
+	__u32 asleep; /* 1: it sleeps, or is about to, and a copy has to wake it */
+	__u32 thread; /* its id in the first PID namespace; 0: unknown */
 	__u32 unused[12];
 };
 enum life_layout {
@@ -134,7 +134,7 @@ struct {
 	__type(value, struct life);
 } lives SEC(".maps");
 
-/* Copies of frames, by queue of reception. There is none before it is needed. */
+/* The rings of copies, by queue of reception. User space makes a ring when it needs it. */
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 12);
@@ -147,13 +147,13 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-/* What is in a ring for a frame; then come its bytes. */
+/* The header of a copy in a ring. The bytes of the frame follow. */
 struct tapped {
-	__u64 when;   /* it was received, ns since boot */
+	__u64 when;   /* the time of reception, ns since boot */
 	__u32 length; /* bytes on the wire */
 	__u32 kept;   /* bytes that follow */
-	__u16 rx;     /* taps that take it as received on port */
-	__u16 tx;     /* and as sent by the other one */
+	__u16 rx;     /* taps that want it as received on port */
+	__u16 tx;     /* taps that want it as sent by the other one */
 	__u32 port;
 };
 enum tapped_layout {
@@ -167,7 +167,7 @@ enum tapped_layout {
 };
 _Static_assert(TAPS <= 8 * sizeof(((struct tapped *)0)->rx), "a copy has no bit for each tap");
 
-/* Frames that taps wanted and did not get: no room in the ring, or nobody to read it. */
+/* Frames that taps did not get: the ring had no room, or nobody reads it. */
 struct missed {
 	__u64 rx[TAPS];
 	__u64 tx[TAPS];
@@ -180,15 +180,15 @@ struct {
 	__type(value, struct missed);
 } misses SEC(".maps");
 
-/* What became of the frames that were not diverted; their sum, but for the last, is
- * what was received. */
+/* What became of the frames that were not diverted. The sum of the first four is the number
+ * of received frames. */
 struct fates {
-	__u64 forwarded; /* given to the other port: `sent` or `errors` tell what came of it */
+	__u64 forwarded; /* given to the other port; `sent` and `errors` count the outcome */
 	__u64 dropped;
 	__u64 noif;
 	__u64 mirrored;
-	__u64 bypassed; /* of all these: those that would have been diverted */
-	__u64 bytes;	/* likewise of all these */
+	__u64 bypassed; /* part of the above: would have been diverted */
+	__u64 bytes;	/* of the received frames */
 };
 
 struct {
@@ -198,8 +198,8 @@ struct {
 	__type(value, struct fates);
 } counts SEC(".maps");
 
-/* Forwarded frames that were not sent: by port and queue of reception and errno; 0
- * is a full ring of the driver. */
+/* Forwarded frames that were not sent, by port and queue of reception, and by errno; 0
+ * means that the ring of the driver was full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PORTS *QUEUES *ERRNOS);
@@ -207,7 +207,7 @@ struct {
 	__type(value, __u64);
 } errors SEC(".maps");
 
-/* Forwarded frames that a driver took. */
+/* Forwarded frames that a driver has taken. */
 struct departed {
 	__u64 frames;
 	__u64 bytes;
@@ -220,13 +220,13 @@ struct {
 	__type(value, struct departed);
 } sent SEC(".maps");
 
-/* The lengths of frames that this CPU has forwarded from a port and that are on their
- * way to a driver, in their order, since what tells that they left tells no lengths. A
- * bulk has 16 frames, and the one behind it is noted before the bulk leaves. */
+/* The lengths of the frames that this CPU has forwarded from a port and that are on their
+ * way to a driver, in their order. They are kept because the trace of departed frames does
+ * not tell their lengths. A bulk has 16 frames, and the next one enters before it leaves. */
 #define UNDERWAY 32
 struct underway {
-	__u32 first; /* running numbers: the oldest, */
-	__u32 next;  /* and the one that comes next */
+	__u32 first; /* running number of the oldest one */
+	__u32 next;  /* running number of the next one */
 	__u32 lengths[UNDERWAY];
 };
 
@@ -237,8 +237,8 @@ struct {
 	__type(value, struct underway);
 } ways SEC(".maps");
 
-/* The queue from which this CPU forwarded last: bulks are transmitted before it
- * turns to another one. */
+/* The queue from which this CPU forwarded last. A CPU transmits its bulks before it turns
+ * to another queue. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, PORTS);
@@ -246,8 +246,8 @@ struct {
 	__type(value, __u32);
 } current SEC(".maps");
 
-/* The errno with which the other port refused redirected frames for good: from then
- * on all is diverted, until user space sets it to 0. */
+/* The errno with which the other port refused redirected frames. After a refusal all frames
+ * are diverted, until user space sets it to 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PORTS);
@@ -255,7 +255,7 @@ struct {
 	__type(value, __u32);
 } refused SEC(".maps");
 
-/* Frames that went to the kernel's stack, by port of reception: their queue has no socket. */
+/* Frames that went to the network stack, as their queue has no socket, by port. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, PORTS);
@@ -263,7 +263,7 @@ struct {
 	__type(value, __u64);
 } unserved SEC(".maps");
 
-/* Which interfaces the ports are. An index alone is not unique on a machine. */
+/* The interfaces of the ports. An index is unique in its network namespace only. */
 struct interface {
 	__u64 netns; /* cookie of the network namespace */
 	__u32 index;
@@ -277,14 +277,14 @@ struct {
 	__type(value, struct interface);
 } links SEC(".maps");
 
-/* Tables: as dataplane/table.go, with the same keys, hashes and sizes, one for each
- * CPU. A key is in one of two buckets, or there is no room for it. Where a key is concerns
- * nobody else: what Go adds up it finds by the keys. */
+/* The tables are those of dataplane/table.go, with the same keys, hashes and sizes, one for
+ * each CPU. A key is in one of two buckets, or there is no room for it. Go adds the tables up
+ * by the keys, so the place of a key does not matter. */
 struct entry {
 	__u64 frames;
 	__u64 bytes;
-	__u64 last; /* key of the source that sent the last one */
-	__u64 seen; /* when that was, ns since boot */
+	__u64 last; /* key of the source of the last frame */
+	__u64 seen; /* when that came, ns since boot */
 };
 
 struct bucket {
@@ -304,7 +304,7 @@ TABLE(macs, MAC_BITS);
 TABLE(types, TYPE_BITS);
 TABLE(vlans, VLAN_BITS);
 
-/* What found no room, by port and table. */
+/* The frames whose keys found no room, by port and table. */
 enum table { OF_MACS, OF_TYPES, OF_VLANS, TABLES };
 
 struct {
@@ -314,15 +314,15 @@ struct {
 	__type(value, struct entry);
 } rest SEC(".maps");
 
-/* Keys of the tables: which bits say what. The threads have the same. */
+/* The bits of the keys of the tables. The threads have the same keys. */
 enum key {
-	MAC_AT = 48,	/* set in the key of each address, which is below it */
+	MAC_AT = 48,	/* set in the key of each address, which is in the lower bits */
 	TYPE_AT = 63,	/* set in the key of each type, which is in the lowest bits */
 	LENGTH_AT = 32, /* an 802.3 length instead of a type */
 	SHORT_AT = 33,	/* the frame ends before its type */
 	VLAN_AT = 63,	/* set in the key of each tag, with the VLAN in the lowest bits */
-	STAG_AT = 20,	/* the tag is 802.1ad's */
-	LEVEL_AT = 16,	/* how many tags are before the type or the tag */
+	STAG_AT = 20,	/* a tag of 802.1ad */
+	LEVEL_AT = 16,	/* the number of tags before the type or the tag */
 };
 #define TYPE_KEY (1ULL << TYPE_AT)
 #define LENGTH_KEY (TYPE_KEY | 1ULL << LENGTH_AT)
@@ -375,14 +375,14 @@ inlined struct entry *find(struct bucket *b, __u64 key)
 	return 0;
 }
 
-/* What is counted of a frame everywhere. */
+/* What all tables count of a frame. */
 struct seen {
 	__u64 bytes;
 	__u64 source;
 	__u64 now;
 };
 
-/* The bucket of a key of a port in one of the tables. */
+/* Returns the bucket for a hash, of a port and a table. */
 inlined struct bucket *bucket(__u32 which, __u32 port, __u64 hash)
 {
 	__u32 at;
@@ -400,8 +400,8 @@ inlined struct bucket *bucket(__u32 which, __u32 port, __u64 hash)
 	}
 }
 
-/* Counts a frame for a key. A function of its own, which the verifier looks at once:
- * inlined in its five places it took half a second to load. */
+/* Counts a frame for a key. It is not inlined, so that the verifier looks at it once:
+ * inlined in its five places, it took half a second to load. */
 __attribute__((noinline)) int add(const struct seen *s, __u32 which, __u32 port, __u64 key)
 {
 	if (!s)
@@ -436,7 +436,7 @@ inlined __u64 type_key(__u16 type, __u64 level)
 	return TYPE_KEY | level << LEVEL_AT | type;
 }
 
-/* What the chain wants for a frame. */
+/* What the policy demands for a frame. */
 struct wish {
 	__u32 rx; /* taps, as received */
 	__u32 tx; /* taps, as sent */
@@ -477,7 +477,7 @@ inlined int wish(struct wish *w, const struct policy *p, int port, __u64 source,
 	return 1;
 }
 
-/* Whether a queue's thread was well not long ago, as far as that matters. */
+/* Says whether the thread of a queue is alive, or bypass is off and it does not matter. */
 inlined int lives_on(const struct policy *p, __u32 queue)
 {
 	if (!p->patience)
@@ -497,7 +497,7 @@ inlined void miss(__u32 place, __u32 rx, __u32 tx)
 	}
 }
 
-/* A ring gives room in sizes known to the verifier only. */
+/* The verifier has to know the size of the room that a ring gives. */
 #define COPY_INTO(size)                                                                        \
 	do {                                                                                   \
 		c = bpf_ringbuf_reserve(ring, size, 0);                                        \
@@ -511,7 +511,7 @@ inlined void miss(__u32 place, __u32 rx, __u32 tx)
 
 #define FITS(size) (n <= (size) - sizeof(struct tapped))
 
-/* The frame as it is goes to the taps. Apart, so that the verifier looks at it once. */
+/* Copies the frame for the taps. It is not inlined, so that the verifier looks at it once. */
 __attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, __u32 kept)
 {
 	__u32 queue = place & (QUEUES - 1), length = bpf_xdp_get_buff_len(ctx), n = length;
@@ -552,8 +552,8 @@ __attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, 
 	c->rx = taps;
 	c->tx = taps >> 16;
 	c->port = place / QUEUES;
-	/* Read after room was taken, with a barrier between: who announces that it sleeps
-	 * looks at that afterwards, so one of the two sees the other. */
+	/* It is read after room was reserved, with a barrier between. A thread that announces its
+	 * sleep looks into the ring afterwards, so one of the two sees the other. */
 	__u32 asleep = __sync_fetch_and_or(&l->asleep, 0);
 	bpf_ringbuf_submit(c, asleep ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return 0;
@@ -562,11 +562,11 @@ full:
 	return 0;
 }
 
-/* Whether a frame begins at an odd address. The veth driver of the kernels to 6.18, which
- * lays received frames one behind the other, puts them there after one of several buffers
- * of odd length. Such a frame must not be redirected: veths and TAP devices mark redirected
- * frames in the lowest bit of their address, and would take it for another (page fault in
- * page_frag_free). Copying it is harmless. */
+/* Says whether a frame begins at an odd address. The veth driver of kernels up to 6.18 lays
+ * received frames one behind the other, and so puts one there after a frame of several
+ * buffers with an odd length. Such a frame must not be redirected: veths and TAP devices
+ * mark redirected frames by the lowest bit of their address, and would mistake it for one
+ * (page fault in page_frag_free). Copying it is harmless. */
 inlined int odd(void *data)
 {
 	__u32 low;
@@ -580,7 +580,7 @@ inlined __u32 below(__u64 a, __u64 b)
 	return (a - b) >> 63; /* lengths are far from 2^63 */
 }
 
-/* Counts a frame of a queue that was to be forwarded and was not sent. */
+/* Counts a frame of a queue that should be forwarded and was not sent. */
 inlined void fail(__u32 place, __u32 number)
 {
 	place = place * ERRNOS + number;
@@ -606,8 +606,8 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	__u32 zero = 0, me = port, queue = ctx->rx_queue_index;
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	/* A driver puts the headers into the first of several buffers; what it does
-	 * otherwise, the thread has to make out. */
+	/* A driver puts the headers into the first of several buffers. A frame for which it does
+	 * otherwise goes to the thread. */
 	if (data + HEADER > end || queue >= QUEUES)
 		goto divert;
 
@@ -630,8 +630,8 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		goto divert;
 	__u32 flags = policy->flags[port];
 
-	/* What is in the frame, before anything is counted: tags that are in another
-	 * buffer are for the thread. */
+	/* The frame is parsed before anything is counted: frames with tags in another buffer go to
+	 * the thread. */
 	struct seen s = {.bytes = bpf_xdp_get_buff_len(ctx), .source = source, .now = bpf_ktime_get_coarse_ns()};
 	__u64 tags[MAX_TAGS], level = 0, short_key = 0;
 	__u16 type = x;
@@ -652,7 +652,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		level = i + 1;
 	}
 
-	/* Without branches, each of which is two ways for the verifier. */
+	/* Each branch would double the ways for the verifier, so there are none. */
 	__u32 unfit = odd(data);
 	__u64 linear = end - data;
 	asm volatile("" : "+r"(linear)); /* else the compiler computes with pointers */
@@ -733,8 +733,8 @@ int port1(struct xdp_md *ctx)
 	return chain(ctx, 1, &sockets1);
 }
 
-/* Frames that came in by one of the ports and left, or could not: those of a bulk, or
- * one that did not get into it. */
+/* Counts frames that came in by a port and have left, or could not leave: those of a bulk, or
+ * one that did not get into a bulk. */
 inlined int account(const struct net_device *from, int bulk, int left, int lost, int error)
 {
 	for (int port = 0; port < PORTS; port++) {
@@ -774,16 +774,16 @@ inlined int account(const struct net_device *from, int bulk, int left, int lost,
 	return 0;
 }
 
-/* trace_xdp_devmap_xmit(from, to, sent, drops, err): of a bulk given to a driver,
- * 16 frames at most */
+/* trace_xdp_devmap_xmit(from, to, sent, drops, err) reports that a bulk of at most 16 frames
+ * was given to a driver. */
 SEC("tp_btf/xdp_devmap_xmit")
 int transmitted(__u64 *ctx)
 {
 	return account((void *)ctx[0], 1, ctx[2], ctx[3], ctx[4]);
 }
 
-/* trace_xdp_redirect_err(from, program, target, err, map_type, map_id, index): of a
- * frame that did not get that far. What a socket refuses is counted there. */
+/* trace_xdp_redirect_err(from, program, target, err, map_type, map_id, index) reports a frame
+ * that did not get into a bulk. A socket counts itself the frames that it refuses. */
 SEC("tp_btf/xdp_redirect_err")
 int rejected(__u64 *ctx)
 {
@@ -792,8 +792,8 @@ int rejected(__u64 *ctx)
 	return account((void *)ctx[0], 0, 0, 1, ctx[3]);
 }
 
-/* trace_sched_process_exit(task): a thread that ends, however, has no life from then
- * on. Its sockets are closed much later, and would swallow frames until then. */
+/* trace_sched_process_exit(task) reports that a thread ends, in whatever way. It counts as dead
+ * from then on: its sockets are closed much later, and would swallow frames until then. */
 SEC("tp_btf/sched_process_exit")
 int ended(__u64 *ctx)
 {
