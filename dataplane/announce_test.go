@@ -9,8 +9,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// Whoever reads a queue sees what is tapped for it, before the first frame and after each
-// change, also where a policy is refused.
+// The readers of a queue see what is tapped for it, before the first frame and after each change of
+// the policy, even where a policy is refused.
 func TestTapsAreAnnounced(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)

@@ -8,7 +8,7 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// Each term of each account is the counter that it is named after: all values differ.
+// Each term of each account is the counter with its name: all counters have different values here.
 func TestBalances(t *testing.T) {
 	s := PortStats{
 		RX: 1, TX: 2, Drop: 4, NoIf: 8, Err: 16, Mirrored: 32, Held: 64, DroppedByFI: 128,

@@ -11,10 +11,10 @@ import (
 type mode struct {
 	name   string
 	attach nic.AttachMode
-	mode   string // what the ports say
+	mode   string // as the ports show it
 }
 
-// modes are the ways to get at frames that the links have.
+// modes are the ways in which the links of the lab can be served.
 func modes() []mode {
 	switch netlab.Mode() {
 	case "":
@@ -28,7 +28,7 @@ func modes() []mode {
 	}
 }
 
-// Every kind of frame that a link of MTU 1500 carries, both ways.
+// Every kind of frame that a link of MTU 1500 carries crosses the bridge both ways.
 func TestBridgePassesEverythingUnchangedInOrder(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, m := range modes() {
@@ -61,8 +61,8 @@ func TestBridgePassesEverythingUnchangedInOrder(t *testing.T) {
 	}
 }
 
-// The rings are as long as asked for, full of memory to receive into from the start, and
-// more frames than the shortest have room for pass through them.
+// The rings have the length of the options, the fill rings are full from the start, and more frames
+// than the shortest ring holds pass through them.
 func TestRingsAreAsLongAsAskedFor(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, rings := range []int{dataplane.MinRings, dataplane.MaxRings} {

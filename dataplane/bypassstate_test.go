@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// drawnPins reads the table of docs/fastpath.md: the state after an event, by state and event; "" is never.
+// drawnPins reads the table of docs/fastpath.md: the state after an event, by state and event. ""
+// means never.
 func drawnPins(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	b, err := os.ReadFile("../docs/fastpath.md")
@@ -43,7 +44,8 @@ func drawnPins(t *testing.T) map[string]map[string]string {
 	return nil
 }
 
-// The table in the code is the one that is drawn, entry by entry; what never happens changes nothing.
+// The table in the code is the drawn one, entry by entry. An event that never happens changes
+// nothing.
 func TestStatesOfABypass(t *testing.T) {
 	drawn := drawnPins(t)
 	if len(drawn) != int(pinStates) {
@@ -60,7 +62,7 @@ func TestStatesOfABypass(t *testing.T) {
 	}
 }
 
-// An event that cannot happen is said, once for each time, and leaves the state.
+// An event that cannot happen is logged each time, and leaves the state as it is.
 func TestBypassSaysWhatCannotHappen(t *testing.T) {
 	var said []string
 	f := fastPath{logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}

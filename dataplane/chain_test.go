@@ -15,13 +15,13 @@ import (
 	"ethertap/shm"
 )
 
-// bench is a worker on simulated rings: the chain without rights or interfaces.
+// bench is a worker on simulated rings. It runs the chain without rights and interfaces.
 type bench struct {
 	t      *testing.T
 	w      *worker
 	kernel []*xsk.Kernel
 	plan   atomic.Pointer[plan]
-	out    [2][][]byte // what was transmitted on each interface
+	out    [2][][]byte // the frames transmitted on each interface
 }
 
 const (
@@ -76,7 +76,8 @@ func (b *bench) wish(p policy.Policy) {
 	b.plan.Store(now)
 }
 
-// planOf is the plan of a policy of one thread, whose tapped frames go to the producer.
+// planOf returns the plan of a policy for one thread, with a producer for the frames that the TAP
+// queue gets.
 func planOf(p policy.Policy, producer *shm.Producer) (*plan, error) {
 	if p.Taps == nil {
 		p.Taps = policy.New().Taps
@@ -94,8 +95,8 @@ func newPortTables() *portTables {
 	return t
 }
 
-// run passes frames through the chain, received on one interface, and lets the
-// simulated kernel transmit all that comes out.
+// run passes frames received on one interface through the chain, and lets the simulated kernel
+// transmit all that come out.
 func (b *bench) run(in int, frames ...[]byte) {
 	b.t.Helper()
 	for len(frames) > 0 {
@@ -124,8 +125,7 @@ func (b *bench) transmit() {
 
 func (b *bench) count(port int) tally { return b.w.counts.read()[port] }
 
-// check demands that the accounts close and that every chunk is where it should
-// be, once.
+// check demands that the accounts close and that every chunk is in exactly one place.
 func (b *bench) check() {
 	b.t.Helper()
 	b.w.publish()
@@ -216,7 +216,7 @@ func TestChainTapCountsWithoutAQueue(t *testing.T) {
 			t.Errorf("interface %d: qualified %d, refused %d", i, c[countTapQualified], c[countTapRefused])
 		}
 	}
-	// The hash holds for destinations as well.
+	// The tap looks at destinations as well.
 	p = p.Clone()
 	p.Taps[0].MACs = policy.MACs("").With(mac(0xfe))
 	b.wish(p)
@@ -263,7 +263,8 @@ func faulty(f policy.Fault, seed uint64) policy.Policy {
 	return policy.Policy{Ports: [2]policy.Port{{Fault: f}}, Taps: policy.New().Taps, Seed: policy.Seed{Seed: seed}}
 }
 
-// near demands a count within four standard deviations of n draws of p/policy.Certain.
+// near demands that a count is within four standard deviations of n draws with the probability
+// p/policy.Certain.
 func near(t *testing.T, what string, got uint64, n int, p uint32) {
 	t.Helper()
 	q := float64(p) / policy.Certain
@@ -295,7 +296,7 @@ func TestFaultsOccurAsOftenAsAsked(t *testing.T) {
 	}
 }
 
-// Every n-th of the frames that come to a fault suffers it, and no other.
+// Every n-th of the frames that reach a fault suffers it, and no other.
 func TestFaultsEveryNth(t *testing.T) {
 	b := newBench(t, 2, faulty(policy.Fault{Drop: policy.Chance{Every: 5}, Bitflip: policy.Chance{Every: 3}, Dup: policy.Chance{Every: 2}}, 1))
 	for i := range uint32(100) {
@@ -304,7 +305,7 @@ func TestFaultsEveryNth(t *testing.T) {
 	if c := b.count(0); c[countFIDropped] != 20 || c[countFault+policy.FaultBitflip] != 26 || c[countFault+policy.FaultDup] != 40 {
 		t.Errorf("dropped %d, bitflipped %d, duplicated %d, want 20, 26, 40", c[countFIDropped], c[countFault+policy.FaultBitflip], c[countFault+policy.FaultDup])
 	}
-	// A new number begins anew.
+	// Another n starts the count anew.
 	p := faulty(policy.Fault{Drop: policy.Chance{Every: 2}}, 1)
 	b.wish(p)
 	n := b.count(0)[countFIDropped]
@@ -326,7 +327,7 @@ func TestFaultsAreTheSameWithTheSameSeed(t *testing.T) {
 				seq++
 			}
 			b.run(0, frames...)
-			b.run(1, testFrame(60, 3, 0)) // the other direction draws from other dice
+			b.run(1, testFrame(60, 3, 0)) // the other direction has other dice
 		}
 		return b.out[1]
 	}
@@ -406,7 +407,7 @@ func TestFaultHashRestrictsToSources(t *testing.T) {
 	}
 }
 
-// The chain allocates nothing, whatever is switched on.
+// The chain allocates nothing, with any feature switched on.
 func TestChainAllocatesNothing(t *testing.T) {
 	p := faulty(policy.Fault{Drop: policy.Chance{Probability: 1000}, Bitflip: policy.Chance{Probability: 50000}, Dup: policy.Chance{Probability: 30000}, Length: policy.Chance{Probability: 10000}}, 3)
 	p.Drop, p.Taps[0].MACs, p.Fault = policy.MACs("").With(mac(9)), policy.MACs("").With(mac(1)), policy.MACs("").With(mac(1), mac(2))

@@ -8,8 +8,8 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// Every counter of a thread and every number of PortStats is in the table, once, and what
-// is counted in a place comes out under its own name.
+// Every counter of a thread and every number of PortStats is in the table once, and what is counted
+// at an index appears under its name.
 func TestCountersAreComplete(t *testing.T) {
 	var counts tally
 	for i := range counts {
@@ -55,7 +55,7 @@ func TestCountersAreComplete(t *testing.T) {
 	if s.Lost != lost || s.Err == 0 {
 		t.Errorf("lost %d, err %d", s.Lost, s.Err)
 	}
-	for _, gone := range []uint64{9, 1 << 40} { // more than were put in since a reset: of before it
+	for _, gone := range []uint64{9, 1 << 40} { // more than were stored since the reset, so from before it
 		s, stored := counts.stats(0, gone), counts[countTapStored]
 		if s.TapLost != min(gone, stored) || s.TapStored+s.TapLost != stored {
 			t.Errorf("of %d tapped %d were lost: %d and %d", stored, gone, s.TapStored, s.TapLost)

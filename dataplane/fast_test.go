@@ -28,7 +28,7 @@ func fastLab(t *testing.T) *netlab.Bridge {
 	return netlab.NewBridgeWith(t, netlab.Options{GRO: true})
 }
 
-// numbered are n frames of one flow.
+// numbered returns n frames of one flow, with numbers.
 func numbered(n int) (frames [][]byte) {
 	for i := range n {
 		frames = append(frames, netlab.UDP(60+i, uint64(i)))
@@ -36,8 +36,9 @@ func numbered(n int) (frames [][]byte) {
 	return frames
 }
 
-// plainLab is one whose outer ends do so by an XDP program. GRO holds some frames
-// back while others of the same sender pass: it may spoil the order that a test looks at.
+// plainLab is a bridge whose outer ends take redirected frames because they have an XDP program.
+// GRO holds some frames back while others of the same sender pass, so it may change the order that
+// a test looks at.
 func plainLab(t *testing.T, o netlab.Options) *netlab.Bridge {
 	t.Helper()
 	netlab.RequireRoot(t)
@@ -67,8 +68,8 @@ func plainLab(t *testing.T, o netlab.Options) *netlab.Bridge {
 	return lab
 }
 
-// bothEngines runs a test with the threads alone, and with the fast path, whose outer ends
-// take redirected frames.
+// bothEngines runs a test with the threads alone and with the fast path. The outer ends take
+// redirected frames.
 func bothEngines(t *testing.T, o netlab.Options, test func(t *testing.T, lab *netlab.Bridge, fast bool)) {
 	t.Run("threads", func(t *testing.T) {
 		netlab.RequireRoot(t)
@@ -77,7 +78,7 @@ func bothEngines(t *testing.T, o netlab.Options, test func(t *testing.T, lab *ne
 	t.Run("fast path", func(t *testing.T) { test(t, plainLab(t, o), true) })
 }
 
-// mustUseFastPath demands that frames of all interfaces may stay in the kernel.
+// mustUseFastPath demands that no interface is denied the fast path.
 func (d *device) mustUseFastPath() {
 	d.t.Helper()
 	wanted, why := d.FastPath()
@@ -95,8 +96,8 @@ type outcome struct {
 	Tapped []string
 }
 
-// through sends the same frames both ways through a device under a policy. So many are
-// tapped, at least: copies of what stays in the kernel come after the frames.
+// through sends the same frames both ways through a device under a policy. At least tapped frames
+// are tapped; it waits for their copies, which the kernel may make after the frames have left.
 func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, change func(*policy.Policy)) (o outcome) {
 	t.Helper()
 	lab := plainLab(t, netlab.Options{})
@@ -128,7 +129,7 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, chang
 			t.Fatal(err)
 		}
 		inOrder(t, fmt.Sprintf("fast path %v, interface %d", fast, i), o.Out[i])
-		// Which engine takes a frame depends on its addresses: those of a flow stay in order.
+		// The addresses decide which engine takes a frame, so the frames of a flow stay in order.
 		slices.SortStableFunc(o.Out[i], func(a, b []byte) int { return slices.Compare(flow(a), flow(b)) })
 		r.Close()
 		s.Close()
@@ -149,7 +150,7 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, chang
 		for j := range macs.Rows {
 			macs.Rows[j].Seen = time.Time{}
 		}
-		// Between two engines, what came last is known to the second.
+		// The last source is known to the second, as two engines may differ in it.
 		for j := range types.Types {
 			types.Types[j].Seen, types.Types[j].Last = time.Time{}, policy.MAC{}
 		}
@@ -166,19 +167,19 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, chang
 	for _, r := range drainQueue(t, c) {
 		o.Tapped = append(o.Tapped, fmt.Sprintf("%d %v %d %x", r.Interface, r.Direction, r.Fault, r.Data))
 	}
-	// A batch is tapped on its way in, then on its way out, and a frame that the kernel
-	// forwards beside those that it does not: each flow of each way is in order.
+	// A thread taps a batch on its way in, then on its way out, and the kernel taps its frames in
+	// between. So the order holds within each flow and direction.
 	way := func(s string) string { return s[:len("0 1 0 ")+2*len(flow(frames[0]))] }
 	slices.SortStableFunc(o.Tapped, func(a, b string) int { return strings.Compare(way(a), way(b)) })
 	return o
 }
 
-// flow is what tells flows apart here: addresses and Ethertype. A kernel that receives
-// several frames at once gives those of a type that nobody but a packet socket wants
-// to that socket after the others.
+// flow is what distinguishes flows here: addresses and Ethertype. A kernel that receives several
+// frames at once gives frames of a type that only a packet socket wants to that socket after the
+// others.
 func flow(frame []byte) []byte { return frame[:14] }
 
-// inOrder demands that the frames of each flow come in the order of their numbers.
+// inOrder demands that the frames of each flow have ascending numbers.
 func inOrder(t *testing.T, what string, frames [][]byte) {
 	t.Helper()
 	last := map[string]uint64{}
@@ -193,8 +194,8 @@ func inOrder(t *testing.T, what string, frames [][]byte) {
 	}
 }
 
-// The same capture through both engines, under every kind of policy: counters,
-// tables, outputs and taps are identical.
+// The same capture passes through both engines, under every kind of policy. Counters, tables,
+// outputs and taps are identical.
 func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 	src := policy.MAC(netlab.SrcMAC) // Mix varies the last byte from 1 to 8
 	sender := func(n byte) policy.MAC { m := src; m[5] = n; return m }
@@ -217,7 +218,7 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		drop   int // frames that do not arrive
+		drop   int // number of frames that do not arrive
 		change func(*policy.Policy)
 	}{
 		{"nothing", 0, func(p *policy.Policy) {}},
@@ -259,8 +260,8 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 	}
 }
 
-// Switching the fast path and the policy while frames flow loses none, doubles none,
-// and the accounts close all the time.
+// Switching the fast path and the policy while frames flow loses no frame and doubles none, and the
+// accounts close all the time.
 func TestFastPathChangesUnderTraffic(t *testing.T) {
 	lab := fastLab(t)
 	d := newDevice(t, lab, dataplane.Config{})
@@ -324,9 +325,8 @@ func bytesOf(frames [][]byte) (n uint64) {
 	return n
 }
 
-// A veth whose other end has no NAPI takes no redirected frames: that is said with
-// the command that mends it, its frames go through the threads, and once mended
-// they stay in the kernel again.
+// A veth whose other end has no NAPI takes no redirected frames. The log says so with the command
+// that mends it, and the threads take its frames. Once mended, the frames stay in the kernel again.
 func TestFastPathFallsBack(t *testing.T) {
 	lab := fastLab(t)
 	d := newDevice(t, lab, dataplane.Config{FastPath: true})
@@ -345,7 +345,8 @@ func TestFastPathFallsBack(t *testing.T) {
 	d.await("the fast path is used again", func() bool { _, why := d.FastPath(); return why[0] == "" })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
 
-	// Switched off under the engine: what is lost until it is found out is counted.
+	// NAPI is switched off while the engine runs. Frames that are lost until the engine notices are
+	// counted.
 	lab.Snk.SetFeature(netlab.K1, "rx-gro", false)
 	s := lab.Src.NewSender(netlab.S0, true)
 	r := lab.Snk.NewReceiver(netlab.K1)
@@ -366,7 +367,7 @@ func TestFastPathFallsBack(t *testing.T) {
 	}
 	d.await("that is said", func() bool { _, why := d.FastPath(); return why[0] != "" })
 
-	// The bytes of lost frames are not among those sent, then or later.
+	// The bytes of lost frames never count as sent.
 	lab.Snk.SetFeature(netlab.K1, "rx-gro", true)
 	d.await("the fast path is used once more", func() bool { _, why := d.FastPath(); return why[0] == "" })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
@@ -427,8 +428,8 @@ func TestFastPathOfAMirror(t *testing.T) {
 	}
 }
 
-// Frames of several buffers stay in the kernel; of what is tapped the queue has as much as
-// a slot holds. The copies are more than the ring has room for at once.
+// Frames of several buffers stay in the kernel. A queue gets as much of them as a slot holds. The
+// copies are more than the ring holds at once.
 func TestFastPathOfJumboFrames(t *testing.T) {
 	lab := plainLab(t, netlab.Options{MTU: 9000})
 	q := newQueue(t, 4096)
@@ -463,7 +464,7 @@ func TestFastPathOfJumboFrames(t *testing.T) {
 	if s := d.stats(0); s.RX != n || s.Lost != 0 {
 		t.Errorf("%+v", s)
 	}
-	if st, err := q.Status(); err != nil || st.Truncated != st.Inserted { // also where the copy was no longer than a slot
+	if st, err := q.Status(); err != nil || st.Truncated != st.Inserted { // even where the copy is no longer than a slot
 		t.Errorf("%+v, %v", st, err)
 	}
 	d.checkBooks()

@@ -12,7 +12,7 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// pass lets time go by on the worker's clock and serves it.
+// pass advances the clock of the worker and serves it.
 func (b *bench) pass(d time.Duration) {
 	b.w.epoch = b.w.epoch.Add(-d)
 	for range 20 {
@@ -23,7 +23,7 @@ func (b *bench) pass(d time.Duration) {
 	b.check()
 }
 
-// batch receives frames in one batch, so at one moment, and serves it once.
+// batch receives n frames in one batch, so at one moment, and serves the worker once.
 func (b *bench) batch(n int) {
 	b.t.Helper()
 	for i := range n {
@@ -35,7 +35,7 @@ func (b *bench) batch(n int) {
 	b.check()
 }
 
-// numbers are those in the frames that came out.
+// numbers returns the numbers in the frames that came out.
 func (b *bench) numbers() (list []int) {
 	for _, f := range b.out[1] {
 		list = append(list, int(binary.BigEndian.Uint32(f[14:])))
@@ -103,8 +103,8 @@ func TestDelayHoldsAndKeepsOrder(t *testing.T) {
 	}
 }
 
-// Jitter spreads the frames evenly over twice its size; they keep their order only
-// if asked to.
+// Jitter spreads the frames evenly over twice its size. They keep their order only if KeepOrder is
+// set.
 func TestJitter(t *testing.T) {
 	f := policy.Fault{Delay: 10 * time.Second, Jitter: 5 * time.Second}
 	b := newBench(t, 2, faulty(f, 1))
@@ -130,7 +130,7 @@ func TestJitter(t *testing.T) {
 	if got := b.numbers(); len(got) != 60 || !slices.IsSorted(got) {
 		t.Errorf("out of order: %v", got)
 	}
-	// More jitter than delay is no delay at all for some.
+	// With more jitter than delay, some frames have no delay at all.
 	b = newBench(t, 2, faulty(policy.Fault{Delay: time.Second, Jitter: 10 * time.Second}, 1))
 	b.batch(60)
 	b.pass(time.Microsecond)
@@ -153,7 +153,7 @@ func TestReorder(t *testing.T) {
 	}
 }
 
-// 125 bytes at 1000 kbit/s are a millisecond.
+// At 1000 kbit/s, 125 bytes take a millisecond.
 func TestRate(t *testing.T) {
 	b := newBench(t, 2, faulty(policy.Fault{Rate: policy.Rate{Kbits: 1000, Queue: 5 * time.Millisecond}}, 1))
 	b.w.epoch = time.Now().Add(-time.Hour)
@@ -193,7 +193,7 @@ func TestHoldLimitIsCounted(t *testing.T) {
 	}
 }
 
-// A stop sends what is held, at once.
+// A stop sends the held frames at once.
 func TestDrainSendsWhatIsHeld(t *testing.T) {
 	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute}, 1))
 	b.batch(60)
@@ -232,8 +232,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// The losses of Gilbert and Elliott's model are as many as its chain has, and come
-// in bursts as long as it says.
+// The Gilbert-Elliott model loses the fraction of frames that its Markov chain predicts, in bursts
+// of the predicted length.
 func TestBurst(t *testing.T) {
 	const n = 40000
 	m := policy.Burst{Enter: 2000, Leave: 20000, LossBad: 90000, LossGood: 1000}
@@ -246,8 +246,8 @@ func TestBurst(t *testing.T) {
 	bad, good := float64(m.LossBad)/policy.Certain, float64(m.LossGood)/policy.Certain
 	share := enter / (enter + leave)
 	p := share*bad + (1-share)*good
-	// Frames one after the other are alike, so the variance is larger than that of
-	// independent ones: the covariance falls by 1-enter-leave with each frame.
+	// Consecutive frames are correlated, so the variance is larger than that of independent ones:
+	// the covariance falls by the factor 1-enter-leave with each frame.
 	decay := 1 - enter - leave
 	variance := n * (p*(1-p) + 2*share*(1-share)*(bad-good)*(bad-good)*decay/(1-decay))
 	got := float64(b.count(0)[countFault+policy.FaultBurst])
@@ -259,7 +259,7 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// A burst is as long as its end is unlikely.
+// The mean length of a burst is the inverse of the probability of its end.
 func TestBurstLength(t *testing.T) {
 	m := policy.Burst{Enter: 2000, Leave: 20000, LossBad: policy.Certain}
 	var d dice

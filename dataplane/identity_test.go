@@ -14,7 +14,7 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// noted is what the records of a run directory say, by name of the interface.
+// noted returns the contents of the records in a run directory, by the name of the interface.
 func noted(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
@@ -32,7 +32,7 @@ func noted(t *testing.T, dir string) map[string]string {
 	return list
 }
 
-// table is the table of interfaces of a queue, as collect reads it.
+// table returns the table of interfaces of a queue, as collect reads it.
 func table(t *testing.T, d *device, c *dataplane.Config) (names []string) {
 	t.Helper()
 	list, err := c.Queue.Interfaces()
@@ -45,8 +45,8 @@ func table(t *testing.T, d *device, c *dataplane.Config) (names []string) {
 	return names
 }
 
-// A renamed interface stays the port: everywhere it has its new name, it is attached anew by
-// it, and one that has the old name is a stranger.
+// A renamed interface stays the port. Its new name appears everywhere, and the engine attaches to
+// it again by that name. An interface with the old name is a stranger.
 func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -67,7 +67,7 @@ func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	d.await("the record has it too", func() bool { return noted(t, c.RunDir)["lan0"] == "02:00:00:00:00:4d" })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
 
-	// The other port goes and comes back, beside a stranger with the old name.
+	// The other port goes and comes back, while a stranger has the old name.
 	netlab.Veth(lab.Dut, netlab.D0, lab.Dut, "d0x", netlab.VethOptions{})
 	stranger := lab.Dut.Link(netlab.D0)
 	lab.Snk.DeleteLink(netlab.K1)
@@ -76,7 +76,8 @@ func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	d.await("it is attached again", func() bool { p := d.Ports(); return d.Running() && !p[1].Gone && p[0].Name == "lan0" })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(2, 50))
 
-	// The renamed one goes: the stranger is not taken for it, one of its last name is.
+	// The renamed interface goes. The engine does not take the stranger for it, but an interface
+	// with its last name.
 	lab.Src.DeleteLink(netlab.S0)
 	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
 	d.await("it is missed", func() bool {
@@ -95,7 +96,7 @@ func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	}
 }
 
-// An interface may get its last name in the moment before it goes.
+// An interface may get its last name just before it goes.
 func TestRenamedAndGoneAtOnce(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -121,8 +122,8 @@ func TestRenamedAndGoneAtOnce(t *testing.T) {
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
 }
 
-// Two interfaces that get each other's names are still the same ports, also when one is made
-// anew, and when one goes whose name the other one takes.
+// Two interfaces that exchange their names stay the same ports, even when one is made anew, and
+// when one goes and the other one takes its name.
 func TestNamesSwapped(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -134,7 +135,7 @@ func TestNamesSwapped(t *testing.T) {
 	lab.Dut.Rename("tmp", netlab.D1)
 	d.await("the names are followed", func() bool { p := d.Ports(); return p[0].Name == netlab.D1 && p[1].Name == netlab.D0 })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 50))
-	d.mustStop() // as by the words of the prompt
+	d.mustStop() // as the words of the prompt do
 	lab.Dut.Rename(netlab.D1, "east")
 	netlab.Veth(lab.Dut, netlab.D1, lab.Dut, "stranger", netlab.VethOptions{})
 	d.mustStart()
@@ -146,7 +147,7 @@ func TestNamesSwapped(t *testing.T) {
 	d.await("the name is followed", func() bool { return d.Ports()[0].Name == netlab.D1 })
 	lab.Snk.DeleteLink(netlab.K1) // port 1, called d0
 	d.await("the loss is said", func() bool { return d.said("port d0: the interface has disappeared") == 1 })
-	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the one that is gone
+	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the interface that is gone
 	d.await("it is not taken for both", func() bool {
 		return d.Snapshot(false).Waiting == "port d0: no such interface any more; the one that has this name now is port 0"
 	})
@@ -157,8 +158,9 @@ func TestNamesSwapped(t *testing.T) {
 	d.checkBooks()
 }
 
-// What is moved to another namespace and back is the port still, renamed there or not, and
-// its offloads are restored in the end; what comes with its index alone is not.
+// An interface that is moved to another namespace and back is still the port, whether it was
+// renamed there or not, and its offloads are restored in the end. An interface that only has its
+// index is not the port.
 func TestInterfaceThatWasElsewhere(t *testing.T) {
 	netlab.RequireRoot(t)
 	const feature = "tx-vlan-hw-insert"
@@ -179,7 +181,7 @@ func TestInterfaceThatWasElsewhere(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	lab.Dut.SetMTU(netlab.D0, 1400) // by which we know that it was looked at
+	lab.Dut.SetMTU(netlab.D0, 1400) // the test sees by this change that the engine has looked
 	d.await("the MTU is followed", func() bool { return d.said("port d0: the MTU was 1500 and is 1400") == 1 })
 	d.await("it works there", func() bool { return away.Link(netlab.D1).XDPProgram == 0 })
 	lab.Dut.DeleteLink("odd")
@@ -204,7 +206,7 @@ func TestInterfaceThatWasElsewhere(t *testing.T) {
 	untouched(t, lab.Dut)
 }
 
-// altName gives a link an alternative name, or takes it away.
+// altName gives a link an alternative name, or removes it.
 func altName(t *testing.T, lab *netlab.Bridge, change func(netlink.Link, string) error, link, alt string) {
 	t.Helper()
 	if err := lab.Dut.Do(func() error {
@@ -218,7 +220,7 @@ func altName(t *testing.T, lab *netlab.Bridge, change func(netlink.Link, string)
 	}
 }
 
-// A port that was given by an alternative name keeps that, and follows the name beneath it.
+// A port given by an alternative name keeps that name, and follows the name of the interface.
 func TestAlternativeNameStays(t *testing.T) {
 	netlab.RequireRoot(t)
 	const alt = "left-hand-side"
@@ -238,8 +240,8 @@ func TestAlternativeNameStays(t *testing.T) {
 	d.await("it has the given name again", func() bool { return d.Ports()[0].Name == alt })
 }
 
-// What an earlier process left is restored on the interface, whatever its name or its address
-// is now, and not on one that has got its index.
+// A start restores what an earlier process changed on an interface, whatever its name or address is
+// now, and not on an interface that only has its index.
 func TestRecordsFindTheInterface(t *testing.T) {
 	netlab.RequireRoot(t)
 	const feature = "tx-vlan-hw-insert"
@@ -273,7 +275,7 @@ func TestRecordsFindTheInterface(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.mustStop()
-		// As if it had been killed.
+		// The record looks as if the process had been killed.
 		lab.Dut.SetFeature(link, feature, false)
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(files[0])), b, 0o600); err != nil {
 			t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// A program on a device that lies on others gets the frames that those have joined. That is said
-// at the start, with the command that mends it, and when it begins while frames flow.
+// A program on a device that lies on others gets the frames that those have joined. The log says so
+// with the command that mends it, at the start and when it begins while frames flow.
 func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -31,7 +31,8 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 		}
 		return a
 	}
-	// A macvlan on d0, a bridge with d1, and on that a macvlan: d1 is beneath by two steps.
+	// d0 carries a macvlan. d1 is in a bridge that carries a macvlan, so d1 is two steps beneath
+	// it.
 	add(&netlink.Macvlan{LinkAttrs: attrs("m0", netlab.D0), Mode: netlink.MACVLAN_MODE_PASSTHRU})
 	add(&netlink.Bridge{LinkAttrs: attrs("br", "")})
 	if err := lab.Dut.Do(func() error {
@@ -60,7 +61,7 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 	lab.Dut.SetFeature(netlab.D1, "rx-gro", true)
 	d.await("it is said of the other", func() bool { return d.said(second) == 1 })
 
-	// What is joined is as long as this.
+	// A joined frame has this length.
 	if a := d.Advice(); len(a) != 0 {
 		t.Errorf("advice before anything is lost: %q", a)
 	}
@@ -82,7 +83,7 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 	d.checkBooks()
 }
 
-// A tunnel lies on the interface by which its other end is reached; a native program, and one on a
+// A tunnel lies on the interface by which its other end is reached. A native program, and one on a
 // plain interface, sees frames as they came.
 func TestWhatIsBeneathATunnel(t *testing.T) {
 	netlab.RequireRoot(t)

@@ -26,9 +26,8 @@ type device struct {
 	log []string
 }
 
-// newDevice makes an engine that logs into the test. It starts and stops on a
-// thread inside the lab's middle namespace: that is where its sockets are made,
-// and its own threads only use them.
+// newDevice makes an engine that logs into the test. It starts and stops on a thread in the middle
+// namespace of the lab. Its sockets are made there, and the threads of the engine only use them.
 func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 	t.Helper()
 	d := &device{t: t, lab: lab}
@@ -52,7 +51,7 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 			t.Errorf("stop: %v", err)
 		}
 		for _, f := range d.Policy().Taps[1:] {
-			shm.Delete(f.Name) // it may have been made anew since the test deleted it
+			shm.Delete(f.Name) // the engine may have made it anew since the test deleted it
 		}
 		if t.Failed() {
 			for _, line := range d.lines() {
@@ -66,7 +65,7 @@ func newDevice(t *testing.T, lab *netlab.Bridge, c dataplane.Config) *device {
 func (d *device) start() error { return d.lab.Dut.Do(d.Start) }
 func (d *device) stop() error  { return d.lab.Dut.Do(d.Stop) }
 
-// mustStart starts, and waits until the links are as before.
+// mustStart starts the engine, and waits until the links are as before.
 func (d *device) mustStart() {
 	d.t.Helper()
 	if err := d.start(); err != nil {
@@ -75,7 +74,7 @@ func (d *device) mustStart() {
 	d.lab.Settle()
 }
 
-// rowMode is how a lab on NICs is to be used where a test does not choose.
+// rowMode is the mode for a lab on NICs unless a test chooses one.
 func rowMode() (nic.AttachMode, nic.CopyMode) {
 	switch netlab.Mode() {
 	case "zerocopy":
@@ -126,9 +125,8 @@ func (d *device) stats(port int) dataplane.PortStats {
 	return s
 }
 
-// counted waits until so many frames are counted that came at port 0 and left at port 1, and
-// the other way. A thread counts a batch after it has sent it: whoever has the frames may be
-// too early, when the machine is busy.
+// counted waits until a frames from port 0 to port 1 and b the other way are counted. A thread
+// counts a batch after it has sent it, so on a busy machine the receiver may be earlier.
 func (d *device) counted(there, back uint64) {
 	d.t.Helper()
 	d.await(fmt.Sprintf("%d frames there and %d back are counted", there, back), func() bool {
@@ -143,14 +141,14 @@ func (d *device) await(what string, ok func() bool) {
 	netlab.Await(d.t, what, ok)
 }
 
-// balances are an engine's accounts at this moment.
+// balances returns the present accounts of an engine.
 func balances(e *dataplane.Engine) []dataplane.Balance {
 	now := e.Snapshot(false)
 	return now.Balances()
 }
 
-// checkBooks demands that all accounts close, at this very moment, and that no
-// frame of memory is lost.
+// checkBooks demands that all accounts close at this very moment, and that no chunk of memory is
+// lost.
 func (d *device) checkBooks() {
 	d.t.Helper()
 	for _, b := range balances(d.Engine) {
@@ -170,8 +168,8 @@ func (d *device) checkFrames() {
 	}
 }
 
-// pass sends frames from one end and demands that the other end gets them, all,
-// in order and byte for byte. send and receive are the ends' links.
+// pass sends frames from one end and demands that the other end gets them all, in order and byte
+// for byte. send and receive are the links of the ends.
 func pass(t *testing.T, from *netlab.Namespace, send string, to *netlab.Namespace, receive string, frames [][]byte) {
 	t.Helper()
 	r := to.NewReceiver(receive)
@@ -179,7 +177,7 @@ func pass(t *testing.T, from *netlab.Namespace, send string, to *netlab.Namespac
 	s := from.NewSender(send, true)
 	defer s.Close()
 	var got [][]byte
-	// In portions that fit in every ring on the way, so that none is lost.
+	// The frames go in portions that fit in every ring on the way, so that none is lost.
 	for portion := range slices.Chunk(frames, 100) {
 		if err := s.Send(portion...); err != nil {
 			t.Fatal(err)
@@ -207,7 +205,7 @@ func compare(t *testing.T, got, want [][]byte) {
 	}
 }
 
-// newQueue makes a TAP queue of its own, which goes with the test.
+// newQueue makes a TAP queue for one test, which is deleted with it.
 func newQueue(t *testing.T, slots int) *shm.Queue {
 	t.Helper()
 	name := fmt.Sprintf("et-dataplane-%d-%d", os.Getpid(), time.Now().UnixNano())
@@ -226,7 +224,7 @@ func newQueue(t *testing.T, slots int) *shm.Queue {
 	return q
 }
 
-// drainQueue takes all packets that wait.
+// drainQueue takes all waiting packets.
 func drainQueue(t *testing.T, c *shm.Consumer) (records []shm.Record) {
 	t.Helper()
 	for {

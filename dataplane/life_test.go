@@ -20,8 +20,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// childInterfaces makes the test binary an engine's process of its own: tests run
-// it inside the lab, to kill it or to take its rights away.
+// childInterfaces makes the test binary run an engine in a process of its own. Tests run it in the
+// lab, to kill it or to take its rights away.
 const (
 	childInterfaces = "ETHERTAP_TEST_CHILD"
 	childRunDir     = "ETHERTAP_TEST_RUNDIR"
@@ -104,17 +104,17 @@ func TestKilledEngineLeavesNothingAndStartsAgain(t *testing.T) {
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 100))
 }
 
-// resources counts what a process has: mappings, descriptors, goroutines.
+// resources counts the mappings, descriptors and goroutines of a process.
 func resources(t *testing.T) (maps, fds, goroutines int) {
 	t.Helper()
-	runtime.GC() // closes what only garbage holds, and is no leak of ours
+	runtime.GC() // closes descriptors that only garbage holds, which are no leak of ours
 	b, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(b)) {
-		// The Go heap, its stacks and those of threads come and go as the
-		// runtime likes; what we map has another name or is a UMEM's size.
+		// The Go heap, its stacks and those of threads come and go as the runtime likes. Our
+		// mappings have another name, or the size of a UMEM.
 		if strings.Contains(line, "socket:") || strings.Contains(line, "xdp") || strings.Contains(line, "hugepage") || umemSized(line) {
 			maps++
 		}
@@ -126,9 +126,8 @@ func resources(t *testing.T) (maps, fds, goroutines int) {
 	return maps, len(d), runtime.NumGoroutine()
 }
 
-// umemSized says whether a mapping is as large as the UMEM of a bridge of MTU
-// 1500: 2 × 6144 frames of 2048 bytes. The kernel joins neighbours, so larger
-// anonymous mappings count as well.
+// umemSized says whether a mapping is as large as the UMEM of a bridge of MTU 1500: 2 × 6144 frames
+// of 2048 bytes. The kernel joins neighbours, so larger anonymous mappings count as well.
 func umemSized(line string) bool {
 	var from, to uint64
 	if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil {
@@ -148,10 +147,10 @@ func TestFiftyStartsAndStopsLeaveNothing(t *testing.T) {
 			t.Fatal("it was started twice")
 		}
 		d.mustStop()
-		d.mustStop() // once more is no error
+		d.mustStop() // stopping again is no error
 		d.checkFrames()
 	}
-	cycle() // what is opened once and for all is open now
+	cycle() // everything that is opened once is open now
 	maps, fds, goroutines := resources(t)
 	for range 50 {
 		cycle()

@@ -9,8 +9,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// traffic sends small frames into a link until stop is called, which returns how many the
-// link took; failures while it is down are what the tests want.
+// traffic sends small frames into a link until stop is called, which returns how many the link
+// took. Sends fail while the link is down, as the tests want.
 func traffic(t *testing.T, ns *netlab.Namespace, link string) (stop func() uint64) {
 	t.Helper()
 	s := ns.NewSender(link, false)
@@ -75,8 +75,8 @@ func TestLinkDownAndUpUnderTraffic(t *testing.T) {
 	}
 }
 
-// The far end goes down: our end has no carrier, and the device drops what it is
-// given. Each such frame is err, not tx.
+// The far end goes down. Our end has no carrier, and the device drops the frames that it is given.
+// Each of these counts as err, not as tx.
 func TestFramesDroppedByTheDeviceAreErr(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -139,7 +139,7 @@ func TestInterfaceThatDisappearsIsSaidOnce(t *testing.T) {
 	if l := lab.Dut.Link(netlab.D0); l.XDPProgram != 0 || l.Promiscuity != 0 {
 		t.Errorf("left behind on the other interface: %+v", l)
 	}
-	// And without traffic: found out by looking.
+	// Without traffic the engine notices it by looking.
 	lone := netlab.NewBridge(t)
 	idle := newDevice(t, lone, dataplane.Config{Interfaces: []string{netlab.D0}})
 	idle.mustStart()

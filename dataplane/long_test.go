@@ -10,7 +10,7 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// newLongBench is a bench whose frames may have several chunks.
+// newLongBench makes a bench whose frames may have several chunks.
 func newLongBench(t *testing.T, p policy.Policy) *bench {
 	t.Helper()
 	b := newBench(t, 2, p)
@@ -22,7 +22,7 @@ func newLongBench(t *testing.T, p policy.Policy) *bench {
 	return b
 }
 
-// mixed are frames of one chunk (1792 bytes in this bench) and of up to six.
+// mixed returns frames of one chunk (1792 bytes in this bench) and of up to six.
 func mixed() (frames [][]byte) {
 	for i := range 60 {
 		frames = append(frames, testFrame(60+150*i, byte(i%7), uint32(i)))
@@ -30,7 +30,7 @@ func mixed() (frames [][]byte) {
 	return frames
 }
 
-// few runs frames a few at a time, since the bench's rings are small.
+// few runs the frames a few at a time, since the rings of the bench are small.
 func (b *bench) few(frames [][]byte) {
 	for part := range slices.Chunk(frames, 8) {
 		b.run(0, part...)
@@ -54,8 +54,8 @@ func TestLongFramesPassUnchanged(t *testing.T) {
 	}
 }
 
-// The kernel may take a part of a frame and the rest later; the frame counts with
-// its last chunk.
+// The kernel may take a part of a frame first and the rest later. The frame counts with its last
+// chunk.
 func TestLongFrameTakenInParts(t *testing.T) {
 	b := newLongBench(t, policy.Policy{})
 	frame := testFrame(9000, 1, 0) // six chunks
@@ -79,7 +79,7 @@ func TestLongFrameTakenInParts(t *testing.T) {
 	}
 }
 
-// What has more chunks than can be sent is err, and its chunks are free again.
+// A frame with more chunks than can be sent counts as err, and its chunks are free again.
 func TestFrameThatIsTooLong(t *testing.T) {
 	b := newLongBench(t, policy.Policy{})
 	b.run(0, testFrame(17*1792, 1, 0))
@@ -89,7 +89,7 @@ func TestFrameThatIsTooLong(t *testing.T) {
 	}
 }
 
-// A ring that is full takes whole frames only.
+// A full ring takes whole frames only.
 func TestLongFramesFindNoRoom(t *testing.T) {
 	b := newLongBench(t, policy.Policy{})
 	for range 10 { // 10 × 6 frames of 6 chunks for a ring of 256
@@ -132,7 +132,7 @@ func TestFaultsOnLongFrames(t *testing.T) {
 	if n := int(b.count(1)[countTX]); len(b.out[1]) != n || c[countFault+policy.FaultBitflip] == 0 || c[countFault+policy.FaultLength] == 0 || c[countFault+policy.FaultDup] == 0 {
 		t.Errorf("%d came out, tx %d; %d bitflipped, %d with another length", len(b.out[1]), n, c[countFault+policy.FaultBitflip], c[countFault+policy.FaultLength])
 	}
-	// A flipped bit may be in any chunk, and there is one.
+	// A bit is flipped in any of the chunks, and it is exactly one.
 	b = newLongBench(t, faulty(policy.Fault{Bitflip: policy.Chance{Every: 1}, Dup: policy.Chance{Every: 1}}, 5))
 	in := testFrame(9000, 1, 0)
 	where := map[int]bool{}
@@ -153,12 +153,12 @@ func TestFaultsOnLongFrames(t *testing.T) {
 			t.Fatalf("%d bytes changed", changed)
 		}
 	}
-	if len(where) < 5 { // the sixth has only 40 bytes
+	if len(where) < 5 { // the sixth chunk has only 40 bytes
 		t.Errorf("flipped in chunks %v only", where)
 	}
 }
 
-// Frames held are bounded by their chunks.
+// The number of held frames is bounded by their chunks.
 func TestHoldLimitOfLongFrames(t *testing.T) {
 	b := newLongBench(t, faulty(policy.Fault{Delay: time.Minute}, 1))
 	for range 10 {

@@ -20,7 +20,7 @@ type inMemory struct {
 	t     *testing.T
 	ports [2]*memory.Port
 	mu    sync.Mutex
-	out   [2][][]byte // what left by each
+	out   [2][][]byte // the frames that left by each port
 }
 
 func newInMemory(t *testing.T, c dataplane.Config, o memory.Options) *inMemory {
@@ -89,7 +89,7 @@ func (m *inMemory) closes() {
 	}
 }
 
-// An engine runs whole on ports in memory: threads, chain, taps, accounts, a stop.
+// A whole engine runs on ports in memory: threads, chain, taps, accounts and a stop.
 func TestEngineOnPortsInMemory(t *testing.T) {
 	q := newQueue(t, 512)
 	c, err := q.NewConsumer("test")
@@ -155,7 +155,7 @@ func TestEngineOnPortsInMemory(t *testing.T) {
 	m.closes()
 }
 
-// A port in memory fails as a device does: no link, no interface, no room.
+// A port in memory fails as a device does: without a link, without the interface, and without room.
 func TestPortInMemoryThatFails(t *testing.T) {
 	const rings = dataplane.MinRings
 	m := newInMemory(t, dataplane.Config{Queues: 1, Rings: rings}, memory.Options{})
@@ -180,7 +180,7 @@ func TestPortInMemoryThatFails(t *testing.T) {
 	m.closes()
 }
 
-// With faults, several threads and frames longer than a chunk the accounts close as well.
+// The accounts also close with faults, several threads, and frames longer than a chunk.
 func TestFaultsOnPortsInMemory(t *testing.T) {
 	m := newInMemory(t, dataplane.Config{Queues: 2}, memory.Options{Queues: 2, MTU: 9000})
 	if err := m.Update(func(p *policy.Policy) error {

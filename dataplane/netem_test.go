@@ -11,8 +11,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// A delay on the wire is never shorter than asked, in every idle mode, and frames
-// keep their order.
+// A delay on the wire is never shorter than the setting, in every idle mode, and frames keep their
+// order.
 func TestDelayOnTheWire(t *testing.T) {
 	netlab.RequireRoot(t)
 	const delay = 30 * time.Millisecond
@@ -49,7 +49,7 @@ func TestDelayOnTheWire(t *testing.T) {
 	}
 }
 
-// What waits when the engine stops is sent, and accounted for.
+// Frames that wait when the engine stops are sent and accounted for.
 func TestStopSendsHeldFrames(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -108,7 +108,7 @@ func TestOutageEndsByItself(t *testing.T) {
 	d.checkBooks()
 }
 
-// A limited rate spaces frames, however many queues they come in by: these take 60 ms at least.
+// A limited rate spaces frames, whatever queues they come in by. These take at least 60 ms.
 func TestRateOnTheWire(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, queues := range []int{1, 2} {
@@ -123,7 +123,7 @@ func TestRateOnTheWire(t *testing.T) {
 		for i := range uint64(60) {
 			f := netlab.UDP(1000, i) // a millisecond each
 			if queues > 1 {
-				f[34], f[35] = byte(i>>8), byte(i) // source ports: flows are spread over the queues
+				f[34], f[35] = byte(i>>8), byte(i) // source ports: the kernel spreads the flows over the queues
 			}
 			frames = append(frames, f)
 		}
@@ -140,7 +140,7 @@ func TestRateOnTheWire(t *testing.T) {
 				t.Errorf("queue %d carried %d, %v", q, s.RX, err)
 			}
 		}
-		if queues > 1 { // each keeps its order
+		if queues > 1 { // each queue keeps its order
 			slices.SortFunc(got, func(a, b []byte) int {
 				m, _ := netlab.Seq(a)
 				n, _ := netlab.Seq(b)

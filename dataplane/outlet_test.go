@@ -16,7 +16,7 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// feedName is a name for a further queue of this test's own.
+// feedName returns a name for a further queue of this test.
 func feedName(t *testing.T) string {
 	name := fmt.Sprintf("%stest.%d.%x", shm.Prefix, os.Getpid(), rand.Uint64())
 	t.Cleanup(func() {
@@ -27,13 +27,13 @@ func feedName(t *testing.T) string {
 	return name
 }
 
-// storedIn returns how many frames were put into a further queue.
+// storedIn returns the number of frames put into a further queue.
 func (d *device) storedIn(queue string) uint64 {
 	stored, _, _ := d.FurtherCounts(queue)
 	return stored
 }
 
-// Two further queues have what their own taps and hashes say, whatever the TAP queue has.
+// Two further queues get what their own taps and hashes say, independently of the TAP queue.
 func TestFurtherQueuesHaveRulesOfTheirOwn(t *testing.T) {
 	bothEngines(t, netlab.Options{}, furtherQueuesHaveRulesOfTheirOwn)
 }
@@ -106,7 +106,7 @@ func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast boo
 		t.Errorf("%d frames qualified for the TAP queue, which taps nothing", s.TapQualified)
 	}
 
-	// One is taken away under traffic; the other goes on.
+	// One queue is removed under traffic, and the other one goes on.
 	done := make(chan error, 1)
 	go func() { done <- d.RemoveQueue(names[0]) }()
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
@@ -126,7 +126,7 @@ func furtherQueuesHaveRulesOfTheirOwn(t *testing.T, lab *netlab.Bridge, fast boo
 	}
 }
 
-// What cannot be fed is refused with the reason, before and after.
+// A queue that cannot be fed is refused with the reason, before and after a start.
 func TestAddQueueRefuses(t *testing.T) {
 	q := newQueue(t, 64)
 	e, err := dataplane.New(dataplane.Config{Interfaces: []string{"x", "y"}, Queue: q})

@@ -10,8 +10,8 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// However many threads take turns on a link of limited rate, and whatever the frames, what
-// leaves in the long run is what the rate allows, and no frame waits longer than it may.
+// The long-run rate is that of the setting, with any number of threads and any frames, and no frame
+// waits longer than it may.
 func TestPaceIsSharedAndExact(t *testing.T) {
 	for _, kbits := range []uint64{1, 7, 64, 4000, 99999, 1e6, 1e7, 333333333} {
 		for _, threads := range []int{1, 2, 8} {
@@ -22,11 +22,11 @@ func TestPaceIsSharedAndExact(t *testing.T) {
 			sent := make([]float64, threads)
 			var bits, last float64
 			now, start := int64(0), int64(0)
-			gap := 800 * 1e6 / float64(kbits) / 4 // of frames offered, four times what goes through
+			gap := 800 * 1e6 / float64(kbits) / 4 // between the offered frames, which are four times what the rate allows
 			for i := range 20000 {
 				now = int64(float64(i) * gap)
 				thread, length := random.IntN(threads), 60+random.IntN(80)
-				if i == 5000 { // from here on it is busy all the time
+				if i == 5000 { // from here on the link is always busy
 					start, bits, last = p.busy.Load(), 0, 0
 					clear(sent)
 				}
@@ -54,10 +54,10 @@ func TestPaceIsSharedAndExact(t *testing.T) {
 	}
 }
 
-// Threads that take turns at the same moment never get the same time.
+// Threads that reserve at the same moment never get the same time.
 func TestPaceUnderContention(t *testing.T) {
 	const threads, frames, length = 4, 5000, 125
-	r := policy.Rate{Kbits: 1000, Queue: time.Hour} // a millisecond each
+	r := policy.Rate{Kbits: 1000, Queue: time.Hour} // a millisecond for each frame
 	var p pace
 	var mu sync.Mutex
 	seen := make(map[int64]bool)
@@ -82,8 +82,8 @@ func TestPaceUnderContention(t *testing.T) {
 	}
 }
 
-// Two queues of an interface fill one link, not one each: of a thousand bits a second, frames
-// of 10 s are let in until one would wait longer than 50 s.
+// Two queues of an interface share one link. At a thousand bits a second, frames of 10 s are let in
+// until one would wait longer than 50 s.
 func TestRateOfTwoQueues(t *testing.T) {
 	a := newBench(t, 2, faulty(policy.Fault{Rate: policy.Rate{Kbits: 1, Queue: 50 * time.Second}}, 1))
 	b := newBench(t, 2, a.plan.Load().Policy)

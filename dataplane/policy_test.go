@@ -97,8 +97,8 @@ func TestResetKeepsTheAccountsClosed(t *testing.T) {
 	}
 }
 
-// The largest rings and holds are more than many machines have; they are refused before
-// anything is done.
+// The largest rings and holds take more memory than many machines have. They are refused before
+// anything is changed.
 func TestTooMuchMemoryIsRefused(t *testing.T) {
 	c := Config{Interfaces: []string{"a", "b"}, Rings: MaxRings, Hold: MaxHold}
 	const need = 8 * 2 * (3*MaxRings + MaxHold) * 4096
@@ -114,8 +114,8 @@ func TestTooMuchMemoryIsRefused(t *testing.T) {
 	}
 }
 
-// Who changes a policy waits for no interface that is being attached, which may take seconds:
-// the lock of that is not taken.
+// A change of the policy does not wait for an interface that is being attached, which may take
+// seconds: it does not take the lock that a start holds.
 func TestUpdateWaitsForNoInterface(t *testing.T) {
 	e, err := New(Config{Interfaces: []string{"left", "right"}})
 	if err != nil {

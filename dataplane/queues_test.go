@@ -8,7 +8,7 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// queuesLab is a bridge whose links have four queues, of which one is in use.
+// queuesLab is a bridge whose links have four queues, of which one is used.
 func queuesLab(t *testing.T, c dataplane.Config) *device {
 	t.Helper()
 	netlab.RequireRoot(t)
@@ -25,8 +25,8 @@ func queuesLab(t *testing.T, c dataplane.Config) *device {
 	return d
 }
 
-// queues changes the numbers of queues of our ends of links; the outer ends send on as many as
-// we receive from.
+// queues changes the numbers of queues at our ends of the links. The outer ends send on as many
+// queues as we receive from.
 func (d *device) queues(rx, tx int, names ...string) {
 	d.t.Helper()
 	for _, name := range names {
@@ -34,7 +34,7 @@ func (d *device) queues(rx, tx int, names ...string) {
 		if name == netlab.D1 {
 			ns, outer = d.lab.Snk, netlab.K1
 		}
-		// Ours is never to have fewer than the other end sends on.
+		// Our end must never have fewer queues than the other end sends on.
 		if err := ns.SetQueues(outer, max(1, tx), 1); err != nil {
 			d.t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func (d *device) queues(rx, tx int, names ...string) {
 	}
 }
 
-// flows sends n frames, each of a flow of its own, and waits until they are received or lost.
+// flows sends n frames of different flows, and waits until they are received or lost.
 func (d *device) flows(n int) (received, lost uint64) {
 	d.t.Helper()
 	before := d.stats(0)
@@ -68,8 +68,8 @@ func (d *device) flows(n int) (received, lost uint64) {
 	return received, lost
 }
 
-// When all interfaces have more queues, or fewer, than threads, as many threads serve them
-// from then on, and counters and policy stay.
+// When all interfaces have more queues than threads, or fewer, the engine goes on with as many
+// threads, and counters and policy stay.
 func TestQueuesAreFollowed(t *testing.T) {
 	const n = 400
 	for _, c := range []struct {
@@ -108,8 +108,8 @@ func TestQueuesAreFollowed(t *testing.T) {
 	}
 }
 
-// Queues that cannot have a thread are said, once, with the command that mends it; what comes
-// on them is counted as lost, or is forwarded in the kernel.
+// Queues that cannot have a thread are logged once, with the command that mends it. Frames on them
+// count as lost, or the kernel forwards them.
 func TestQueuesThatCannotBeServed(t *testing.T) {
 	const n = 400
 	for _, c := range []struct {
@@ -155,7 +155,7 @@ func TestQueuesThatCannotBeServed(t *testing.T) {
 	}
 }
 
-// The kernel takes no queue away that a thread serves, whether it receives or sends there.
+// The kernel removes no queue that a thread serves, whether the thread receives or sends there.
 func TestQueuesOfThreadsStay(t *testing.T) {
 	d := queuesLab(t, dataplane.Config{})
 	d.queues(2, 2, netlab.D0, netlab.D1)

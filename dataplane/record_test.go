@@ -21,8 +21,8 @@ func records(t *testing.T, dir string) []string {
 	return names
 }
 
-// A process that is killed leaves the offloads off. The next start restores them,
-// and switches them off for itself; a living process is left alone.
+// A process that is killed leaves the offloads off. The next start restores them, and switches them
+// off for itself. A living process is left alone.
 func TestOffloadsAreRestoredAfterACrash(t *testing.T) {
 	netlab.RequireRoot(t)
 	const feature = "tx-vlan-hw-insert"
@@ -36,7 +36,7 @@ func TestOffloadsAreRestoredAfterACrash(t *testing.T) {
 	if n := len(records(t, dir)); n != 1 {
 		t.Fatalf("%d records while it runs, want 1 for d0", n)
 	}
-	// Another engine in the namespace restores nothing while that one lives.
+	// Another engine in the namespace restores nothing while the first one lives.
 	netlab.Veth(lab.Dut, "e0", lab.Dut, "e1", netlab.VethOptions{})
 	other := newDevice(t, lab, dataplane.Config{Interfaces: []string{"e0"}, RunDir: dir})
 	other.mustStart()
@@ -64,7 +64,7 @@ func TestOffloadsAreRestoredAfterACrash(t *testing.T) {
 	}
 }
 
-// Records that nobody can use are removed, or left to whom they are for.
+// Records that nobody can use are removed. Others are left to those whom they concern.
 func TestStrangeRecords(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)

@@ -11,9 +11,9 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// A queue whose file is taken away is made anew under its name: the TAP queue and a further
-// one, by threads and by the fast path. What was lost is counted to the packet, by
-// interface, and the accounts close.
+// A queue whose file is removed is made anew under its name: the TAP queue and a further one, for
+// the threads and for the fast path. The lost packets are counted exactly, by interface, and the
+// accounts close.
 func TestQueueThatIsTakenAwayIsMadeAnew(t *testing.T) {
 	bothEngines(t, netlab.Options{}, queueThatIsTakenAwayIsMadeAnew)
 }
@@ -68,7 +68,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 30 { // of 100 RX and 100 TX copies; our own process is not waited for
+		for range 30 { // of 100 RX and 100 TX copies; nothing waits for our own process
 			if _, ok, err := rest.Get(nil); !ok || err != nil {
 				t.Fatal(ok, err)
 			}
@@ -99,7 +99,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 		}
 		d.checkBooks()
 	}
-	// What comes now is in the new ones, with the table and the taps.
+	// Frames that come now are in the new queues, with the table and the taps.
 	send(50)
 	for name, want := range map[string]int{q.Name(): 100, further: 50} {
 		now := openQueue(t, name)
@@ -112,7 +112,7 @@ func queueThatIsTakenAwayIsMadeAnew(t *testing.T, lab *netlab.Bridge, fast bool)
 			t.Errorf("%s: %+v, %v", name, list, err)
 		}
 	}
-	// A reset forgets; what was put in before it and is lost after it is of before it.
+	// After a reset, the loss of packets that were stored before it does not count.
 	d.ResetStats()
 	sent = 0
 	if s := d.stats(0); s.TapLost != 0 || s.TapStored != 0 {
@@ -148,7 +148,7 @@ func openQueue(t *testing.T, name string) *shm.Queue {
 	return q
 }
 
-// tappedBridge is a bridge of which what interface 0 receives is tapped.
+// tappedBridge is a bridge on which the frames received on interface 0 are tapped.
 func tappedBridge(t *testing.T) (*netlab.Bridge, *shm.Queue, *device) {
 	t.Helper()
 	netlab.RequireRoot(t)
@@ -161,8 +161,8 @@ func tappedBridge(t *testing.T) (*netlab.Bridge, *shm.Queue, *device) {
 	return lab, q, d
 }
 
-// A queue that is damaged under everybody is replaced, with as many lost as may have been
-// in it; the bridge goes on.
+// A damaged queue is replaced. As many packets count as lost as may have been in it, and the bridge
+// goes on.
 func TestQueueThatIsDamagedIsMadeAnew(t *testing.T) {
 	lab, q, d := tappedBridge(t)
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 100))
@@ -183,7 +183,7 @@ func TestQueueThatIsDamagedIsMadeAnew(t *testing.T) {
 	d.checkBooks()
 }
 
-// What is no queue is left alone, and that is said once; when it goes, the queue comes.
+// A file that is no queue is left alone, and logged once. When it goes, the queue is made.
 func TestForeignFileInPlaceOfAQueue(t *testing.T) {
 	lab, q, d := tappedBridge(t)
 	path := "/dev/shm/" + q.Name()

@@ -49,7 +49,8 @@ func newSizesLab(t *testing.T, in, out string, mtu int, fast bool) *sizesLab {
 	return l
 }
 
-// around are sizes at which something ends: headers and tags of all numbers around an MTU.
+// around returns the sizes near an MTU at which something changes: with each number of headers and
+// tags.
 func around(mtu int) (sizes []int) {
 	for tags := range 6 {
 		sizes = append(sizes, mtu+14+4*tags-1, mtu+14+4*tags, mtu+14+4*tags+1)
@@ -57,8 +58,8 @@ func around(mtu int) (sizes []int) {
 	return sizes
 }
 
-// sizes sends frames of all these sizes with so many tags, a short one after each, and
-// returns what arrived, by size, and what is counted of them.
+// sizes sends a frame of each size with so many tags, and a short one after each. It returns the
+// frames that arrived, by size, and the counters.
 func (l *sizesLab) sizes(sizes []int, tags int) (arrived []int, stats [2]dataplane.PortStats) {
 	l.t.Helper()
 	l.ResetStats()
@@ -97,7 +98,7 @@ func (l *sizesLab) sizes(sizes []int, tags int) (arrived []int, stats [2]datapla
 			if len(got) > 12 && [6]byte(got[6:12]) == netlab.SrcMAC {
 				l.t.Fatalf("a frame of %d bytes came that was not sent", len(got))
 			}
-			continue // of the kernel's own
+			continue // a frame of the kernel
 		}
 		want = slices.Delete(want, i, i+1)
 		arrived = append(arrived, len(got))
@@ -107,9 +108,9 @@ func (l *sizesLab) sizes(sizes []int, tags int) (arrived []int, stats [2]datapla
 	return arrived, [2]dataplane.PortStats(l.AllStats())
 }
 
-// Whatever the length of a frame, its tags and the MTUs, also after they were changed, it
-// fares the same in the fast path as in the threads: what a redirect would refuse is sent
-// by a thread, if the driver takes it. Short frames between long ones always pass.
+// For any length of a frame, any tags and any MTUs, also after changes of the MTU, the fast path
+// does what the threads do. A thread sends the frames that a redirect would refuse, if the driver
+// takes them. Short frames between long ones always pass.
 func TestSizesOfFrames(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, c := range []struct {
@@ -117,10 +118,10 @@ func TestSizesOfFrames(t *testing.T) {
 		mtus    [][3]int // of d0, d1 and the other end of d1, one after the other
 		most    func(mtus [3]int) int
 	}{
-		// What the kernel sends on a TAP device may be as long as a chunk.
+		// A frame that the kernel sends on a TAP device may be as long as a chunk.
 		{"tap", "tap", [][3]int{{1500, 1500}, {1280, 1600}, {1763, 1763}, {9000, 9000}, {9000, 1500}}, func(m [3]int) int { return 9100 }},
 		{"veth", "tap", [][3]int{{1500, 1500}, {1600, 1500}, {9000, 9000}, {9000, 5000}}, func(m [3]int) int { return m[0] + 18 }},
-		// A veth drops what its other end would not take, and has no limit of its own.
+		// A veth drops frames that its other end would not take, and has no limit of its own.
 		{"tap", "veth", [][3]int{{1500, 1500, 1500}, {1500, 1500, 1400}, {1500, 1400, 1500}, {1500, 1500, 1600}, {9000, 9000, 9000}, {9000, 9000, 5000}}, func(m [3]int) int { return m[2] + 18 }},
 		{"veth", "veth", [][3]int{{1500, 1500, 1500}, {1600, 1500, 1400}, {1600, 1400, 1500}, {9000, 9000, 9000}, {9000, 9000, 5000}, {9000, 5000, 9000}}, func(m [3]int) int { return min(m[0], m[2]) + 18 }},
 	} {
@@ -153,7 +154,7 @@ func TestSizesOfFrames(t *testing.T) {
 							t.Errorf("%d tags, of %v: by the threads came %v, by the fast path %v", tags, some, slow, quick)
 						}
 						for i := range slowStats {
-							slowStats[i].CallErrors, fastStats[i].CallErrors = nil, nil // of calls that the fast path need not make
+							slowStats[i].CallErrors, fastStats[i].CallErrors = nil, nil // the fast path makes fewer calls
 							if !reflect.DeepEqual(slowStats[i], fastStats[i]) {
 								t.Errorf("%d tags, interface %d: threads %+v, fast path %+v", tags, i, slowStats[i], fastStats[i])
 							}
@@ -181,10 +182,10 @@ func TestSizesOfFrames(t *testing.T) {
 	}
 }
 
-// setMTUs changes all MTUs and waits until they are followed.
+// setMTUs changes all MTUs and waits until the engine follows.
 func (l *sizesLab) setMTUs(in, out string, mtus [3]int) {
 	l.t.Helper()
-	// Ours first: while they are small, a veth's other end cannot have a large one.
+	// Our MTUs are first: while they are small, the other end of a veth cannot have a large one.
 	set := func(d1 int) {
 		l.lab.Dut.SetMTU(netlab.D0, mtus[0])
 		l.lab.Dut.SetMTU(netlab.D1, d1)
@@ -200,5 +201,5 @@ func (l *sizesLab) setMTUs(in, out string, mtus [3]int) {
 	if out == "veth" {
 		l.far.SetMTU(netlab.K1, mtus[2])
 	}
-	set(mtus[1]) // so that the other end is looked at once more, now
+	set(mtus[1]) // so that the engine looks at the other end once more
 }

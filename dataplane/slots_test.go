@@ -9,8 +9,9 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// Queues that cut frames are said with what mends it: at the start, when a further queue
-// comes, and when the MTU is raised; and not where slots are large enough.
+// The log names queues that cut frames, with the command that mends it: at the start, when a
+// further queue is added, and when the MTU is raised. It names no queue whose slots are large
+// enough.
 func TestQueuesThatCutFramesAreSaid(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -40,7 +41,7 @@ func TestQueuesThatCutFramesAreSaid(t *testing.T) {
 	if d.said("are cut") != 2 || d.said(mend(1600)) != 2 || d.said(fmt.Sprintf("queue %s: a slot holds 448 bytes of a frame, and port d1 has MTU 1500: longer frames are cut", small)) != 1 {
 		t.Errorf("after the further queues it said %q", d.lines())
 	}
-	d.raise(1600) // the same memory does
+	d.raise(1600) // the same memory suffices
 	d.await("it says what the MTU does", func() bool { return d.said(mend(1728)) == 2 })
 	d.raise(3000) // everything starts anew
 	tap := fmt.Sprintf("queue %s: a slot holds 2048 bytes of a frame, and port d0 has MTU 3000: longer frames are cut; to record them whole, delete the queue (rpclsh -q %s -e tap.queue.delete) and start with --queue-slot-size 3136", q.Name(), q.Name())

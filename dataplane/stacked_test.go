@@ -40,8 +40,8 @@ func enslave(t *testing.T, lab *netlab.Bridge, name, master string) {
 	}
 }
 
-// Who is cut off by the tap is named: the bridge that an interface belongs to, at the start
-// and when that changes, and the devices that are made of it.
+// The log names what the tap cuts off: the bridge that an interface belongs to, at the start and
+// when that changes, and the devices made on the interface.
 func TestWarningsOfWhatIsCutOff(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -65,14 +65,14 @@ func TestWarningsOfWhatIsCutOff(t *testing.T) {
 			t.Errorf("said %d times: %q", d.said(want), want)
 		}
 	}
-	if d.said("made of it") != 1 { // a veth's peer, of d0, is not
+	if d.said("made of it") != 1 { // the peer of d0, a veth, does not count
 		t.Errorf("said %q", d.lines())
 	}
 	enslave(t, lab, netlab.D0, "brn")
 	d.await("the change is said", func() bool { return d.said("port d0: is a port of the bridge brn: ") == 1 })
 }
 
-// The other end of a veth is named where it is: in a namespace of a process, beside us.
+// The log names the place of the other end of a veth: in a namespace of a process, or in ours.
 func TestPeerIsNamed(t *testing.T) {
 	netlab.RequireRoot(t)
 	netlab.RequireTool(t, "unshare")

@@ -123,9 +123,9 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A frame of 3800 bytes needs the larger chunk, and native XDP on a veth has no
-// room for it: the automatic mode goes over to generic XDP and says so. Longer ones
-// come in several chunks, which native XDP has.
+// A frame of 3800 bytes needs the larger chunk, for which native XDP on a veth has no room. The
+// automatic mode changes to generic XDP and says so. Longer frames come in several chunks, which
+// native XDP supports.
 func TestLargeMTU(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, c := range []struct {
@@ -149,8 +149,8 @@ func TestLargeMTU(t *testing.T) {
 	}
 }
 
-// Jumbo frames in generic mode, their copies in the TAP queue, and an MTU that
-// grows while the engine runs.
+// Jumbo frames in generic mode, their copies in the TAP queue, and an MTU that grows while the
+// engine runs.
 func TestJumbo(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridgeWith(t, netlab.Options{MTU: 9000})
@@ -209,7 +209,7 @@ func TestTwoQueues(t *testing.T) {
 	s := lab.Src.NewSender(netlab.S0, false)
 	for i := range uint64(400) {
 		frame := netlab.UDP(100, i)
-		frame[34], frame[35] = byte(i>>8), byte(i) // source ports: flows are spread over the queues
+		frame[34], frame[35] = byte(i>>8), byte(i) // source ports: the kernel spreads the flows over the queues
 		if err := s.Send(frame); err != nil {
 			t.Fatal(err)
 		}
@@ -247,8 +247,8 @@ func TestIdleModes(t *testing.T) {
 	}
 }
 
-// The accounts close at any moment, not only when nothing moves: with frames of
-// both directions, faults, a drop hash, resets and a full TAP queue.
+// The accounts close at any moment, not only at rest: with frames in both directions, faults, a
+// drop hash, resets and a full TAP queue.
 func TestBooksCloseUnderTraffic(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)

@@ -14,10 +14,10 @@ import (
 	"ethertap/shm"
 )
 
-// BenchmarkStep tells what the chain costs on rings in memory, where a simulated
-// kernel does what a driver with zero-copy does: ns/frame is the thread's time alone,
-// the kernel's share is left out. The steps of a frame's way are each measured by what
-// the chain takes with it and without.
+// BenchmarkStep measures what the chain costs on rings in memory, where a simulated kernel does
+// what a driver with zero-copy does. ns/frame is the time of the thread alone, without the kernel's
+// share. The cost of each step of a frame's way is the difference between the chain with it and
+// without it.
 func BenchmarkStep(b *testing.B) {
 	thousand := make([]policy.MAC, 1000)
 	for i := range thousand {
@@ -49,13 +49,13 @@ func BenchmarkStep(b *testing.B) {
 type step struct {
 	name    string
 	ports   int
-	size    int // 0 = 64
-	sources int // 0 = 1
+	size    int // 0 means 64
+	sources int // 0 means 1
 	queue   bool
 	policy  policy.Policy
 }
 
-// stepFrames and stepRing are as in an engine without frames to hold.
+// stepFrames and stepRing are those of an engine that holds no frames.
 const (
 	stepFrames = 6 * stepRing
 	stepRing   = 2048
@@ -125,7 +125,7 @@ func (s step) run(b *testing.B) {
 			kernel[0].Receive(frame)
 		}
 		start := time.Now()
-		work := w.round() // takes back what the batch before has sent
+		work := w.round() // takes back what was sent in the batch before
 		took := time.Since(start)
 		if work < batchSize {
 			b.Fatalf("%d frames of %d", work, batchSize)
@@ -139,8 +139,8 @@ func (s step) run(b *testing.B) {
 	})
 }
 
-// median times batches and reports the median of them, by the frame: whoever else
-// ran on the core is left out. The clock's own time is a third of a nanosecond of it.
+// median times batches and reports the median per frame, which leaves out the time of others on the
+// core. Reading the clock takes a third of a nanosecond of it.
 func median(b *testing.B, batch func() (took time.Duration)) {
 	times := make([]time.Duration, b.N/batchSize+1)
 	for i := range times {
@@ -159,13 +159,13 @@ func timed(fn func()) func() time.Duration {
 	}
 }
 
-// benchClock is read once a batch.
+// benchClock reads the clock, once a batch.
 func benchClock(b *testing.B) {
 	w := &worker{epoch: time.Now()}
 	median(b, timed(w.readClock))
 }
 
-// benchStatistics is the tables' share: frames of one source.
+// benchStatistics measures the share of the tables, with frames of one source.
 func benchStatistics(b *testing.B) {
 	t, frame := newTables(), testFrame(64, 1, 0)
 	median(b, timed(func() {
@@ -176,7 +176,7 @@ func benchStatistics(b *testing.B) {
 	}))
 }
 
-// benchPublish is done once a batch.
+// benchPublish publishes the counters, once a batch.
 func benchPublish(b *testing.B) {
 	var c counters
 	var t [2]tally
@@ -187,7 +187,7 @@ func benchPublish(b *testing.B) {
 	}))
 }
 
-// benchHash asks for addresses that are not in it.
+// benchHash looks up addresses that are not in the hash.
 func benchHash(b *testing.B, macs policy.MACs) {
 	hash := newHosts(macs)
 	frame := testFrame(64, 1, 0)

@@ -15,7 +15,7 @@ func (t *table) read() *sum {
 	return s
 }
 
-// total is all that a sum has, with what found no room.
+// total returns everything that a sum has, including the frames whose keys found no room.
 func (s *sum) total() (u usage) {
 	u = s.over
 	for _, r := range s.rows {
@@ -49,8 +49,8 @@ func TestTableCountsWhatIsAdded(t *testing.T) {
 	}
 }
 
-// A table takes its fill, counts what finds no room, and keeps counting what came
-// before the flood.
+// A table fills up, counts the frames whose keys find no room, and keeps counting the keys that
+// came before the flood.
 func TestTableUnderAFlood(t *testing.T) {
 	tb := newTable(1024, 64)
 	const early = 0xabcdef
@@ -82,7 +82,7 @@ func TestTableUnderAFlood(t *testing.T) {
 	}
 }
 
-// As many keys as a quarter of the places find room.
+// A quarter as many keys as places all find room.
 func TestTableHoldsItsShare(t *testing.T) {
 	for seed := range uint64(20) {
 		tb := newTable(macPlaces, 64)
@@ -95,7 +95,7 @@ func TestTableHoldsItsShare(t *testing.T) {
 			t.Errorf("seed %d: %d of %d found no room", seed, tb.overEntry.frames.Load(), macPlaces/4)
 		}
 	}
-	// As addresses are given in practice: by one vendor, in a row.
+	// These addresses are as in practice: of one vendor, in a row.
 	tb := newTable(macPlaces, 64)
 	for i := range uint64(macPlaces / 4) {
 		tb.add(1<<48|0x00237d000000+i, 1, 0, 0)
@@ -154,7 +154,7 @@ func TestTableIsReadWhileWritten(t *testing.T) {
 }
 
 func TestAccountOfTagsAndTypes(t *testing.T) {
-	frame := func(tags ...uint16) []byte { // pairs of TPID and TCI, then the type
+	frame := func(tags ...uint16) []byte { // tags are pairs of TPID and TCI, then the type
 		f := testFrame(12, 1, 0)
 		for _, v := range tags {
 			f = binary.BigEndian.AppendUint16(f, v)
@@ -207,8 +207,8 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 	}
 }
 
-// The sum over threads counts all of them, and the last source is that of the
-// thread which saw one last.
+// The sum over the threads counts all of them. The last source is that of the thread that saw a
+// frame last.
 func TestSumOfThreads(t *testing.T) {
 	e, err := New(Config{Interfaces: []string{"a"}, Queues: 2})
 	if err != nil {

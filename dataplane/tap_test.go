@@ -34,7 +34,7 @@ func tapGivesBothCopiesOfAFrameOneID(t *testing.T, lab *netlab.Bridge, fast bool
 	frames := netlab.Mix(2, 200)
 	started := time.Now().UnixNano()
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, frames)
-	pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames) // not tapped: neither RX of 1 nor TX of 0
+	pass(t, lab.Snk, netlab.K1, lab.Src, netlab.S0, frames) // neither RX of 1 nor TX of 0 is tapped
 	d.await("all is in the queue", func() bool { return d.stats(1).TapQualified == 200 })
 	records := drainQueue(t, c)
 	if len(records) != 400 {
@@ -92,7 +92,7 @@ func tapHashAndDropHash(t *testing.T, lab *netlab.Bridge, fast bool) {
 		f := netlab.Frame{Src: netlab.SrcMAC, Seq: i}
 		switch i % 3 {
 		case 0:
-			f.Src, f.Dst = tapped, dropped // a destination in the drop hash drops nothing
+			f.Src, f.Dst = tapped, dropped // the drop hash does not look at destinations
 		case 1:
 			f.Src, f.Dst = dropped, tapped // tapped for its destination, and before it is dropped
 		}
@@ -122,8 +122,7 @@ func tapHashAndDropHash(t *testing.T, lab *netlab.Bridge, fast bool) {
 	d.checkBooks()
 }
 
-// A queue that nobody reads fills up; the bridge goes on, and says what the
-// queue refused.
+// A queue that nobody reads fills up. The bridge goes on, and counts what the queue refused.
 func TestFullTapQueueDoesNotStopTheBridge(t *testing.T) {
 	bothEngines(t, netlab.Options{}, fullTapQueueDoesNotStopTheBridge)
 }
@@ -136,7 +135,7 @@ func fullTapQueueDoesNotStopTheBridge(t *testing.T, lab *netlab.Bridge, fast boo
 	}
 	d.wish(func(p *policy.Policy) { p.Taps[0].RX[0] = true })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(3, 400))
-	d.await("all have been offered", func() bool { return d.stats(0).TapQualified == 400 }) // copies come after the frames
+	d.await("all have been offered", func() bool { return d.stats(0).TapQualified == 400 }) // copies may come after the frames
 	if s := d.stats(0); s.TapQualified != 400 || s.TapStored == 0 || s.TapStored > 128 || s.TapRefused != 400-s.TapStored {
 		t.Errorf("qualified %d, stored %d, refused %d", s.TapQualified, s.TapStored, s.TapRefused)
 	}

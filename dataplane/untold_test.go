@@ -9,8 +9,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// A driver that runs the program in generic mode though it is attached in native mode does not
-// tell what becomes of redirected frames: that is found out, and the threads take over.
+// A driver that runs the program in generic mode, though it is attached in native mode, does not
+// report what becomes of redirected frames. The engine finds that out, and the threads take over.
 func TestRedirectsThatAreNotTold(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := &netlab.Bridge{Src: netlab.NewNamespace(t, "src"), Dut: netlab.NewNamespace(t, "dut"), Snk: netlab.NewNamespace(t, "snk")}

@@ -11,8 +11,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// An interface that disappears and comes back is attached again by itself, and so
-// after both have; counters go on.
+// An interface that disappears and comes back is attached again without a command, also after both
+// have disappeared. The counters go on.
 func TestInterfaceThatReturnsIsAttachedAgain(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, m := range modes() {
@@ -72,7 +72,8 @@ func TestNamespaceThatGoes(t *testing.T) {
 	d.checkBooks()
 }
 
-// What cannot be attached again is said once, and tried until it can.
+// The reason why an interface cannot be attached again is logged once, and the engine tries until
+// it can.
 func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -83,7 +84,7 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{Queues: 2})
 	const why = "waiting: port d1: 2 receive queues but 1 to be served"
 	d.await("it is refused", func() bool { return d.said(why) > 0 })
-	// Whenever the interfaces are looked at it is tried again: between two names, once at least.
+	// The engine tries again whenever it looks at the interfaces: at least once between two names.
 	for _, name := range [][2]string{{netlab.D0, "other"}, {"other", netlab.D0}} {
 		lab.Dut.Rename(name[0], name[1])
 		d.await("the name is followed", func() bool { return d.said("the interface is renamed from "+name[0]+" to "+name[1]) == 1 })
@@ -131,7 +132,7 @@ func TestLinkStateAndMTUAreFollowed(t *testing.T) {
 	d.checkBooks()
 }
 
-// Queues are detected, each carries traffic, and their counters add up.
+// The queues are detected, each carries traffic, and their counters add up.
 func TestQueuesAreDetected(t *testing.T) {
 	netlab.RequireRoot(t)
 	for _, queues := range []int{2, 4} {
@@ -145,7 +146,7 @@ func TestQueuesAreDetected(t *testing.T) {
 		s := lab.Src.NewSender(netlab.S0, false)
 		for i := range uint64(n) {
 			frame := netlab.UDP(100, i)
-			frame[34], frame[35] = byte(i>>8), byte(i) // source ports: flows are spread over the queues
+			frame[34], frame[35] = byte(i>>8), byte(i) // source ports: the kernel spreads the flows over the queues
 			if err := s.Send(frame); err != nil {
 				t.Fatal(err)
 			}

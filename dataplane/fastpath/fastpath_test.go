@@ -21,16 +21,16 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// What the programs answer. Without sockets a frame that is diverted goes on to the
-// kernel's stack.
+// These are the programs' answers. Without sockets, a diverted frame goes on to the network stack
+// of the kernel.
 const (
 	dropped   = 1
 	diverted  = 2
 	forwarded = 4
 )
 
-// loopback is an interface that every namespace has. Nothing is sent there: a test
-// run ends with the program's answer.
+// loopback is an interface that every namespace has. Nothing is sent there: a test run ends with
+// the answer of the program.
 const loopback = 1
 
 // path is a Path under test with its statistics.
@@ -112,8 +112,8 @@ var (
 	macC = MAC{2, 0, 0, 0, 0, 0xc}
 )
 
-// Every way through the chain: what becomes of a frame from A to B received on port
-// 0, and where it is counted.
+// Every way through the chain: what becomes of a frame from A to B received on port 0, and where it
+// is counted.
 func TestChain(t *testing.T) {
 	bridge := PortRules{Forward: true}
 	with := func(changes ...func(*Rules)) (r Rules) {
@@ -143,16 +143,16 @@ func TestChain(t *testing.T) {
 	copying := func(r *Rules) { r.Copy = true }
 	longest := func(n int) func(*Rules) { return func(r *Rules) { r.Port[0].Longest = n } } // the frame has 64 bytes
 	whole := func(r *Rules) { r.Port[0].Whole = true }
-	bypass := func(r *Rules) { r.Bypass = time.Minute } // nobody has ever been alive, and there is no socket
+	bypass := func(r *Rules) { r.Bypass = time.Minute } // no thread has ever been alive, and there is no socket
 	alone := func(r *Rules) { r.Alone = true }
 	type taps struct{ rx, tx uint16 }
 	for _, test := range []struct {
 		name   string
 		rules  Rules
-		gone   bool // the other interface
+		gone   bool // the other interface is gone
 		action uint32
 		counts Counts
-		copy   taps // 0: there is none
+		copy   taps // 0 means that there is none
 	}{
 		{"bridge", with(), false, forwarded, Counts{Forwarded: 1}, taps{}},
 		{"bridge whose other side is gone", with(), true, dropped, Counts{NoIf: 1}, taps{}},
@@ -272,7 +272,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// reader opens the ring of queue 0 with a reader that is not ours.
+// reader opens the ring of queue 0 with a reader of another package.
 func (p *path) reader(t *testing.T) *ringbuf.Reader {
 	t.Helper()
 	if _, size, err := p.Ring(0, 1<<16); err != nil || size != 1<<16 {
@@ -283,7 +283,7 @@ func (p *path) reader(t *testing.T) *ringbuf.Reader {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	r.SetDeadline(time.Unix(1, 0)) // take what is there
+	r.SetDeadline(time.Unix(1, 0)) // takes only what is there
 	return r
 }
 
@@ -310,8 +310,8 @@ func drain(t *testing.T, r *ringbuf.Reader) (list []copied) {
 	}
 }
 
-// Frames of every size a ring has room for, and cut where they are longer than what is
-// kept; what finds no room is counted for each tap that wanted it.
+// Frames have every size for which a ring has room, and are cut where they are longer than kept. A
+// frame that finds no room is counted for each tap that wanted it.
 func TestCopies(t *testing.T) {
 	p := load(t, Config{Frags: true})
 	ring := p.reader(t)
@@ -340,7 +340,7 @@ func TestCopies(t *testing.T) {
 			t.Errorf("size %d: %+v, %d bytes", size, c.Tapped, len(c.frame))
 		}
 	}
-	const more = 100 // of 1024 and a head; the ring has 64 KiB
+	const more = 100 // copies of 1024 bytes and a header; the ring has 64 KiB
 	for range more {
 		run(t, p, 1, netlab.Frame{Size: 900}.Bytes())
 	}
@@ -351,7 +351,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// A thread that ends has no life from then on; others keep theirs.
+// A thread that ends counts as dead from then on; the others do not.
 func TestThreadThatEndsHasNoLife(t *testing.T) {
 	p := load(t, Config{})
 	lives, err := xsk.MapLives(p.Lives(), 3)
@@ -364,20 +364,20 @@ func TestThreadThatEndsHasNoLife(t *testing.T) {
 	}
 	ready, end := make(chan int), make(chan bool)
 	thread := func() {
-		runtime.LockOSThread() // for good: the thread ends with this
+		runtime.LockOSThread() // forever: the thread ends with this goroutine
 		ready <- unix.Gettid()
 		<-end
 	}
 	go thread()
 	id := <-ready
-	if id == os.Getpid() { // the first thread never ends; while it is taken, the next one is another
+	if id == os.Getpid() { // the first thread never ends; while this goroutine locks it, the next one is another
 		go thread()
 		id = <-ready
 	}
 	for i := range lives {
 		lives[i].Beat.Store(uint64(1000 + i))
 	}
-	lives[0].Thread.Store(uint32(os.Getpid())) // the first one
+	lives[0].Thread.Store(uint32(os.Getpid())) // the id of the first thread
 	lives[1].Thread.Store(uint32(id))
 	close(end)
 	netlab.Await(t, "the end of the thread is noted", func() bool { return lives[1].Beat.Load() == 0 })
@@ -386,7 +386,7 @@ func TestThreadThatEndsHasNoLife(t *testing.T) {
 	}
 }
 
-// A record of a ring may hold anything.
+// A record of a ring may contain anything.
 func FuzzParseTapped(f *testing.F) {
 	f.Add(make([]byte, TappedSize+4))
 	f.Add([]byte{})
@@ -421,7 +421,7 @@ func TestRefusedPortIsDivertedUntilAccepted(t *testing.T) {
 	}
 }
 
-// Many changes of policy, each with its addresses, and none is mixed with another.
+// Of many changes of the policy, each with its addresses, none is mixed with another.
 func TestPolicyAndAddressesChangeTogether(t *testing.T) {
 	p := load(t, Config{})
 	for i := range 20 {
@@ -441,8 +441,7 @@ func TestPolicyAndAddressesChangeTogether(t *testing.T) {
 	}
 }
 
-// Addresses that come and go one by one, beyond what a set has room for, and together with
-// other changes.
+// Addresses come and go one by one, beyond the room of a set, and together with other changes.
 func TestOneAddressAfterTheOther(t *testing.T) {
 	p := load(t, Config{})
 	r := Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}}
@@ -541,8 +540,8 @@ func TestTagsAndTypes(t *testing.T) {
 	}
 }
 
-// A flood finds no room in time, is counted to the last frame, and leaves those who
-// were there before.
+// A flood of keys finds no room after a while, is counted to the last frame, and leaves the earlier
+// keys as they were.
 func TestTablesUnderAFlood(t *testing.T) {
 	p := load(t, Config{})
 	netlab.OneCPU(t) // each CPU has its own tables
@@ -595,8 +594,8 @@ type context struct {
 	Data, End, Meta, Ingress, Queue, EgressIfindex uint32
 }
 
-// Frames of several buffers are counted whole; where the first buffer does not
-// have the headers, the thread has to see to it.
+// Frames of several buffers are counted with their whole length. If the first buffer does not hold
+// the headers, the frame goes to the thread.
 func TestFramesOfSeveralBuffers(t *testing.T) {
 	p := load(t, Config{Frags: true})
 	apply(t, p, Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}})
