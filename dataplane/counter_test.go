@@ -55,7 +55,7 @@ func TestCountersAreComplete(t *testing.T) {
 	if s.Lost != lost || s.Err == 0 {
 		t.Errorf("lost %d, err %d", s.Lost, s.Err)
 	}
-	for _, gone := range []uint64{9, 1 << 40} { // more than were stored since the reset, so from before it
+	for _, gone := range []uint64{9, 1 << 40} { // the second is more than was stored since the reset
 		s, stored := counts.stats(0, gone), counts[countTapStored]
 		if s.TapLost != min(gone, stored) || s.TapStored+s.TapLost != stored {
 			t.Errorf("of %d tapped %d were lost: %d and %d", stored, gone, s.TapStored, s.TapLost)

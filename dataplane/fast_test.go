@@ -96,8 +96,8 @@ type outcome struct {
 	Tapped []string
 }
 
-// through sends the same frames both ways through a device under a policy. At least tapped frames
-// are tapped; it waits for their copies, which the kernel may make after the frames have left.
+// through sends the same frames both ways through a device under a policy. It waits
+// until arrive frames have arrived and tapped copies were made, which may come after the frames.
 func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, change func(*policy.Policy)) (o outcome) {
 	t.Helper()
 	lab := plainLab(t, netlab.Options{})
@@ -150,7 +150,7 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, chang
 		for j := range macs.Rows {
 			macs.Rows[j].Seen = time.Time{}
 		}
-		// The last source is known to the second, as two engines may differ in it.
+		// Two engines see the frames at different times, so the last source and its time may differ.
 		for j := range types.Types {
 			types.Types[j].Seen, types.Types[j].Last = time.Time{}, policy.MAC{}
 		}

@@ -125,8 +125,8 @@ func (d *device) stats(port int) dataplane.PortStats {
 	return s
 }
 
-// counted waits until a frames from port 0 to port 1 and b the other way are counted. A thread
-// counts a batch after it has sent it, so on a busy machine the receiver may be earlier.
+// counted waits until the counters have there frames from port 0 to port 1, and back frames the other
+// way. A thread counts a batch after it has sent it, so on a busy machine the receiver may be earlier.
 func (d *device) counted(there, back uint64) {
 	d.t.Helper()
 	d.await(fmt.Sprintf("%d frames there and %d back are counted", there, back), func() bool {
