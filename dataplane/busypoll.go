@@ -23,7 +23,7 @@ func (e *Engine) SetPoll(m PollMode) {
 // followPollLocked has devices, sockets and threads do what the mode of polling asks for. What
 // fails is said: the thread spins then.
 func (e *Engine) followPollLocked() {
-	wanted := e.Poll() == PollBusy
+	wanted := PollMode(e.poll.Load()) == PollBusy
 	for i, p := range e.ports {
 		busy := wanted && p.nic != nil && p.nic.Real()
 		if wanted && !busy {

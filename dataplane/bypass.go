@@ -10,12 +10,12 @@ import (
 	"ethertap/dataplane/fastpath"
 )
 
-// MinBypass and MaxBypass bound the limit of Engine.SetBypassLimit; DefaultBypass is its value at
+// MinBypass and MaxBypass bound the limit of Engine.SetBypassLimit; defaultBypass is its value at
 // the start. A thread of a busy machine loses its CPU for some ten milliseconds now and then.
 const (
 	MinBypass     = 10 * time.Millisecond
 	MaxBypass     = time.Minute
-	DefaultBypass = 200 * time.Millisecond
+	defaultBypass = 200 * time.Millisecond
 )
 
 // bypass keeps the link going without this process: the programs of the fast path are pinned. While
@@ -44,13 +44,6 @@ type BypassInfo struct {
 	Limit  time.Duration // a thread without a sign of life for so long counts as dead
 	Pinned string        // where programs and maps are pinned; "" if they are not
 	Why    string        // why they are not
-}
-
-// Bypass describes the bypass. It waits for a start that is under way.
-func (e *Engine) Bypass() BypassInfo {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.fast.bypassInfo()
 }
 
 func (f *fastPath) bypassInfo() BypassInfo {

@@ -132,7 +132,7 @@ func (b *bench) check() {
 	for i := range b.w.lanes {
 		t := b.count(i)
 		var errs uint64
-		for r := range Reasons {
+		for r := range reasons {
 			errs += t[countErr+r]
 		}
 		sum := t[countDrop] + t[countMirrored] + t[countNoIf] + t[countFIDropped] + t[countHeld] + errs - t[countFault+policy.FaultDup]
@@ -238,8 +238,8 @@ func TestChainCountsWhatFindsNoRoom(t *testing.T) {
 		b.check()
 	}
 	c := b.count(0)
-	if c[countRX] != 512 || c[countHeld] != 256 || c[countErr+int(ReasonFull)] != 256 || b.count(1)[countTX] != 0 {
-		t.Errorf("rx %d, held %d, err %d, tx %d", c[countRX], c[countHeld], c[countErr+int(ReasonFull)], b.count(1)[countTX])
+	if c[countRX] != 512 || c[countHeld] != 256 || c[countErr+int(reasonFull)] != 256 || b.count(1)[countTX] != 0 {
+		t.Errorf("rx %d, held %d, err %d, tx %d", c[countRX], c[countHeld], c[countErr+int(reasonFull)], b.count(1)[countTX])
 	}
 	b.transmit()
 	b.w.round()

@@ -10,47 +10,47 @@ import (
 // Reason says why a frame could not be sent, or which error a system call gave.
 type Reason uint8
 
-// ReasonFull is the first of the reasons, and Reasons their number.
+// reasonFull is the first of the reasons, and reasons their number.
 const (
-	ReasonFull    Reason = iota // the TX ring stayed full; of a call: the kernel made no progress
-	ReasonLong                  // the frame has more chunks than can be sent
-	ReasonStopped               // the frame was in the TX ring when the engine stopped
-	ReasonENETDOWN
-	ReasonENXIO
-	ReasonENOBUFS
-	ReasonEAGAIN
-	ReasonEBUSY
-	ReasonEINVAL
-	ReasonEMSGSIZE   // the frame was longer than the output interface, or the other end of its veth, takes
-	ReasonEOPNOTSUPP // the output interface takes no redirected frames, or none of several buffers
-	ReasonOther      // any other errno
-	Reasons          = iota
+	reasonFull    reason = iota // the TX ring stayed full; of a call: the kernel made no progress
+	reasonLong                  // the frame has more chunks than can be sent
+	reasonStopped               // the frame was in the TX ring when the engine stopped
+	reasonENETDOWN
+	reasonENXIO
+	reasonENOBUFS
+	reasonEAGAIN
+	reasonEBUSY
+	reasonEINVAL
+	reasonEMSGSIZE   // the frame was longer than the output interface, or the other end of its veth, takes
+	reasonEOPNOTSUPP // the output interface takes no redirected frames, or none of several buffers
+	reasonOther      // any other errno
+	reasons          = iota
 )
 
-var reasonNames = [Reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "EMSGSIZE", "EOPNOTSUPP", "other"}
+var reasonNames = [reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO", "ENOBUFS", "EAGAIN", "EBUSY", "EINVAL", "EMSGSIZE", "EOPNOTSUPP", "other"}
 
-func (r Reason) String() string { return reasonNames[r] }
+func (r reason) String() string { return reasonNames[r] }
 
-func reasonOf(errno unix.Errno) Reason {
+func reasonOf(errno unix.Errno) reason {
 	switch errno {
 	case unix.ENETDOWN:
-		return ReasonENETDOWN
+		return reasonENETDOWN
 	case unix.ENXIO:
-		return ReasonENXIO
+		return reasonENXIO
 	case unix.ENOBUFS:
-		return ReasonENOBUFS
+		return reasonENOBUFS
 	case unix.EAGAIN:
-		return ReasonEAGAIN
+		return reasonEAGAIN
 	case unix.EBUSY:
-		return ReasonEBUSY
+		return reasonEBUSY
 	case unix.EINVAL:
-		return ReasonEINVAL
+		return reasonEINVAL
 	case unix.EMSGSIZE:
-		return ReasonEMSGSIZE
+		return reasonEMSGSIZE
 	case unix.EOPNOTSUPP:
-		return ReasonEOPNOTSUPP
+		return reasonEOPNOTSUPP
 	}
-	return ReasonOther
+	return reasonOther
 }
 
 // tally holds the counters of one thread for one interface.

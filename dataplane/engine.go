@@ -72,7 +72,7 @@ func New(c Config) (*Engine, error) {
 	e.ports = newPorts(&e.config)
 	e.fast = fastPath{
 		ports: e.ports, plan: &e.plan, update: &e.update, epoch: e.epoch, logf: c.Logf, wanted: c.FastPath,
-		bypass: bypass{dir: c.BypassDir, runDir: c.RunDir, clear: c.Clear, limit: DefaultBypass},
+		bypass: bypass{dir: c.BypassDir, runDir: c.RunDir, clear: c.Clear, limit: defaultBypass},
 	}
 	for range MaxQueues {
 		e.counts = append(e.counts, new(counters))
@@ -84,9 +84,6 @@ func New(c Config) (*Engine, error) {
 	e.plan.Store(first)
 	return e, nil
 }
-
-// Poll returns what threads do when no frame comes.
-func (e *Engine) Poll() PollMode { return PollMode(e.poll.Load()) }
 
 // vanished notes that interface i is gone, and has a goroutine log it. The threads call it, which
 // must not wait for a lock.

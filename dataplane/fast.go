@@ -368,14 +368,3 @@ func (e *Engine) SetFastPath(on bool) error {
 	defer e.mu.Unlock()
 	return e.fast.setWanted(on)
 }
-
-// FastPath says whether the fast path is wanted, and for each interface, by number, why frames
-// received there do not use it; "" if they do.
-func (e *Engine) FastPath() (wanted bool, why []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i := range e.ports {
-		why = append(why, e.fast.without(i))
-	}
-	return e.fast.wanted, why
-}

@@ -49,9 +49,9 @@ func (f *fastPath) readCounters() *[MaxQueues][2]tally {
 }
 
 // fastReason returns the reason that stands for an errno counted by the fast path.
-func fastReason(errno int) Reason {
+func fastReason(errno int) reason {
 	if errno == 0 {
-		return ReasonFull
+		return reasonFull
 	}
 	return reasonOf(unix.Errno(errno))
 }

@@ -84,8 +84,8 @@ func TestFrameThatIsTooLong(t *testing.T) {
 	b := newLongBench(t, policy.Policy{})
 	b.run(0, testFrame(17*1792, 1, 0))
 	b.run(0, testFrame(16*1792, 1, 1))
-	if c := b.count(0); c[countRX] != 2 || c[countErr+int(ReasonLong)] != 1 || b.count(1)[countTX] != 1 || len(b.out[1][0]) != 16*1792 {
-		t.Errorf("rx %d, err %d, tx %d", c[countRX], c[countErr+int(ReasonLong)], b.count(1)[countTX])
+	if c := b.count(0); c[countRX] != 2 || c[countErr+int(reasonLong)] != 1 || b.count(1)[countTX] != 1 || len(b.out[1][0]) != 16*1792 {
+		t.Errorf("rx %d, err %d, tx %d", c[countRX], c[countErr+int(reasonLong)], b.count(1)[countTX])
 	}
 }
 
@@ -101,8 +101,8 @@ func TestLongFramesFindNoRoom(t *testing.T) {
 		b.w.round()
 		b.check()
 	}
-	if c := b.count(0); c[countHeld] != 42 || c[countErr+int(ReasonFull)] != 18 {
-		t.Errorf("held %d, err %d", c[countHeld], c[countErr+int(ReasonFull)])
+	if c := b.count(0); c[countHeld] != 42 || c[countErr+int(reasonFull)] != 18 {
+		t.Errorf("held %d, err %d", c[countHeld], c[countErr+int(reasonFull)])
 	}
 	b.transmit()
 	b.w.round()

@@ -65,11 +65,7 @@ func (m *inMemory) feed(number int, frames ...[]byte) {
 
 func (m *inMemory) stats(number int) dataplane.PortStats {
 	m.t.Helper()
-	s, err := m.Stats(number)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return s
+	return m.Snapshot(false).Ports[number].Stats
 }
 
 func (m *inMemory) await(what string, ok func() bool) {
@@ -98,7 +94,7 @@ func TestEngineOnPortsInMemory(t *testing.T) {
 	}
 	defer c.Close()
 	m := newInMemory(t, dataplane.Config{Queue: q, Queues: 1}, memory.Options{})
-	for i, p := range m.Ports() {
+	for i, p := range portsOf(m.Engine) {
 		if p.Mode != port.Memory || p.Driver != "memory" || p.MTU != 1500 || !p.Up || p.MAC[5] != byte(i) {
 			t.Errorf("%+v", p)
 		}
@@ -132,14 +128,14 @@ func TestEngineOnPortsInMemory(t *testing.T) {
 		t.Errorf("%d records, want 201", n)
 	}
 	m.closes()
-	if wanted, why := m.FastPath(); wanted || why[0] == "" {
-		t.Errorf("fast path %v %q", wanted, why)
+	if f := m.Snapshot(false).FastPath; f.Wanted || f.Why[0] == "" {
+		t.Errorf("fast path: %+v", f)
 	}
 	if err := m.SetFastPath(true); err != nil {
 		t.Fatal(err)
 	}
-	if _, why := m.FastPath(); why[0] != "port left: the kernel forwards between network interfaces only" {
-		t.Errorf("%q", why)
+	if f := m.Snapshot(false).FastPath; f.Why[0] != "port left: the kernel forwards between network interfaces only" {
+		t.Errorf("%q", f.Why)
 	}
 	if err := m.Stop(); err != nil {
 		t.Fatal(err)
@@ -168,13 +164,13 @@ func TestPortInMemoryThatFails(t *testing.T) {
 	m.await("they are sent", func() bool { s := m.stats(0); return s.Held == 0 && m.stats(1).TX+s.Err == s.RX })
 
 	m.ports[1].Remove()
-	m.await("it is gone", func() bool { return m.Ports()[1].Gone })
+	m.await("it is gone", func() bool { return portsOf(m.Engine)[1].Gone })
 	before := m.stats(0).NoIf
 	m.feed(0, frames[0])
 	m.await("the output does not exist", func() bool { return m.stats(0).NoIf == before+1 })
 	m.closes()
 	m.ports[1].Restore()
-	m.await("it is back", func() bool { return !m.Ports()[1].Gone && m.Running() })
+	m.await("it is back", func() bool { return !portsOf(m.Engine)[1].Gone && m.Running() })
 	tx := m.stats(1).TX
 	m.await("frames pass", func() bool { m.ports[0].Receive(0, frames[0]); return m.stats(1).TX > tx })
 	m.closes()

@@ -136,8 +136,8 @@ func TestRateOnTheWire(t *testing.T) {
 			t.Errorf("%d queues: took %v, %v", queues, took, err)
 		}
 		for q := range queues {
-			if s, err := d.QueueStats(0, q); err != nil || s.RX == 0 {
-				t.Errorf("queue %d carried %d, %v", q, s.RX, err)
+			if s := d.queueStats(0, q); s.RX == 0 {
+				t.Errorf("queue %d carried nothing", q)
 			}
 		}
 		if queues > 1 { // each queue keeps its order

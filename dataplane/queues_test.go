@@ -94,8 +94,8 @@ func TestQueuesAreFollowed(t *testing.T) {
 					t.Errorf("%d queues: %d received, %d lost", queues, received, lost)
 				}
 				for q := range queues {
-					if s, err := d.QueueStats(0, q); err != nil || s.RX == 0 {
-						t.Errorf("%d queues: queue %d received %d, %v", queues, q, s.RX, err)
+					if s := d.queueStats(0, q); s.RX == 0 {
+						t.Errorf("%d queues: queue %d received nothing", queues, q)
 					}
 				}
 				d.await("all are tapped", func() bool { return d.stats(0).TapStored == uint64((i+1)*n) })

@@ -53,7 +53,7 @@ func (w *worker) receive(in int) int {
 		case l.output == mirror:
 			t[countMirrored]++
 		case d.Options != 0 && w.chunks(d) > port.MaxChunks:
-			t[countErr+int(ReasonLong)]++
+			t[countErr+int(reasonLong)]++
 		case faults && (p.suffers == nil || p.suffers.has(source(frame))):
 			out = w.spoil(in, &wishes.Fault, d, id, out)
 			continue

@@ -57,7 +57,7 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 	defer e.update.Unlock()
 	fast := e.fast.readCounters()
 	s := Snapshot{
-		Time: time.Now(), Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: e.Poll(), Hold: e.config.Hold,
+		Time: time.Now(), Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: PollMode(e.poll.Load()), Hold: e.config.Hold,
 		Policy: e.Policy(), Bypass: e.fast.bypassInfo(), FastPath: FastPathInfo{Wanted: e.fast.wanted},
 	}
 	all := e.allStatsLocked(fast)

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -27,13 +26,7 @@ type PortInfo struct {
 	FastPath string `json:"fast_path,omitempty"`
 }
 
-// Ports describes the interfaces, by number. It waits for a start that is under way.
-func (e *Engine) Ports() []PortInfo {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.portsLocked()
-}
-
+// portsLocked describes the interfaces, by number.
 func (e *Engine) portsLocked() []PortInfo {
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
@@ -73,16 +66,10 @@ type QueueStats struct {
 	Kernel Counts // of the queue's AF_XDP socket, by the kernel's names
 }
 
-// AllStats returns the counters of all interfaces, by number, summed over the threads. The counters
-// of one thread are of one moment between two batches, and no frame changes threads, so the
-// accounting identity holds in them even under traffic.
-func (e *Engine) AllStats() []PortStats {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.allStatsLocked(e.fast.readCounters())
-}
-
-// allStatsLocked does the same, given the counters of the fast path.
+// allStatsLocked returns the counters of all interfaces, by number, summed over the threads. fast is
+// the result of fastPath.readCounters. The counters of one thread are of one moment between two
+// batches, and no frame changes threads, so the accounting identity holds in them even under
+// traffic.
 func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	var sums [2]tally
 	var lost, tapLost [2]uint64
@@ -102,28 +89,8 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	return list
 }
 
-// Stats returns the counters of one interface. It fails if there is no such interface.
-func (e *Engine) Stats(number int) (PortStats, error) {
-	if number < 0 || number >= len(e.config.Interfaces) {
-		return PortStats{}, fmt.Errorf("no interface %d", number)
-	}
-	return e.AllStats()[number], nil
-}
-
-// QueueStats returns the counters of one queue of an interface. It fails if there is no such
-// interface or queue.
-func (e *Engine) QueueStats(number, queue int) (QueueStats, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if number < 0 || number >= len(e.ports) {
-		return QueueStats{}, fmt.Errorf("no interface %d", number)
-	}
-	if queue < 0 || queue >= e.queues {
-		return QueueStats{}, fmt.Errorf("no queue %d", queue)
-	}
-	return e.queueStatsLocked(number, queue, e.fast.readCounters()), nil
-}
-
+// queueStatsLocked returns the counters of one queue of an interface. fast is the result of
+// fastPath.readCounters.
 func (e *Engine) queueStatsLocked(number, queue int, fast *[MaxQueues][2]tally) QueueStats {
 	k := e.kernelSinceLocked(number, queue)
 	t := e.queueTally(queue, fast)[number].since(&e.base[queue][number])
@@ -184,7 +151,7 @@ func (t *tally) stats(lost, tapLost uint64) PortStats {
 	}
 	s.TapLost = min(tapLost, s.TapStored)
 	s.TapStored -= s.TapLost
-	for r := range Reason(Reasons) {
+	for r := range reason(reasons) {
 		if n := t[countErr+int(r)]; n > 0 {
 			s.Err += n
 			s.ErrReasons = append(s.ErrReasons, Count{r.String(), n})

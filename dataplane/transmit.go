@@ -59,7 +59,7 @@ func (w *worker) transmit(out int, p *plan, n int) {
 		}
 	}
 	if queued < n {
-		reason := ReasonFull
+		reason := reasonFull
 		if l.blocked != 0 {
 			reason = reasonOf(l.blocked)
 		}
@@ -137,9 +137,9 @@ func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 		t[countTX]--
 		length := l.sock.TX.Last(taken)
 		t[countTXBytes] -= length
-		reason := ReasonEBUSY
+		reason := reasonEBUSY
 		if length > uint64(l.longest.Load()) {
-			reason = ReasonEMSGSIZE
+			reason = reasonEMSGSIZE
 		}
 		w.tally[l.output][countErr+int(reason)]++
 	}
@@ -165,7 +165,7 @@ func (w *worker) complete(out int) int {
 
 // abandon counts the frames that wait in a TX ring as not sent, for a reason: nobody will take
 // them. Their chunks stay in the ring until the socket is closed.
-func (w *worker) abandon(out int, reason Reason) {
+func (w *worker) abandon(out int, reason reason) {
 	l := &w.lanes[out]
 	if l.waiting > 0 {
 		w.tally[l.output][countErr+int(reason)] += uint64(l.waiting)

@@ -154,13 +154,9 @@ func TestQueuesAreDetected(t *testing.T) {
 		d.await("all are counted", func() bool { return d.stats(0).RX == n && d.stats(1).TX == n })
 		var rx, tx uint64
 		for q := range queues {
-			in, err := d.QueueStats(0, q)
-			if err != nil || in.RX == 0 {
-				t.Errorf("queue %d carried %d, %v", q, in.RX, err)
-			}
-			out, err := d.QueueStats(1, q)
-			if err != nil || out.TX != in.RX {
-				t.Errorf("queue %d: rx %d, tx %d, %v", q, in.RX, out.TX, err)
+			in, out := d.queueStats(0, q), d.queueStats(1, q)
+			if in.RX == 0 || out.TX != in.RX {
+				t.Errorf("queue %d: rx %d, tx %d", q, in.RX, out.TX)
 			}
 			rx, tx = rx+in.RX, tx+out.TX
 		}
@@ -194,8 +190,9 @@ func TestIdleModeChangesWhileRunning(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
 	for _, m := range []dataplane.PollMode{dataplane.PollSleep, dataplane.PollSpin, dataplane.PollBusy, dataplane.PollAdaptive} {
-		if d.SetPoll(m); d.Poll() != m {
-			t.Errorf("%v, want %v", d.Poll(), m)
+		d.SetPoll(m)
+		if got := d.Snapshot(false).Poll; got != m {
+			t.Errorf("%v, want %v", got, m)
 		}
 		pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 100))
 	}

@@ -331,7 +331,7 @@ func (w *worker) checkGone(i int) {
 	}
 	w.countTaken(i, 0)
 	l.gone = true
-	w.abandon(i, ReasonENXIO)
+	w.abandon(i, reasonENXIO)
 	w.publish()
 	w.vanish(i)
 }
@@ -357,7 +357,7 @@ func (w *worker) drain() {
 	for i := range w.lanes {
 		if !w.lanes[i].gone {
 			w.countTaken(i, 0)
-			w.abandon(i, ReasonStopped)
+			w.abandon(i, reasonStopped)
 		}
 	}
 	w.publish()

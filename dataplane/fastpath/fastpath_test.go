@@ -388,7 +388,7 @@ func TestThreadThatEndsHasNoLife(t *testing.T) {
 
 // A record of a ring may contain anything.
 func FuzzParseTapped(f *testing.F) {
-	f.Add(make([]byte, TappedSize+4))
+	f.Add(make([]byte, tappedSize+4))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if head, frame, ok := ParseTapped(record); ok && (len(frame) != int(head.Kept) || head.Port > 1) {

@@ -60,10 +60,10 @@ const (
 	LifeThread = uintptr(objectLifeLayoutLIFE_THREAD)
 )
 
-// TappedSize is the size in bytes of a Tapped header in a ring. The others are the offsets of its
+// tappedSize is the size in bytes of a Tapped header in a ring. The others are the offsets of its
 // fields.
 const (
-	TappedSize   = int(objectTappedLayoutTAPPED_SIZE)
+	tappedSize   = int(objectTappedLayoutTAPPED_SIZE)
 	tappedWhen   = int(objectTappedLayoutTAPPED_WHEN)
 	tappedLength = int(objectTappedLayoutTAPPED_LENGTH)
 	tappedKept   = int(objectTappedLayoutTAPPED_KEPT)

@@ -123,7 +123,7 @@ type Tapped struct {
 // ParseTapped splits a record of a ring. ok is false if the record is not well-formed; our programs
 // write none of these.
 func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
-	if len(record) < TappedSize {
+	if len(record) < tappedSize {
 		return t, nil, false
 	}
 	t = Tapped{
@@ -134,7 +134,7 @@ func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 		TX:     binary.NativeEndian.Uint16(record[tappedTX:]),
 		Port:   binary.NativeEndian.Uint32(record[tappedPort:]),
 	}
-	frame = record[TappedSize:]
+	frame = record[tappedSize:]
 	if uint64(t.Kept) > uint64(len(frame)) || int(t.Port) >= ports {
 		return t, nil, false
 	}
