@@ -27,14 +27,14 @@ func (e *Engine) Advice() (list []string) {
 			kernel = plus(kernel, e.kernelSinceLocked(i, q))
 		}
 		if n := tooLong(kernel); n > 0 {
-			cause := "what sends them makes longer ones than the port takes"
+			cause := "their sender makes longer frames than the port takes"
 			if p.nic != nil {
 				cause = p.nic.WhyTooLong()
 			}
 			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceivedLocked(), cause)
 		}
 		if n := kernel.Rx_ring_full + kernel.Rx_fill_ring_empty_descs; n > 0 && e.config.Rings < MaxRings {
-			say("%s found no room in a ring: with more than --rings %d a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
+			say("%s found no room in a ring: with a larger --rings than %d a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
 		}
 	}
 	return list

@@ -91,7 +91,7 @@ func (f *fastPath) setBypass(on bool) error {
 	b := &f.bypass
 	switch {
 	case on && len(f.ports) != 2:
-		return errors.New("bypass: a mirror forwards nothing")
+		return errors.New("bypass: a mirrored interface forwards nothing")
 	case on && b.dir == "":
 		return errors.New("bypass: no BPF file system to pin things in: mount -t bpf bpf /sys/fs/bpf, or ethertap --bpffs DIRECTORY")
 	}

@@ -81,7 +81,7 @@ func TestRenamedInterfaceStaysThePort(t *testing.T) {
 	lab.Src.DeleteLink(netlab.S0)
 	d.await("the loss is said", func() bool { return d.said("port lan0: the interface has disappeared") == 1 })
 	d.await("it is missed", func() bool {
-		return d.Snapshot(false).Waiting == "port lan0: no such interface any more; the one that has its former name d0 now is another"
+		return d.Snapshot(false).Waiting == "port lan0: no such interface any more; another interface has its former name d0 now"
 	})
 	if l := lab.Dut.Link(netlab.D0); l.XDPProgram != 0 || l.Promiscuity != 0 || l.Index != stranger.Index {
 		t.Errorf("the stranger: %+v", l)
@@ -149,7 +149,7 @@ func TestNamesSwapped(t *testing.T) {
 	d.await("the loss is said", func() bool { return d.said("port d0: the interface has disappeared") == 1 })
 	lab.Dut.Rename(netlab.D1, netlab.D0) // port 0 gets the name of the interface that is gone
 	d.await("it is not taken for both", func() bool {
-		return d.Snapshot(false).Waiting == "port d0: no such interface any more; the one that has this name now is port 0"
+		return d.Snapshot(false).Waiting == "port d0: no such interface any more; this name now belongs to port 0"
 	})
 	lab.Dut.Rename(netlab.D0, "lan0")
 	netlab.Veth(lab.Dut, netlab.D0, lab.Snk, netlab.K1, netlab.VethOptions{})

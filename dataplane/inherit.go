@@ -95,7 +95,7 @@ func (f *fastPath) takeInherited(old *fastpath.Pinned) (counting bool) {
 		}
 		p.nic.Inherit(old.Links[i], sockets, b.dir)
 	}
-	f.logf("bypass: taking over from an earlier process; %d frames went past it", old.Old)
+	f.logf("bypass: taking over from an earlier process; %d frames have bypassed it", old.Old)
 	return counting
 }
 
@@ -129,9 +129,9 @@ func (b *bypass) strangersDir(logf func(string, ...any)) error {
 		return errors.Join(fmt.Errorf("bypass: %w", err), os.Remove(own))
 	}
 	if left != "" {
-		left = " and is called " + left + " now"
+		left = ", which is called " + left + " now"
 	}
-	logf("bypass: what had the name %s, %v, has given way%s", b.dir, &found, left)
+	logf("bypass: %s is made anew, in the place of %v%s", b.dir, &found, left)
 	return os.Remove(b.dir) // pinning makes it again
 }
 
@@ -219,7 +219,7 @@ func Pinned(dir string) (programs []uint32, on string) {
 // of the calling thread. found says whether there was anything to end.
 func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err error) {
 	if what, err := ownfile.Look(dir); err == nil && what.Stranger() {
-		logf("bypass: %s is %v, and left alone", dir, &what)
+		logf("bypass: %s is %v, and is left alone", dir, &what)
 	} else if err == nil {
 		found = true
 		if err := fastpath.Unpin(dir); err != nil {
@@ -232,7 +232,7 @@ func ClearBypass(dir, runDir string, logf func(string, ...any)) (found bool, err
 		return found, err
 	}
 	for _, name := range nic.Records(runDir, dir) {
-		logf("port %s: is in another network namespace: offloads and promiscuous mode are restored by ethertap --clear there", name)
+		logf("port %s: it is in another network namespace: offloads and promiscuous mode are restored by ethertap --clear there", name)
 	}
 	return found || restored > 0, nil
 }

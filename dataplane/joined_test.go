@@ -78,7 +78,7 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 	lab.Dut.SetFeature(netlab.D0, "rx-gro", false)
 	d.await("it is over", func() bool {
 		a := d.Advice()
-		return len(a) == 1 && strings.HasSuffix(a[0], "what sends them has a larger MTU than 1500, or joins frames")
+		return len(a) == 1 && strings.HasSuffix(a[0], "their sender has a larger MTU than 1500, or joins frames")
 	})
 	d.checkBooks()
 }

@@ -130,7 +130,7 @@ func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) 
 		return fmt.Errorf("fast path: %w", err)
 	}
 	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the policy is in force all the same
-		e.config.Logf("what is tapped is not announced: %v", err)
+		e.config.Logf("readers of the queues do not see the new taps: %v", err)
 	}
 	return nil
 }

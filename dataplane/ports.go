@@ -77,11 +77,11 @@ func (p *enginePort) checkQueues(threads int) error {
 	mend, f := p.QueueCommand(threads), p.Facts()
 	switch rx, tx := f.RXQueues, f.TXQueues; {
 	case rx > threads:
-		return fmt.Errorf("port %s: %d receive queues but %d to be served: the rest of the traffic would be lost: %s", f.Name, rx, threads, mend)
+		return fmt.Errorf("port %s: %s but %s: frames on the other queues would be lost: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), mend)
 	case rx < threads:
-		return fmt.Errorf("port %s: only %d receive queues for %d threads: %s", f.Name, rx, threads, mend)
+		return fmt.Errorf("port %s: only %s for %s: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), mend)
 	case tx < threads:
-		return fmt.Errorf("port %s: only %d transmit queues for %d threads: %s", f.Name, tx, threads, mend)
+		return fmt.Errorf("port %s: only %s for %s: %s", f.Name, counted(tx, "transmit queue"), counted(threads, "thread"), mend)
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (p *enginePort) unservable(threads int) string {
 	if f.RXQueues <= threads {
 		return ""
 	}
-	return fmt.Sprintf("port %s: %d receive queues and %s: what comes on the other queues is lost, unless the fast path forwards it: %s",
+	return fmt.Sprintf("port %s: %d receive queues and %s: frames on the other queues are lost, unless the fast path forwards them: %s",
 		f.Name, f.RXQueues, counted(threads, "thread"), p.QueueCommand(threads))
 }
 

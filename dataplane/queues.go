@@ -77,7 +77,7 @@ func (e *Engine) followQueuesLocked(more []*enginePort) (again bool) {
 			continue
 		}
 		if err := p.nic.CoverNewQueues(e.fast.program(p.number)); err != nil {
-			e.config.Logf("port %s: what comes on the new queues is not counted: %v", p.Name(), err)
+			e.config.Logf("port %s: frames on the new queues are not counted: %v", p.Name(), err)
 		}
 	}
 	return false

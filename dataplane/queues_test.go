@@ -124,7 +124,7 @@ func TestQueuesThatCannotBeServed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := queuesLab(t, c.config)
 			d.queues(4, 4, netlab.D0)
-			const said = "port d0: 4 receive queues and 1 thread: what comes on the other queues is lost, unless the fast path forwards it: ethtool -L d0 rx 1 tx 1"
+			const said = "port d0: 4 receive queues and 1 thread: frames on the other queues are lost, unless the fast path forwards them: ethtool -L d0 rx 1 tx 1"
 			more := "; or for 4 threads: ethtool -L d1 rx 4 tx 4"
 			if c.config.Queues > 0 {
 				more = ""

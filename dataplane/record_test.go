@@ -91,13 +91,13 @@ func TestStrangeRecords(t *testing.T) {
 	if left := records(t, dir); len(left) != 2 || filepath.Base(left[0]) != "ethertap.pid" || filepath.Base(left[1]) != "offloads.1.3.json" {
 		t.Errorf("left: %q", left)
 	}
-	if d.said("offloads.1.1.json of what a killed process has changed: removed, it cannot be read") != 1 {
+	if d.said("offloads.1.1.json of a killed process: it is removed, since it cannot be read") != 1 {
 		t.Errorf("said %q", d.lines())
 	}
 	missing := newDevice(t, lab, dataplane.Config{RunDir: filepath.Join(dir, "missing")})
 	lab.Dut.SetFeature(netlab.D0, "tx-vlan-hw-insert", true)
 	missing.mustStart()
-	if missing.said("port d0: what is switched off will not be restored if this process is killed") != 1 {
+	if missing.said("port d0: its settings will not be restored if this process is killed") != 1 {
 		t.Errorf("said %q", missing.lines())
 	}
 }

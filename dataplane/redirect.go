@@ -32,7 +32,7 @@ func (f *fastPath) refusal(i int) string {
 	in, out := f.ports[i], f.ports[1-i]
 	facts, to := in.Facts(), out.Name()
 	if facts.Mode == port.ZeroCopy {
-		return fmt.Sprintf("port %s: with zero-copy a thread copies nothing, and a redirect in the kernel would", facts.Name)
+		return fmt.Sprintf("port %s: with zero-copy a thread forwards without a copy, and a redirect in the kernel would copy", facts.Name)
 	}
 	r := out.nic.Redirects()
 	f.limits[i] = redirectLimits{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers}

@@ -123,7 +123,7 @@ func (e *Engine) anew(f *fed) (again *shm.Queue, why error) {
 	case err == nil:
 		return again, why
 	}
-	if said := fmt.Sprintf("%v; there is no other in its place, and nobody gets what is tapped: %v", why, err); said != f.said {
+	if said := fmt.Sprintf("%v; there is no replacement, and nobody gets the tapped frames: %v", why, err); said != f.said {
 		e.config.Logf("%s", said)
 		f.said = said
 	}
@@ -150,7 +150,7 @@ func (e *Engine) storedIn(out *outlet) (n [MaxQueues][2]uint64) {
 func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 	producers, err := e.adoptLocked(f.out, again)
 	if err != nil {
-		e.config.Logf("%v; frames are put into it still: %v", why, errors.Join(err, again.Close()))
+		e.config.Logf("%v; frames still go into it: %v", why, errors.Join(err, again.Close()))
 		return
 	}
 	old := &former{fed: *f, mine: f.out.producers, left: f.queue.Slots(), since: time.Now()}
@@ -163,7 +163,7 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 			give()
 		}
 	}
-	e.config.Logf("%v; frames are put into a new one from now on", why)
+	e.config.Logf("%v; frames go into a new one from now on", why)
 	if _, err := e.awaitThreadsLocked(); err != nil { // a thread that does not answer may still use the old queue, which therefore stays open
 		e.config.Logf("queue %s: %v", again.Name(), err)
 		return

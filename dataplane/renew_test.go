@@ -191,7 +191,7 @@ func TestForeignFileInPlaceOfAQueue(t *testing.T) {
 	if err := os.WriteFile(path, []byte("something else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const said = "file is gone: another one has its name; there is no other in its place, and nobody gets what is tapped: queue "
+	const said = "file is gone: another one has its name; there is no replacement, and nobody gets the tapped frames: queue "
 	d.await("it is said", func() bool { return d.said(said) == 1 })
 	pass(t, lab.Src, netlab.S0, lab.Snk, netlab.K1, netlab.Mix(1, 20))
 	os.Remove(path)

@@ -71,7 +71,7 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 			p.MACs, err[0] = e.macsLocked(i)
 			p.Types, err[1] = e.typesLocked(i)
 			if err := errors.Join(err[:]...); err != nil {
-				e.config.Logf("port %s: what the kernel has seen is missing in a table: %v", info.Name, err)
+				e.config.Logf("port %s: a table lacks the frames that the kernel has counted: %v", info.Name, err)
 			}
 		}
 		s.Ports = append(s.Ports, p)

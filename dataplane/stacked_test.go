@@ -58,18 +58,18 @@ func TestWarningsOfWhatIsCutOff(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
 	for _, want := range []string{
-		"port d0: is a port of the bridge brm: what arrives at d0 does not reach it any more: ip link set d0 nomaster",
-		"port d1: other interfaces are made of it: what arrives at d1 does not reach them any more: mac0 (macvlan), mac1 (macvlan), mac2 (macvlan), mac3 (macvlan), mac4 (macvlan), mac5 (macvlan), mac6 (macvlan), mac7 (macvlan), 2 more",
+		"port d0: the interface is a port of the bridge brm, which no longer gets the frames that arrive at d0: ip link set d0 nomaster",
+		"port d1: other interfaces are made on it, and no longer get the frames that arrive at d1: mac0 (macvlan), mac1 (macvlan), mac2 (macvlan), mac3 (macvlan), mac4 (macvlan), mac5 (macvlan), mac6 (macvlan), mac7 (macvlan), 2 more",
 	} {
 		if d.said(want) != 1 {
 			t.Errorf("said %d times: %q", d.said(want), want)
 		}
 	}
-	if d.said("made of it") != 1 { // the peer of d0, a veth, does not count
+	if d.said("made on it") != 1 { // the peer of d0, a veth, does not count
 		t.Errorf("said %q", d.lines())
 	}
 	enslave(t, lab, netlab.D0, "brn")
-	d.await("the change is said", func() bool { return d.said("port d0: is a port of the bridge brn: ") == 1 })
+	d.await("the change is said", func() bool { return d.said("port d0: the interface is a port of the bridge brn, ") == 1 })
 }
 
 // The log names the place of the other end of a veth: in a namespace of a process, or in ours.

@@ -112,7 +112,7 @@ func (e *Engine) checkPairLocked() error {
 		return fmt.Errorf("ports %s and %s are the same interface", fa.Name, fb.Name)
 	}
 	if fa.MTU != fb.MTU {
-		e.config.Logf("ports %s and %s have different MTUs (%d, %d): longer frames get lost", fa.Name, fb.Name, fa.MTU, fb.MTU)
+		e.config.Logf("ports %s and %s have different MTUs (%d, %d): frames longer than the smaller one are lost", fa.Name, fb.Name, fa.MTU, fb.MTU)
 	}
 	return nil
 }

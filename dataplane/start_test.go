@@ -53,8 +53,8 @@ func TestStartRefusesWithAReason(t *testing.T) {
 	}{
 		{"port nothere: no such interface", dataplane.Config{Interfaces: []string{netlab.D0, "nothere"}}},
 		{"port lo: a loopback interface", dataplane.Config{Interfaces: []string{netlab.D0, "lo"}}},
-		{"port wide0: 2 receive queues but 1 to be served: the rest of the traffic would be lost: ethtool -L wide0 rx 1 tx 1", dataplane.Config{Interfaces: []string{netlab.D0, "wide0"}}},
-		{"port d0: only 1 receive queues for 2 threads", dataplane.Config{Queues: 2}},
+		{"port wide0: 2 receive queues but 1 thread: frames on the other queues would be lost: ethtool -L wide0 rx 1 tx 1", dataplane.Config{Interfaces: []string{netlab.D0, "wide0"}}},
+		{"port d0: only 1 receive queue for 2 threads", dataplane.Config{Queues: 2}},
 		{"port long0: MTU 65000 does not fit", dataplane.Config{Interfaces: []string{netlab.D0, "long0"}}},
 		{"port d0: the driver (veth) has no zero-copy", dataplane.Config{Copy: nic.ZeroCopyForced}},
 		{"pin to CPU 1000", dataplane.Config{CPUs: []int{1000}}},
@@ -112,7 +112,7 @@ func TestWarnings(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{netlab.D0, "down0"}})
 	d.mustStart()
 	for _, want := range []string{
-		"port d0: has the IP address 192.0.2.1/24",
+		"port d0: it has the IP address 192.0.2.1/24",
 		"port d0: the other end of this veth is s0 in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken: ip netns exec " + lab.Src.Name() + " ethtool -K s0 tx off",
 		"port down0: the link is down",
 		"port down0: its veth peer has tx-checksum-ip-generic on, so frames of that host may arrive broken: ethtool -K down1 tx off",

@@ -29,7 +29,7 @@ func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
 	w.Gone = func(a *netlink.LinkAttrs) { e.lastSeen(quit, a) }
 	w.Changed = func() { e.observe(quit) }
 	if err := w.Run(quit); err != nil {
-		e.config.Logf("interfaces are not watched, one that disappears will not be attached again: %v", err)
+		e.config.Logf("interfaces are not watched, so one that disappears will not be attached again: %v", err)
 	}
 }
 
@@ -94,7 +94,7 @@ func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 // sayNamesLocked writes the names of the interfaces into the queues, for their readers.
 func (e *Engine) sayNamesLocked() {
 	if err := e.announceNamesLocked(); err != nil {
-		e.config.Logf("what the interfaces are called now is not announced: %v", err)
+		e.config.Logf("readers of the queues do not see the new names of the interfaces: %v", err)
 	}
 }
 

@@ -82,7 +82,7 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 	lab.Snk.DeleteLink(netlab.K1)
 	d.await("the loss is said", func() bool { return d.said("disappeared") == 1 })
 	netlab.Veth(lab.Dut, netlab.D1, lab.Snk, netlab.K1, netlab.VethOptions{Queues: 2})
-	const why = "waiting: port d1: 2 receive queues but 1 to be served"
+	const why = "waiting: port d1: 2 receive queues but 1 thread"
 	d.await("it is refused", func() bool { return d.said(why) > 0 })
 	// The engine tries again whenever it looks at the interfaces: at least once between two names.
 	for _, name := range [][2]string{{netlab.D0, "other"}, {"other", netlab.D0}} {

@@ -303,7 +303,7 @@ func TestBypassCleared(t *testing.T) {
 	netlab.Veth(r.Dut, "e0", r.Dut, "e1", netlab.VethOptions{})
 	r.must(r.ethertap, "--name", "other", "--config", os.DevNull, "--tap-queue", r.queue, "--bpffs", bpffs, "-e", "bye", "e0")
 	other := r.command(r.ethertap, "--name", "other", "--config", os.DevNull, "--tap-queue", r.queue, "--bpffs", bpffs, "e0")
-	if out, errs, status := typed(t, other, "bypass.enable\n"); status != 1 || !strings.Contains(errs, "bypass: a mirror forwards nothing") {
+	if out, errs, status := typed(t, other, "bypass.enable\n"); status != 1 || !strings.Contains(errs, "bypass: a mirrored interface forwards nothing") {
 		t.Errorf("bypass of a mirror: status %d, %q %q", status, out, errs)
 	}
 	if l := r.Dut.Link(netlab.D0); l.XDPProgram == 0 || l.Promiscuity == 0 || r.Dut.Feature(netlab.D0, feature) {

@@ -156,7 +156,7 @@ func TestQueueIsRemovedUnderThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	send() // some of it while nobody has noticed yet
-	netlab.Await(t, "ethertap says so", said("file is gone: it was removed; frames are put into a new one"))
+	netlab.Await(t, "ethertap says so", said("file is gone: it was removed; frames go into a new one"))
 	netlab.Await(t, "the collector goes over", func() bool { return strings.Contains(r.rpcl("tap.queue.who"), "collect") })
 	send()
 	ended(t, p)

@@ -59,7 +59,7 @@ func Load(c Config) (*Path, error) {
 	}
 	all, err := ebpf.NewCollectionWithOptions(p.spec, ebpf.CollectionOptions{MapReplacements: replaced})
 	if errors.Is(err, unix.EPERM) {
-		return nil, errors.New("load: not permitted: it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+		return nil, errors.New("load: not permitted without CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)

@@ -28,7 +28,7 @@ var ErrOther = errors.New("pinned by another version, or for other interfaces")
 
 // ErrGone says that the pins are useless: an interface has disappeared, or they were never
 // complete.
-var ErrGone = errors.New("an interface has disappeared, or not all is pinned")
+var ErrGone = errors.New("an interface has disappeared, or the pins are incomplete")
 
 // Pin makes the path outlive the process. It pins programs, maps, and the links that hold the
 // programs on the interfaces. dir must not exist yet, and must be on a BPF file system. After an

@@ -64,7 +64,7 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 	}
 	err = p.attach()
 	if err != nil && !p.generic && p.options.Attach == AttachAuto && p.options.Copy != ZeroCopyForced {
-		p.logf("port %s: the driver (%s) refuses native XDP, generic XDP is used: %v", p.name, p.driver, err)
+		p.logf("port %s: the driver (%s) refuses native XDP, so generic XDP is used: %v", p.name, p.driver, err)
 		p.generic = true
 		return port.ErrAgain
 	}

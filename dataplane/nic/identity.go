@@ -59,7 +59,7 @@ func (p *Port) find() (netlink.Link, error) {
 	}
 	for _, o := range p.others {
 		if p.index != 0 && o != nil && o.number != p.number && o.is(l.Attrs()) {
-			return nil, fmt.Errorf("port %s: no such interface any more; the one that has this name now is port %d", p.name, o.number)
+			return nil, fmt.Errorf("port %s: no such interface any more; this name now belongs to port %d", p.name, o.number)
 		}
 	}
 	return l, nil
@@ -69,7 +69,7 @@ func (p *Port) find() (netlink.Link, error) {
 func (p *Port) missing() error {
 	if p.name != p.given {
 		if _, err := netlink.LinkByName(p.given); err == nil {
-			return fmt.Errorf("port %s: no such interface any more; the one that has its former name %s now is another", p.name, p.given)
+			return fmt.Errorf("port %s: no such interface any more; another interface has its former name %s now", p.name, p.given)
 		}
 	}
 	return fmt.Errorf("port %s: %w", p.name, port.ErrMissing)
@@ -129,7 +129,7 @@ func (p *Port) follow(a *netlink.LinkAttrs) (changed bool) {
 	p.sayChange(before)
 	if p.record != nil {
 		if err := p.writeRecord(p.bypass); err != nil {
-			p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
+			p.logf("port %s: its settings will not be restored if this process is killed: %v", p.name, err)
 		}
 	}
 	return true

@@ -144,7 +144,7 @@ func (p *Port) FollowJoiners(longest int) {
 	for _, j := range list {
 		text := j.String()
 		if p.joined = append(p.joined, text); !slices.Contains(before, text) {
-			p.logf("port %s: %s; what is longer than %d bytes then is lost", p.name, text, longest)
+			p.logf("port %s: %s; joined frames longer than %d bytes are lost", p.name, text, longest)
 		}
 	}
 }
@@ -158,5 +158,5 @@ func (p *Port) WhyTooLong() string {
 	case p.other.name != "" && !p.generic:
 		return "the other end of this veth may send several as one: " + p.other.ethtool("tso off gso off")
 	}
-	return fmt.Sprintf("what sends them has a larger MTU than %d, or joins frames", p.mtu)
+	return fmt.Sprintf("their sender has a larger MTU than %d, or joins frames", p.mtu)
 }

@@ -28,7 +28,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	if err != nil {
 		// Without features, or without the protocol in the kernel, there is nothing that could be
 		// switched off.
-		p.logf("port %s: offloads are unknown, none changed: %v", p.name, err)
+		p.logf("port %s: its offloads are unknown, and none was changed: %v", p.name, err)
 		return nil, nil
 	}
 	var names, stuck []string
@@ -47,7 +47,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 		return nil, nil
 	}
 	if err := p.writeRecord(p.inherited.where()); err != nil {
-		p.logf("port %s: what is switched off will not be restored if this process is killed: %v", p.name, err)
+		p.logf("port %s: its settings will not be restored if this process is killed: %v", p.name, err)
 	}
 	if len(names) > 0 {
 		if err := tool.setFeatures(p.index, names, false); err != nil {

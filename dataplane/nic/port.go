@@ -278,7 +278,7 @@ func (p *Port) warnAddresses(l netlink.Link) {
 	}
 	for _, a := range addresses {
 		if !a.IP.IsLinkLocalUnicast() {
-			p.logf("port %s: has the IP address %s: this host will not be reached by it while frames are bridged", p.name, a.IPNet)
+			p.logf("port %s: it has the IP address %s, at which this host cannot be reached while frames are bridged", p.name, a.IPNet)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func RestoreChanges(dir string, logf func(string, ...any)) (done int, err error)
 	}
 	for _, name := range names {
 		if err := restoreFrom(name, boot, netns, tool, logf); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			logf("record %s of what a killed process has changed: %v", name, err)
+			logf("record %s of a killed process: %v", name, err)
 		}
 	}
 	left, err := recordNames(dir)
@@ -189,7 +189,7 @@ func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 	}
 	var r record
 	if err := json.NewDecoder(f).Decode(&r); err != nil {
-		return errors.Join(fmt.Errorf("removed, it cannot be read: %w", err), os.Remove(name))
+		return errors.Join(fmt.Errorf("it is removed, since it cannot be read: %w", err), os.Remove(name))
 	}
 	if r.Boot == boot && (r.Netns != netns || r.Bypass != "" && exists(r.Bypass)) {
 		return nil // a start in that namespace, or the end of the bypass, will do it

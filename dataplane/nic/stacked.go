@@ -27,7 +27,7 @@ func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 	if p.master == 0 {
 		return
 	}
-	name, kind := fmt.Sprintf("the interface with index %d, which cannot be looked up", p.master), ""
+	name, kind := fmt.Sprintf("an unknown interface with index %d", p.master), ""
 	if m, err := netlink.LinkByIndex(p.master); err == nil {
 		name, kind = m.Attrs().Name, m.Type()
 	}
@@ -38,7 +38,7 @@ func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 			is.part += ", a " + kind
 		}
 	}
-	p.logf("port %s: %s: what arrives at %s does not reach it any more: "+is.out,
+	p.logf("port %s: the interface %s, which no longer gets the frames that arrive at %s: "+is.out,
 		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
 }
 
@@ -67,5 +67,5 @@ func (p *Port) warnStacked() {
 	if more := len(list) - mostStacked; more > 0 {
 		list = append(list[:mostStacked], fmt.Sprintf("%d more", more))
 	}
-	p.logf("port %s: other interfaces are made of it: what arrives at %s does not reach them any more: %s", p.name, p.device, strings.Join(list, ", "))
+	p.logf("port %s: other interfaces are made on it, and no longer get the frames that arrive at %s: %s", p.name, p.device, strings.Join(list, ", "))
 }

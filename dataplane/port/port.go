@@ -58,7 +58,7 @@ type Port interface {
 var ErrMissing = errors.New("no such interface")
 
 // ErrAgain says that the sockets of a port have to be opened again.
-var ErrAgain = errors.New("the port works otherwise than its sockets are open for")
+var ErrAgain = errors.New("the port needs other sockets")
 
 // Facts describes a port.
 type Facts struct {
