@@ -24,7 +24,7 @@ type Term struct {
 }
 
 // balances returns the accounts of all interfaces. They close at every moment between two batches of
-// each thread. In a bridge, o is the other interface than i:
+// each thread. In a bridge, where o is the interface other than i:
 //
 //	RX(i) = TX(o) − ByFI(i)[dup] + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
 //	DroppedByFI(i) = the sum of ByFI(i) of all faults that drop frames
@@ -66,7 +66,7 @@ func balances(all []PortStats) []Balance {
 	return list
 }
 
-// lostByFI is the account of the faults that drop frames.
+// lostByFI returns the account of the faults that drop frames.
 func lostByFI(number int, s *PortStats) Balance {
 	b := Balance{Interface: number, Name: "dropped by FI", N: s.DroppedByFI}
 	for _, f := range faultCounters {
@@ -77,7 +77,7 @@ func lostByFI(number int, s *PortStats) Balance {
 	return b.closed()
 }
 
-// closed works the difference out.
+// closed returns the balance with its difference.
 func (b Balance) closed() Balance {
 	b.Difference = int64(b.N)
 	for _, t := range b.Terms {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reason says why a frame could not be sent, or which error a system call gave.
-type Reason uint8
+// reason says why a frame could not be sent, or which error a system call gave.
+type reason uint8
 
 // reasonFull is the first of the reasons, and reasons their number.
 const (

@@ -8,60 +8,62 @@ import (
 	"ethertap/dataplane/policy"
 )
 
-// What a thread counts for each interface. All belong to the interface a frame
-// was received on, but tx and what is tapped or fails on the way out.
+// The counters of a thread for each interface. Those of sent frames and of their taps belong to the
+// interface that sends, those of failed calls to the interface of the socket, and all others to the
+// interface of reception.
 const (
 	countRX = iota
 	countTX
-	countRXBytes // of the frames in rx
-	countTXBytes // of those in tx
+	countRXBytes // bytes of the frames in rx
+	countTXBytes // bytes of the frames in tx
 	countDrop
 	countNoIf
 	countMirrored
-	countBypassed  // of all these: were to go to a thread, and none was there
+	countBypassed  // frames of the counters above that the kernel forwarded because their thread was not there
 	countFIDropped // by all faults that drop frames
 	countTapQualified
 	countTapStored
 	countTapRefused
-	countHeld                                     // not a sum: what is held now, in the TX ring and by faults
-	countWaiting                                  // likewise: by faults alone
-	countFault                                    // frames that have suffered a fault, by policy.Faults
-	countErr     = countFault + policy.FaultKinds // frames that could not be sent, by reason: Reasons entries
-	countCall    = countErr + Reasons             // system calls that failed, by errno: Reasons entries
-	countTotal   = countCall + Reasons            // how many there are
+	countHeld                                     // a gauge: frames held now, in the TX ring and by faults
+	countWaiting                                  // a gauge: frames held now by faults
+	countFault                                    // one for each of policy.Faults: frames that have suffered the fault
+	countErr     = countFault + policy.FaultKinds // one for each reason: frames that could not be sent
+	countCall    = countErr + reasons             // one for each reason: system calls that failed
+	countTotal   = countCall + reasons            // the number of counters
 )
 
-// PortStats are the counters of an interface, in frames. All but TX, TapTX's share of
-// the tap counters and CallErrors belong to the interface of reception. How they
-// add up is in balances.
+// PortStats holds the counters of an interface, in frames unless said otherwise. TX, TXBytes,
+// CallErrors and the part of the tap counters that is about sent frames belong to the interface
+// that sends; all others to the interface that receives. The function balances says how they add
+// up.
 type PortStats struct {
 	RX       uint64 // taken from the RX ring
 	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
-	RXBytes  uint64 // of the frames in RX, but for those that a reset found held
-	TXBytes  uint64 // of the frames in TX
-	Drop     uint64 // by the drop machash
+	RXBytes  uint64 // bytes of the frames in RX, except those that were held at a reset
+	TXBytes  uint64 // bytes of the frames in TX
+	Drop     uint64 // dropped by the drop list
 	NoIf     uint64 // the output interface does not exist (any more)
 	Err      uint64 // could not be sent; the sum of ErrReasons
 	Mirrored uint64 // received and not to be sent
-	Bypassed uint64 // forwarded in the kernel, untapped and unharmed, since no thread was there; in the other counters too
-	Lost     uint64 // in the kernel, before us: no room in a ring, longer than a chunk, or on a queue without a thread; not in RX
-	Held     uint64 // now: by faults, or in the TX ring because the link is down or busy
+	Bypassed uint64 // forwarded in the kernel without taps and faults, because no thread was there; in the other counters too
+	Lost     uint64 // dropped by the kernel before reception: no room in a ring, longer than allowed, or on a queue without a thread; not in RX
+	Held     uint64 // held now, by faults, or in the TX ring because the link is down or busy
 
 	DroppedByFI uint64                    // by all faults that drop frames
-	ByFI        [policy.FaultKinds]uint64 // have suffered a fault, by policy.Faults
-	HeldByFI    uint64                    // now; part of Held
+	ByFI        [policy.FaultKinds]uint64 // by the index of policy.Faults: frames that have suffered the fault
+	HeldByFI    uint64                    // held now by faults; part of Held
 
-	TapQualified uint64 // frames, each direction by itself; TapStored + TapLost + TapRefused
-	TapStored    uint64 // in the TAP queue
-	TapLost      uint64 // were in the TAP queue when its file was removed or damaged, and nobody had taken them
-	TapRefused   uint64 // the TAP queue was full, or there is none
+	TapQualified uint64 // wanted by the TAP queue, each direction counted separately: TapStored + TapLost + TapRefused
+	TapStored    uint64 // put into the TAP queue
+	TapLost      uint64 // put into the TAP queue, and lost when its file was removed or damaged
+	TapRefused   uint64 // refused because the TAP queue was full, or is missing
 
-	ErrReasons Counts // why frames could not be sent
-	CallErrors Counts // system calls on this interface that failed, by errno
+	ErrReasons Counts // Err by reason
+	CallErrors Counts // failed system calls on this interface, by errno
 }
 
-// Counter describes one of the counters of an interface. Whoever shows counters, the rows of
-// if.stats, JSON or a document, has them from Counters.
+// Counter describes one counter of an interface. Everything that shows counters (the rows of
+// if.stats, JSON, documents) takes them from Counters.
 type Counter struct {
 	Name  string // in rows: "dropped by FI"
 	Key   string // in JSON: "dropped_by_fi"
@@ -97,11 +99,10 @@ const (
 	EndRows            // at the end
 )
 
-// Counters are all the counters of an interface that have a name of their own; errors by
-// reason come besides.
+// Counters lists all counters of an interface, except those of errors by reason.
 var Counters = slices.Concat(frameCounters[:], ofFaults(), tapCounters[:])
 
-// frameCounters are those of all frames; Counters begins with them.
+// frameCounters are the first of Counters. They count all frames.
 var frameCounters = [...]Counter{
 	{Name: "rx", Key: "rx", Help: "received", Rows: ForwardRows, at: countRX, field: func(s *PortStats) *uint64 { return &s.RX }},
 	{Name: "tx", Key: "tx", Help: "sent", Rows: ForwardRows, Out: true, at: countTX, field: func(s *PortStats) *uint64 { return &s.TX }},
@@ -117,7 +118,7 @@ var frameCounters = [...]Counter{
 	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "by all faults that drop frames: the sum of their counters", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
 }
 
-// tapCounters are those at the end of Counters.
+// tapCounters are the last of Counters.
 var tapCounters = [...]Counter{
 	{Name: "held by FI", Key: "held_by_fi", Help: "waiting now, for a fault; part of `held`", Rows: NoRow, Gauge: true, at: countWaiting, field: func(s *PortStats) *uint64 { return &s.HeldByFI }},
 	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
@@ -126,7 +127,7 @@ var tapCounters = [...]Counter{
 	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
 }
 
-// ofFaults are the counters of faultCounters.
+// ofFaults returns the counters of faultCounters.
 func ofFaults() (list []Counter) {
 	for _, f := range faultCounters {
 		f.at, f.field = countFault+f.fault, func(s *PortStats) *uint64 { return &s.ByFI[f.fault] }
@@ -135,7 +136,8 @@ func ofFaults() (list []Counter) {
 	return list
 }
 
-// MarshalJSON implements json.Marshaler: one key for each of Counters, then the errors.
+// MarshalJSON implements json.Marshaler: it writes one key for each of Counters, then the errors by
+// reason.
 func (s PortStats) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
 	for i := range Counters {

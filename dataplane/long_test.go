@@ -128,7 +128,7 @@ func TestFaultsOnLongFrames(t *testing.T) {
 			t.Fatalf("a frame of %d bytes: %x", len(f), f[:min(len(f), 14)])
 		}
 	}
-	// The identity is checked all along; a ring too small for a burst is err.
+	// The identity is checked all the time. Frames that find no room in the ring are err.
 	if n := int(b.count(1)[countTX]); len(b.out[1]) != n || c[countFault+policy.FaultBitflip] == 0 || c[countFault+policy.FaultLength] == 0 || c[countFault+policy.FaultDup] == 0 {
 		t.Errorf("%d came out, tx %d; %d bitflipped, %d with another length", len(b.out[1]), n, c[countFault+policy.FaultBitflip], c[countFault+policy.FaultLength])
 	}

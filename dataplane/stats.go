@@ -60,7 +60,7 @@ func (c Counts) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// QueueStats are the counters of one thread for an interface, and the kernel's.
+// QueueStats holds the counters of one thread for an interface, and those of the kernel.
 type QueueStats struct {
 	PortStats
 	Kernel Counts // of the queue's AF_XDP socket, by the kernel's names
