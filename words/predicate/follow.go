@@ -185,7 +185,7 @@ func (c *compiler) chosen(p *path) predicate.Expr {
 func either(cond, then, otherwise predicate.Expr) predicate.Expr {
 	const no, yes = predicate.Number(0), predicate.Number(-1)
 	switch {
-	case then == otherwise && isNumber(then):
+	case isNumber(then) && then == otherwise:
 		return then
 	case otherwise == no && then == yes:
 		return cond
@@ -220,7 +220,7 @@ func (c *compiler) take(p *path, st interp.Step) {
 		p.jump(st.To)
 	case interp.StepJumpZero:
 		cond := p.pop()
-		if k, ok := cond.(known); ok {
+		if k, ok := cond.(known); ok && k.isNumber() {
 			if k.v.IsZero() {
 				p.jump(st.To)
 			}
@@ -290,10 +290,10 @@ func (p *path) leave() {
 		case n > 1:
 			panic(refusal{fmt.Errorf("%s leaves %d values, not one flag", name, n)})
 		}
-		switch p.stack[0].(type) {
-		case known, number:
-		default:
-			panic(refusal{fmt.Errorf("%s leaves %s, not a flag", name, p.stack[0])})
+		s := p.stack[0]
+		_, isNumber := s.(number)
+		if k, ok := s.(known); !isNumber && !(ok && k.isNumber()) {
+			panic(refusal{fmt.Errorf("%s leaves %s, not a flag", name, s)})
 		}
 	}
 	p.rstack = p.rstack[:p.calls[last].mark]

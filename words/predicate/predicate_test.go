@@ -97,6 +97,8 @@ func TestRefused(t *testing.T) {
 		{`: f dup packet.len ;`, `f leaves 2 values, not one flag`},
 		{`: f drop ;`, `f leaves nothing, not a flag`},
 		{`: f ;`, `f leaves the packet, not a flag`},
+		{`: f drop flase ;`, `f leaves "flase", not a flag`},
+		{`: f packet.len drop maybe if 1 else 0 then ;`, `in f, column 27: if: a flag is expected, not "maybe"`},
 		{`: f packet.src ;`, `f leaves a MAC address, not a flag`},
 		{`: f drop drop 1 ;`, `in f, column 10: drop: stack underflow ( a - )`},
 		{`: f ( packet n - flag ) drop ;`, `f: a filter is given a packet and nothing else: stack underflow ( packet n - flag )`},

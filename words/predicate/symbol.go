@@ -43,6 +43,13 @@ func (number) value() interp.Value  { return interp.NewInt(1) }
 func (mac) value() interp.Value     { return interp.NewMAC([6]byte{2}) }
 func (address) value() interp.Value { return interp.NewIP(netip.AddrFrom4([4]byte{10})) }
 
+// isNumber tells whether a value is a number or reads as one. Others count as true in the VM; in a
+// filter they are a mistake, such as a name that means nothing.
+func (k known) isNumber() bool {
+	_, err := k.v.Int()
+	return err == nil
+}
+
 // values are those that the symbols on the stack stand for.
 func (p *path) values() []interp.Value {
 	all := make([]interp.Value, len(p.stack))
