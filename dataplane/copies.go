@@ -81,7 +81,7 @@ func (w *worker) copies(k *kernelSide) (n int) {
 			r.Interface, r.Direction = uint16(way.number), way.dir
 			for wanting := way.taps; wanting != 0; wanting &= wanting - 1 {
 				i := bits.TrailingZeros16(wanting)
-				if i >= len(p.outlets) || p.outlets[i] == nil || t.When-k.epoch < p.outlets[i].since {
+				if i >= len(p.outlets) || p.outlets[i] == nil || t.When-k.epoch < p.outlets[i].claimedAt {
 					continue // the copy was made when the number belonged to another tap
 				}
 				*w.newRecord(p.outlets[i], way.number) = r

@@ -16,7 +16,7 @@ func TestCountersAreComplete(t *testing.T) {
 		counts[i] = 1000 + uint64(i)
 	}
 	const lost = 7
-	s := counts.stats(lost, 0)
+	s := counts.portStats(lost, 0)
 	places, names, values := map[int]string{}, map[string]bool{}, map[uint64]string{}
 	for i := range Counters {
 		c := &Counters[i]
@@ -56,7 +56,7 @@ func TestCountersAreComplete(t *testing.T) {
 		t.Errorf("lost %d, err %d", s.Lost, s.Err)
 	}
 	for _, gone := range []uint64{9, 1 << 40} { // the second is more than was stored since the reset
-		s, stored := counts.stats(0, gone), counts[countTapStored]
+		s, stored := counts.portStats(0, gone), counts[countTapStored]
 		if s.TapLost != min(gone, stored) || s.TapStored+s.TapLost != stored {
 			t.Errorf("of %d tapped %d were lost: %d and %d", stored, gone, s.TapStored, s.TapLost)
 		}

@@ -116,7 +116,7 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	if l.dice.hit(policy.FaultBitflip, f.Bitflip) && length > protected {
 		w.flushTaps() // so that the copy of reception shows the frame as received
 		bit := l.dice.below(uint64(length-protected) * 8)
-		chunk, i := w.at(d, protected+int(bit/8))
+		chunk, i := w.byteAt(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
 		t[countFault+policy.FaultBitflip]++
 		m.fault |= shm.FaultBitflip

@@ -15,7 +15,7 @@ type former struct {
 	mine   []*shm.Producer
 	recent [MaxQueues][2]uint64 // records put in between the last check and the end, as in fed.stored
 	left   int                  // the lowest number of packets seen in it
-	since  time.Time            // when that number last fell
+	fellAt time.Time            // when that number last fell
 }
 
 // takeTime is how long nobody may take a packet out of a former queue before the rest counts as
@@ -29,13 +29,13 @@ func (e *Engine) settleFormerLocked(last bool) {
 		st, err := f.queue.Status()
 		if err == nil && st.Waiting > 0 && isUsed(f.queue) {
 			if st.Waiting < f.left {
-				f.left, f.since = st.Waiting, time.Now()
+				f.left, f.fellAt = st.Waiting, time.Now()
 			}
 			if last {
 				f.queue.Close()
 				return true
 			}
-			if time.Since(f.since) < takeTime {
+			if time.Since(f.fellAt) < takeTime {
 				return false
 			}
 		}
@@ -68,15 +68,15 @@ func (e *Engine) countLostLocked(f *former) {
 		}
 	})
 	atMost := ""
-	if most := min(f.waited+total(&f.recent), uint64(f.queue.Slots())); err != nil && most > n {
+	if most := min(f.waited+sumOf(&f.recent), uint64(f.queue.Slots())); err != nil && most > n {
 		atMost = "at most "
 		weights := &f.recent
-		if total(weights) == 0 {
+		if sumOf(weights) == 0 {
 			weights = &f.stored
 		}
 		distribute(&lost, most-n, weights)
 	}
-	if n := total(&lost); n > 0 {
+	if n := sumOf(&lost); n > 0 {
 		e.config.Logf("queue %s: %s%d packets that nobody had taken are lost with its old file", f.queue.Name(), atMost, n)
 	}
 	for q := range lost {
@@ -111,7 +111,7 @@ func (f *former) empty(fn func(*shm.Record)) (n uint64, err error) {
 // distribute adds n to the sums in proportion to their weights. The largest gets the rest that
 // rounding leaves.
 func distribute(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uint64) {
-	all, left := total(weights), n
+	all, left := sumOf(weights), n
 	if all == 0 {
 		return
 	}
@@ -130,7 +130,7 @@ func distribute(sums *[MaxQueues][2]uint64, n uint64, weights *[MaxQueues][2]uin
 	*largest += left
 }
 
-func total(sums *[MaxQueues][2]uint64) (n uint64) {
+func sumOf(sums *[MaxQueues][2]uint64) (n uint64) {
 	for q := range sums {
 		n += sums[q][0] + sums[q][1]
 	}

@@ -32,8 +32,8 @@ type holdQueue struct {
 // full says whether the queue has no room for a frame of size chunks.
 func (q *holdQueue) full(size int) bool { return q.chunks+size > cap(q.heap) }
 
-// due says whether the next frame is due at the time now.
-func (q *holdQueue) due(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
+// isDue says whether the next frame is due at the time now.
+func (q *holdQueue) isDue(now int64) bool { return len(q.heap) > 0 && q.heap[0].due <= now }
 
 func (q *holdQueue) push(h heldFrame) {
 	h.seq = q.seq
@@ -141,7 +141,7 @@ func (w *worker) release(p *plan) int {
 func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 	l := &w.lanes[in]
 	n := 0
-	for n < batchSize && l.held.due(then) {
+	for n < batchSize && l.held.isDue(then) {
 		h := l.held.pop()
 		w.sending[n], w.sent[n] = h.desc, h.mark
 		n++

@@ -72,7 +72,7 @@ func TestQueueGivesWhatIsDueInOrder(t *testing.T) {
 			t.Fatalf("%+v, want %+v", got, h)
 		}
 	}
-	if q.due(math.MaxInt64) {
+	if q.isDue(math.MaxInt64) {
 		t.Error("an empty queue has something due")
 	}
 }

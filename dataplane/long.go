@@ -6,18 +6,18 @@ import (
 )
 
 // A frame longer than a chunk lies in several chunks (jumbo frames, on sockets with XDP_USE_SG).
-// Its first entry stands for it, with Continued in its Options. worker.next holds the entry that
+// Its first entry stands for it, with Continued in its Options. worker.nextChunk holds the entry that
 // follows, at the index of the chunk before. Frames of a single chunk never come here.
 
 // continued says whether another chunk of the frame follows.
 func continued(d xsk.Desc) bool { return d.Options&xsk.Continued != 0 }
 
 // follow returns the entry after a continued one.
-func (w *worker) follow(d xsk.Desc) *xsk.Desc { return &w.next[d.Addr/uint64(w.umem.FrameSize())] }
+func (w *worker) follow(d xsk.Desc) *xsk.Desc { return &w.nextChunk[d.Addr/uint64(w.umem.FrameSize())] }
 
-// link joins n received entries to frames, in place in w.descs, and returns the number of whole
+// joinChunks joins n received entries to frames, in place in w.descs, and returns the number of whole
 // frames. A frame whose last entry has not come yet waits in the lane.
-func (w *worker) link(l *lane, n int) (whole int) {
+func (w *worker) joinChunks(l *lane, n int) (whole int) {
 	for _, d := range w.descs[:n] {
 		d.Options &= xsk.Continued
 		if l.parts == 0 {
@@ -63,8 +63,8 @@ func (w *worker) retire(d xsk.Desc) {
 	}
 }
 
-// whole copies a frame into one piece. The copy is valid until the next call.
-func (w *worker) whole(d xsk.Desc) []byte {
+// contiguous copies a frame into one piece. The copy is valid until the next call.
+func (w *worker) contiguous(d xsk.Desc) []byte {
 	b := append(w.scratch[:0], w.umem.Bytes(d)...)
 	for continued(d) {
 		d = *w.follow(d)
@@ -73,8 +73,8 @@ func (w *worker) whole(d xsk.Desc) []byte {
 	return b
 }
 
-// at returns the chunk that holds byte i of a frame, and the index of the byte in the chunk.
-func (w *worker) at(d xsk.Desc, i int) ([]byte, int) {
+// byteAt returns the chunk that holds byte i of a frame, and the index of the byte in the chunk.
+func (w *worker) byteAt(d xsk.Desc, i int) ([]byte, int) {
 	for i >= int(d.Len) && continued(d) {
 		i -= int(d.Len)
 		d = *w.follow(d)

@@ -21,12 +21,12 @@ const tapQueue = 0
 // outlet is the way from a tap into its queue. The engine has one for each tap of the policy. The
 // outlet of the TAP queue always exists, even if there is no such queue.
 type outlet struct {
-	name   string                    // the name of the tap; "" is the TAP queue
-	number int                       // its own number in sets of taps and in the rules of the fast path
-	queue  atomic.Pointer[shm.Queue] // nil if there is no TAP queue; written under mu and update
-	lanes  [MaxQueues]outletLane     // by thread
-	since  int64                     // when the outlet got its number, on the engine's clock
-	past   uint64                    // copies that the kernel could not make for the tap that had the number before
+	name      string                    // the name of the tap; "" is the TAP queue
+	number    int                       // its own number in sets of taps and in the rules of the fast path
+	queue     atomic.Pointer[shm.Queue] // nil if there is no TAP queue; written under mu and update
+	lanes     [MaxQueues]outletLane     // by thread
+	claimedAt int64                     // when the outlet got its number, on the engine's clock
+	past      uint64                    // copies that the kernel could not make for the tap that had the number before
 
 	// mu guards these fields:
 	producers      []*shm.Producer      // all that the queue has had
@@ -166,7 +166,7 @@ func (e *Engine) changeOutletsLocked(fn func(*policy.Policy) error, outlets []*o
 // the copies that the kernel missed for an earlier one.
 func (e *Engine) claimNumberLocked(o *outlet) {
 	e.fast.readCounters()
-	o.since, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.number]
+	o.claimedAt, o.past = int64(time.Since(e.epoch)), e.fast.missed[o.number]
 }
 
 // openProducersLocked opens a producer for each thread, and writes the interfaces into the queue

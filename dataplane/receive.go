@@ -16,8 +16,8 @@ func (w *worker) receive(in int) int {
 	l.filled -= n
 	p := w.plan.Load() // loaded after the frames, so that no frame received after an Update meets the old plan
 	flags := uint32(0) // the options of an entry that the chain looks at
-	if w.next != nil {
-		n, flags = w.link(l, n), xsk.Continued
+	if w.nextChunk != nil {
+		n, flags = w.joinChunks(l, n), xsk.Continued
 	}
 	t := &w.tally[in]
 	t[countRX] += uint64(n)

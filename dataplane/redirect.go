@@ -106,8 +106,8 @@ func (f *fastPath) denyLocked(number int, why string) {
 	}
 }
 
-// follow adapts the rules when the interfaces take other redirected frames than before.
-func (f *fastPath) follow() {
+// adapt changes the rules when the interfaces take other redirected frames than before.
+func (f *fastPath) adapt() {
 	if f.path == nil {
 		return
 	}

@@ -153,7 +153,7 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 		e.config.Logf("%v; frames still go into it: %v", why, errors.Join(err, again.Close()))
 		return
 	}
-	old := &former{fed: *f, mine: f.out.producers, left: f.queue.Slots(), since: time.Now()}
+	old := &former{fed: *f, mine: f.out.producers, left: f.queue.Slots(), fellAt: time.Now()}
 	f.out.producers = producers
 	for q, p := range producers {
 		give := func() { f.out.lanes[q].producer = p }

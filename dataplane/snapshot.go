@@ -114,7 +114,7 @@ func (e *Engine) furtherCountLocked(o *outlet) FurtherCount {
 		c.Stored += o.lanes[i].stored.Load()
 		c.Refused += o.lanes[i].refused.Load()
 	}
-	c.Lost = min(total(&o.lost), c.Stored)
+	c.Lost = min(sumOf(&o.lost), c.Stored)
 	c.Stored -= c.Lost
 	return c
 }

@@ -253,7 +253,7 @@ func (e *Engine) launchLocked() error {
 // haltLocked ends a thread and keeps its counters. It fails if chunks of the thread's memory are
 // missing.
 func (e *Engine) haltLocked(w *worker) error {
-	w.stop.Store(true)
+	w.stopping.Store(true)
 	w.wake()
 	frames := <-w.done
 	if k := w.kernel.Swap(nil); k != nil {

@@ -84,7 +84,7 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 	}
 	list := make([]PortStats, len(e.ports))
 	for p := range list {
-		list[p] = sums[p].stats(lost[p]+e.unservedSinceLocked(e.ports[p]), tapLost[p])
+		list[p] = sums[p].portStats(lost[p]+e.unservedSinceLocked(e.ports[p]), tapLost[p])
 	}
 	return list
 }
@@ -94,7 +94,7 @@ func (e *Engine) allStatsLocked(fast *[MaxQueues][2]tally) []PortStats {
 func (e *Engine) queueStatsLocked(number, queue int, fast *[MaxQueues][2]tally) QueueStats {
 	k := e.kernelSinceLocked(number, queue)
 	t := e.queueTally(queue, fast)[number].since(&e.base[queue][number])
-	return QueueStats{t.stats(lostIn(k), e.tapOutlet.lost[queue][number]-e.tapOutlet.lostBase[queue][number]), named(k)}
+	return QueueStats{t.portStats(lostIn(k), e.tapOutlet.lost[queue][number]-e.tapOutlet.lostBase[queue][number]), named(k)}
 }
 
 // socketLocked returns the open socket of a queue, or nil if there is none.
@@ -139,10 +139,10 @@ func (e *Engine) ResetStats() {
 	}
 }
 
-// stats returns the counters with their names. lost and tapLost are not part of a tally. tapLost is
+// portStats returns the counters with their names. lost and tapLost are not part of a tally. tapLost is
 // limited to the frames stored since the last reset: what was lost of a queue may have been stored
 // before it.
-func (t *tally) stats(lost, tapLost uint64) PortStats {
+func (t *tally) portStats(lost, tapLost uint64) PortStats {
 	s := PortStats{Lost: lost}
 	for i := range Counters {
 		if c := &Counters[i]; c.at != derived {

@@ -14,7 +14,7 @@ func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction
 	frame, long := w.umem.Bytes(d), continued(d)
 	if long {
 		w.flushTaps() // keeps the order, and frees the buffer, which holds one long frame
-		frame = w.whole(d)
+		frame = w.contiguous(d)
 	}
 	for ; wanting != 0; wanting &= wanting - 1 {
 		r := w.newRecord(p.outlets[bits.TrailingZeros16(uint16(wanting))], number)

@@ -26,7 +26,7 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	for stalls := 0; l.blocked == 0 && queued < n; {
 		frames := w.sending[queued:n]
 		m, entries := 0, 0
-		if w.next == nil {
+		if w.nextChunk == nil {
 			// Entries that are not counted yet must not be overwritten.
 			m = l.sock.TX.Put(frames[:min(len(frames), l.sock.TX.Size()-int(l.put-l.taken))])
 			entries = m
@@ -123,7 +123,7 @@ func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 	taken := l.sock.TX.Taken()
 	n := taken - l.taken
 	frames, bytes := int(n), uint64(0)
-	if w.next == nil {
+	if w.nextChunk == nil {
 		bytes = l.sock.TX.Bytes(l.taken, n)
 	} else {
 		frames, bytes, l.begun = l.sock.TX.Span(l.taken, n, l.begun)

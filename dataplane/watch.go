@@ -71,7 +71,7 @@ func (e *Engine) observe(quit chan struct{}) {
 	if again {
 		why = e.restartLocked()
 	} else {
-		e.fast.follow()
+		e.fast.adapt()
 		e.followJoinersLocked()
 	}
 	e.complainLocked(why)

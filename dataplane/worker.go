@@ -42,42 +42,42 @@ const (
 // worker is the thread of one queue of all interfaces. The thread alone uses the fields, unless
 // their comments say otherwise.
 type worker struct {
-	queue    int
-	poll     *atomic.Uint32 // a PollMode; anybody may change it
-	cpu      int            // -1 means not pinned
-	plan     *atomic.Pointer[plan]
-	counts   *counters              // the thread writes them, anybody reads them
-	stop     atomic.Bool            // set by Engine.Stop
-	asked    atomic.Bool            // set by Engine.awaitThreadsLocked, cleared by the thread when it answers
-	errand   atomic.Pointer[func()] // set by the engine; the thread runs it once, before its next answer, between two batches
-	answer   chan Frames            // the thread puts its answer here; capacity 1
-	done     chan Frames            // the thread puts its last answer here when it ends; capacity 1
-	wakeFD   int                    // an eventfd that ends a sleep
-	vanish   func(int)              // tells the engine that an interface has disappeared
-	umem     *xsk.UMEM
-	long     bool // frames may have several chunks
-	lanes    []lane
-	paces    *[2]pace    // by interface; shared with the other threads
-	tables   *portTables // counts by source, type and VLAN; the engine may replace the tables
-	tally    [2]tally
-	free     []uint64 // unused chunks, as a stack: the last one is the likeliest to be in the cache
-	retired  []uint64 // chunks freed in this batch, which a tap may still point to
-	descs    [batchSize]xsk.Desc
-	next     []xsk.Desc              // links the chunks of long frames; nil if there are none
-	scratch  []byte                  // room for a tap's copy of a long frame
-	sending  [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
-	sent     [2 * batchSize]mark     // what taps need of each frame in sending
-	back     [batchSize]uint64
-	pending  []*outlet                  // outlets that have records in this batch
-	stamp    int64                      // Unix time of the batch in ns: of its reception, or of the release of held frames
-	clock    int64                      // the same moment in ns since epoch, on a clock that never jumps
-	epoch    time.Time                  // the engine's
-	frameID  uint64                     // the id of the next frame; the upper byte is the queue
-	seed     policy.Seed                // the seed of the dice
-	checked  int64                      // when the thread last checked that the interfaces exist, on clock
-	threadID uint32                     // see currentThreadID
-	kernel   atomic.Pointer[kernelSide] // what the thread shares with the fast path; the engine sets it
-	inbox    [8]byte                    // a buffer for what is read from the eventfd
+	queue     int
+	poll      *atomic.Uint32 // a PollMode; anybody may change it
+	cpu       int            // -1 means not pinned
+	plan      *atomic.Pointer[plan]
+	counts    *counters              // the thread writes them, anybody reads them
+	stopping  atomic.Bool            // set by Engine.Stop
+	asked     atomic.Bool            // set by Engine.awaitThreadsLocked, cleared by the thread when it answers
+	errand    atomic.Pointer[func()] // set by the engine; the thread runs it once, before its next answer, between two batches
+	answer    chan Frames            // the thread puts its answer here; capacity 1
+	done      chan Frames            // the thread puts its last answer here when it ends; capacity 1
+	wakeFD    int                    // an eventfd that ends a sleep
+	vanish    func(int)              // tells the engine that an interface has disappeared
+	umem      *xsk.UMEM
+	long      bool // frames may have several chunks
+	lanes     []lane
+	paces     *[2]pace    // by interface; shared with the other threads
+	tables    *portTables // counts by source, type and VLAN; the engine may replace the tables
+	tally     [2]tally
+	free      []uint64 // unused chunks, as a stack: the last one is the likeliest to be in the cache
+	retired   []uint64 // chunks freed in this batch, which a tap may still point to
+	descs     [batchSize]xsk.Desc
+	nextChunk []xsk.Desc              // links the chunks of long frames; nil if there are none
+	scratch   []byte                  // room for a tap's copy of a long frame
+	sending   [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
+	sent      [2 * batchSize]mark     // what taps need of each frame in sending
+	back      [batchSize]uint64
+	pending   []*outlet                  // outlets that have records in this batch
+	stamp     int64                      // Unix time of the batch in ns: of its reception, or of the release of held frames
+	clock     int64                      // the same moment in ns since epoch, on a clock that never jumps
+	epoch     time.Time                  // the engine's
+	frameID   uint64                     // the id of the next frame; the upper byte is the queue
+	seed      policy.Seed                // the seed of the dice
+	checked   int64                      // when the thread last checked that the interfaces exist, on clock
+	threadID  uint32                     // see currentThreadID
+	kernel    atomic.Pointer[kernelSide] // what the thread shares with the fast path; the engine sets it
+	inbox     [8]byte                    // a buffer for what is read from the eventfd
 }
 
 // mark is what taps need to know of a frame on its way out.
@@ -154,7 +154,7 @@ func (w *worker) allocate() {
 	w.retired = make([]uint64, 0, 2*batchSize)
 	if w.long {
 		w.retired = make([]uint64, 0, w.umem.Frames())
-		w.next = make([]xsk.Desc, w.umem.Frames())
+		w.nextChunk = make([]xsk.Desc, w.umem.Frames())
 		w.scratch = make([]byte, 0, port.MaxChunks*w.umem.FrameSize())
 	}
 	w.pending = make([]*outlet, 0, policy.MaxTaps)
@@ -182,7 +182,7 @@ func (w *worker) run(ready chan<- error) {
 	}
 	w.threadID = currentThreadID()
 	ready <- nil
-	for idle := 0; !w.stop.Load(); {
+	for idle := 0; !w.stopping.Load(); {
 		if PollMode(w.poll.Load()) == PollBusy {
 			w.pollDevices()
 		}

@@ -19,7 +19,7 @@ type inheritance struct {
 	pinned  string    // the directory of the pins
 }
 
-func (i *inheritance) where() string {
+func (i *inheritance) dir() string {
 	if i == nil {
 		return ""
 	}

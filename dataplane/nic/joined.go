@@ -156,7 +156,7 @@ func (p *Port) WhyTooLong() string {
 	case len(p.joined) > 0:
 		return strings.Join(p.joined, "; ")
 	case p.other.name != "" && !p.generic:
-		return "the other end of this veth may send several as one: " + p.other.ethtool("tso off gso off")
+		return "the other end of this veth may send several as one: " + p.other.ethtoolCommand("tso off gso off")
 	}
 	return fmt.Sprintf("their sender has a larger MTU than %d, or joins frames", p.mtu)
 }

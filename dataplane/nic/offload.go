@@ -46,7 +46,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	if p.switchedOff = append(p.switchedOff, names...); len(p.switchedOff) == 0 && !p.promisc && p.interrupts == nil {
 		return nil, nil
 	}
-	if err := p.writeRecord(p.inherited.where()); err != nil {
+	if err := p.writeRecord(p.inherited.dir()); err != nil {
 		p.logf("port %s: its settings will not be restored if this process is killed: %v", p.name, err)
 	}
 	if len(names) > 0 {
@@ -84,15 +84,15 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 // warnPeer warns of offloads at the other end of a veth. Its frames reach us unfinished: with
 // checksums not computed, tags beside the frame, several frames joined. As the other end is not
 // ours to change, the warning gives the command.
-func (p *Port) warnPeer(tool *ethtool, link netlink.Link) {
-	peer, ok := peerOf(link)
+func (p *Port) warnPeer(tool *ethtool, l netlink.Link) {
+	peer, ok := peerOf(l)
 	if p.other = peer; !ok {
 		return
 	}
 	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
 	if peer.nsid >= 0 {
 		p.logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken: %s",
-			p.name, peer.where(), peer.ethtool(off))
+			p.name, peer.where(), peer.ethtoolCommand(off))
 		return
 	}
 	active, _, err := tool.features(peer.index)
@@ -101,7 +101,7 @@ func (p *Port) warnPeer(tool *ethtool, link netlink.Link) {
 	}
 	for _, f := range falsifying {
 		if active[f] && strings.HasPrefix(f, "tx-") {
-			p.logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtool(off))
+			p.logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtoolCommand(off))
 			return
 		}
 	}

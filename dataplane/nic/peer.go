@@ -57,8 +57,8 @@ func (p peer) where() string {
 	return p.name + " in another namespace"
 }
 
-// ethtool returns the command that changes features of the peer, or a description of it.
-func (p peer) ethtool(features string) string {
+// ethtoolCommand returns the command that changes features of the peer, or a description of it.
+func (p peer) ethtoolCommand(features string) string {
 	switch {
 	case p.name == "":
 		return fmt.Sprintf("in the namespace of its other end, where ip link shows that as %d, ethtool -K with its name and %s", p.index, features)

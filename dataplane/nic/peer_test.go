@@ -13,7 +13,7 @@ func TestPeerMessages(t *testing.T) {
 		{peer{index: 7, nsid: 3, name: "v1"}, "v1 in another namespace", "in the namespace of its other end, ethtool -K v1 gro on"},
 		{peer{index: 7, nsid: 3}, "interface 7 of another namespace", "in the namespace of its other end, where ip link shows that as 7, ethtool -K with its name and gro on"},
 	} {
-		if got := c.peer.ethtool("gro on"); got != c.command {
+		if got := c.peer.ethtoolCommand("gro on"); got != c.command {
 			t.Errorf("%+v: %q, want %q", c.peer, got, c.command)
 		}
 		if got := c.peer.where(); c.nsid >= 0 && got != c.where {

@@ -47,7 +47,7 @@ func (p *Port) TakeRedirects() string {
 	if a := l.Attrs(); p.other.index != a.ParentIndex || p.other.nsid != a.NetNsID || p.other.name == "" {
 		p.other, _ = peerOf(l)
 	}
-	return ": " + p.other.ethtool("gro on")
+	return ": " + p.other.ethtoolCommand("gro on")
 }
 
 // Numbers of the kernel's netdev protocol (6.3 and later).

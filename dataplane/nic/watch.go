@@ -110,14 +110,14 @@ func watchSettings() (changed <-chan struct{}, end func()) {
 // enter moves the calling thread into a network namespace. It needs CAP_SYS_ADMIN if the thread is
 // in another one.
 func enter(home *os.File) error {
-	var here, there unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
+	var present, wanted unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &present); err != nil {
 		return fmt.Errorf("network namespace: %w", err)
 	}
-	if err := unix.Fstat(int(home.Fd()), &there); err != nil {
+	if err := unix.Fstat(int(home.Fd()), &wanted); err != nil {
 		return fmt.Errorf("network namespace: %w", err)
 	}
-	if here.Ino == there.Ino && here.Dev == there.Dev {
+	if present.Ino == wanted.Ino && present.Dev == wanted.Dev {
 		return nil
 	}
 	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
