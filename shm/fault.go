@@ -14,22 +14,30 @@ const (
 )
 
 // faultNames are the names of the bits, the lowest first.
-var faultNames = [...]string{"bit flip", "duplicate", "length changed"}
+var faultNames = []struct {
+	bit  uint32
+	name string
+}{
+	{FaultBitflip, "bit flip"},
+	{FaultDup, "duplicate"},
+	{FaultLength, "length changed"},
+}
 
-// FaultText names the faults of a packet, "" for none: "injected fault: bit flip, duplicate".
+// FaultText names the faults of a packet, "" for none: "injected fault: bit flip, duplicate". A bit
+// without a name, of a newer writer, is shown as a number.
 func FaultText(fault uint32) string {
+	if fault == 0 {
+		return ""
+	}
 	var names []string
-	for i := 0; fault>>i != 0; i++ {
-		switch {
-		case fault>>i&1 == 0:
-		case i < len(faultNames):
-			names = append(names, faultNames[i])
-		default:
-			names = append(names, fmt.Sprintf("fault %#x", 1<<i))
+	for _, f := range faultNames {
+		if fault&f.bit != 0 {
+			names = append(names, f.name)
+			fault &^= f.bit
 		}
 	}
-	if len(names) == 0 {
-		return ""
+	for ; fault != 0; fault &= fault - 1 {
+		names = append(names, fmt.Sprintf("fault %#x", fault&-fault))
 	}
 	return "injected fault: " + strings.Join(names, ", ")
 }
