@@ -2,15 +2,15 @@ package dataplane
 
 import "golang.org/x/sys/unix"
 
-// Busy polling: the kernel leaves the interrupts of a device off, and a thread does the work
-// of its driver by system calls. One core does both that way, where otherwise an interrupt
-// takes the thread's core from it again and again. Published with one core for both (Töpel,
-// "Introduce preferred busy-polling", 2020): 64 thousand frames a second without, 10 to 22
-// million with it.
+// With busy polling, the kernel leaves the interrupts of a device off, and a thread does the work
+// of its driver by system calls. One core does both in this way; otherwise an interrupt takes the
+// core from the thread again and again. Published figures with one core for both (Töpel, "Introduce
+// preferred busy-polling", 2020) are 64 thousand frames a second without it, and 10 to 22 million
+// with it.
 
 // SetPoll changes what threads do when no frame comes. A thread that sleeps does so at most once
-// more, for up to a quarter of a second. With PollBusy it must be called in the
-// network namespace of the interfaces.
+// more, for up to a quarter of a second. With PollBusy it must be called in the network namespace
+// of the interfaces.
 func (e *Engine) SetPoll(m PollMode) {
 	e.poll.Store(uint32(m))
 	e.mu.Lock()
@@ -20,14 +20,14 @@ func (e *Engine) SetPoll(m PollMode) {
 	}
 }
 
-// followPollLocked has devices, sockets and threads do what the mode of polling asks for. What
-// fails is said: the thread spins then.
+// followPollLocked sets devices, sockets and threads to the mode of polling. If that fails, it logs
+// why, and the thread spins.
 func (e *Engine) followPollLocked() {
 	wanted := PollMode(e.poll.Load()) == PollBusy
 	for i, p := range e.ports {
 		busy := wanted && p.nic != nil && p.nic.Real()
 		if wanted && !busy {
-			e.config.Logf("port %s: the driver (%s) has no interrupts to be left off: busy polling is spinning there", p.Name(), p.Facts().Driver)
+			e.config.Logf("port %s: the driver (%s) has no interrupts to leave off, so busy polling only spins", p.Name(), p.Facts().Driver)
 		}
 		if p.nic != nil {
 			if err := p.nic.DeferInterrupts(busy); err != nil {
@@ -45,7 +45,7 @@ func (e *Engine) followPollLocked() {
 	}
 }
 
-// restoreInterruptsLocked ends a run.
+// restoreInterruptsLocked restores the settings of the interrupts at the end of a run.
 func (e *Engine) restoreInterruptsLocked() error {
 	for _, p := range e.nics() {
 		if err := p.DeferInterrupts(false); err != nil {
@@ -55,10 +55,10 @@ func (e *Engine) restoreInterruptsLocked() error {
 	return nil
 }
 
-// busyBudget is how many frames one call takes from a device, as NAPI does otherwise.
+// busyBudget is the number of frames that one call takes from a device, as in NAPI.
 const busyBudget = 64
 
-// pollDevices does the work of the drivers. What fails is tried again after retryTime.
+// pollDevices does the work of the drivers. After an error it tries again after retryTime.
 func (w *worker) pollDevices() {
 	for i := range w.lanes {
 		l := &w.lanes[i]

@@ -28,7 +28,7 @@ func TestBusyPolling(t *testing.T) {
 		if now := setting(); now != "2" {
 			t.Errorf("napi_defer_hard_irqs is %q", now)
 		}
-	} else if d.said("has no interrupts to be left off: busy polling is spinning there") != 2 {
+	} else if d.said("has no interrupts to leave off, so busy polling only spins") != 2 {
 		t.Errorf("said %q", d.lines())
 	}
 	frames := netlab.Mix(1, 200)

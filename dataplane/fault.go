@@ -14,12 +14,12 @@ const protected = 14
 
 // faultCounter is the counter of the frames that have suffered a fault.
 type faultCounter struct {
-	fault int  // by the numbers of policy.Faults
-	loses bool // the fault drops the frame, by lose; the accounts have it then
+	fault int  // the index in policy.Faults
+	loses bool // the fault drops the frame, so its counter is part of the account
 	Counter
 }
 
-// faultCounters are those of all faults, in the order that they have among Counters.
+// faultCounters are the counters of all faults, in the order that they have among Counters.
 var faultCounters = [policy.FaultKinds]faultCounter{
 	{policy.FaultDrop, true, Counter{Name: "random by FI", Key: "random_by_fi", Help: "dropped by `fault.drop`", Rows: NoRow}},
 	{policy.FaultBurst, true, Counter{Name: "burst loss by FI", Key: "burst_by_fi", Help: "dropped by `fault.burst`", Rows: MoreFaultRows}},

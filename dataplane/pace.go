@@ -15,12 +15,12 @@ import (
 // But then a thread could send the frames of one portion at full speed.
 type pace struct {
 	_    [128]byte
-	busy atomic.Int64 // when the link is free, ns on the engine's clock; all threads write it, by compare-and-swap
+	freeAt atomic.Int64 // when the link is free, ns on the engine's clock; all threads write it, by compare-and-swap
 	_    [120]byte
 }
 
 // late says whether a frame that comes now would have to wait longer than r.Queue allows.
-func (p *pace) late(now int64, r *policy.Rate) bool { return p.busy.Load()-now > int64(r.Queue) }
+func (p *pace) late(now int64, r *policy.Rate) bool { return p.freeAt.Load()-now > int64(r.Queue) }
 
 // reserve gives a frame of length bytes its time on the link and returns when its last bit has
 // left. ok is false if the frame would have to wait longer than r.Queue allows. rest carries
@@ -30,12 +30,12 @@ func (p *pace) reserve(now int64, length int, r *policy.Rate, rest *uint64) (due
 	cost := uint64(length)*8*uint64(time.Millisecond) + *rest
 	ns := int64(cost / r.Kbits)
 	for {
-		busy := p.busy.Load()
+		busy := p.freeAt.Load()
 		start := max(now, busy)
 		if start-now > int64(r.Queue) {
 			return 0, false
 		}
-		if p.busy.CompareAndSwap(busy, start+ns) {
+		if p.freeAt.CompareAndSwap(busy, start+ns) {
 			*rest = cost % r.Kbits
 			return start + ns, true
 		}

@@ -27,7 +27,7 @@ func TestPaceIsSharedAndExact(t *testing.T) {
 				now = int64(float64(i) * gap)
 				thread, length := random.IntN(threads), 60+random.IntN(80)
 				if i == 5000 { // from here on the link is always busy
-					start, bits, last = p.busy.Load(), 0, 0
+					start, bits, last = p.freeAt.Load(), 0, 0
 					clear(sent)
 				}
 				due, ok := p.reserve(now, length, &r, &rest[thread])
@@ -77,8 +77,8 @@ func TestPaceUnderContention(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if len(seen) != threads*frames || p.busy.Load() != threads*frames*int64(time.Millisecond) {
-		t.Errorf("%d times for %d frames, busy until %d", len(seen), threads*frames, p.busy.Load())
+	if len(seen) != threads*frames || p.freeAt.Load() != threads*frames*int64(time.Millisecond) {
+		t.Errorf("%d times for %d frames, busy until %d", len(seen), threads*frames, p.freeAt.Load())
 	}
 }
 

@@ -12,19 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interrupts are the settings of an interface by which the kernel leaves its interrupts off
-// while somebody polls it: after so many empty polls, and for so many nanoseconds.
+// interrupts are the settings of an interface by which the kernel leaves its interrupts off while
+// somebody polls it: the number of empty polls before they are on again, and the time in
+// nanoseconds.
 type interrupts struct {
 	Defer   uint64 `json:"napi_defer_hard_irqs"`
 	Timeout uint64 `json:"gro_flush_timeout"`
 }
 
-// deferred are the settings for busy polling, as Documentation/networking/napi.rst recommends
-// them. The time must be longer than what a thread needs for a full batch.
+// deferred are the settings for busy polling, as Documentation/networking/napi.rst recommends them.
+// The time must be longer than a thread needs for a full batch.
 var deferred = interrupts{Defer: 2, Timeout: 200_000}
 
-// Real says whether a device of its own, with interrupts, is behind the interface. Others are
-// software, and whoever sends to them does their work.
+// Real says whether the interface is a device with interrupts of its own. Others are software, and
+// the sender of a frame does their work.
 func (p *Port) Real() bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -35,8 +36,8 @@ func (p *Port) Real() bool {
 	return err == nil && info.Bus_info[0] != 0
 }
 
-// DeferInterrupts leaves the interface's interrupts off while its queues are polled, or puts its
-// settings back. The record says so, should this process not live to do that.
+// DeferInterrupts leaves the interrupts of the interface off while its queues are polled, or
+// restores the settings. The record has the former settings, in case this process is killed.
 func (p *Port) DeferInterrupts(on bool) error {
 	if !on {
 		before := p.interrupts
@@ -59,7 +60,7 @@ func (p *Port) DeferInterrupts(on bool) error {
 	return deferred.set(p.device, p.index)
 }
 
-// keepRecord writes the record anew, or removes it if nothing is changed any more.
+// keepRecord writes the record again, or removes it if no setting is changed any more.
 func (p *Port) keepRecord() error {
 	if p.interrupts == nil && len(p.switchedOff) == 0 && !p.promisc {
 		p.removeRecord()
@@ -100,13 +101,13 @@ func (i *interrupts) set(device string, index int) error {
 	return nil
 }
 
-// files are the settings by their names in sysfs.
+// files returns the settings by their names in sysfs.
 func (i *interrupts) files() map[string]*uint64 {
 	return map[string]*uint64{"napi_defer_hard_irqs": &i.Defer, "gro_flush_timeout": &i.Timeout}
 }
 
-// sysfsOf returns the directory of an interface in sysfs. What is mounted there may show another
-// network namespace than the calling thread's: that is an error.
+// sysfsOf returns the directory of an interface in sysfs. It fails if sysfs shows another network
+// namespace than that of the calling thread.
 func sysfsOf(device string, index int) (string, error) {
 	dir := filepath.Join("/sys/class/net", device)
 	b, err := os.ReadFile(filepath.Join(dir, "ifindex"))
