@@ -9,8 +9,8 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// With busy polling frames pass as otherwise. On devices with interrupts these are left off while
-// the engine runs; of others it is said that there are none.
+// With busy polling, frames pass as otherwise. Devices with interrupts have them off while the engine
+// runs; for others the log says that they have none.
 func TestBusyPolling(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)

@@ -14,9 +14,9 @@ import (
 // A bucket of tokens that threads fetch in portions would save the compare-and-swap of each frame.
 // But then a thread could send the frames of one portion at full speed.
 type pace struct {
-	_    [128]byte
+	_      [128]byte
 	freeAt atomic.Int64 // when the link is free, ns on the engine's clock; all threads write it, by compare-and-swap
-	_    [120]byte
+	_      [120]byte
 }
 
 // late says whether a frame that comes now would have to wait longer than r.Queue allows.
@@ -30,12 +30,12 @@ func (p *pace) reserve(now int64, length int, r *policy.Rate, rest *uint64) (due
 	cost := uint64(length)*8*uint64(time.Millisecond) + *rest
 	ns := int64(cost / r.Kbits)
 	for {
-		busy := p.freeAt.Load()
-		start := max(now, busy)
+		freeAt := p.freeAt.Load()
+		start := max(now, freeAt)
 		if start-now > int64(r.Queue) {
 			return 0, false
 		}
-		if p.freeAt.CompareAndSwap(busy, start+ns) {
+		if p.freeAt.CompareAndSwap(freeAt, start+ns) {
 			*rest = cost % r.Kbits
 			return start + ns, true
 		}
