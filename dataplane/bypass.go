@@ -26,13 +26,13 @@ type bypass struct {
 	runDir string // for the records of settings changed on interfaces
 	clear  string // the command that ends a bypass, for messages
 
-	// What is wished:
+	// The settings:
 	limit     time.Duration // a thread without a sign of life for so long counts as dead
 	deadAfter time.Duration // the limit if the bypass is on, else 0
 	chosen    bool          // somebody has switched it on or off, so the setting of an earlier process does not matter
-	limited   bool          // likewise for the limit
+	limited   bool          // somebody has set the limit, so that of an earlier process does not matter
 
-	// What is the case:
+	// The present state:
 	state     pinState
 	why       string           // why nothing is pinned though it is wanted
 	inherited *fastpath.Pinned // what an earlier process left; nil except in state foundPins

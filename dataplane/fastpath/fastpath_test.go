@@ -421,7 +421,7 @@ func TestRefusedPortIsDivertedUntilAccepted(t *testing.T) {
 	}
 }
 
-// Of many changes of the policy, each with its addresses, none is mixed with another.
+// Many changes of the policy, each with its addresses, are made. No frame meets a mixture of two.
 func TestPolicyAndAddressesChangeTogether(t *testing.T) {
 	p := load(t, Config{})
 	for i := range 20 {

@@ -2,7 +2,7 @@ package nic
 
 import "testing"
 
-// What is not known of the other end of a veth is not made up: each message says what is.
+// Messages about the other end of a veth give what is known of it, and invent nothing.
 func TestPeerMessages(t *testing.T) {
 	for _, c := range []struct {
 		peer
