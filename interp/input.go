@@ -26,6 +26,9 @@ type Terminal interface {
 	// Page shows text, of at most maxPage bytes, page by page on that screen. It returns when the
 	// user has read it or given up.
 	Page(text string) error
+	// View makes the program at that terminal show one of its views, by name. It returns when the
+	// user has left the view, or, if that program is another process, when the request was sent.
+	View(name string) error
 }
 
 // input is what a session reads: its standard input, and every source. A goroutine makes the

@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -78,6 +79,21 @@ func (s *Session) Page(f func() error) error {
 	}
 	s.out.flush()
 	return s.in.term.Page(text)
+}
+
+// ErrNoTerminal is the error of View in a session without a keyboard and a screen.
+var ErrNoTerminal = errors.New("needs a terminal")
+
+// View makes the program at the session's terminal show one of its views, by name: a picture on the
+// whole screen, until its user leaves it. The program defines the views. View returns
+// ErrNoTerminal if the session does not print to a screen.
+func (s *Session) View(name string) error {
+	columns, _ := s.Screen()
+	if _, captures := s.out.w.(*captured); captures || columns == 0 || !s.Keyboard() {
+		return ErrNoTerminal
+	}
+	s.out.flush()
+	return s.in.term.View(name)
 }
 
 func (s *Session) capture(most int, tooLong error, f func() error) (string, error) {

@@ -27,6 +27,7 @@ type Client struct {
 
 	keys    func(send func([]byte)) (stop func()) // sends the keys that are typed while a word wants them; nil: there is no keyboard
 	page    func(text string) error               // shows text page by page; nil: it is just written
+	view    func(name string)                     // shows a view; nil: there is no terminal
 	send    sync.Mutex                            // held while a frame is written
 	running atomic.Uint32                         // id of the running line or source; 0: none
 }
@@ -171,6 +172,12 @@ func (c *Client) request(kind byte, text string, r io.Reader, stdout, stderr io.
 				_, err = stdout.Write(rest)
 			}
 			return false, err
+		case kindView:
+			if c.view != nil {
+				stop() // the keys are the view's
+				stop = func() {}
+				c.view(string(rest))
+			}
 		case kindMore:
 			n, err := piece(r, buf)
 			if err == nil {
@@ -275,7 +282,7 @@ func (r *remote) eval(line string) (Result, error) {
 			r.size = [2]int{columns, rows}
 			r.cl.screen(columns, rows)
 		}
-		r.cl.keys, r.cl.page = r.tty.forward, r.page
+		r.cl.keys, r.cl.page, r.cl.view = r.tty.forward, r.page, r.view
 	}
 	return r.cl.eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
 }
@@ -287,6 +294,13 @@ func (r *remote) page(text string) error {
 		fmt.Fprintf(r.stderr, "error: %v\n", err)
 	}
 	return nil
+}
+
+// view shows a view of this program.
+func (r *remote) view(name string) {
+	if err := r.tty.View(name); err != nil {
+		fmt.Fprintf(r.stderr, "error: %v\n", err)
+	}
 }
 
 func (r *remote) interrupt() { r.cl.Interrupt() }

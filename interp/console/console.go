@@ -40,6 +40,8 @@ type Options struct {
 	// History is the file that keeps the lines between runs; "" means none. It is never an error
 	// that it cannot be read or written. See HistoryFile.
 	History string
+	// Views are what words may show on the whole screen, by name: see interp.Session.View.
+	Views map[string]View
 	// Name stands in errors of a source that is no terminal; "" means "stdin".
 	Name string
 }
@@ -167,6 +169,7 @@ type lineReader interface {
 func (c *Console) prompt(t target, o Options) int {
 	var in lineReader
 	if c.tty != nil {
+		c.tty.views = o.Views
 		r, err := c.tty.start(t, o.History)
 		if err != nil {
 			fmt.Fprintf(c.stderr, "error: terminal: %v\n", err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ethertap/tests/vt"
 )
 
 const (
@@ -57,11 +59,11 @@ func TestScreen(t *testing.T) {
 					n := 0
 					for i := 0; i < len(c.keys); i += n {
 						n = keyLen(c.keys[i:])
-						p.typed(c.keys[i : i+n])
+						p.Type(c.keys[i : i+n])
 						p.settled()
 					}
 				} else {
-					p.typed(c.keys)
+					p.Type(c.keys)
 				}
 				p.shows(c.screen, c.row, c.col)
 			})
@@ -107,11 +109,10 @@ func (p *pty) settled() {
 // settledBy types a key that rings the bell, and waits until it has.
 func (p *pty) settledBy(key string) {
 	p.t.Helper()
-	p.mu.Lock()
-	bells := p.vt.bells
-	p.mu.Unlock()
-	p.typed(key)
-	p.until("settled", func(v *vt) bool { return v.bells > bells })
+	var bells int
+	p.Look(func(v *vt.Screen) { bells = v.Bells })
+	p.Type(key)
+	p.Until("settled", func(v *vt.Screen) bool { return v.Bells > bells })
 }
 
 // bell makes readline ring: Ctrl-N at the end of the history.
@@ -126,7 +127,7 @@ func TestViewDraws(t *testing.T) {
 	letters := []rune("ab 日😀é\u0301\u20dd")
 	for range 300 {
 		columns, rows := 5+rnd.Intn(20), 2+rnd.Intn(5)
-		term := newVT(columns, rows)
+		term := vt.New(columns, rows, runeWidth)
 		v := &view{w: vtWriter{term}, size: func() (int, int) { return columns, rows }, styled: true}
 		v.begin("ok ", []string{"", "3 on"}[rnd.Intn(2)])
 		var line []rune
@@ -156,25 +157,25 @@ func TestViewDraws(t *testing.T) {
 			if rnd.Intn(20) == 0 {
 				v.above([]byte("said\n"))
 			}
-			fresh := newVT(columns, rows)
+			fresh := vt.New(columns, rows, runeWidth)
 			w := &view{w: vtWriter{fresh}, size: v.size, styled: true, line: line, pos: pos, hint: hint, prompt: "ok ", side: v.side, on: true, windowed: v.windowed, top: v.top}
 			w.drawLocked()
-			got, want := term.screen(), fresh.screen()
-			if !strings.HasSuffix(got, want) || len(term.unknown) > 0 {
-				t.Fatalf("%d by %d, %q, cursor before %d: %v\n%s\n--- and not\n%s", columns, rows, string(line), pos, term.unknown, got, want)
+			got, want := term.String(), fresh.String()
+			if !strings.HasSuffix(got, want) || len(term.Unknown) > 0 {
+				t.Fatalf("%d by %d, %q, cursor before %d: %v\n%s\n--- and not\n%s", columns, rows, string(line), pos, term.Unknown, got, want)
 			}
 			above := strings.Count(got, "\n") - strings.Count(want, "\n")
-			if c := fresh.cursor(); term.cursor() != (place{c.row + above, c.col}) && !v.windowed {
-				t.Fatalf("%d by %d, %q, cursor before %d: at %v and not %v\n%s", columns, rows, string(line), pos, term.cursor(), c, got)
+			if c := cursor(fresh); cursor(term) != (place{c.row + above, c.col}) && !v.windowed {
+				t.Fatalf("%d by %d, %q, cursor before %d: at %v and not %v\n%s", columns, rows, string(line), pos, cursor(term), c, got)
 			}
 		}
 	}
 }
 
-type vtWriter struct{ v *vt }
+type vtWriter struct{ v *vt.Screen }
 
 func (w vtWriter) Write(p []byte) (int, error) {
-	w.v.write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))) // as the kernel does
+	w.v.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))) // as the kernel does
 	return len(p), nil
 }
 
@@ -182,24 +183,24 @@ func (w vtWriter) Write(p []byte) (int, error) {
 // whole after it was entered.
 func TestTallLine(t *testing.T) {
 	p := startPrompt(t, 20, "xterm", "")
-	p.resize(20, 4)
+	p.Resize(20, 4)
 	var b strings.Builder
 	for i := range 40 {
 		fmt.Fprintf(&b, "%d ", 1000+i)
 	}
 	line := b.String() // 200 characters, 11 rows
-	p.typed(line)
-	p.until("the end", func(v *vt) bool {
-		return strings.HasSuffix(v.screen(), "1036 1037 1038 10\n39") && v.cursor() == place{3, 3}
+	p.Type(line)
+	p.Until("the end", func(v *vt.Screen) bool {
+		return strings.HasSuffix(v.String(), "1036 1037 1038 10\n39") && cursor(v) == place{3, 3}
 	})
-	p.typed(home + "9")
-	p.until("the beginning", func(v *vt) bool {
-		return strings.HasPrefix(v.screen(), "ok 91000 1001 1002 1") && v.cursor() == place{0, 4}
+	p.Type(home + "9")
+	p.Until("the beginning", func(v *vt.Screen) bool {
+		return strings.HasPrefix(v.String(), "ok 91000 1001 1002 1") && cursor(v) == place{0, 4}
 	})
-	p.typed("\x7f\r")
-	p.until("all of it", func(v *vt) bool {
+	p.Type("\x7f\r")
+	p.Until("all of it", func(v *vt.Screen) bool {
 		join := strings.NewReplacer("\n", "", " ", "")
-		return strings.HasSuffix(join.Replace(v.text(0)), "ok"+join.Replace(line)+"ok")
+		return strings.HasSuffix(join.Replace(v.Text(0)), "ok"+join.Replace(line)+"ok")
 	})
 }
 
@@ -208,39 +209,39 @@ func TestTallLine(t *testing.T) {
 func TestPasteDrawnOnce(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
 	line := `"` + strings.Repeat("a5", 9014) + `" type`
-	p.typed(line + "\r")
-	p.until("done", func(v *vt) bool { return strings.Count(v.text(0), "ok") == 2 })
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	// This is for the line, its output, and a screen for each time the input paused.
-	if n := p.vt.bytes; n > 2*len(line)+64*2000 {
-		t.Errorf("%d bytes for a line of %d", n, len(line))
-	}
+	p.Type(line + "\r")
+	p.Until("done", func(v *vt.Screen) bool { return strings.Count(v.Text(0), "ok") == 2 })
+	p.Look(func(v *vt.Screen) {
+		// This is for the line, its output, and a screen for each time the input paused.
+		if v.Bytes > 2*len(line)+64*2000 {
+			t.Errorf("%d bytes for a line of %d", v.Bytes, len(line))
+		}
+	})
 }
 
 // Where there is room, the stack comment of the word before the cursor is shown dim after the
 // line, and the depth of the stack at the right edge; neither is there afterwards.
 func TestHints(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
-	p.typed("3 4")
+	p.Type("3 4")
 	p.shows("ok 3 4", 0, 6)
-	p.typed("\r")
+	p.Type("\r")
 	p.shows("ok 3 4\nok                       2 on the stack", 1, 3)
-	p.typed("type")
+	p.Type("type")
 	p.shows("ok 3 4\nok type  ( string - )    2 on the stack", 1, 7)
-	p.typed(" ")
+	p.Type(" ")
 	p.shows("ok 3 4\nok type   ( string - )   2 on the stack", 1, 8)
-	p.typed("\"bye")
+	p.Type("\"bye")
 	p.shows("ok 3 4\nok type \"bye             2 on the stack", 1, 12)
-	p.typed("\x15.")
+	p.Type("\x15.")
 	p.shows("ok 3 4\nok .  ( item - )         2 on the stack", 1, 4)
-	p.typed(" .\r")
+	p.Type(" .\r")
 	p.shows("ok 3 4\nok . .\n4\n3\nok", 4, 3)
-	p.typed(": mine ( a b - c ) ;")
-	p.until("a definition", func(v *vt) bool { return strings.HasSuffix(v.screen(), "\nok : mine ( a b - c ) ;  ( - )") })
-	p.typed("\rmine")
+	p.Type(": mine ( a b - c ) ;")
+	p.Until("a definition", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "\nok : mine ( a b - c ) ;  ( - )") })
+	p.Type("\rmine")
 	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok mine  ( a b - c )", 5, 7)
-	p.typed("\x15# type")
+	p.Type("\x15# type")
 	p.shows("ok 3 4\nok . .\n4\n3\nok : mine ( a b - c ) ;\nok # type", 5, 9)
 }
 
@@ -248,13 +249,13 @@ func TestHints(t *testing.T) {
 // string that a word has taken, or that was quoted, has no note.
 func TestNotes(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
-	p.typed("bey\r")
+	p.Type("bey\r")
 	p.expectRaw("\x1b[2mbey: pushed as a string; did you mean bye?\x1b[m\r\n")
-	p.typed("eth7 ethx\r")
+	p.Type("eth7 ethx\r")
 	p.expectRaw("\x1b[2meth7, ethx: pushed as strings\x1b[m\r\n")
-	p.typed("eth8 type eth7x type \"eth9\"\r")
+	p.Type("eth8 type eth7x type \"eth9\"\r")
 	p.ends("eth8 type eth7x type \"eth9\"\neth8eth7x\nok ")
-	p.typed("nosuch then\r")
+	p.Type("nosuch then\r")
 	p.expectRaw("\x1b[1;31merror:\x1b[m then: ")
 	p.expectRaw("\x1b[2mnosuch: pushed as a string\x1b[m\r\n")
 }
@@ -262,98 +263,98 @@ func TestNotes(t *testing.T) {
 func TestNoColor(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	p := startPrompt(t, 40, "xterm", "")
-	p.typed("3 type\r")
-	p.typed("nosuch\r")
+	p.Type("3 type\r")
+	p.Type("nosuch\r")
 	p.shows("ok 3 type\n3\nok nosuch\nnosuch: pushed as a string\nok                       1 on the stack", 4, 3)
-	p.typed("type")
+	p.Type("type")
 	p.shows("ok 3 type\n3\nok nosuch\nnosuch: pushed as a string\nok type                  1 on the stack", 4, 7)
 }
 
 // A tab that is pasted, or comes together with more input, is a blank.
 func TestPastedTab(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
-	p.typed("1\t2 type type\r")
+	p.Type("1\t2 type type\r")
 	p.ends("ok 1 2 type type\n21\nok ")
-	p.typed(pasteStart + "\t5\ttype\t" + pasteEnd)
-	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok  5 type   ( string - )") })
-	p.typed("\r")
+	p.Type(pasteStart + "\t5\ttype\t" + pasteEnd)
+	p.Until("pasted", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "ok  5 type   ( string - )") })
+	p.Type("\r")
 	p.ends("5\nok ")
 }
 
 // After an error the rest of a paste is dropped, and a note says so; typed keys are not dropped.
 func TestPasteAfterError(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
-	p.typed(pasteStart + ": two\n  1 else\n  2 type ;\n\"ran\" type\nhalf" + pasteEnd)
+	p.Type(pasteStart + ": two\n  1 else\n  2 type ;\n\"ran\" type\nhalf" + pasteEnd)
 	p.ends(":>   1 else\nerror: else: cannot close the open :\nthe rest of the paste is not run\nok ")
-	p.typed(pasteStart + "\"all\" type\n. \n" + pasteEnd + "\"typed\" type\r")
+	p.Type(pasteStart + "\"all\" type\n. \n" + pasteEnd + "\"typed\" type\r")
 	p.ends("error: .: stack underflow ( item - )\nok \"typed\" type\ntyped\nok ")
 	// The end of the paste comes after the error.
-	p.typed(pasteStart + ".\n")
+	p.Type(pasteStart + ".\n")
 	p.ends("error: .: stack underflow ( item - )\nok ")
-	p.typed("\"more\" type\n\"and more\" type\n")
+	p.Type("\"more\" type\n\"and more\" type\n")
 	p.ends("error: .: stack underflow ( item - )\nthe rest of the paste is not run\nok ")
-	p.typed(pasteEnd[:3])
-	p.typed(pasteEnd[3:] + "\"typed\" type\r")
+	p.Type(pasteEnd[:3])
+	p.Type(pasteEnd[3:] + "\"typed\" type\r")
 	p.ends("ok \"typed\" type\ntyped\nok ")
 	// A character that controls terminals is not a key when it is pasted.
-	p.typed(pasteStart + "\"a\x1b[A\x04\x12\x7fb\" type" + pasteEnd)
-	p.until("pasted", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok \"a[Ab\" type  ( string - )") })
-	p.typed("\x03")
+	p.Type(pasteStart + "\"a\x1b[A\x04\x12\x7fb\" type" + pasteEnd)
+	p.Until("pasted", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "ok \"a[Ab\" type  ( string - )") })
+	p.Type("\x03")
 	p.ends("^C\nok ")
 }
 
 // The screen gets another width while a line is edited.
 func TestResize(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
-	p.typed("\"before\" type\r")
+	p.Type("\"before\" type\r")
 	p.ends("before\nok ")
 	line := "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19"
-	p.typed(line)
+	p.Type(line)
 	p.ends("18 19")
 	for _, columns := range []int{25, 60, 20, 100, 33} {
-		p.resize(columns, 24)
+		p.Resize(columns, 24)
 		p.con.Resized()
 		p.settled() // the terminal had the line right by itself; now the drawing since then is complete
-		p.until(fmt.Sprintf("right with %d columns", columns), func(v *vt) bool {
+		p.Until(fmt.Sprintf("right with %d columns", columns), func(v *vt.Screen) bool {
 			var rows []string
 			for rest := "ok " + line; rest != ""; rest = rest[min(columns, len(rest)):] {
 				rows = append(rows, strings.TrimRight(rest[:min(columns, len(rest))], " "))
 			}
-			return strings.HasSuffix(v.screen(), "before\n"+strings.Join(rows, "\n"))
+			return strings.HasSuffix(v.String(), "before\n"+strings.Join(rows, "\n"))
 		})
 	}
-	p.typed("\x15\r")
+	p.Type("\x15\r")
 }
 
 // A search in the history is shown.
 func TestSearchShown(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	for _, l := range []string{"\"one\" type", "\"two\" type", "\"one\" type"} {
-		p.typed(l + "\r")
+		p.Type(l + "\r")
 		p.ends("\nok ")
 	}
-	p.typed("\x12tw")
-	p.until("found", func(v *vt) bool { return strings.HasSuffix(v.screen(), "(reverse search) tw: \"two\" type") })
-	p.typed("x")
-	p.until("failing", func(v *vt) bool { return strings.Contains(v.screen(), "(no line has) twx: ") })
-	p.typed("\x7f\r")
+	p.Type("\x12tw")
+	p.Until("found", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "(reverse search) tw: \"two\" type") })
+	p.Type("x")
+	p.Until("failing", func(v *vt.Screen) bool { return strings.Contains(v.String(), "(no line has) twx: ") })
+	p.Type("\x7f\r")
 	p.ends("ok \"two\" type\ntwo\nok ")
-	p.typed("\x12ne\x03")
+	p.Type("\x12ne\x03")
 	p.ends("two\nok ")
 	// The history has no line twice: two, one, and then there is no more.
-	p.typed(up)
-	p.until("the line before", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"two\" type  ( string - )") })
-	p.typed(up)
-	p.until("the line before that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
+	p.Type(up)
+	p.Until("the line before", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "two\nok \"two\" type  ( string - )") })
+	p.Type(up)
+	p.Until("the line before that", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "two\nok \"one\" type  ( string - )") })
 	p.settledBy(up)
-	p.until("still that", func(v *vt) bool { return strings.HasSuffix(v.screen(), "two\nok \"one\" type  ( string - )") })
+	p.Until("still that", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "two\nok \"one\" type  ( string - )") })
 }
 
 // A line from the history that is entered unchanged does not move the place in the history.
 func TestHistoryAgain(t *testing.T) {
 	p := startPrompt(t, 60, "xterm", "")
 	for _, l := range []string{"1 type", "2 type", up, "", up} {
-		p.typed(l + "\r")
+		p.Type(l + "\r")
 		p.ends("\nok ")
 		p.settled()
 	}
@@ -363,16 +364,16 @@ func TestHistoryAgain(t *testing.T) {
 // After the program was stopped and continued, modes and line are there again.
 func TestResume(t *testing.T) {
 	p := startPrompt(t, 40, "xterm", "")
-	p.typed("1 2")
+	p.Type("1 2")
 	p.ends("ok 1 2")
-	mode := p.termios()
-	p.setTermios(p.before)
+	mode := p.Mode()
+	p.SetMode(p.before)
 	p.shell("$ fg\r\n")
 	p.con.Resume()
 	p.ends("$ fg\nok 1 2")
-	if p.termios() != mode {
+	if p.Mode() != mode {
 		t.Error("the modes are not those of the prompt")
 	}
-	p.typed(" . .\r")
+	p.Type(" . .\r")
 	p.ends("ok 1 2 . .\n2\n1\nok ")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ethertap/interp"
+	"ethertap/tests/vt"
 )
 
 // Whatever a client sends, the server answers in frames, disconnects it in the end, and goes on
@@ -88,35 +89,35 @@ func FuzzEditor(f *testing.F) {
 			return
 		}
 		cols, height := max(int(columns), minWidth), max(int(rows), 3)
-		p := startPrompt(t, uint16(cols), "xterm", "")
-		p.patience = 8 * time.Second // a fuzzer takes more for a hang
-		p.resize(cols, height)
+		p := startPrompt(t, cols, "xterm", "")
+		p.Patience = 8 * time.Second // a fuzzer takes more for a hang
+		p.Resize(cols, height)
 		p.con.Resized()
-		p.typed(string(keys))
+		p.Type(string(keys))
 		// This ends a paste, running words, a search, a line and open structures.
-		p.typed(pasteEnd + "\x03\x03\x03")
+		p.Type(pasteEnd + "\x03\x03\x03")
 		const alive = "clear \"ali\" type \"ve\" type"
-		p.typed(alive + "\r")
-		p.untilOr(p.status, "alive", func(v *vt) bool { return strings.Contains(v.text(0), "\nalive\nok") })
+		p.Type(alive + "\r")
+		p.UntilOr(func() bool { return len(p.status) > 0 }, "alive", func(v *vt.Screen) bool { return strings.Contains(v.Text(0), "\nalive\nok") })
 		if len(p.status) > 0 { // the keys left the prompt
 			return
 		}
 		// This removes the keys that enter the line.
 		edited := strings.NewReplacer("\r", "", "\n", "", "\x03", "", "\x04", "").Replace(string(keys))
-		p.typed(edited + pasteEnd + "\x05\x05") // an escape before takes one
+		p.Type(edited + pasteEnd + "\x05\x05") // an escape before takes one
 		const mark = "qqqq"
-		p.typed(mark)
+		p.Type(mark)
 		join := strings.NewReplacer("\n", "", " ", "")
-		p.untilOr(p.status, "marked", func(v *vt) bool {
-			return strings.HasSuffix(join.Replace(sides.ReplaceAllString(v.screen(), "")), mark)
+		p.UntilOr(func() bool { return len(p.status) > 0 }, "marked", func(v *vt.Screen) bool {
+			return strings.HasSuffix(join.Replace(sides.ReplaceAllString(v.String(), "")), mark)
 		})
 		e := p.con.tty.ed
 		e.view.mu.Lock()
 		defer e.view.mu.Unlock()
-		fresh := newVT(cols, height)
+		fresh := vt.New(cols, height, runeWidth)
 		w := &view{w: vtWriter{fresh}, size: e.view.size, styled: true, line: e.view.line, pos: e.view.pos, hint: e.view.hint,
 			prompt: e.view.prompt, side: e.view.side, on: true, windowed: e.view.windowed, top: e.view.top}
 		w.drawLocked()
-		p.until("as drawn anew: "+fresh.screen(), func(v *vt) bool { return strings.HasSuffix(v.screen(), fresh.screen()) })
+		p.Until("as drawn anew: "+fresh.String(), func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), fresh.String()) })
 	})
 }

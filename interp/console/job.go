@@ -81,6 +81,9 @@ func (t *terminal) suspend() {
 		return
 	}
 	if !t.away && !t.background() {
+		if t.viewed != nil {
+			t.screen.WriteString(leaveScreen)
+		}
 		t.bracket(false)
 		unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, &t.saved)
 	}
@@ -118,6 +121,11 @@ func (t *terminal) resume() {
 	t.rouse()
 	t.bracket(true)
 	ed := t.ed
+	if t.viewed != nil {
+		t.screen.WriteString(enterScreen)
+		t.viewed.change()
+		ed = nil
+	}
 	t.mu.Unlock()
 	if ed != nil && !again {
 		ed.view.again()

@@ -22,6 +22,11 @@ func (t *terminal) Live() bool {
 
 // Key implements interp.Terminal. Keys typed ahead come first.
 func (t *terminal) Key(wait time.Duration) (key byte, ok bool, err error) {
+	return t.key(wait, new(bool))
+}
+
+// key is Key. It fails with io.EOF when *unwanted, which t.mu guards, becomes true.
+func (t *terminal) key(wait time.Duration, unwanted *bool) (key byte, ok bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	over := false
@@ -34,10 +39,12 @@ func (t *terminal) Key(wait time.Duration) (key byte, ok bool, err error) {
 		})
 		defer timer.Stop()
 	}
-	for (len(t.keys.b) == 0 || t.editing) && !t.broke && !t.eof && !over {
+	for (len(t.keys.b) == 0 || t.editing) && !t.broke && !t.eof && !over && !*unwanted {
 		t.cond.Wait()
 	}
 	switch {
+	case *unwanted:
+		return 0, false, io.EOF
 	case t.broke:
 		t.broke = false
 		return 0, false, interp.ErrInterrupted
@@ -179,6 +186,12 @@ func (k keyboard) Key(wait time.Duration) (key byte, ok bool, err error) {
 // Page implements interp.Terminal: the client shows the text.
 func (k keyboard) Page(text string) error {
 	return k.c.out.say(func(b []byte) []byte { return appendFrame(b, kindPage, idBytes(k.c.running()), text) })
+}
+
+// View implements interp.Terminal: the client shows the view before it reads the result of the
+// request.
+func (k keyboard) View(name string) error {
+	return k.c.out.say(func(b []byte) []byte { return appendFrame(b, kindView, idBytes(k.c.running()), name) })
 }
 
 func (k keyboard) Line() (string, error) { return typedLine(k.Key, stream{k.c.out, kindOutput}) }

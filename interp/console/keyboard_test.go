@@ -48,17 +48,23 @@ func registerKeyboard(t *testing.T, d *interp.Dict) {
 // attached runs check at a prompt behind a socket.
 func attached(t *testing.T, check func(*testing.T, *pty)) {
 	t.Helper()
+	attachedWith(t, Options{}, check)
+}
+
+func attachedWith(t *testing.T, o Options, check func(*testing.T, *pty)) {
+	t.Helper()
 	path, d, _ := startServer(t, ServerOptions{})
 	registerKeyboard(t, d)
+	registerViews(t, d)
 	t.Setenv("TERM", "xterm")
 	p := openPty(t, 80)
 	cl := dial(t, path)
-	con := New(p.slave, p.slave, p.slave)
+	con := New(p.Slave, p.Slave, p.Slave)
 	done := make(chan int, 1)
-	go func() { done <- con.Attach(cl, Options{}); con.Close() }()
+	go func() { done <- con.Attach(cl, o); con.Close() }()
 	p.expect("ok ")
 	check(t, p)
-	p.typed("\x04")
+	p.Type("\x04")
 	if status := <-done; status != 0 {
 		t.Errorf("status %d", status)
 	}
@@ -68,25 +74,25 @@ func attached(t *testing.T, check func(*testing.T, *pty)) {
 // behind a socket.
 func TestKeyboard(t *testing.T) {
 	check := func(t *testing.T, p *pty) {
-		p.typed("screen\r")
+		p.Type("screen\r")
 		p.expect("\n80 by 24, keyboard true\nok ")
-		p.typed("key\r")
+		p.Type("key\r")
 		p.expect("\nwaiting\n")
-		p.typed("x")
+		p.Type("x")
 		p.expect("key 'x'\nok ")
-		p.typed("line 5 .\r")
+		p.Type("line 5 .\r")
 		p.expect("\nwaiting\n")
-		p.typed("grü\x7fau\r")
+		p.Type("grü\x7fau\r")
 		p.expect("line \"grau\" true\n5\nok ")
-		p.typed("line\r")
+		p.Type("line\r")
 		p.expect("\nwaiting\n")
-		p.typed("\x04")
+		p.Type("\x04")
 		p.expect("line \"\" false\nok ")
-		p.typed("key\r")
+		p.Type("key\r")
 		p.expect("\nwaiting\n")
-		p.typed("\x03")
+		p.Type("\x03")
 		p.expect("error: key: interrupted\nok ")
-		p.typed("7 .\r") // the keyboard belongs to the prompt again
+		p.Type("7 .\r") // the keyboard belongs to the prompt again
 		p.expect("\n7\nok ")
 	}
 	t.Run("here", func(t *testing.T) {
@@ -103,17 +109,17 @@ func TestKeyboard(t *testing.T) {
 // belong to that program meanwhile.
 func TestPager(t *testing.T) {
 	check := func(t *testing.T, p *pty) {
-		t.Setenv("PAGER", "cat; read k <"+p.slave.Name()+"; echo key $k; read k <"+p.slave.Name()+"; exit 1")
-		p.typed("paged\r")
+		t.Setenv("PAGER", "cat; read k <"+p.Slave.Name()+"; echo key $k; read k <"+p.Slave.Name()+"; exit 1")
+		p.Type("paged\r")
 		p.expect("\nfirst\nlast\n")
-		p.typed("q\r")
+		p.Type("q\r")
 		p.expect("key q\n")
-		p.typed("\r")
+		p.Type("\r")
 		p.expect("ok ")
-		p.typed("7 .\r") // the keyboard belongs to the prompt again
+		p.Type("7 .\r") // the keyboard belongs to the prompt again
 		p.expect("\n7\nok ")
 		t.Setenv("PAGER", "/nonexistent/pager")
-		p.typed("paged\r")
+		p.Type("paged\r")
 		p.expect("error: ")
 		p.expect("pager /nonexistent/pager: ")
 		p.expect("ok ")
@@ -138,7 +144,7 @@ func TestPager(t *testing.T) {
 		t.Setenv("PAGER", "cat; exec sleep 1000")
 		p := startPrompt(t, 80, "xterm", "")
 		registerKeyboard(t, p.session.Dict())
-		p.typed("paged\r")
+		p.Type("paged\r")
 		p.expect("\nfirst\nlast\n")
 		p.con.Close()
 		<-p.status
@@ -149,11 +155,11 @@ func TestPager(t *testing.T) {
 func TestNoScreen(t *testing.T) {
 	p := startPrompt(t, 80, "dumb", "")
 	registerKeyboard(t, p.session.Dict())
-	p.typed("screen\r")
+	p.Type("screen\r")
 	p.expect("\n0 by 0, keyboard true\nok ")
-	p.typed("line\r")
+	p.Type("line\r")
 	p.expect("\nwaiting\n")
-	p.typed("kernel edits\r")
+	p.Type("kernel edits\r")
 	p.expect("line \"kernel edits\" true\nok ")
 
 	path, d, _ := startServer(t, ServerOptions{})

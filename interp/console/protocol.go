@@ -28,6 +28,8 @@ import (
 //	  E errors     bytes for standard error, in order with O
 //	  M more       id: the source of request R wants its next piece
 //	  P page       id, text to be shown page by page; at most interp's maxPage bytes
+//	  V view       id, name of a view that the client shows until its user leaves it, before it
+//	               reads the result; a client without a view of that name reports that to its user
 //	  K keys       id: request R wants the keys that are typed from now on
 //	  Z result     id, code u8 (0 ok, 1 failed), flags u8 (1: the session was left),
 //	               exit status u8, depth of the stack u16, open stack frames u16, name of
@@ -84,6 +86,7 @@ const (
 	kindBye       = 'Q'
 	kindPage      = 'P'
 	kindKeys      = 'K' // in both directions
+	kindView      = 'V'
 	kindScreen    = 'S'
 )
 

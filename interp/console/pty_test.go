@@ -2,123 +2,55 @@ package console
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
-	"os"
+	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"ethertap/interp"
+	"ethertap/tests/vt"
 )
 
 // patience is how long tests wait for an event. When it has passed, the test fails.
-const patience = 20 * time.Second
+const patience = vt.Patience
 
-// pty is a terminal that a test uses.
+// pty is a terminal that a test uses. It keeps the output.
 type pty struct {
-	t      *testing.T
-	master *os.File
-	slave  *os.File
-
-	mu   sync.Mutex
-	cond *sync.Cond
-	out  []byte // output since the last expect
-	vt   *vt    // the screen
-	end  bool
-
-	patience time.Duration // if it differs from patience
+	*vt.Pty
+	t   *testing.T
+	out []byte // since the last expect; under the lock of Look
 }
 
-func openPty(t *testing.T, cols uint16) *pty {
+func openPty(t *testing.T, cols int) *pty {
 	t.Helper()
-	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &pty{t: t, master: os.NewFile(uintptr(m), "ptmx"), slave: os.NewFile(uintptr(s), fmt.Sprintf("/dev/pts/%d", n))}
-	p.cond = sync.NewCond(&p.mu)
-	p.vt = newVT(cmp.Or(int(cols), 80), 24)
-	if err := unix.IoctlSetWinsize(s, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: cols}); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := unix.Read(m, buf)
-			if err == unix.EINTR {
-				continue
-			}
-			p.mu.Lock()
-			if n > 0 {
-				p.out = append(p.out, buf[:n]...)
-				p.vt.write(buf[:n])
-			}
-			p.end = err != nil || n <= 0
-			ended := p.end
-			p.cond.Broadcast()
-			p.mu.Unlock()
-			if ended { // EIO: the last slave is closed
-				p.master.Close()
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() { p.slave.Close() })
+	p := &pty{t: t}
+	p.Pty = vt.Open(t, cols, 24, runeWidth, func(b []byte) { p.out = append(p.out, b...) })
 	return p
-}
-
-func (p *pty) typed(s string) {
-	p.t.Helper()
-	if _, err := unix.Write(int(p.master.Fd()), []byte(s)); err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // expect waits until want is on the screen, consumes everything up to its end, and returns the
 // text before it. Escape sequences are removed first.
-func (p *pty) expect(want string) string {
+func (p *pty) expect(want string) (before string) {
 	p.t.Helper()
-	timer := time.AfterFunc(patience, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.end = true
-		p.cond.Broadcast()
-	})
-	defer timer.Stop()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
+	p.Await(never, func(*vt.Screen) bool {
 		text, ends := plainText(p.out)
-		if i := strings.Index(text, want); i >= 0 {
-			p.out = p.out[ends[i+len(want)-1]:]
-			return text[:i]
+		i := strings.Index(text, want)
+		if i >= 0 {
+			p.out, before = p.out[ends[i+len(want)-1]:], text[:i]
 		}
-		if p.end {
-			p.t.Fatalf("no %q on the screen: …%q", want, p.out[max(0, len(p.out)-400):])
-		}
-		p.cond.Wait()
-	}
+		return i >= 0
+	}, func(*vt.Screen) string {
+		return fmt.Sprintf("no %q on the screen: …%q", want, p.out[max(0, len(p.out)-400):])
+	})
+	return before
 }
+
+func never() bool { return false }
 
 // expectRaw is expect for all bytes, including sequences.
 func (p *pty) expectRaw(want string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf("what is written with %q", want), func(*vt) bool {
+	p.Until(fmt.Sprintf("what is written with %q", want), func(*vt.Screen) bool {
 		i := bytes.Index(p.out, []byte(want))
 		if i >= 0 {
 			p.out = p.out[i+len(want):]
@@ -156,28 +88,50 @@ func plainText(b []byte) (string, []int) {
 	return string(text), ends
 }
 
-func (p *pty) termios() unix.Termios {
-	p.t.Helper()
-	tio, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return *tio
-}
-
-func (p *pty) setTermios(tio unix.Termios) {
-	p.t.Helper()
-	if err := unix.IoctlSetTermios(int(p.slave.Fd()), unix.TCSETS, &tio); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 // shell writes to the screen as another program would.
 func (p *pty) shell(text string) {
 	p.t.Helper()
-	if _, err := p.slave.WriteString(text); err != nil {
+	if _, err := p.Slave.WriteString(text); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// cursor is where the cursor stands on the screen.
+func cursor(v *vt.Screen) place {
+	row, col := v.Cursor()
+	return place{row, col}
+}
+
+// shows waits until the screen shows this text, with the cursor at this place.
+func (p *pty) shows(text string, row, col int) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("%q with the cursor at %v", text, place{row, col}), func(v *vt.Screen) bool {
+		return v.String() == text && cursor(v) == place{row, col}
+	})
+}
+
+// sides matches what prompts show of the stack at the right edge.
+var sides = regexp.MustCompile(`(?m) +({ )?\d+ on the stack$`)
+
+// ends waits until the text on the screen ends like this, and the cursor is after it; the text at
+// the right edge does not count.
+func (p *pty) ends(text string) {
+	p.t.Helper()
+	p.Until(fmt.Sprintf("ending in %q", text), func(v *vt.Screen) bool {
+		all := sides.ReplaceAllString(v.Text(0), "")
+		rows := strings.Split(all, "\n")
+		before := rows[len(rows)-1]
+		last := len(rows) - 1
+		if strings.HasSuffix(text, " ") {
+			all += " "
+			before += " "
+		}
+		width := 0
+		for _, r := range before {
+			width += runeWidth(r)
+		}
+		return strings.HasSuffix(all, text) && v.Row() == last && cursor(v).col == width
+	})
 }
 
 // testDict returns a dictionary with a few words for tests of a console. They are here because

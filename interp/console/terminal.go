@@ -23,9 +23,10 @@ type terminal struct {
 	in     *os.File
 	screen *os.File // where the prompt is drawn: stdout, or stderr if only that is a terminal
 	stderr io.Writer
-	plain  bool // the kernel edits the line: TERM=dumb, a narrow screen, or none
-	draws  bool // the output of words goes to the screen, which obeys cursor sequences
-	styled bool // the screen shows dim text and colours
+	plain  bool            // the kernel edits the line: TERM=dumb, a narrow screen, or none
+	draws  bool            // the output of words goes to the screen, which obeys cursor sequences
+	styled bool            // the screen shows dim text and colours
+	views  map[string]View // for words, by name
 
 	mu       sync.Mutex
 	cond     *sync.Cond // of mu: bytes came, or the state changed
@@ -48,6 +49,7 @@ type terminal struct {
 	onBreak  func()       // action of Ctrl-C while words run; nil at the prompt
 	lines    int          // how often onBreak has changed
 	onKeys   func([]byte) // takes keys while words of a server want them; otherwise nil
+	viewed   *Screen      // of the view that has the terminal; nil: none has it
 
 	saved  unix.Termios
 	wake   int // eventfd that ends the pump
@@ -89,37 +91,48 @@ func newTerminal(in *os.File, stdout, stderr io.Writer) *terminal {
 
 // start takes the terminal and returns the reader of its lines.
 func (t *terminal) start(tg target, history string) (lineReader, error) {
+	if ok, err := t.take(); err != nil || !ok {
+		return closedReader{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.plain {
+		return &plainReader{t}, nil
+	}
+	t.bracket(true)
+	var err error
+	if t.ed, err = newEditor(t, tg, history); err != nil {
+		return nil, err
+	}
+	return t.ed, nil
+}
+
+// take sets the mode of the terminal and begins to read its keys. It returns false if the terminal
+// is closed or gone.
+func (t *terminal) take() (bool, error) {
 	t.awaitForeground()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.started || t.orphan {
-		return closedReader{}, nil
+		return false, nil
 	}
 	tio, err := unix.IoctlGetTermios(int(t.in.Fd()), unix.TCGETS)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	t.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	t.plain = t.screen == nil || dumb() || t.width() < minWidth
 	t.saved = *tio
 	if err := unix.IoctlSetTermios(int(t.in.Fd()), unix.TCSETS, t.mode(*tio)); err != nil {
 		unix.Close(t.wake)
-		return nil, err
+		return false, err
 	}
 	t.started = true
 	t.pumped.Go(t.pump)
-	if t.plain {
-		return &plainReader{t}, nil
-	}
-	t.bracket(true)
-	t.ed, err = newEditor(t, tg, history)
-	if err != nil {
-		return nil, err
-	}
-	return t.ed, nil
+	return true, nil
 }
 
 // mode returns the mode of the terminal from start to close. Output processing stays on, so "\n"
@@ -158,6 +171,7 @@ func (t *terminal) close() {
 	if onBreak != nil {
 		onBreak()
 	}
+	t.endView()
 	t.rouse()
 	t.pumped.Wait()
 	unix.Close(t.wake)
@@ -298,6 +312,11 @@ func (t *terminal) Read(p []byte) (int, error) {
 
 // resized draws the line anew if the screen has another width.
 func (t *terminal) resized() {
+	t.mu.Lock()
+	if t.viewed != nil {
+		t.viewed.change()
+	}
+	t.mu.Unlock()
 	if ed := t.edited(); ed != nil {
 		ed.view.resized()
 	}
@@ -343,7 +362,7 @@ func (t *terminal) above(p []byte) bool {
 type logWriter struct{ t *terminal }
 
 func (w logWriter) Write(p []byte) (int, error) {
-	if w.t.above(p) {
+	if w.t.hold(p) || w.t.above(p) {
 		return len(p), nil
 	}
 	return w.t.stderr.Write(p)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/interp"
+	"ethertap/tests/vt"
 )
 
 // prompt is a console on a pty, with the status that its Run returned.
@@ -26,26 +27,29 @@ type prompt struct {
 	before  unix.Termios
 }
 
-func startPrompt(t *testing.T, cols uint16, term, history string) *prompt {
+func startPrompt(t *testing.T, cols int, term, history string) *prompt {
+	t.Helper()
+	return startPromptWith(t, cols, term, Options{History: history})
+}
+
+func startPromptWith(t *testing.T, cols int, term string, o Options) *prompt {
 	t.Helper()
 	t.Setenv("TERM", term)
 	p := &prompt{pty: openPty(t, cols), status: make(chan int, 1)}
-	p.before = p.termios()
+	p.before = p.Mode()
 	before := p.before
-	p.con = New(p.slave, p.slave, p.slave)
-	p.session = interp.NewSession(testDict(t), p.con.Input(), p.slave, p.con.Errors())
+	p.con = New(p.Slave, p.Slave, p.Slave)
+	p.session = interp.NewSession(testDict(t), p.con.Input(), p.Slave, p.con.Errors())
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		p.status <- p.con.Run(p.session, Options{History: history})
-		p.mu.Lock()
-		p.cond.Broadcast()
-		p.mu.Unlock()
+		p.status <- p.con.Run(p.session, o)
+		p.Wake()
 	}()
 	t.Cleanup(func() {
 		p.con.Close()
 		<-over
-		if after := p.termios(); after != before {
+		if after := p.Mode(); after != before {
 			t.Errorf("terminal not restored: %+v, was %+v", after, before)
 		}
 	})
@@ -62,20 +66,20 @@ func (p *prompt) wantStatus(want int) {
 
 func TestTerminalPrompt(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
-	p.typed("1 2 .\r")
+	p.Type("1 2 .\r")
 	p.expect("1 2 .\n2\nok ")
-	p.typed(`"no newline" type` + "\r")
+	p.Type(`"no newline" type` + "\r")
 	p.expect("no newline\nok ")
-	p.typed(`"here" type then` + "\r")
+	p.Type(`"here" type then` + "\r")
 	p.expect("here\nerror: ")
 	p.expect("ok ")
-	p.typed("begin\r")
+	p.Type("begin\r")
 	p.expect("begin> ")
-	p.typed("1 if\r")
+	p.Type("1 if\r")
 	p.expect("if> ")
-	p.typed("5 . then 1 until\r")
+	p.Type("5 . then 1 until\r")
 	p.expect("5\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.expect("\n")
 	p.wantStatus(0)
 }
@@ -84,22 +88,22 @@ func TestTerminalInterrupt(t *testing.T) {
 	for _, term := range []string{"xterm", "dumb"} {
 		t.Run(term, func(t *testing.T) {
 			p := startPrompt(t, 80, term, "")
-			p.typed("started begin 0 until\r")
+			p.Type("started begin 0 until\r")
 			p.expect("\nstarted\n")
-			p.typed("typed ahead .\r\x03")
+			p.Type("typed ahead .\r\x03")
 			p.expect("interrupted")
 			if got := p.expect("ok "); strings.Contains(got, "ahead") && term != "dumb" {
 				t.Errorf("what was typed before Ctrl-C survived it: %q", got)
 			}
-			p.typed("half a line\x03")
+			p.Type("half a line\x03")
 			p.expect("^C\nok ")
-			p.typed("1 if\r")
+			p.Type("1 if\r")
 			p.expect("if> ")
-			p.typed("\x03")
+			p.Type("\x03")
 			p.expect("ok ")
-			p.typed("7 .\r")
+			p.Type("7 .\r")
 			p.expect("\n7\nok ")
-			p.typed("bye\r")
+			p.Type("bye\r")
 			p.wantStatus(0)
 		})
 	}
@@ -109,11 +113,11 @@ func TestTerminalPaste(t *testing.T) {
 	for _, term := range []string{"xterm", "dumb"} {
 		t.Run(term, func(t *testing.T) {
 			p := startPrompt(t, 80, term, "")
-			p.typed("started\r1 .\r2 .\r: five\r5 .\r;\rfive\r\r77 .\r")
+			p.Type("started\r1 .\r2 .\r: five\r5 .\r;\rfive\r\r77 .\r")
 			for _, want := range []string{"started\n", "1\n", "2\n", "5\n", "77\nok "} {
 				p.expect(want)
 			}
-			p.typed("\x04")
+			p.Type("\x04")
 			p.wantStatus(0)
 		})
 	}
@@ -121,48 +125,48 @@ func TestTerminalPaste(t *testing.T) {
 
 func TestTerminalCompletion(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
-	p.typed("0 ta\t")
+	p.Type("0 ta\t")
 	p.ends("ok 0 tap.")
-	p.typed("\t")
+	p.Type("\t")
 	p.ends("tap.rx.disable  tap.rx.enable   tap.tx.enable\nok 0 tap.")
-	p.typed("r\t")
+	p.Type("r\t")
 	p.ends("ok 0 tap.rx.")
-	p.typed("e\t")
+	p.Type("e\t")
 	p.shows("tap.rx.disable  tap.rx.enable   tap.tx.enable\nok 0 tap.rx.enable   ( - )", 1, 19)
-	p.typed(".\r")
+	p.Type(".\r")
 	p.ends("ok 0 tap.rx.enable .\n0\nok ")
-	p.typed("rand\x01\x05\t")
-	p.until("completed", func(v *vt) bool { return strings.HasSuffix(v.screen(), "ok random   ( - )") })
-	p.typed("5 .\r")
+	p.Type("rand\x01\x05\t")
+	p.Until("completed", func(v *vt.Screen) bool { return strings.HasSuffix(v.String(), "ok random   ( - )") })
+	p.Type("5 .\r")
 	p.ends("random 5 .\n5\nok ")
-	p.typed("zzz\t")
-	p.until("belled", func(v *vt) bool { return v.bells == 1 })
-	p.typed("\x15\x04")
+	p.Type("zzz\t")
+	p.Until("belled", func(v *vt.Screen) bool { return v.Bells == 1 })
+	p.Type("\x15\x04")
 	p.wantStatus(0)
 }
 
 // The Delete key is Ctrl-D to readline; on an empty line it must not leave.
 func TestTerminalKeys(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
-	p.typed("\x1b[3~\x1a")
-	p.typed("x12 .\x01\x1b[3~\r")
+	p.Type("\x1b[3~\x1a")
+	p.Type("x12 .\x01\x1b[3~\r")
 	p.expect("\n12\nok ")
-	p.typed("\x1b[A\x01 3 \x05\r") // up: the line before, edited
+	p.Type("\x1b[A\x01 3 \x05\r") // up: the line before, edited
 	p.expect("\n12\nok ")
-	p.typed("\x12 3\r") // Ctrl-R finds it
+	p.Type("\x12 3\r") // Ctrl-R finds it
 	p.expect("\n12\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 }
 
 func TestTerminalHistory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "history")
 	p := startPrompt(t, 80, "xterm", file)
-	p.typed("41 .\r")
+	p.Type("41 .\r")
 	p.expect("\n41\nok ")
-	p.typed("  \r")
+	p.Type("  \r")
 	p.expect("ok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 	fi, err := os.Stat(file)
 	if err != nil || fi.Mode() != 0o600 {
@@ -172,9 +176,9 @@ func TestTerminalHistory(t *testing.T) {
 		t.Errorf("history file holds %q", b)
 	}
 	p = startPrompt(t, 80, "xterm", file)
-	p.typed("\x1b[A\r")
+	p.Type("\x1b[A\r")
 	p.expect("41 .\n41\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 }
 
@@ -236,25 +240,25 @@ func TestHistoryFileHostile(t *testing.T) {
 }
 
 func TestTerminalNarrow(t *testing.T) {
-	for _, cols := range []uint16{0, 1, 3, 19, 20, 25} {
+	for _, cols := range []int{0, 1, 3, 19, 20, 25} {
 		p := startPrompt(t, cols, "xterm", "")
 		if cols == 0 || cols >= minWidth {
-			p.typed("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05")
+			p.Type("0 tap.\t\t\t\x05 1 2 3 4 5 6 7 8 9 \x01\x05")
 		}
-		joined := func(v *vt) string { return strings.NewReplacer("\n", "", " ", "").Replace(v.text(0)) }
-		p.typed("5 6 7")
-		p.until("typed", func(v *vt) bool { return strings.Contains(joined(v), "567") })
+		joined := func(v *vt.Screen) string { return strings.NewReplacer("\n", "", " ", "").Replace(v.Text(0)) }
+		p.Type("5 6 7")
+		p.Until("typed", func(v *vt.Screen) bool { return strings.Contains(joined(v), "567") })
 		const erased = 5 * len("\b \b") // the kernel writes this, and the editor no less
 		drawn := 0
-		p.until("typed", func(v *vt) bool { drawn = v.bytes; return true })
-		p.typed("\x15")
-		p.until("killed", func(v *vt) bool {
-			return v.bytes >= drawn+erased || strings.HasSuffix(joined(v), "ok")
+		p.Until("typed", func(v *vt.Screen) bool { drawn = v.Bytes; return true })
+		p.Type("\x15")
+		p.Until("killed", func(v *vt.Screen) bool {
+			return v.Bytes >= drawn+erased || strings.HasSuffix(joined(v), "ok")
 		})
-		p.resize(3, 2)
-		p.typed("8 .\r")
-		p.until("narrow", func(v *vt) bool { return strings.HasSuffix(joined(v), "8.8ok") })
-		p.typed("\x03\x04")
+		p.Resize(3, 2)
+		p.Type("8 .\r")
+		p.Until("narrow", func(v *vt.Screen) bool { return strings.HasSuffix(joined(v), "8.8ok") })
+		p.Type("\x03\x04")
 		p.wantStatus(0)
 	}
 }
@@ -273,12 +277,12 @@ func TestTerminalGarbage(t *testing.T) {
 		for range 1 + rnd.Intn(5) {
 			b.WriteString(keys[rnd.Intn(len(keys))])
 		}
-		p.typed(b.String())
+		p.Type(b.String())
 	}
-	p.typed("xx\x07\x07\x05\x15\r\x03")
-	p.typed("\"ali\" \x15\"ali\" type \"ve\" type\r")
+	p.Type("xx\x07\x07\x05\x15\r\x03")
+	p.Type("\"ali\" \x15\"ali\" type \"ve\" type\r")
 	p.expect("alive\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 }
 
@@ -286,12 +290,12 @@ func TestTerminalGarbage(t *testing.T) {
 func TestTerminalClose(t *testing.T) {
 	for _, term := range []string{"xterm", "dumb"} {
 		p := startPrompt(t, 80, term, "")
-		p.typed("started")
+		p.Type("started")
 		p.expect("started")
 		p.con.Close()
 		p.wantStatus(0)
 		p = startPrompt(t, 80, term, "")
-		p.typed("started begin 0 until\r")
+		p.Type("started begin 0 until\r")
 		p.expect("\nstarted\n")
 		p.con.Close()
 		p.wantStatus(0)
@@ -300,13 +304,13 @@ func TestTerminalClose(t *testing.T) {
 
 func TestTerminalLog(t *testing.T) {
 	p := startPrompt(t, 80, "xterm", "")
-	p.typed("1 ")
+	p.Type("1 ")
 	p.expect("1 ")
 	io.WriteString(p.con.Log(), "eth0: link down\n")
 	p.expect("eth0: link down\nok 1 ")
-	p.typed(".\r")
+	p.Type(".\r")
 	p.expect("\n1\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 }
 
@@ -324,17 +328,17 @@ func TestTerminalInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.typed("ask\r")
+	p.Type("ask\r")
 	p.expect("\nasked\n")
-	p.typed("an answer\r")
+	p.Type("an answer\r")
 	p.expect("got an answer\nok ")
-	p.typed("ask\r")
+	p.Type("ask\r")
 	p.expect("\nasked\n")
-	p.typed("\x03")
+	p.Type("\x03")
 	p.expect("error: ask: interrupted\nok ")
-	p.typed("3 .\r")
+	p.Type("3 .\r")
 	p.expect("\n3\nok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	p.wantStatus(0)
 }
 
@@ -368,51 +372,51 @@ func TestTerminalAttach(t *testing.T) {
 	path, _, s := startServer(t, ServerOptions{})
 	t.Setenv("TERM", "xterm")
 	p := openPty(t, 80)
-	before := p.termios()
+	before := p.Mode()
 	attach := func() (*Client, chan int) {
 		cl := dial(t, path)
-		con := New(p.slave, p.slave, p.slave)
+		con := New(p.Slave, p.Slave, p.Slave)
 		status := make(chan int, 1)
 		go func() { status <- con.Attach(cl, Options{}); con.Close() }()
 		p.expect("ok ")
 		return cl, status
 	}
 	_, status := attach()
-	p.typed("1 if\r")
+	p.Type("1 if\r")
 	p.expect("if> ")
-	p.typed("\x03")
+	p.Type("\x03")
 	p.expect("ok ")
-	p.typed("0 tap.rx.e\t")
-	p.until("completed", func(v *vt) bool { return strings.Contains(v.screen(), "0 tap.rx.enable   ( - )") })
-	p.typed(".\r")
+	p.Type("0 tap.rx.e\t")
+	p.Until("completed", func(v *vt.Screen) bool { return strings.Contains(v.String(), "0 tap.rx.enable   ( - )") })
+	p.Type(".\r")
 	p.ends("0 tap.rx.enable .\n0\nok ")
-	p.typed(`"no newline" type then` + "\r")
+	p.Type(`"no newline" type then` + "\r")
 	p.expect("no newline\nerror: then: ")
 	p.expect("ok ")
-	p.typed("started begin 0 until\r")
+	p.Type("started begin 0 until\r")
 	p.expect("\nstarted\n")
-	p.typed("\x03")
+	p.Type("\x03")
 	p.expect("interrupted")
 	p.expect("ok ")
-	p.typed("\x04")
+	p.Type("\x04")
 	if got := <-status; got != 0 {
 		t.Errorf("status %d after Ctrl-D", got)
 	}
 	_, status = attach() // the server went on
-	p.typed("2 .\r")
+	p.Type("2 .\r")
 	p.expect("\n2\nok ")
-	if after := p.termios(); after == before {
+	if after := p.Mode(); after == before {
 		t.Error("no terminal mode set while attached")
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	p.typed("1 .\r")
+	p.Type("1 .\r")
 	p.expect("shutting down\n")
 	if got := <-status; got != 1 {
 		t.Errorf("status %d after the server's end", got)
 	}
-	if after := p.termios(); after != before {
+	if after := p.Mode(); after != before {
 		t.Error("terminal not restored")
 	}
 }
