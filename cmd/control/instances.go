@@ -77,7 +77,7 @@ func several(o options, found []rundir.Info) string {
 		names[i] = in.Name
 	}
 	hint := "choose with --name"
-	if o.action != attach {
+	if o.action != attach && o.action != watch {
 		hint += fmt.Sprintf(", or %s --all", o.action)
 	}
 	return fmt.Sprintf("several %s running (%s): %s", o.program, strings.Join(names, ", "), hint)

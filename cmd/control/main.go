@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/cmd/internal/live"
 	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/signals"
 	"ethertap/interp"
@@ -71,6 +72,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return each(found, stdout, stderr, rotated)
 	case o.action == restart:
 		return caught.Status(each(found, stdout, stderr, func(in rundir.Info) (string, error) { return o.restarted(in, caught, stdout, stderr) }))
+	case o.action == watch:
+		return caught.Status(watched(found[0], caught, stdin, stdout, stderr))
 	case o.action == reload:
 		o.lines = []string{"ethertap.reload"}
 	}
@@ -103,7 +106,7 @@ func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdo
 		signals.Resized(con.Resized)
 		fmt.Fprintf(stdout, "connected to PID %d\n", cl.PID())
 	}
-	return con.Attach(cl, console.Options{History: console.HistoryFile()})
+	return con.Attach(cl, console.Options{History: console.HistoryFile(), Views: map[string]console.View{live.Name: liveView(in)}})
 }
 
 // evalLines runs the lines of -e until one fails.
@@ -155,7 +158,7 @@ func catchSignals() (s *signalled, end func()) {
 	s.Leave = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.client != nil {
+		if s.con != nil {
 			s.con.Close() // closes the connection, which would go with the process
 		}
 		if s.child != nil {
@@ -163,6 +166,13 @@ func catchSignals() (s *signalled, end func()) {
 		}
 	}
 	return s, signals.CatchShell(&s.Shell)
+}
+
+// shows sets the terminal that signals give back.
+func (s *signalled) shows(con *console.Console) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.con = con
 }
 
 // connected sets what signals act on from now on.

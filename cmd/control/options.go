@@ -17,6 +17,7 @@ const usage = `usage: control [options] ethertap               prompt of a runni
        control [options] ethertap < script      run a script in it
        control [options] ethertap|collect status|stop|restart
        control [options] ethertap reload        load the configuration again
+       control [options] ethertap live          rates, senders and events on the screen
        control [options] collect rotate         begin the next file
        options:
        -e|--eval <line>      run the line and exit (repeatable)
@@ -39,11 +40,12 @@ const (
 	restart action = "restart"
 	reload  action = "reload"
 	rotate  action = "rotate"
+	watch   action = "live"
 )
 
 // actions are the actions of each program.
 var actions = map[string][]action{
-	"ethertap": {status, stop, restart, reload},
+	"ethertap": {status, stop, restart, reload, watch},
 	"collect":  {status, stop, restart, rotate},
 }
 
@@ -120,7 +122,7 @@ func (o options) consistent(eval, named bool) error {
 		return fmt.Errorf("--eval does not go with %s", o.action)
 	case named && o.name == "":
 		return errors.New("--name is empty")
-	case o.all && (o.action == attach || o.action == status):
+	case o.all && (o.action == attach || o.action == status || o.action == watch):
 		return errors.New("--all goes with stop, restart, reload and rotate")
 	case o.kill && o.action != stop && o.action != restart:
 		return errors.New("--kill goes with stop and restart")

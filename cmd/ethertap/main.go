@@ -14,6 +14,7 @@ import (
 	"ethertap/cmd/internal/about"
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/heap"
+	"ethertap/cmd/internal/live"
 	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/signals"
 	"ethertap/cmd/internal/systemd"
@@ -267,7 +268,8 @@ func (p *program) configure() (err error) {
 func (p *program) serve(caught *signals.Caught) (status int) {
 	done := make(chan int, 1)
 	if p.child == nil {
-		go func() { done <- p.console.Run(p.session, console.Options{History: console.HistoryFile()}) }()
+		o := console.Options{History: console.HistoryFile(), Views: map[string]console.View{live.Name: p.liveView}}
+		go func() { done <- p.console.Run(p.session, o) }()
 	}
 	for {
 		select {

@@ -19,6 +19,7 @@ func (p *program) words() interp.Set {
 			Help: "load the configuration again; what it does not speak of stays as it is", Example: "ethertap.reload",
 			Func: func(s *interp.Session) error { return p.reload(s) },
 		},
+		p.liveWord(),
 	}}
 }
 

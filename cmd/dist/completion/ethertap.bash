@@ -60,7 +60,7 @@ _ethertap_complete() {
 	ethertap:*) words=$(ls /sys/class/net) ;;
 	control:*)
 		case $target in
-		ethertap) words="status stop restart reload" ;;
+		ethertap) words="status stop restart reload live" ;;
 		collect) words="status stop restart rotate" ;;
 		*) words="ethertap collect" ;;
 		esac ;;

@@ -82,7 +82,7 @@ complete -c collect -l json -d 'the list as one line of JSON'
 complete -c control -f
 complete -c control -n 'not __fish_seen_subcommand_from ethertap collect' -a 'ethertap collect'
 complete -c control -n '__fish_seen_subcommand_from ethertap collect' -a 'status stop restart'
-complete -c control -n '__fish_seen_subcommand_from ethertap' -a reload
+complete -c control -n '__fish_seen_subcommand_from ethertap' -a 'reload live'
 complete -c control -n '__fish_seen_subcommand_from collect' -a rotate
 complete -c control -s e -l eval -x -a '(__ethertap_line)' -d 'run the line and exit'
 complete -c control -l name -x -a '(__ethertap_instances)' -d 'instance, by its name or PID'
