@@ -59,7 +59,7 @@ func (l *line) ask(words string) (string, error) {
 		return "", err
 	}
 	var out, errs bytes.Buffer
-	r, err := cl.Run(live.Name, strings.NewReader(words), &out, &errs)
+	r, err := cl.Eval(words, &out, &errs)
 	switch {
 	case err != nil:
 		l.drop(cl)

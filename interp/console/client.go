@@ -77,10 +77,10 @@ func (c *Client) PID() int { return int(c.hello.pid) }
 // Close ends the session. A running line is interrupted; the server goes on.
 func (c *Client) Close() error { return c.nc.Close() }
 
-// eval runs one line, as if typed at the prompt: a structure may stay open. Its output is written
+// Eval runs one line, as if typed at the prompt: a structure may stay open. Its output is written
 // while it runs, error messages to stderr. The error says that the connection or a writer is
 // lost, not that the line failed.
-func (c *Client) eval(line string, stdout, stderr io.Writer) (Result, error) {
+func (c *Client) Eval(line string, stdout, stderr io.Writer) (Result, error) {
 	return c.request(kindLine, line, nil, stdout, stderr)
 }
 
@@ -284,7 +284,7 @@ func (r *remote) eval(line string) (Result, error) {
 		}
 		r.cl.keys, r.cl.page, r.cl.view = r.tty.forward, r.page, r.view
 	}
-	return r.cl.eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
+	return r.cl.Eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
 }
 
 // page shows text page by page. If there is no pager, the connection stays all the same.

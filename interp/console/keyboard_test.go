@@ -136,7 +136,7 @@ func TestPager(t *testing.T) {
 		path, d, _ := startServer(t, ServerOptions{})
 		registerKeyboard(t, d)
 		out := new(bytes.Buffer)
-		if r, err := dial(t, path).eval("paged", out, out); err != nil || r.Failed || out.String() != "first\nlast\n" {
+		if r, err := dial(t, path).Eval("paged", out, out); err != nil || r.Failed || out.String() != "first\nlast\n" {
 			t.Errorf("%+v, %v, %q", r, err, out)
 		}
 	})
@@ -165,7 +165,7 @@ func TestNoScreen(t *testing.T) {
 	path, d, _ := startServer(t, ServerOptions{})
 	registerKeyboard(t, d)
 	out := new(bytes.Buffer)
-	if r, err := dial(t, path).eval("screen line", out, out); err != nil || r.Failed {
+	if r, err := dial(t, path).Eval("screen line", out, out); err != nil || r.Failed {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if want := fmt.Sprintf("0 by 0, keyboard false\nwaiting\nline %q false\n", ""); out.String() != want {

@@ -85,7 +85,7 @@ func rawDial(t *testing.T, path string) *net.UnixConn {
 func want(t *testing.T, cl *Client, line, stdout, stderr string, r Result) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	got, err := cl.eval(line, &out, &errs)
+	got, err := cl.Eval(line, &out, &errs)
 	if err != nil || out.String() != stdout || errs.String() != stderr || !reflect.DeepEqual(got, r) {
 		t.Errorf("%q: %q, %q, %+v, %v; want %q, %q, %+v", line, out.String(), errs.String(), got, err, stdout, stderr, r)
 	}
@@ -119,7 +119,7 @@ func TestServerLines(t *testing.T) {
 	if c, err := b.complete("zzz"); err != nil || len(c.words) != 0 {
 		t.Errorf("completion of nothing: %q, %v", c.words, err)
 	}
-	if _, err := b.eval(strings.Repeat("x", maxPayload), io.Discard, io.Discard); err == nil {
+	if _, err := b.Eval(strings.Repeat("x", maxPayload), io.Discard, io.Discard); err == nil {
 		t.Error("a line that fits in no frame was taken")
 	}
 	want(t, b, "9 .", "9\n", "", Result{})
@@ -188,7 +188,7 @@ func begin(t *testing.T, cl *Client, line string) <-chan Result {
 	out := newWatcher("started\n")
 	result := make(chan Result, 1)
 	go func() {
-		r, err := cl.eval("started "+line, out, io.Discard)
+		r, err := cl.Eval("started "+line, out, io.Discard)
 		if err != nil {
 			r.Open = err.Error()
 		}
@@ -285,7 +285,7 @@ func TestServerClose(t *testing.T) {
 		t.Error(err)
 	}
 	<-result
-	if _, err := idle.eval("1 .", io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "shutting down") {
+	if _, err := idle.Eval("1 .", io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "shutting down") {
 		t.Errorf("after Close: %v", err)
 	}
 	if _, err := Dial(path); !errors.Is(err, fs.ErrNotExist) {

@@ -82,7 +82,7 @@ func TestView(t *testing.T) {
 		path, d, _ := startServer(t, ServerOptions{})
 		registerViews(t, d)
 		out := new(bytes.Buffer)
-		if r, err := dial(t, path).eval("picture", out, out); err != nil || !r.Failed || out.String() != "error: picture: needs a terminal\n" {
+		if r, err := dial(t, path).Eval("picture", out, out); err != nil || !r.Failed || out.String() != "error: picture: needs a terminal\n" {
 			t.Errorf("%+v, %v, %q", r, err, out)
 		}
 	})
