@@ -69,7 +69,7 @@ func TestRingsAreAsLongAsAskedFor(t *testing.T) {
 		lab := netlab.NewBridge(t)
 		d := newDevice(t, lab, dataplane.Config{Rings: rings})
 		d.mustStart()
-		f, err := d.Frames()
+		f, err := d.Chunks()
 		if want := 2 * rings; err != nil || f.Fill+f.RX != want || f.Total != 2*(3*rings+dataplane.DefaultHold) {
 			t.Errorf("rings of %d: %+v, %v", rings, f, err)
 		}

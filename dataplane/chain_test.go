@@ -150,7 +150,7 @@ func (b *bench) check() {
 			b.t.Errorf("interface %d: %d bytes sent, %d counted", i, sent, t[countTXBytes])
 		}
 	}
-	if f := b.w.frames(); f.Lost() != 0 {
+	if f := b.w.countChunks(); f.Lost() != 0 {
 		b.t.Errorf("frames %+v: %d lost", f, f.Lost())
 	}
 	free := slices.Clone(b.w.free)

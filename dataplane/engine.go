@@ -42,7 +42,7 @@ type Engine struct {
 	workers      []*worker     // by queue; nil while nothing is forwarded
 	undo         port.Undo
 	said         string // why frames are not forwarded though they should be, as logged
-	frames       Frames // as the last Stop found them
+	chunksLeft   Chunks // as the last Stop found them
 	base         [][2]tally
 	frameID      []uint64 // by queue: the first packet id of the next run
 	kernelCounts [][2]kernelCount
@@ -138,14 +138,14 @@ func (e *Engine) outageLeft(number int) time.Duration {
 // answerTime is the longest wait for the answer of a thread.
 const answerTime = 2 * time.Second
 
-// Frames counts the chunks in the memory of all threads, of each at a moment between two batches.
+// Chunks counts the chunks in the memory of all threads, of each at a moment between two batches.
 // After Stop it returns what each thread left. It serves tests. It fails if a thread does not
 // answer within two seconds.
-func (e *Engine) Frames() (Frames, error) {
+func (e *Engine) Chunks() (Chunks, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.workers == nil {
-		return e.frames, nil
+		return e.chunksLeft, nil
 	}
 	return e.awaitThreadsLocked()
 }
@@ -153,7 +153,7 @@ func (e *Engine) Frames() (Frames, error) {
 // awaitThreadsLocked waits until every thread has answered between two batches. The batch after the
 // answer reads the policy in force. Threads that do not run need not answer. sum counts the chunks
 // of all threads.
-func (e *Engine) awaitThreadsLocked() (sum Frames, err error) {
+func (e *Engine) awaitThreadsLocked() (sum Chunks, err error) {
 	for _, w := range e.workers {
 		select { // drop the answer to an earlier question that was given up
 		case <-w.answer:

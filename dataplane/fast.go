@@ -33,7 +33,7 @@ type fastPath struct {
 
 	wanted  bool
 	bypass  bypass
-	threads *threads                 // what the last start made; nil while the engine does not run
+	threads *startedThreads          // what the last start made; nil while the engine does not run
 	stats   *fastpath.Stats          // made at the first use, and kept as long as the engine
 	lives   []xsk.Life               // by queue; made and kept likewise
 	path    *fastpath.Path           // the programs on the interfaces; nil means that all frames go through the threads
@@ -46,8 +46,8 @@ type fastPath struct {
 	missed  [fastpath.MaxTaps]uint64 // frames of which a tap got no copy, as last read
 }
 
-// threads is what a start has made for the fast path to work with.
-type threads struct {
+// startedThreads is what a start has made for the fast path to work with.
+type startedThreads struct {
 	workers []*worker
 	long    bool // frames may need several chunks
 }
@@ -58,7 +58,7 @@ const copyRing = 4 << 20
 
 // start installs the fast path on interfaces whose threads run, if it or a bypass is wanted. It
 // replaces or removes what an earlier process has left there.
-func (f *fastPath) start(r *threads) {
+func (f *fastPath) start(r *startedThreads) {
 	f.threads = r
 	if f.wanted || f.bypass.deadAfter > 0 {
 		f.engage()

@@ -81,7 +81,7 @@ func TestDelayHoldsAndKeepsOrder(t *testing.T) {
 	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Minute}, 1))
 	b.batch(50)
 	b.pass(59 * time.Second)
-	if c := b.count(0); c[countHeld] != 50 || c[countWaiting] != 50 || len(b.out[1]) != 0 || b.w.frames().Held != 50 {
+	if c := b.count(0); c[countHeld] != 50 || c[countWaiting] != 50 || len(b.out[1]) != 0 || b.w.countChunks().Held != 50 {
 		t.Fatalf("held %d, out %d", c[countHeld], len(b.out[1]))
 	}
 	b.batch(10)

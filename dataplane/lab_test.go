@@ -157,10 +157,10 @@ func (d *device) checkBooks() {
 
 func (d *device) checkFrames() {
 	d.t.Helper()
-	if f, err := d.Frames(); err != nil {
+	if f, err := d.Chunks(); err != nil {
 		d.t.Error(err)
 	} else if f.Total == 0 || f.Lost() != 0 {
-		d.t.Errorf("frames of memory: %+v, %d lost", f, f.Lost())
+		d.t.Errorf("chunks of memory: %+v, %d lost", f, f.Lost())
 	}
 }
 

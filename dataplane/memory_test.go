@@ -80,8 +80,8 @@ func (m *inMemory) closes() {
 			m.t.Errorf("%+v", b)
 		}
 	}
-	if f, err := m.Frames(); err != nil || f.Total == 0 || f.Lost() != 0 {
-		m.t.Errorf("frames of memory: %+v, %v", f, err)
+	if f, err := m.Chunks(); err != nil || f.Total == 0 || f.Lost() != 0 {
+		m.t.Errorf("chunks of memory: %+v, %v", f, err)
 	}
 }
 

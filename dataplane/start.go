@@ -161,7 +161,7 @@ func (e *Engine) bringLocked() error {
 	e.undo.Push(e.restoreInterruptsLocked)
 	e.followPollLocked()
 	e.undo.Push(e.fast.stop)
-	e.fast.start(&threads{e.workers, e.long})
+	e.fast.start(&startedThreads{e.workers, e.long})
 	e.followJoinersLocked()
 	return nil
 }
@@ -196,7 +196,7 @@ func (e *Engine) attachLocked() error {
 
 // rollbackLocked undoes the steps of a start in the opposite order, except for the first keep ones.
 func (e *Engine) rollbackLocked(keep int) error {
-	e.frames = Frames{}
+	e.chunksLeft = Chunks{}
 	err := e.undo.Run(keep)
 	e.workers = nil
 	return err
@@ -212,7 +212,7 @@ func (e *Engine) openLocked(frame int) error {
 		e.undo.Push(func() error { return unix.Close(fd) })
 		w := &worker{
 			queue: q, poll: &e.poll, cpu: -1, plan: &e.plan, counts: e.counts[q], wakeFD: fd,
-			answer: make(chan Frames, 1), done: make(chan Frames, 1),
+			answer: make(chan Chunks, 1), done: make(chan Chunks, 1),
 			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, long: e.long,
 		}
 		for i := range e.ports {
@@ -255,20 +255,20 @@ func (e *Engine) launchLocked() error {
 func (e *Engine) haltLocked(w *worker) error {
 	w.stopping.Store(true)
 	w.wake()
-	frames := <-w.done
+	chunks := <-w.done
 	if k := w.kernel.Swap(nil); k != nil {
 		k.life.Thread.Store(0)
 		if err := k.ring.Close(); err != nil {
 			e.config.Logf("queue %d: %v", w.queue, err)
 		}
 	}
-	e.frames.add(frames)
+	e.chunksLeft.add(chunks)
 	e.frameID[w.queue] = w.frameID
 	for i := range w.lanes {
 		e.kernelCounts[w.queue][i].close(w.lanes[i].sock)
 	}
-	if n := frames.Lost(); n != 0 {
-		return fmt.Errorf("queue %d: %d of %d frames of memory are not accounted for", w.queue, n, frames.Total)
+	if n := chunks.Lost(); n != 0 {
+		return fmt.Errorf("queue %d: %d of %d chunks of memory are not accounted for", w.queue, n, chunks.Total)
 	}
 	return nil
 }

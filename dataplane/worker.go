@@ -50,8 +50,8 @@ type worker struct {
 	stopping  atomic.Bool            // set by Engine.Stop
 	asked     atomic.Bool            // set by Engine.awaitThreadsLocked, cleared by the thread when it answers
 	errand    atomic.Pointer[func()] // set by the engine; the thread runs it once, before its next answer, between two batches
-	answer    chan Frames            // the thread puts its answer here; capacity 1
-	done      chan Frames            // the thread puts its last answer here when it ends; capacity 1
+	answer    chan Chunks            // the thread puts its answer here; capacity 1
+	done      chan Chunks            // the thread puts its last answer here when it ends; capacity 1
 	wakeFD    int                    // an eventfd that ends a sleep
 	vanish    func(int)              // tells the engine that an interface has disappeared
 	umem      *xsk.UMEM
@@ -113,16 +113,16 @@ type lane struct {
 
 const mirror = -1
 
-// Frames counts the chunks of a thread's memory by the place where they are, for tests. Total is
+// Chunks counts the chunks of a thread's memory by the place where they are, for tests. Total is
 // the sum of the others; otherwise a chunk was lost or is in two places.
-type Frames struct {
+type Chunks struct {
 	Total, Free, Fill, RX, TX, Completion, Held int
 }
 
 // Lost returns the number of chunks that are in no place. It should be 0.
-func (f Frames) Lost() int { return f.Total - f.Free - f.Fill - f.RX - f.TX - f.Completion - f.Held }
+func (f Chunks) Lost() int { return f.Total - f.Free - f.Fill - f.RX - f.TX - f.Completion - f.Held }
 
-func (f *Frames) add(o Frames) {
+func (f *Chunks) add(o Chunks) {
 	f.Total += o.Total
 	f.Free += o.Free
 	f.Fill += o.Fill
@@ -132,10 +132,10 @@ func (f *Frames) add(o Frames) {
 	f.Held += o.Held
 }
 
-// frames counts the chunks. Fill and TX include those that the kernel has taken from these rings
+// countChunks counts the chunks. Fill and TX include those that the kernel has taken from these rings
 // and not given back.
-func (w *worker) frames() Frames {
-	f := Frames{Total: w.umem.Frames(), Free: len(w.free) + len(w.retired)}
+func (w *worker) countChunks() Chunks {
+	f := Chunks{Total: w.umem.Frames(), Free: len(w.free) + len(w.retired)}
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		rx, done := l.sock.RX.Ready(), l.sock.Completion.Ready()
@@ -192,7 +192,7 @@ func (w *worker) run(ready chan<- error) {
 			if do := w.errand.Swap(nil); do != nil {
 				(*do)()
 			}
-			w.answer <- w.frames()
+			w.answer <- w.countChunks()
 		}
 		if work > 0 {
 			idle = 0
@@ -215,7 +215,7 @@ func (w *worker) run(ready chan<- error) {
 		}
 	}
 	w.drain()
-	w.done <- w.frames()
+	w.done <- w.countChunks()
 }
 
 // round serves every interface once. It returns the amount of work done, 0 if there was none.

@@ -250,7 +250,7 @@ func (p *prompt) directive(line string) bool {
 	// A round that was begun before the frame came may end without it; the next one has it, and
 	// the one after that sends what was held and is due.
 	for range 3 {
-		if _, err := p.engine.Frames(); err != nil {
+		if _, err := p.engine.Chunks(); err != nil {
 			p.t.Fatal(err)
 		}
 	}
