@@ -3,6 +3,7 @@ package dataplane
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"ethertap/dataplane/policy"
@@ -24,6 +25,10 @@ func TestCountersAreComplete(t *testing.T) {
 			t.Errorf("%+v lacks something, or stands twice", c)
 		}
 		names[c.Name], names["key "+c.Key] = true, true
+		// No row shows whether this name is that of another.
+		if c.Rows == NoRow && strings.ReplaceAll(strings.ToLower(c.Name), " ", "_") != c.Key {
+			t.Errorf("%s has the key %s", c.Name, c.Key)
+		}
 		if other := values[c.Of(&s)]; other != "" {
 			t.Errorf("%s and %s show the same", c.Name, other)
 		}

@@ -391,3 +391,26 @@ func BenchmarkMatch(b *testing.B) {
 		})
 	}
 }
+
+// Each operator binds less than those of the next level: with the two exchanged the other
+// number would come out, since 65 is the length.
+func TestOperatorsHaveRanks(t *testing.T) {
+	for _, source := range []string{
+		"len | 2 & 4 = 65",    // (65|2)&4 = 0
+		"len & 1 << 1 = 0",    // (65&1)<<1 = 2
+		"1 << 1 + 1 = 4",      // (1<<1)+1 = 3
+		"len - 5 * 2 = 55",    // (65-5)*2 = 120
+		"len / 5 - 3 * 2 = 7", // and from the left
+		"len - 5 - 3 = 57",    // 65-(5-3) = 63
+		"len >> 1 >> 1 = 16",  // 65>>(1>>1) = 65
+	} {
+		f, err := Compile(source)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		if !f.Match(make([]byte, 65), 65, false) {
+			t.Errorf("%s does not hold", source)
+		}
+	}
+}
