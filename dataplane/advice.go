@@ -33,11 +33,23 @@ func (e *Engine) Advice() (list []string) {
 			}
 			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceivedLocked(), cause)
 		}
+		if n := e.tornLocked(i); n > 0 {
+			say("%s came in pieces that nobody asked for, since the driver uses less of a chunk than there is: --copy or --xdp_skb", counted(int(n), "frame"))
+		}
 		if n := kernel.Rx_ring_full + kernel.Rx_fill_ring_empty_descs; n > 0 && e.config.Rings < MaxRings {
 			say("%s found no room in a ring: with a larger --rings than %d a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
 		}
 	}
 	return list
+}
+
+// tornLocked returns the number of frames that the threads have discarded since the last reset
+// because they came in pieces.
+func (e *Engine) tornLocked(port int) (n uint64) {
+	for q := range e.counts {
+		n += e.counts[q].read()[port][countLost] - e.base[q][port][countLost]
+	}
+	return n
 }
 
 // tooLong returns the number of frames that were longer than a chunk. The kernel counts them

@@ -16,6 +16,7 @@ const (
 	countTX
 	countRXBytes // bytes of the frames in rx
 	countTXBytes // bytes of the frames in tx
+	countLost    // frames that came in pieces nobody asked for; the frames lost by the kernel are added later
 	countDrop
 	countNoIf
 	countMirrored
@@ -46,7 +47,7 @@ type PortStats struct {
 	Err      uint64 // could not be sent; the sum of ErrReasons
 	Mirrored uint64 // received and not to be sent
 	Bypassed uint64 // forwarded in the kernel without taps and faults, because no thread was there; in the other counters too
-	Lost     uint64 // dropped by the kernel before reception: no room in a ring, longer than allowed, or on a queue without a thread; not in RX
+	Lost     uint64 // dropped by the kernel before reception: no room in a ring, longer than allowed, or on a queue without a thread; or received in pieces; not in RX
 	Held     uint64 // held now, by faults, or in the TX ring because the link is down or busy
 
 	DroppedByFI uint64                    // by all faults that drop frames
@@ -113,7 +114,7 @@ var frameCounters = [...]Counter{
 	{Name: "err", Key: "err", Help: "could not be sent; the sum of `err_reasons`", Rows: ForwardRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Err }},
 	{Name: "mirrored", Key: "mirrored", Help: "received and not to be sent", Rows: MirrorRows, at: countMirrored, field: func(s *PortStats) *uint64 { return &s.Mirrored }},
 	{Name: "bypassed", Key: "bypassed", Help: "forwarded in the kernel, since no thread was there; in the others too", Rows: EndRows, at: countBypassed, field: func(s *PortStats) *uint64 { return &s.Bypassed }},
-	{Name: "lost", Key: "lost", Help: "lost in the kernel before they were received; not in `rx`", Rows: EndRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Lost }},
+	{Name: "lost", Key: "lost", Help: "lost in the kernel before they were received; not in `rx`", Rows: EndRows, at: countLost, field: func(s *PortStats) *uint64 { return &s.Lost }},
 	{Name: "held", Key: "held", Help: "waiting now, for a delay or for a link that is down", Rows: EndRows, Gauge: true, at: countHeld, field: func(s *PortStats) *uint64 { return &s.Held }},
 	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "by all faults that drop frames: the sum of their counters", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
 }

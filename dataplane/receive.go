@@ -6,20 +6,23 @@ import (
 	"ethertap/shm"
 )
 
-// receive takes one batch from an interface through the chain and returns its number of frames.
+// receive takes one batch from an interface through the chain and returns its number of entries.
 func (w *worker) receive(in int) int {
 	l := &w.lanes[in]
 	n := l.sock.RX.Get(w.descs[:])
 	if n == 0 {
 		return 0
 	}
+	received := n
 	l.filled -= n
 	p := w.plan.Load() // loaded after the frames, so that no frame received after an Update meets the old plan
 	flags := uint32(0) // the options of an entry that the chain looks at
+	t := &w.tally[in]
 	if w.nextChunk != nil {
 		n, flags = w.joinChunks(l, n), xsk.Continued
+	} else if l.torn || xsk.Continues(w.descs[:n]) {
+		n = w.discardPieces(l, n, t)
 	}
-	t := &w.tally[in]
 	t[countRX] += uint64(n)
 	t[countRXBytes] += w.bytes(w.descs[:n], flags)
 	w.readClock()
@@ -69,7 +72,7 @@ func (w *worker) receive(in int) int {
 	}
 	w.recycle()
 	tables.publish(w.stamp)
-	return n
+	return received
 }
 
 // bytes returns the sum of the lengths of frames.

@@ -137,7 +137,7 @@ func (e *Engine) inspectLocked() error {
 // interfaces.
 func (e *Engine) frameSizeLocked() (size int) {
 	for _, p := range e.ports {
-		size = max(size, port.ChunkFor(p.Facts().MTU))
+		size = max(size, p.Facts().Chunk)
 	}
 	return size
 }
@@ -167,7 +167,7 @@ func (e *Engine) bringLocked() error {
 }
 
 // openAndAttachLocked opens the sockets and attaches the programs. When a port turns out to need
-// other sockets than were opened, it starts over, at most once for each port.
+// other sockets than were opened, it starts over, at most twice for each port.
 func (e *Engine) openAndAttachLocked() error {
 	for kept := len(e.undo); ; {
 		err := e.openLocked(e.frameSizeLocked())
@@ -178,6 +178,9 @@ func (e *Engine) openAndAttachLocked() error {
 			return err
 		}
 		if err := e.rollbackLocked(kept); err != nil {
+			return err
+		}
+		if err := enoughMemory(&e.config, e.queues, e.frameSizeLocked(), availableMemory()); err != nil {
 			return err
 		}
 	}

@@ -139,16 +139,17 @@ func (e *Engine) ResetStats() {
 	}
 }
 
-// portStats returns the counters with their names. lost and tapLost are not part of a tally. tapLost is
+// portStats returns the counters with their names. The kernel's part of lost, and tapLost, are not part of a tally. tapLost is
 // limited to the frames stored since the last reset: what was lost of a queue may have been stored
 // before it.
 func (t *tally) portStats(lost, tapLost uint64) PortStats {
-	s := PortStats{Lost: lost}
+	var s PortStats
 	for i := range Counters {
 		if c := &Counters[i]; c.at != derived {
 			*c.field(&s) = t[c.at]
 		}
 	}
+	s.Lost += lost
 	s.TapLost = min(tapLost, s.TapStored)
 	s.TapStored -= s.TapLost
 	for r := range reason(reasons) {

@@ -74,6 +74,9 @@ func (w *worker) transmit(out int, p *plan, n int) {
 // fatal; each is counted by its name.
 func (w *worker) kick(out int) {
 	l := &w.lanes[out]
+	if l.blocked != 0 && w.clock-l.tried < int64(retryTime) {
+		return
+	}
 	t := &w.tally[out]
 	for stalls := 0; l.put != l.taken && !l.gone; {
 		if l.sock.ZeroCopy() && !l.sock.TX.NeedWakeup() {
@@ -105,7 +108,7 @@ func (w *worker) kick(out int) {
 			}
 		default:
 			t[countCall+int(reasonOf(errno))]++
-			l.blocked = errno
+			l.blocked, l.tried = errno, w.clock
 			if errno == unix.ENXIO {
 				w.checkGone(out)
 			}

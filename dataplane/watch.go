@@ -131,7 +131,7 @@ func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", f.Name, port.LongMTU, f.Device, port.LongMTU)
 		return false
 	}
-	again = port.ChunkFor(f.MTU) > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long
+	again = f.Chunk > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long
 	if f.MTU > before && !again { // otherwise the start warns
 		e.warnAllSlotsLocked(p)
 	}

@@ -31,7 +31,9 @@ const (
 	// napTime is the longest sleep, and the interval at which the thread checks that the interfaces
 	// exist.
 	napTime = 250 * time.Millisecond
-	// retryTime is the longest sleep while frames wait in a TX ring.
+	// retryTime is the longest sleep while frames wait in a TX ring, and the shortest time between
+	// two tries where the kernel has refused one: without it a link that is down was tried
+	// 650,000 times in some seconds.
 	retryTime = time.Millisecond
 	// tooShort is the shortest sleep worth its cost: the kernel's timers are late by as much.
 	tooShort = 60 * time.Microsecond
@@ -96,6 +98,9 @@ type lane struct {
 	busy    atomic.Bool   // the thread does the work of the device's driver; the engine sets it
 	retryAt int64         // the device is not polled before then, on the thread's clock
 	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 if they are not
+	tried   int64         // when the kernel refused to send last, on the worker's clock
+	deaf    unix.Errno    // why the kernel refused to be woken for reception; 0 if it did not
+	called  int64         // when it refused that last, on the worker's clock
 	put     uint32        // number of entries put in the TX ring, modulo 2³²
 	waiting int           // frames whose entries lie between taken and put
 	taken   uint32        // number of entries that the kernel has taken and the thread has counted, modulo 2³²
@@ -103,6 +108,7 @@ type lane struct {
 	filled  int           // chunks given to the kernel for reception that have not come back
 	outside int           // chunks given to the kernel for transmission that have not come back
 	dice    dice          // for the faults of frames received here
+	torn    bool          // the next entry is a piece of a frame that was discarded
 	parts   int           // entries received of a long frame whose last entry has not come
 	first   xsk.Desc      // the first and the last of these entries
 	last    xsk.Desc
@@ -253,9 +259,13 @@ func (w *worker) refill(i int) {
 	copy(tail, tail[n:])
 	w.free = w.free[:len(w.free)-n]
 	l.filled += n
-	if l.sock.Fill.NeedWakeup() && !l.gone {
-		if errno := l.sock.Wake(); errno != 0 && errno != unix.EAGAIN {
-			w.tally[i][countCall+int(reasonOf(errno))]++
+	if l.sock.Fill.NeedWakeup() && !l.gone && (l.deaf == 0 || w.clock-l.called >= int64(retryTime)) {
+		if l.deaf = l.sock.Wake(); l.deaf == unix.EAGAIN {
+			l.deaf = 0
+		}
+		if l.deaf != 0 {
+			w.tally[i][countCall+int(reasonOf(l.deaf))]++
+			l.called = w.clock
 		}
 	}
 }

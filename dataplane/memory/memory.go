@@ -112,7 +112,7 @@ func (p *Port) Facts() port.Facts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return port.Facts{
-		Name: p.name, Device: p.name, Driver: "memory", Mode: p.mode, MAC: p.options.MAC, MTU: p.options.MTU, Longest: uint32(14 + 4 + p.options.MTU),
+		Name: p.name, Device: p.name, Driver: "memory", Mode: p.mode, MAC: p.options.MAC, MTU: p.options.MTU, Chunk: port.ChunkFor(p.options.MTU), Longest: uint32(14 + 4 + p.options.MTU),
 		RXQueues: p.options.Queues, TXQueues: p.options.Queues, Up: p.up, Downs: p.downs,
 	}
 }

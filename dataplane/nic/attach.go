@@ -73,7 +73,7 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 		if p.generic {
 			how = "generic"
 		}
-		return fmt.Errorf("port %s: attach %s XDP (driver %s): %w", p.name, how, p.driver, err)
+		return fmt.Errorf("port %s: attach %s XDP (driver %s)%s: %w", p.name, how, p.driver, p.aboutMTU(err), err)
 	}
 	undo.Push(p.detach)
 	return nil

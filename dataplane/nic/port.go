@@ -37,14 +37,16 @@ type Port struct {
 	joined   []string // which interfaces beneath join frames, as last logged
 	downs    uint64
 
-	ours     bool // an XDP program on the interface is ours, left by an earlier process
-	generic  bool // XDP runs in generic mode
-	long     bool // the program accepts frames of several buffers
-	mode     string
-	program  *xdp.Program
-	link     link.Link // holds the program on the interface; nil: the port is not attached
-	open     []opened  // the open sockets
-	unserved unserved
+	ours    bool // an XDP program on the interface is ours, left by an earlier process
+	generic bool // XDP runs in generic mode
+	long    bool // the program accepts frames of several buffers
+	// wholePages says that a socket turned out to work by zero-copy, which takes chunks of a page.
+	wholePages bool
+	mode       string
+	program    *xdp.Program
+	link       link.Link // holds the program on the interface; nil: the port is not attached
+	open       []opened  // the open sockets
+	unserved   unserved
 
 	// For the bypass, which belongs to the engine:
 	inherited *inheritance // what an earlier process left; nil if nothing
@@ -82,9 +84,19 @@ func (p *Port) logf(format string, args ...any) { p.options.Logf(format, args...
 // Facts implements port.Port.
 func (p *Port) Facts() port.Facts {
 	return port.Facts{
-		Name: p.name, Device: p.device, Driver: p.driver, Mode: p.mode, MAC: p.mac, MTU: p.mtu, Longest: p.limits.send,
+		Name: p.name, Device: p.device, Driver: p.driver, Mode: p.mode, MAC: p.mac, MTU: p.mtu, Chunk: p.chunk(), Longest: p.limits.send,
 		RXQueues: p.rxQueues, TXQueues: p.txQueues, Up: p.up, Downs: p.downs,
 	}
+}
+
+// chunk returns the size in bytes of the chunks that the frames need. Drivers with zero-copy tell
+// the device how much of a chunk it may fill, and some do so in whole KiB (igb, igc, ixgbe): a
+// chunk of 2048 bytes has 1 KiB beside its headroom, and a longer frame would come in pieces.
+func (p *Port) chunk() int {
+	if p.wholePages || p.options.Copy == ZeroCopyForced {
+		return port.LargeChunk
+	}
+	return port.ChunkFor(p.mtu)
 }
 
 // Index returns the index of the interface, or 0 before it was seen.
@@ -100,7 +112,7 @@ func (p *Port) Inspect() error {
 	if err := p.inspect(); err != nil {
 		return err
 	}
-	p.generic = p.options.Attach == AttachSKB
+	p.generic, p.wholePages = p.options.Attach == AttachSKB, false
 	p.sayChange(before)
 	return nil
 }

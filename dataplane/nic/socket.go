@@ -28,6 +28,10 @@ func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("port %s: %w", p.name, err)
 	}
+	if s.ZeroCopy() && q.Memory.FrameSize() < port.LargeChunk {
+		p.wholePages = true
+		return nil, nil, errors.Join(port.ErrAgain, s.Close())
+	}
 	p.open = append(p.open, opened{q.Number, s})
 	p.mode = port.Copy
 	switch {

@@ -15,19 +15,19 @@ const MaxChunks = 16
 // A chunk has one of two sizes, in bytes. The larger one is a page.
 const (
 	smallChunk = 2048
-	largeChunk = 4096
+	LargeChunk = 4096
 )
 
 // MaxMTU is the largest MTU whose frames fit in one chunk.
-const MaxMTU = largeChunk - xsk.Headroom - Header
+const MaxMTU = LargeChunk - xsk.Headroom - Header
 
 // LongMTU is the largest MTU whose frames fit in MaxChunks chunks.
-const LongMTU = MaxChunks*(largeChunk-xsk.Headroom) - Header
+const LongMTU = MaxChunks*(LargeChunk-xsk.Headroom) - Header
 
 // ChunkFor returns the size of a chunk in bytes for frames of an MTU.
 func ChunkFor(mtu int) int {
 	if mtu <= smallChunk-xsk.Headroom-Header {
 		return smallChunk
 	}
-	return largeChunk
+	return LargeChunk
 }

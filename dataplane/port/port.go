@@ -68,6 +68,7 @@ type Facts struct {
 	Mode     string // one of the constants below
 	MAC      policy.MAC
 	MTU      int    // bytes of a frame after its header
+	Chunk    int    // bytes of a chunk of memory that its frames need: ChunkFor(MTU) or more
 	Longest  uint32 // bytes of the longest frame that a socket can send
 	RXQueues int
 	TXQueues int

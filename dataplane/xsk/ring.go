@@ -217,6 +217,19 @@ func Bytes(list []Desc) (bytes uint64) {
 	return a + b + c + d
 }
 
+// Continues says whether one of the entries is not the last of its frame, four at a time like
+// Bytes.
+func Continues(list []Desc) bool {
+	var options uint32
+	for ; len(list) >= 4; list = list[4:] {
+		options |= list[0].Options | list[1].Options | list[2].Options | list[3].Options
+	}
+	for i := range list {
+		options |= list[i].Options
+	}
+	return options&Continued != 0
+}
+
 // Last returns the bytes of the frame that ends with the entry before running number end,
 // under the same condition.
 func (r *TXRing) Last(end uint32) (bytes uint64) {
