@@ -69,11 +69,15 @@ bench-vm:
 soak: deps-test build
 	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests ./words/predicate ./lib/filter
 
-.PHONY: guest-test
+.PHONY: guest-test guest-docs
 # the tests in virtual machines, with kernels and drivers that this machine has not: all rows of
 # the matrix, or ROW=virtio (tests/guest/matrix.go). Nothing is installed.
 guest-test:
-	@go run ./tests/guest -row '$(ROW)' $(GUESTFLAGS)
+	@go run ./tests/guest -row '$(ROW)' -save bin/guests $(GUESTFLAGS)
+
+# what the rows showed, into the document
+guest-docs:
+	@go run ./tests/guest -save bin/guests -into docs/requirements.md
 
 .PHONY: chaos
 # the TAP queue beside a plain Vyukov ring

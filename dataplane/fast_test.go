@@ -81,9 +81,7 @@ func bothEngines(t *testing.T, o netlab.Options, test func(t *testing.T, lab *ne
 // mustUseFastPath demands that no interface is denied the fast path.
 func (d *device) mustUseFastPath() {
 	d.t.Helper()
-	if m := netlab.Mode(); d.lab.OnNICs() && (m == "zerocopy" || m == "generic") {
-		d.t.Skipf("in mode %s frames go through the threads", m)
-	}
+	netlab.Needs(d.t, netlab.FastPath)
 	wanted, why := d.FastPath()
 	if !wanted || slices.ContainsFunc(why, func(s string) bool { return s != "" }) {
 		d.t.Fatalf("fast path: %v %q", wanted, why)
@@ -266,6 +264,7 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 // Switching the fast path and the policy while frames flow loses no frame and doubles none, and the
 // accounts close all the time.
 func TestFastPathChangesUnderTraffic(t *testing.T) {
+	netlab.Needs(t, netlab.FastPath)
 	lab := fastLab(t)
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
@@ -331,6 +330,7 @@ func bytesOf(frames [][]byte) (n uint64) {
 // A veth whose other end has no NAPI takes no redirected frames. The log says so with the command
 // that mends it, and the threads take its frames. Once mended, the frames stay in the kernel again.
 func TestFastPathFallsBack(t *testing.T) {
+	netlab.Needs(t, netlab.FarEnd)
 	lab := fastLab(t)
 	d := newDevice(t, lab, dataplane.Config{FastPath: true})
 	lab.Snk.SetFeature(netlab.K1, "rx-gro", false)
@@ -434,6 +434,8 @@ func TestFastPathOfAMirror(t *testing.T) {
 // Frames of several buffers stay in the kernel. A queue gets as much of them as a slot holds. The
 // copies are more than the ring holds at once.
 func TestFastPathOfJumboFrames(t *testing.T) {
+	netlab.NeedsKernel(t, 6, 6, "frames of several chunks")
+	netlab.Needs(t, netlab.FastPath)
 	lab := plainLab(t, netlab.Options{MTU: 9000})
 	q := newQueue(t, 4096)
 	c, err := q.NewConsumer("test")

@@ -142,7 +142,9 @@ func TestFiftyStartsAndStopsLeaveNothing(t *testing.T) {
 	q := newQueue(t, 128)
 	d := newDevice(t, lab, dataplane.Config{Queue: q})
 	cycle := func() {
-		d.mustStart()
+		if err := d.start(); err != nil {
+			t.Fatal(err)
+		}
 		if err := d.start(); err == nil {
 			t.Fatal("it was started twice")
 		}

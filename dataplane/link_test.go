@@ -79,6 +79,7 @@ func TestLinkDownAndUpUnderTraffic(t *testing.T) {
 // Each of these counts as err, not as tx.
 func TestFramesDroppedByTheDeviceAreErr(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.FarEnd)
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
@@ -119,6 +120,7 @@ func TestStopWithTheLinkDownAccountsForAll(t *testing.T) {
 
 func TestInterfaceThatDisappearsIsSaidOnce(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.LinksOfOurOwn)
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()

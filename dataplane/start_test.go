@@ -16,6 +16,7 @@ import (
 
 func TestOffloadsAreSwitchedOffAndRestored(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.AnyOffload)
 	lab := netlab.NewBridge(t)
 	features := []string{"tx-vlan-hw-insert", "rx-vlan-hw-parse", "tx-checksum-ip-generic"}
 	for _, f := range features {
@@ -44,6 +45,7 @@ func TestOffloadsAreSwitchedOffAndRestored(t *testing.T) {
 
 func TestStartRefusesWithAReason(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.ChosenModes)
 	lab := netlab.NewBridge(t)
 	netlab.Veth(lab.Dut, "wide0", lab.Dut, "wide1", netlab.VethOptions{Queues: 2})
 	netlab.Veth(lab.Dut, "long0", lab.Dut, "long1", netlab.VethOptions{MTU: 65000})
@@ -105,6 +107,7 @@ func TestMissingPrivilegesAreNamed(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.FarEnd)
 	lab := netlab.NewBridge(t)
 	lab.Dut.AddAddress(netlab.D0, "192.0.2.1/24")
 	netlab.Veth(lab.Dut, "down0", lab.Dut, "down1", netlab.VethOptions{Down: true})
@@ -128,12 +131,19 @@ func TestWarnings(t *testing.T) {
 // native XDP supports.
 func TestLargeMTU(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.ChosenModes)
 	for _, c := range []struct {
 		mtu  int
 		mode string
 	}{{3000, "COPY"}, {3810, "SKB"}, {9000, "COPY"}} {
 		lab := netlab.NewBridgeWith(t, netlab.Options{MTU: c.mtu})
 		d := newDevice(t, lab, dataplane.Config{})
+		if c.mtu > 3810 && !netlab.KernelHas(t, 6, 6) {
+			if err := d.start(); err == nil || !strings.Contains(err.Error(), "frames of several chunks are needed for an MTU above 3810") {
+				t.Errorf("MTU %d: error %v", c.mtu, err)
+			}
+			continue
+		}
 		d.mustStart()
 		if p := d.Ports()[1]; p.Mode != c.mode || p.MTU != c.mtu {
 			t.Errorf("port %+v, want %s", p, c.mode)
@@ -153,6 +163,7 @@ func TestLargeMTU(t *testing.T) {
 // engine runs.
 func TestJumbo(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.NeedsKernel(t, 6, 6, "frames of several chunks")
 	lab := netlab.NewBridgeWith(t, netlab.Options{MTU: 9000})
 	q := newQueue(t, 256)
 	c, err := q.NewConsumer("test")
@@ -203,6 +214,7 @@ func TestJumbo(t *testing.T) {
 
 func TestTwoQueues(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.ManyQueues)
 	lab := netlab.NewBridgeWith(t, netlab.Options{Queues: 2})
 	d := newDevice(t, lab, dataplane.Config{Queues: 2, CPUs: []int{0, 1}})
 	d.mustStart()
@@ -210,6 +222,7 @@ func TestTwoQueues(t *testing.T) {
 	for i := range uint64(400) {
 		frame := netlab.UDP(100, i)
 		frame[34], frame[35] = byte(i>>8), byte(i) // source ports: the kernel spreads the flows over the queues
+		frame[28], frame[29] = byte(i>>8), byte(i) // and source addresses, for NICs that do not look at the ports of UDP
 		if err := s.Send(frame); err != nil {
 			t.Fatal(err)
 		}

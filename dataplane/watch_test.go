@@ -15,6 +15,7 @@ import (
 // have disappeared. The counters go on.
 func TestInterfaceThatReturnsIsAttachedAgain(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.LinksOfOurOwn)
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			lab := netlab.NewBridge(t)
@@ -76,6 +77,7 @@ func TestNamespaceThatGoes(t *testing.T) {
 // it can.
 func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.LinksOfOurOwn)
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{Queues: 1})
 	d.mustStart()
@@ -104,6 +106,7 @@ func TestInterfaceThatReturnsOtherwise(t *testing.T) {
 
 func TestLinkStateAndMTUAreFollowed(t *testing.T) {
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.FarEnd)
 	lab := netlab.NewBridge(t)
 	d := newDevice(t, lab, dataplane.Config{Attach: nic.AttachSKB})
 	d.mustStart()

@@ -20,6 +20,7 @@ import (
 func bypassRig(t *testing.T) (r *rig, bpffs string) {
 	t.Helper()
 	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.Bypass)
 	r = newRigOn(t, netlab.NewBridgeWith(t, netlab.Options{GRO: true}))
 	bpffs = filepath.Join(r.dir, "bpffs")
 	if err := os.Mkdir(bpffs, 0o700); err != nil {
@@ -127,6 +128,7 @@ func (r *rig) kill() {
 // While frames flow the process is killed, started again, stopped, started again: none
 // of them is lost. In the end nothing is left behind.
 func TestBypassOutlivesTheProcess(t *testing.T) {
+	netlab.Needs(t, netlab.NoLossAtAKill)
 	t.Parallel()
 	r, bpffs := bypassRig(t)
 	r.daemon("--bpffs", bpffs, "-e", "bypass.enable")

@@ -104,7 +104,11 @@ func (r *rig) must(program string, args ...string) string {
 func (r *rig) daemon(options ...string) {
 	r.t.Helper()
 	args := append([]string{"--daemon", "--tap-queue", r.queue, "--config", os.DevNull, "--log", filepath.Join(r.dir, "log")}, options...)
+	if r.OnNICs() {
+		args = append(args, map[string][]string{"zerocopy": {"--zerocopy"}, "copy": {"--copy", "--xdp_drv"}, "generic": {"--xdp_skb"}}[netlab.Mode()]...)
+	}
 	r.must(r.ethertap, append(args, netlab.D0, netlab.D1)...)
+	r.Settle()
 }
 
 // rpcl runs a line at the daemon's prompt.

@@ -96,10 +96,13 @@ func (d *debian) get(s set) (string, error) {
 		return dir, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("the packages of %s (%s): %w", s.name, strings.Join(s.packages, ", "), err)
+		return "", fmt.Errorf("%w of %s (%s): %w", errNoPackages, s.name, strings.Join(s.packages, ", "), err)
 	}
 	return dir, nil
 }
+
+// errNoPackages says that what a guest needs is neither in the cache nor to be had.
+var errNoPackages = errors.New("no packages")
 
 // age tells when the packages of a set were last known to be the newest, if they are there.
 func (d *debian) age(dir string) (at time.Time, fresh bool) {
@@ -257,7 +260,7 @@ func (d *debian) resolve(s set) ([]string, error) {
 	}
 	list := chosen(out, s.keep)
 	if len(list) == 0 {
-		return nil, fmt.Errorf("Debian %s has none of them", s.release)
+		return nil, fmt.Errorf("none of them is in Debian %s", s.release)
 	}
 	return list, nil
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,13 +29,43 @@ type machine struct {
 // device is the emulator's option for a NIC under test. Without iommu_platform the driver of
 // virtio has no zero-copy, since that needs the kernel's DMA interface. No NIC has a ROM: a guest
 // does not start from the network.
-func device(nic string) string {
+func device(nic string) (driver string, properties map[string]any) {
 	switch nic {
 	case "virtio":
-		return "virtio-net-pci,romfile=,disable-legacy=on,iommu_platform=on,rx_queue_size=1024"
+		return "virtio-net-pci", map[string]any{"disable-legacy": "on", "iommu_platform": true, "rx_queue_size": 1024}
 	default:
-		return nic + ",romfile="
+		return nic, nil
 	}
+}
+
+// option is the device as an option of the emulator's command line.
+func option(nic string) string {
+	driver, properties := device(nic)
+	text := driver + ",romfile="
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		switch value := properties[name]; value {
+		case true:
+			text += "," + name + "=on"
+		default:
+			text += fmt.Sprintf(",%s=%v", name, value)
+		}
+	}
+	return text
+}
+
+// properties is the device as JSON, for tests that plug one in.
+func properties(nic string) string {
+	driver, properties := device(nic)
+	all := maps.Clone(properties)
+	if all == nil {
+		all = map[string]any{}
+	}
+	all["driver"] = driver
+	b, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // strings, numbers and truth values
+	}
+	return string(b)
 }
 
 // outer is the device at the ends where tests send and receive: it changes no frame.
@@ -44,7 +77,7 @@ const outer = "virtio-net-pci,romfile=,disable-legacy=on,rx_queue_size=1024,csum
 // are those that tests use to speak to the virtual machine.
 func nics(nic string) []string {
 	var args []string
-	for i, n := range []struct{ name, device string }{{"s0", outer}, {"d0", device(nic)}, {"d1", device(nic)}, {"k1", outer}} {
+	for i, n := range []struct{ name, device string }{{"s0", outer}, {"d0", option(nic)}, {"d1", option(nic)}, {"k1", outer}} {
 		place := i + 1
 		args = append(args,
 			"-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=%d,slot=%d", place, place, place),

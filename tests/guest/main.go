@@ -29,6 +29,9 @@ type options struct {
 	quiet   time.Duration
 	limit   time.Duration
 	save    string
+	into    string
+	shown   bool
+	maybe   bool
 	keep    bool
 }
 
@@ -43,11 +46,25 @@ func command(args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&o.quiet, "quiet", 3*time.Minute, "a guest that says nothing for so long is ended")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "a guest that takes longer is ended")
 	flags.StringVar(&o.save, "save", "", "a directory for what came of each row, as JSON")
+	flags.StringVar(&o.into, "into", "", "a document whose table is filled with what -save has; no guest runs")
+	flags.BoolVar(&o.shown, "features", false, "run only the tests of the table in docs/requirements.md")
+	flags.BoolVar(&o.maybe, "if-possible", false, "say so, and do not fail, where the packages cannot be had")
 	flags.BoolVar(&o.keep, "keep", false, "keep the files of the guests, and say where they are")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
+	if o.into != "" {
+		if err := fill(o.into, o.save); err != nil {
+			fmt.Fprintln(stderr, "guest:", err)
+			return 1
+		}
+		return 0
+	}
 	failed, err := runRows(o, stdout, stderr)
+	if o.maybe && errors.Is(err, errNoPackages) {
+		fmt.Fprintln(stdout, "guest: not run:", err)
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "guest:", err)
 		return 1
@@ -63,6 +80,11 @@ func runRows(o options, stdout, stderr io.Writer) (failed int, err error) {
 	picked, err := pick(o.rows, o.pkg)
 	if err != nil {
 		return 0, err
+	}
+	if o.shown {
+		for i := range picked {
+			picked[i].runs = onLinks()
+		}
 	}
 	if runtime.GOARCH != "amd64" {
 		return 0, fmt.Errorf("guests are those of amd64, and this machine is %s", runtime.GOARCH)

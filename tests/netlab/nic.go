@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,11 +13,13 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Environment variables by which a machine says what its lab is. tests/guest sets them.
 const (
 	modeVariable     = "NETLAB_MODE"       // OnNICs and the mode of the ports: zerocopy, copy or generic
+	deviceVariable   = "NETLAB_DEVICE"     // the emulator's device under test and its properties, as JSON
 	programsVariable = "ETHERTAP_PROGRAMS" // a directory with our programs, for a machine that cannot build
 )
 
@@ -35,44 +38,76 @@ func Driver(t testing.TB) string {
 	if !OnNICs() {
 		return "veth"
 	}
-	name, err := nicAt(place(D0))
-	if err != nil {
-		t.Fatal(err)
+	name, _ := emulated(t)["driver"].(string)
+	if name == "virtio-net-pci" {
+		return "virtio_net"
 	}
-	to, err := os.Readlink(filepath.Join("/sys/class/net", name, "device", "driver"))
-	if err != nil {
-		t.Fatalf("driver of %s: %v", name, err)
+	return name
+}
+
+// emulated is the emulator's device under test.
+func emulated(t testing.TB) (device map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(os.Getenv(deviceVariable)), &device); err != nil {
+		t.Fatalf("%s: %v", deviceVariable, err)
 	}
-	return filepath.Base(to)
+	return device
 }
 
 // A Need is something that a test cannot do without and that only some links give.
 type Need string
 
-// What veths give and NICs do not. The text says why not.
+// What veths give and NICs do not, or not all. The text says why not.
 const (
 	ShortFrames   Need = "frames below 60 bytes are padded"
 	FarEnd        Need = "the other end is in another machine, as far as the driver knows"
 	LinksOfOurOwn Need = "such links are neither made nor deleted"
 	AnyOffload    Need = "the driver has offloads that it does not switch"
-	ManyQueues    Need = "the number of queues is the device's"
+	ManyQueues    Need = "the number of queues is the device's" // igb has them
 	ChosenModes   Need = "the mode of the ports is that of the row"
-	LargeMTU      Need = "the driver takes no program with so large an MTU"
-	StillLinks    Need = "the carrier goes for seconds when a program comes or goes"
+	FastPath      Need = "frames go through the threads" // but with native XDP that copies
+	Bypass        Need = "generic XDP has no bypass"     // native XDP has
+	NoLossAtAKill Need = "frames go through the threads, and what one has in its hands when it is killed is lost"
 )
 
-// Needs skips the test where links do not give what it needs.
+// Needs skips the test where the links do not give what it needs.
 func Needs(t testing.TB, needs ...Need) {
 	t.Helper()
 	if !OnNICs() {
 		return
 	}
 	for _, n := range needs {
-		if n == StillLinks && Driver(t) == "virtio_net" {
-			continue
+		switch {
+		case n == ManyQueues && Driver(t) == "igb":
+		case (n == FastPath || n == NoLossAtAKill) && Mode() == "copy":
+		case n == Bypass && Mode() != "generic":
+		default:
+			t.Skipf("not on links of %s in mode %s: %s", Driver(t), Mode(), string(n))
 		}
-		t.Skipf("not on links of %s: %s", Driver(t), string(n))
 	}
+}
+
+// NeedsKernel skips the test where the kernel is older than one that has what it needs.
+func NeedsKernel(t testing.TB, major, minor int, what string) {
+	t.Helper()
+	if !KernelHas(t, major, minor) {
+		t.Skipf("needs Linux %d.%d: %s", major, minor, what)
+	}
+}
+
+// KernelHas tells whether the kernel is of this version or later.
+func KernelHas(t testing.TB, major, minor int) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var a, b int
+	release := unix.ByteSliceToString(name.Release[:])
+	if _, err := fmt.Sscanf(release, "%d.%d", &a, &b); err != nil {
+		t.Fatalf("kernel %q: %v", release, err)
+	}
+	return a > major || a == major && b >= minor
 }
 
 // Shortest is the smallest frame that arrives as it was sent.
