@@ -29,7 +29,7 @@ var features = []feature{
 	{"accounts close under traffic", []string{"dataplane TestBooksCloseUnderTraffic"}},
 	{"fast path", []string{"dataplane TestFastPathChangesUnderTraffic"}},
 	{"bypass outlives the process", []string{"tests TestBypassOutlivesTheProcess", "tests TestBypassOfWhatIsDiverted"}},
-	{"fifty starts and stops", []string{"dataplane TestFiftyStartsAndStopsLeaveNothing"}},
+	{"fifty starts and stops (ten on NICs)", []string{"dataplane TestFiftyStartsAndStopsLeaveNothing"}},
 	{"what is held is sent at a stop", []string{"dataplane TestStopSendsHeldFrames"}},
 	{"killed and started again", []string{"dataplane TestKilledEngineLeavesNothingAndStartsAgain"}},
 	{"link down and up under traffic", []string{"dataplane TestLinkDownAndUpUnderTraffic"}},

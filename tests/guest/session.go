@@ -140,7 +140,7 @@ func (s *session) script(r row) string {
 	for _, run := range r.runs {
 		fmt.Fprintf(&b, "cd /ethertap/%s\necho '@test ethertap/%[1]s'\n", run.pkg)
 		fmt.Fprintf(&b, "/tests/%s -test.v=test2json -test.parallel=1 -test.timeout=%s -test.run=%s -test.skip=%s\n", filepath.Base(s.built(run.pkg)),
-			s.limit, quoted(cmp.Or(s.only, run.only)), quoted(run.skip))
+			s.limit*4/5, quoted(cmp.Or(s.only, run.only)), quoted(run.skip))
 		b.WriteString("echo \"@exit $?\"\n")
 	}
 	return b.String()

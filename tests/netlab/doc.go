@@ -16,6 +16,10 @@
 // addresses the kernel sends nothing by itself, so every frame counted is one
 // that the test sent.
 //
+// In a virtual machine of tests/guest the four ends are NICs, and a hub is what joins two:
+// nic.go and machine.go have all in which such links differ, and a test says by Needs what it
+// cannot do without.
+//
 // Namespaces are called et<pid>-<random>-<role> and vanish with the test. What
 // a killed test process left is removed by the next one that makes a
 // namespace. The package needs root and iproute2 (`ip netns add`, `ip netns

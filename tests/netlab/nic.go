@@ -59,7 +59,6 @@ type Need string
 
 // What veths give and NICs do not, or not all. The text says why not.
 const (
-	ShortFrames   Need = "frames below 60 bytes are padded"
 	FarEnd        Need = "the other end is in another machine, as far as the driver knows"
 	LinksOfOurOwn Need = "such links are neither made nor deleted"
 	AnyOffload    Need = "the driver has offloads that it does not switch"
