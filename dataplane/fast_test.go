@@ -297,7 +297,7 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 			}
 		}
 	}()
-	frames, err := r.Collect(total, 30*time.Second)
+	frames, err := r.Collect(total, 3*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
