@@ -190,12 +190,13 @@ func (l *listener) follow(pkg string, events *json.Decoder) error {
 			l.running = append(l.running, e.Test)
 			l.mu.Unlock()
 		case "output":
-			switch {
-			case l.verbose:
+			if l.verbose {
 				fmt.Fprint(l.out, e.Output)
+			}
+			switch {
 			case noise.MatchString(e.Output):
 			case e.Test == "":
-				if text := strings.TrimSpace(e.Output); text != "PASS" && text != "FAIL" {
+				if text := strings.TrimSpace(e.Output); text != "PASS" && text != "FAIL" && !l.verbose {
 					fmt.Fprint(l.out, e.Output)
 				}
 			default:
@@ -227,12 +228,12 @@ func (l *listener) follow(pkg string, events *json.Decoder) error {
 
 var place = regexp.MustCompile(`^\s+\S+\.go:[0-9]+: (.*)`)
 
-// reason is the last thing a test said, for the table.
+// reason is for the table why a test failed or was skipped: the first thing it said.
 func reason(result string, said []string) string {
 	if result == "pass" {
 		return ""
 	}
-	for _, line := range slices.Backward(said) {
+	for _, line := range said {
 		if m := place.FindStringSubmatch(line); m != nil {
 			return strings.TrimSpace(m[1])
 		}

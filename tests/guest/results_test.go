@@ -37,6 +37,11 @@ PASS
 	if err := l.listen(strings.NewReader(guest)); err != nil {
 		t.Fatal(err)
 	}
+	quiet := l.report.Tests
+	v := &listener{out: &strings.Builder{}, verbose: true, report: &report{Tests: map[string]outcome{}}}
+	if err := v.listen(strings.NewReader(guest)); err != nil || !reflect.DeepEqual(v.report.Tests, quiet) {
+		t.Errorf("verbose: %v, %v", v.report.Tests, err)
+	}
 	text := out.String()
 	for _, want := range []string{"Linux 7.3.4-amd64 is up after 4.50 s", "a_test.go:7: it is wrong\n", "--- FAIL: TestBad (0.02s)\n", "FAIL\tethertap/a\t", "ok  \tethertap/b\t"} {
 		if !strings.Contains(text, want) {
