@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Patience is how long tests wait for what must happen; passing it is failure, never a measure.
+// Patience is how long tests wait for an event. When it has passed, the test fails.
 const Patience = 20 * time.Second
 
-// Pty is a terminal with a test sitting at it. What the program writes goes to a Screen.
+// Pty is a terminal that a test uses. The output of the program goes to a Screen.
 type Pty struct {
 	Master *os.File
 	Slave  *os.File // the program's
-	// Patience is how long Until waits; 0 is the constant of that name.
+	// Patience is how long Until waits; 0 means the constant Patience.
 	Patience time.Duration
 
 	t      testing.TB
@@ -30,8 +30,8 @@ type Pty struct {
 	paused bool // nothing is read
 }
 
-// Open makes a terminal of a size, which goes with the test; 0 is one that does not say its size. seen gets all that is written to it, one call at a
-// time; nil is nobody.
+// Open makes a terminal, which is closed at the end of the test. If the size is 0, the terminal
+// reports none, and the screen has 80 by 24. seen, if it is not nil, gets all output.
 func Open(t testing.TB, cols, rows int, width func(rune) int, seen func([]byte)) *Pty {
 	t.Helper()
 	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -64,7 +64,7 @@ func Open(t testing.TB, cols, rows int, width func(rune) int, seen func([]byte))
 	return p
 }
 
-// read takes what is written until the last slave is closed.
+// read reads the output until the last slave is closed.
 func (p *Pty) read(m int) {
 	buf := make([]byte, 4096)
 	for {
@@ -93,8 +93,7 @@ func (p *Pty) read(m int) {
 	}
 }
 
-// Pause has the terminal read nothing from now on, or go on: what is written fills it, and then
-// writers wait.
+// Pause stops reading the output, or continues. Writers wait when the terminal is full.
 func (p *Pty) Pause(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +109,7 @@ func (p *Pty) Type(keys string) {
 	}
 }
 
-// Resize gives the terminal another size. Who has it as its controlling terminal gets SIGWINCH.
+// Resize changes the size of the terminal. The kernel sends SIGWINCH to its foreground processes.
 func (p *Pty) Resize(cols, rows int) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -126,7 +125,7 @@ func (p *Pty) setSize(cols, rows int) {
 	}
 }
 
-// Mode is the mode of the terminal, SetMode changes it.
+// Mode returns the mode of the terminal.
 func (p *Pty) Mode() unix.Termios {
 	p.t.Helper()
 	tio, err := unix.IoctlGetTermios(int(p.Slave.Fd()), unix.TCGETS)
@@ -144,27 +143,27 @@ func (p *Pty) SetMode(tio unix.Termios) {
 	}
 }
 
-// Look calls f with the screen, on which nothing is written meanwhile.
+// Look calls f with the screen, which does not change meanwhile.
 func (p *Pty) Look(f func(*Screen)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f(p.screen)
 }
 
-// Wake has those who wait look again.
+// Wake makes the methods that wait check their condition again.
 func (p *Pty) Wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cond.Broadcast()
 }
 
-// Until waits until the screen is as it should be.
+// Until waits until the screen is as wanted.
 func (p *Pty) Until(what string, is func(*Screen) bool) {
 	p.t.Helper()
 	p.UntilOr(func() bool { return false }, what, is)
 }
 
-// UntilOr is Until, or until something else is so: who changes that calls Wake.
+// UntilOr is Until, and also returns when over returns true. Whoever changes that calls Wake.
 func (p *Pty) UntilOr(over func() bool, what string, is func(*Screen) bool) {
 	p.t.Helper()
 	p.Await(over, is, func(v *Screen) string {
@@ -178,8 +177,8 @@ func (p *Pty) UntilOr(over func() bool, what string, is func(*Screen) bool) {
 	}
 }
 
-// Await waits until something holds of the screen or of what was written, or is over; otherwise the test
-// fails with what otherwise returns.
+// Await waits until is or over returns true. If that takes too long, the test fails with the text of
+// otherwise.
 func (p *Pty) Await(over func() bool, is func(*Screen) bool, otherwise func(*Screen) string) {
 	p.t.Helper()
 	patience := p.Patience

@@ -1,5 +1,5 @@
-// Package vt is a terminal for tests of what draws on one: an emulator of its screen, and the
-// pair of devices between a program and the test that sits at it.
+// Package vt is a terminal for tests: an emulator of its screen, and the pair of devices between a
+// program and a test.
 package vt
 
 import (
@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// Screen is the screen of a terminal as small as it can be: xterm's wrapping (the cursor waits in the last
-// column), what scrolls out of it, wrapping anew when its width changes, the alternate screen,
-// and the sequences that our programs use.
+// Screen is a minimal terminal: it wraps like xterm (the cursor waits in the last column), scrolls,
+// wraps anew when its width changes, has an alternate screen, and obeys the sequences that the
+// programs use.
 type Screen struct {
 	cols, rows int
 	width      func(rune) int
 	grid       []row // all rows, those that have scrolled out first
 	top        int   // of the screen, in grid
 	y, x       int   // of the cursor; y in grid
-	wait       bool  // the cursor waits behind the last column
-	noWrap     bool  // what does not fit into a row overwrites its end
-	low, high  int   // the rows of the screen that scroll: from low to before high
+	wait       bool  // the cursor waits after the last column
+	noWrap     bool  // text that does not fit into a row overwrites its end
+	low, high  int   // the rows of the screen that scroll: from low to high-1
 	rest       []byte
 	last       rune    // put last
 	main       *Screen // while the alternate screen is shown
@@ -117,7 +117,7 @@ func (v *Screen) newLine() {
 	}
 }
 
-// scroll moves the rows of the screen that scroll, from one on, up by n, or down if n is negative.
+// scroll moves the rows from one on, as far as they scroll, up by n, or down if n is negative.
 func (v *Screen) scroll(from, n int) {
 	rows := v.grid[v.top+from : v.top+v.high]
 	fresh := func() row { return row{cells: v.blanks(v.cols)} }
@@ -154,7 +154,7 @@ func (v *Screen) put(r rune) {
 		v.x, v.wait = 0, false
 	}
 	cells := v.grid[v.y].cells
-	if cells[v.x] == "" { // the left half of what is overwritten goes as well
+	if cells[v.x] == "" { // the left half of an overwritten wide character is removed as well
 		cells[v.x-1] = " "
 	}
 	if end := v.x + w; end < v.cols && cells[end] == "" {
@@ -169,8 +169,8 @@ func (v *Screen) put(r rune) {
 	}
 }
 
-// Resize changes the size of the screen and wraps what stands there anew, as most
-// terminals do; on the alternate screen it cuts.
+// Resize changes the size of the screen and wraps its text anew, as most terminals do. The alternate
+// screen is cut.
 func (v *Screen) Resize(cols, rows int) {
 	if v.main != nil {
 		v.main.Resize(cols, rows)
@@ -236,8 +236,8 @@ func (v *Screen) crop(cols, rows int) {
 	v.fill()
 }
 
-// Text is what stands in rows from one on, 0 being the first that was ever written, without the blanks
-// at their ends.
+// Text returns the rows from one on, without the blanks at their ends. Row 0 is the first that was
+// ever written.
 func (v *Screen) Text(from int) string {
 	var lines []string
 	for _, row := range v.grid[from:] {
@@ -246,13 +246,13 @@ func (v *Screen) Text(from int) string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
-// String is what stands on the screen.
+// String returns the text on the screen.
 func (v *Screen) String() string { return v.Text(v.top) }
 
-// Cursor is where the cursor stands, from the top left of the screen.
+// Cursor returns the place of the cursor, from the top left of the screen.
 func (v *Screen) Cursor() (row, col int) { return v.y - v.top, v.x }
 
-// Row is the cursor's as Text counts them.
+// Row returns the row of the cursor, as Text counts rows.
 func (v *Screen) Row() int { return v.y }
 
 // Alternate tells whether the alternate screen is shown.

@@ -7,7 +7,7 @@ import (
 
 const escape = 0x1b
 
-// sequenceLen is the length of the escape sequence that b begins with, 0 if it is not whole.
+// sequenceLen returns the length of the escape sequence at the beginning of b, 0 if it is not whole.
 func sequenceLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -56,7 +56,7 @@ func (v *Screen) sequence(s string) {
 	}
 }
 
-// moves obeys what moves the cursor.
+// moves obeys a sequence that moves the cursor. It returns false for others.
 func (v *Screen) moves(final byte, n func(i, unless int) int) bool {
 	y, x, bottom := v.y, v.x, v.top+v.rows-1
 	switch final {
@@ -86,7 +86,7 @@ func (v *Screen) moves(final byte, n func(i, unless int) int) bool {
 	return true
 }
 
-// erases obeys what changes what stands on the screen.
+// erases obeys a sequence that changes text on the screen. It returns false for others.
 func (v *Screen) erases(final byte, n func(i, unless int) int) bool {
 	cells := v.grid[v.y].cells
 	count := min(n(0, 1), v.cols-v.x)
@@ -139,7 +139,7 @@ func (v *Screen) blank(y, from, to int) {
 	v.grid[y].soft = false
 }
 
-// mode obeys a private mode; false says that it does not know it.
+// mode sets a private mode. It returns false for one that it does not know.
 func (v *Screen) mode(mode string, final byte) bool {
 	on := final == 'h'
 	if !on && final != 'l' {
@@ -159,7 +159,7 @@ func (v *Screen) mode(mode string, final byte) bool {
 	return true
 }
 
-// alternate changes to the alternate screen, which is empty, or back.
+// alternate switches to an empty alternate screen, or back.
 func (v *Screen) alternate(on bool) {
 	if on == (v.main != nil) {
 		return

@@ -9,11 +9,11 @@ import (
 	"ethertap/lib/rate"
 )
 
-// styles are how things look; without colours they are all plain, and what they say is in the
-// text as well.
+// styles are the colours and fonts of the view. Without colours all of them are plain: the text says
+// the same.
 type styles struct{ title, dim, good, bad, plot, key lipgloss.Style }
 
-// newStyles uses the terminal's own 16 colours, which its user has chosen to be read.
+// newStyles uses the 16 colours of the terminal, which its user can set.
 func newStyles(styled bool) styles {
 	if !styled {
 		return styles{}
@@ -26,7 +26,8 @@ func newStyles(styled bool) styles {
 	}
 }
 
-// pad makes a text at least so many columns wide: blanks are behind it, or before it if the width is negative.
+// pad adds blanks to a text, up to a width in columns: after it, or before it if the width is
+// negative.
 func pad(text string, width int) string {
 	blanks := max(width, -width) - lipgloss.Width(text)
 	switch {
@@ -38,7 +39,7 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", blanks)
 }
 
-// fit is text cut to so many columns, and padded to them.
+// fit cuts or pads a text to a width in columns.
 func fit(text string, width int) string {
 	if lipgloss.Width(text) > width {
 		text = cut(text, width-1) + "…"
@@ -46,16 +47,16 @@ func fit(text string, width int) string {
 	return pad(text, width)
 }
 
-// cut is text, styled or not, without what is beyond so many columns.
+// cut removes the part of a text that exceeds a width in columns. The text may have styles.
 func cut(text string, width int) string {
 	return lipgloss.NewStyle().MaxWidth(max(width, 1)).Inline(true).Render(text)
 }
 
-// levels are what a value of a plot is drawn as: 0, and then up to the highest.
+// levels are the characters of a plot: that of 0, and those up to the highest value.
 var levels = []rune("▁▂▃▄▅▆▇█")
 
-// sparkline plots the last values in so many columns, the newest at the right. The highest that is shown has the whole
-// height; a value above 0 stands above the line of 0.
+// sparkline plots the last values in a number of columns, the newest at the right. The highest
+// value in the plot has the full height. Every value above 0 is higher than 0.
 func sparkline(values []float64, width int) string {
 	if len(values) > width {
 		values = values[len(values)-width:]
@@ -80,7 +81,7 @@ func sparkline(values []float64, width int) string {
 	return string(b)
 }
 
-// bar draws which part of a whole is in use.
+// bar draws a part of a whole.
 func bar(part, whole uint64, width int) string {
 	n := 0
 	if whole > 0 {

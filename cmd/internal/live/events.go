@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// compare notes what has happened between two looks.
+// compare adds the events between two looks.
 func (s *state) compare(before, now *figures) {
 	at := now.Stats.Time
 	if was, is := before.doing(), now.doing(); was != is {
@@ -54,10 +54,11 @@ func (s *state) comparePort(i int, before, now *portState, at time.Time) {
 	}
 }
 
-// calm is after how many looks without a loss it is said to be over: bursts are one event.
+// calm is the number of looks without a loss after which an event of loss has ended. Bursts that
+// follow each other sooner are one event.
 const calm = 3
 
-// compareLoss notes when a counter that counts a misfortune begins to grow, and when it has stopped.
+// compareLoss adds an event when a counter of losses begins to grow, and when it has stopped.
 func (s *state) compareLoss(key string, before, now uint64, begins, ends string, at time.Time) {
 	since, losing := s.losing[key]
 	switch {

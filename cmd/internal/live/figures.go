@@ -8,10 +8,10 @@ import (
 	"ethertap/interp"
 )
 
-// Ask runs a line of words in an ethertap and returns what it prints. It is called by one goroutine at a time.
+// Ask runs a line of words in an ethertap and returns its output. One goroutine at a time calls it.
 type Ask func(line string) (printed string, err error)
 
-// figures are what an ethertap says of itself at one look. docs/json.md has the keys.
+// figures are the answers of an ethertap at one look. docs/json.md describes the keys.
 type figures struct {
 	list
 	Stats    stats
@@ -23,7 +23,7 @@ type figures struct {
 	tables
 }
 
-// tables may have thousands of rows: they are asked for as far as they are shown.
+// tables may have thousands of rows. Only those that the page shows are read.
 type tables struct {
 	At      time.Time
 	Senders [][]sender  // by interface; nil: not asked for
@@ -48,7 +48,7 @@ type stats struct {
 	Interfaces []portState `json:"interfaces"`
 }
 
-// portState is an interface with all its counters, whatever they are.
+// portState is an interface with its counters.
 type portState struct {
 	Name     string `json:"name"`
 	Mode     string `json:"mode"`
@@ -74,7 +74,7 @@ var counters = []string{
 	"tap_qualified", "tapped", "tap_lost", "tap_full",
 }
 
-// gauges are those of them that go down as well.
+// gauges are the counters that can also fall.
 var gauges = map[string]bool{"held": true, "held_by_fi": true}
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -176,8 +176,8 @@ type seenTypes struct {
 	} `json:"vlans"`
 }
 
-// read looks at an ethertap: at all that changes, and at the tables that are wanted. An error says
-// that it does not answer as it should.
+// read asks an ethertap for its figures, with the tables that are wanted. It returns an error if an
+// answer is missing or is not as expected.
 func read(ask Ask, senders, types bool) (f figures, err error) {
 	if err := asked(ask, "if.list.json", &f.list); err != nil {
 		return f, err
@@ -206,7 +206,7 @@ func read(ask Ask, senders, types bool) (f figures, err error) {
 	return f, err
 }
 
-// readTables reads tables of so many interfaces.
+// readTables reads the tables of a number of interfaces.
 func readTables(ask Ask, interfaces int, senders, types bool) (t tables, err error) {
 	for i := range interfaces {
 		if senders {
@@ -230,7 +230,7 @@ func readTables(ask Ask, interfaces int, senders, types bool) (t tables, err err
 	return t, nil
 }
 
-// asked reads what a line prints into v.
+// asked runs a line and decodes its output into v.
 func asked(ask Ask, line string, v any) error {
 	printed, err := ask(line)
 	if err != nil {

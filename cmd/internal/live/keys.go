@@ -8,7 +8,7 @@ import (
 // keyMsg is a key that was pressed: its name if it has one, and the character otherwise.
 type keyMsg string
 
-// named are the keys that the view has a use for, by what terminals send for them.
+// named are the keys of the view, by the bytes that terminals send for them.
 var named = map[string]keyMsg{
 	"\t": "tab", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace", "\x03": "ctrl-c", "\x04": "ctrl-d",
 	"\x1b": "escape", "\x1b[Z": "shift-tab",
@@ -18,8 +18,8 @@ var named = map[string]keyMsg{
 	"\x1b[C": "right", "\x1bOC": "right", "\x1b[D": "left", "\x1bOD": "left",
 }
 
-// within is how soon the bytes of one key follow each other. Escape is a key of its own and the
-// first byte of others.
+// within is the longest time between two bytes of one key. Escape is a key, and also the first byte
+// of other keys.
 const within = 50 * time.Millisecond
 
 // keyboard gives keys byte by byte, as console.Screen does.
@@ -53,7 +53,7 @@ func nextKey(k keyboard) (keyMsg, error) {
 	return "", nil
 }
 
-// complete tells whether bytes are all of a key.
+// complete tells whether the bytes are a whole key.
 func complete(b []byte) bool {
 	const escape, longest = 0x1b, 16
 	switch {

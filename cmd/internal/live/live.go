@@ -1,11 +1,11 @@
-// Package live is the terminal view of an ethertap: rates with plots, who sends, how full the TAP
-// queue is, and what happens, on a screen that changes once a second. It reads the JSON that
-// words print (docs/json.md), by whatever way its caller reaches an ethertap, and knows neither the
-// dataplane nor the protocol of control.
+// Package live is the terminal view of an ethertap: rates with plots, senders, the TAP queue and
+// events, on a screen that changes once a second. It reads the JSON that words print
+// (docs/json.md); its caller runs the words. It does not know the dataplane or the protocol of
+// control.
 //
-// Bubble Tea draws: what changed, at most ten times a second. Keys come from the console, which
-// stays the reader of the terminal; so Bubble Tea asks the terminal nothing, whose answers would
-// stand in the line that is edited afterwards.
+// Bubble Tea draws the differences between two pictures, at most ten times a second. Keys come from
+// the console, which remains the reader of the terminal. Therefore Bubble Tea sends no queries to
+// the terminal, whose answers could arrive in the line that is edited afterwards.
 package live
 
 import (
@@ -22,20 +22,21 @@ import (
 	"ethertap/interp/console"
 )
 
-// Name is the view's among those of a console, and the word's that shows it.
+// Name is the name of the view in console.Options, and of the word that shows it.
 const Name = "live"
 
 // every is the time between two looks.
 const every = time.Second
 
-// Show shows the view of the ethertap that ask reaches until its user leaves it, which is no error.
+// Show shows the view of an ethertap, which ask asks, until its user leaves it or the terminal is
+// closed. Both are no error.
 func Show(s *console.Screen, ask Ask) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	return show(s, ask, ticker.C)
 }
 
-// show shows the view until it is left, with a look at each tick.
+// show is Show with a look at each tick.
 func show(s *console.Screen, ask Ask, ticks <-chan time.Time) error {
 	ctx, leave := context.WithCancel(context.Background())
 	defer leave()
@@ -53,7 +54,7 @@ func show(s *console.Screen, ask Ask, ticks <-chan time.Time) error {
 	go resize(ctx, p, s)
 	keysErr := pressed(p, s)
 	if keysErr != nil {
-		leave() // the terminal is gone, or is to be given back
+		leave() // the terminal is gone or is being closed
 	}
 	err := <-ended
 	switch {
@@ -65,7 +66,7 @@ func show(s *console.Screen, ask Ask, ticks <-chan time.Time) error {
 	return nil
 }
 
-// pressed hands keys to the program until there are no more.
+// pressed sends keys to the program until there are no more.
 func pressed(p *tea.Program, s *console.Screen) error {
 	for {
 		key, err := nextKey(s)
@@ -78,7 +79,8 @@ func pressed(p *tea.Program, s *console.Screen) error {
 	}
 }
 
-// resize tells the program whenever the screen has another size, or is to be drawn anew.
+// resize tells the program when the size of the screen has changed or the screen has to be drawn
+// anew.
 func resize(ctx context.Context, p *tea.Program, s *console.Screen) {
 	for {
 		select {

@@ -38,12 +38,12 @@ type model struct {
 	shown         string // which rows are, if not all
 	order         int    // of the senders and types, in orders
 	filter        string
-	typing        bool // what is typed goes to the filter
+	typing        bool // keys change the filter
 
 	paused  bool
-	waiting []figures // that came while paused
+	waiting []figures // read while paused
 	reading bool      // a look is under way
-	missed  int       // ticks that passed meanwhile
+	missed  int       // ticks during that look
 	problem string    // why the last look failed
 }
 
@@ -71,7 +71,7 @@ func (m *model) tick() tea.Cmd {
 	}
 }
 
-// look reads what ethertap says, as far as it is shown. One look is under way at a time.
+// look reads the figures and the tables of the page. There is only one look at a time.
 func (m *model) look() tea.Cmd {
 	m.reading = true
 	ask := m.ask
@@ -82,7 +82,7 @@ func (m *model) look() tea.Cmd {
 	}
 }
 
-// lookAtTables reads what a page shows that the one before did not.
+// lookAtTables reads the tables of a page that was turned to.
 func (m *model) lookAtTables() tea.Cmd {
 	senders, types := m.shownTables()
 	if m.reading || m.paused || !senders && !types {
@@ -115,7 +115,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.after(func() { m.looked(msg) })
 	case tablesMsg:
 		return m, m.after(func() {
-			if msg.err == nil && !m.paused { // the next look tells of an error
+			if msg.err == nil && !m.paused { // the next look reports an error
 				m.state.takeTables(msg.tables)
 			}
 		})
@@ -125,7 +125,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// after takes in what a look has brought, and looks again if it is time.
+// after ends a look: it calls take, and begins the next look if its tick has passed.
 func (m *model) after(take func()) tea.Cmd {
 	late := m.missed > 0
 	m.reading, m.missed = false, 0
@@ -158,7 +158,7 @@ func (m *model) looked(l lookMsg) {
 	}
 }
 
-// press does what a key is for.
+// press handles a key.
 func (m *model) press(key keyMsg) tea.Cmd {
 	if m.typing {
 		m.edit(key)
@@ -199,14 +199,14 @@ func (m *model) press(key keyMsg) tea.Cmd {
 	return nil
 }
 
-// turn changes the page, and looks at once at what only the new one shows.
+// turn changes the page and reads its tables at once.
 func (m *model) turn(by int) tea.Cmd {
 	m.page = (m.page + page(by) + pages) % pages
 	m.scroll = 0
 	return m.lookAtTables()
 }
 
-// pause stops the picture; what comes meanwhile is taken in when it goes on.
+// pause stops the picture, or continues it with the figures that were read meanwhile.
 func (m *model) pause() {
 	m.paused = !m.paused
 	if !m.paused {
@@ -286,7 +286,7 @@ func (m *model) body() []string {
 	return m.overview(rows)
 }
 
-// title says which ethertap it is, what it does, and how old the figures are.
+// title shows the name of the ethertap, its state, and the time of the figures.
 func (m *model) title() string {
 	s := m.state
 	if !s.known {
@@ -311,7 +311,7 @@ func (m *model) title() string {
 	return m.ends(left, right)
 }
 
-// doing says what an ethertap does, and what is missing.
+// doing returns the state of an ethertap, and what it waits for.
 func (f *figures) doing() string {
 	text := f.State
 	if f.Waiting != "" {
@@ -320,7 +320,7 @@ func (f *figures) doing() string {
 	return text
 }
 
-// tabs are the names of the pages, this one in brackets.
+// tabs shows the names of the pages, with the current one in brackets.
 func (m *model) tabs() string {
 	var b strings.Builder
 	for i, name := range pageNames {
@@ -333,7 +333,7 @@ func (m *model) tabs() string {
 	return b.String()
 }
 
-// keys are what may be pressed.
+// keys shows the keys of the view, or the filter while it is typed.
 func (m *model) keys() string {
 	if m.typing {
 		return "filter: " + m.filter + pad("", 4) + m.style.dim.Render("Enter keeps it, Escape drops it")

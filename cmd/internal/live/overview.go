@@ -10,8 +10,7 @@ import (
 	"ethertap/lib/rate"
 )
 
-// overview is the page of what one wants to see at a glance: the interfaces, the tap, and, as far as
-// there is room, who sends and what has happened.
+// overview is the first page: the interfaces, the tap, and, if there is room, senders and events.
 func (m *model) overview(room int) []string {
 	s := m.state
 	var lines []string
@@ -24,7 +23,7 @@ func (m *model) overview(room int) []string {
 	lines = append(lines, m.fillLines()...)
 	lines = append(lines, m.rules())
 	rest := room - len(lines)
-	if rest > 20 { // then there is room for an empty line between the parts
+	if rest > 20 { // room for an empty line between the parts
 		lines, rest = append(lines, ""), rest-1
 	}
 	senders, happened := m.senderLines(), m.eventLines()
@@ -37,7 +36,7 @@ func (m *model) overview(room int) []string {
 	return append(lines, happened[:min(len(happened), max(rest, 0))]...)
 }
 
-// portLines show an interface: how it is, what it receives and sends, and what becomes of frames.
+// portLines shows an interface: its state, the frames in both directions, and the losses.
 func (m *model) portLines(i int) []string {
 	s := m.state
 	p := &s.now.Stats.Interfaces[i]
@@ -90,7 +89,7 @@ func (m *model) direction(name, frames, bytes string) string {
 	return m.plotted(fmt.Sprintf("  %s %s %s  ", name, pad(rate.Frames(rates.Rate(frames)), -16), pad(rate.Bits(rates.Rate(bytes)), -12)), rates.Rates(frames))
 }
 
-// plotted is text with a plot of values in the rest of the line.
+// plotted adds a plot of values to a text, up to the end of the line.
 func (m *model) plotted(text string, values []float64) string {
 	width := m.width - lipgloss.Width(text) - 1
 	if width < 8 {
@@ -99,8 +98,8 @@ func (m *model) plotted(text string, values []float64) string {
 	return text + m.style.plot.Render(sparkline(values, min(width, kept)))
 }
 
-// lossLine shows the frames that did not go the usual way: how many, and how many a second where
-// some do now.
+// lossLine shows the frames that were lost, dropped, held or bypassed, with a rate where the number
+// grows.
 func (m *model) lossLine(i int, p *portState) string {
 	var parts []string
 	for _, c := range []struct{ name, key string }{
@@ -120,7 +119,7 @@ func (m *model) lossLine(i int, p *portState) string {
 	return "  " + strings.Join(parts, "  ")
 }
 
-// rules say what is in force besides the taps.
+// rules shows the bypass, the drop list and the machashes.
 func (m *model) rules() string {
 	f := &m.state.now
 	bypass := "bypass " + onOff(f.Bypass.Enabled)

@@ -18,7 +18,7 @@ func (m *model) ends(left, right string) string {
 	return left + pad(right, -max(m.width-lipgloss.Width(left), lipgloss.Width(right)+1))
 }
 
-// listed is a heading and as many rows as there is room for, from the one that was scrolled to.
+// listed returns the heading and the visible rows of a list.
 func (m *model) listed(lines []string, room int) []string {
 	heading, rows := lines[0], lines[1:]
 	m.scroll = max(min(m.scroll, len(rows)-(room-1)), 0)
@@ -38,7 +38,7 @@ type row struct {
 	ofFrames, ofBytes uint64  // of the whole table of the interface
 }
 
-// orders are those that the rows of a table can have.
+// orders are the orders of the rows of a table.
 var orders = []struct {
 	name string
 	less func(a, b *row) int
@@ -50,7 +50,7 @@ var orders = []struct {
 	{"name", func(a, b *row) int { return 0 }},
 }
 
-// sorted puts rows in the order that was chosen, and leaves out what the filter does.
+// sorted sorts rows in the current order and removes those that the filter rejects.
 func (m *model) sorted(rows []row) []row {
 	rows = slices.DeleteFunc(rows, func(r row) bool { return !m.passes(r.port, r.label, r.remark) })
 	slices.SortFunc(rows, func(a, b row) int {
@@ -62,7 +62,7 @@ func (m *model) sorted(rows []row) []row {
 	return rows
 }
 
-// table is rows of senders or types with their heading.
+// table returns the heading and the rows of a table of senders or types.
 func (m *model) table(what, remark string, rows []row) []string {
 	ports, labels := len("at"), len(what)
 	for _, r := range rows {
@@ -79,7 +79,8 @@ func (m *model) table(what, remark string, rows []row) []string {
 	return lines
 }
 
-// share is a row's part of all that its interface has received, in what the table is ordered by.
+// share returns the part that a row has of all frames that its interface has received, or of all
+// bytes if the table is sorted by bytes.
 func (m *model) share(r *row) string {
 	part, whole := r.Frames, r.ofFrames
 	if name := orders[m.order].name; name == "bit/s" || name == "bytes" {
@@ -208,7 +209,7 @@ func (m *model) counterLines() []string {
 	return append(lines, m.reasonLines()...)
 }
 
-// reasonLines are why frames could not be sent, and the system calls that failed.
+// reasonLines returns the errors by reason and the system calls that failed.
 func (m *model) reasonLines() (lines []string) {
 	ports := m.state.now.Stats.Interfaces
 	for _, of := range []struct {

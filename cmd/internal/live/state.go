@@ -12,15 +12,15 @@ const (
 	keptEvents = 500
 )
 
-// state is what is known of an ethertap: what it said last, and the rates and events that come of
-// what it said before.
+// state is what is known of an ethertap: its last figures, and the rates and events since the view
+// began.
 type state struct {
 	now     figures
-	known   bool // it has said something
+	known   bool // there are figures
 	rates   *rate.History[string]
 	senders *rate.History[string]
 	types   *rate.History[string]
-	losing  map[string]int // what has lost frames lately, by key: looks since it did
+	losing  map[string]int // looks since the last loss, by the keys of counters that grew lately
 	events  []event        // the newest last
 }
 
@@ -43,7 +43,7 @@ func typeKey(port int, label, counter string) string {
 	return fmt.Sprint(port, " ", label, " ", counter)
 }
 
-// take adds what an ethertap has said.
+// take adds the figures of a look.
 func (s *state) take(f figures) {
 	before, known, seen := s.now, s.known, f.tables
 	f.tables = before.tables
@@ -55,7 +55,7 @@ func (s *state) take(f figures) {
 	}
 }
 
-// takeTables adds tables that were asked for; what was seen last in others stays on the screen.
+// takeTables adds the tables that were read. Others remain as they were read last.
 func (s *state) takeTables(t tables) {
 	if t.Senders != nil {
 		s.now.Senders = t.Senders
@@ -103,7 +103,7 @@ func (f *figures) typeCounts() map[string]uint64 {
 	return all
 }
 
-// happened notes an event.
+// happened adds an event.
 func (s *state) happened(bad bool, at time.Time, format string, args ...any) {
 	s.events = append(s.events, event{at, fmt.Sprintf(format, args...), bad})
 	if len(s.events) > keptEvents {
