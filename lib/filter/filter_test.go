@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -389,6 +391,22 @@ func BenchmarkMatch(b *testing.B) {
 				f.Match(c.data, c.wire, false)
 			}
 		})
+	}
+}
+
+// Each name of a number means what it means to tcpdump, which prints the number in the code for it.
+func TestConstantsLikeTcpdump(t *testing.T) {
+	need.Tool(t, "tcpdump")
+	number := regexp.MustCompile(`jeq\s+#(0x[0-9a-f]+)`)
+	for name, want := range constants {
+		code, err := exec.Command("tcpdump", "-y", "EN10MB", "-d", "len = "+name).CombinedOutput()
+		m := number.FindSubmatch(code)
+		if err != nil || m == nil {
+			t.Fatalf("%s: %v\n%s", name, err, code)
+		}
+		if got, err := strconv.ParseUint(string(m[1]), 0, 32); err != nil || uint32(got) != want {
+			t.Errorf("%s is %d, and %d in tcpdump", name, want, got)
+		}
 	}
 }
 
