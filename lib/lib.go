@@ -1,14 +1,14 @@
-// Package lib holds the RPCL source that is embedded in the programs: the prelude,
-// loaded at every start as ordinary source, and examples that `load` finds by name.
-// It knows neither the VM nor any application.
+// Package lib contains the RPCL source that is embedded in the programs: the prelude, which is
+// loaded at every start as ordinary source, and examples that `load` finds by name. It knows
+// neither the VM nor any application.
 package lib
 
 import "embed"
 
-// Files holds the sources, by file name: prelude.rpcl and others.
+// Files contains the sources, by file name: prelude.rpcl and others.
 //
 //go:embed *.rpcl
 var Files embed.FS
 
-// Prelude is the file that defines the predefined compound words.
+// Prelude is the name of the file that defines compound words at every start.
 const Prelude = "prelude.rpcl"

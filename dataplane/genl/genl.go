@@ -1,6 +1,7 @@
-// Package genl asks the kernel by generic netlink (Linux documentation, userspace-api/netlink).
-// The requests of vishvananda/netlink serve for all but the header: its Genlmsg of two bytes
-// sends four, whatever stands behind it in memory, and the kernel wants zeros there.
+// Package genl sends requests to the kernel by generic netlink (Linux documentation,
+// userspace-api/netlink). It uses the requests of vishvananda/netlink, except for the header: its
+// Genlmsg of two bytes sends four, whatever stands after it in memory, and the kernel requires
+// zeros there.
 package genl
 
 import (
@@ -12,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Family returns the number that the kernel has given a family of commands, in whatever
-// network namespace. An error that is unix.ENOENT says that it knows none of the name.
+// Family returns the number that the kernel has given a family of commands; it is the same in all
+// network namespaces. An error that is unix.ENOENT says that the kernel knows no family of that
+// name.
 func Family(name string) (uint16, error) {
 	attrs, err := known(name)
 	if err != nil {
@@ -27,7 +29,7 @@ func Family(name string) (uint16, error) {
 	return 0, fmt.Errorf("netlink family %s: the kernel's answer has no number", name)
 }
 
-// known returns what the kernel knows of a family.
+// known returns the attributes of a family.
 func known(name string) (attrs []syscall.NetlinkRouteAttr, err error) {
 	replies, err := Ask(nl.GENL_ID_CTRL, nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION,
 		nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(name)))
@@ -40,7 +42,7 @@ func known(name string) (attrs []syscall.NetlinkRouteAttr, err error) {
 	return attrs, nil
 }
 
-// Ask sends one command of a family, in the network namespace of the calling thread, through a
+// Ask sends one command of a family in the network namespace of the calling thread, through a
 // socket of its own, and returns the attributes of each answer. Errors are the kernel's.
 func Ask(family uint16, command, version uint8, attrs ...*nl.RtAttr) (replies [][]byte, err error) {
 	request := nl.NewNetlinkRequest(int(family), unix.NLM_F_ACK)
@@ -61,8 +63,8 @@ func Ask(family uint16, command, version uint8, attrs ...*nl.RtAttr) (replies []
 	return replies, nil
 }
 
-// Subscribe opens a socket that gets the messages which a family sends to one of its groups, in
-// the network namespace of the calling thread. Close ends a Read that waits.
+// Subscribe opens a socket that receives the messages that a family sends to one of its groups,
+// in the network namespace of the calling thread. Close ends a Read that waits.
 func Subscribe(family, group string) (*os.File, error) {
 	id, err := groupID(family, group)
 	if err != nil {
@@ -83,7 +85,7 @@ func Subscribe(family, group string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink "+family), nil // nonblocking, so that Go polls it
 }
 
-// Attributes of the groups in what is known of a family.
+// These are attributes of the groups of a family.
 const (
 	groupsAttr    = 7 // CTRL_ATTR_MCAST_GROUPS
 	groupNameAttr = 1 // CTRL_ATTR_MCAST_GRP_NAME

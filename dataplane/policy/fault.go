@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Certain is the probability of what always happens; probabilities are counted
-// in units of 1/Certain.
+// Certain is the probability of an event that always happens; probabilities are counted in units
+// of 1/Certain.
 const Certain = 100000
 
 // MaxDelay bounds Fault.Delay, Fault.Jitter and Rate.Queue.
@@ -15,8 +15,8 @@ const MaxDelay = time.Minute
 // Fault is what happens to frames received on an interface, in the order of its fields.
 type Fault struct {
 	Enabled bool `json:"enabled"`
-	// Outage is when an outage ends that dataplane.Engine.Outage began: until then all
-	// frames are dropped. On the engine's clock, ns.
+	// Outage is the end of an outage that dataplane.Engine.Outage has begun: until then all
+	// frames are dropped. It is a time of the engine's clock, in ns.
 	Outage  int64  `json:"-"`
 	Burst   Burst  `json:"burst"`   // frames are dropped in bursts
 	Drop    Chance `json:"drop"`    // the frame is dropped
@@ -24,35 +24,34 @@ type Fault struct {
 	Bitflip Chance `json:"bitflip"` // one bit is inverted at a random place from byte 15 on
 	Dup     Chance `json:"dup"`     // the frame is sent twice
 
-	// What follows gives each frame, and each copy, its time. Frames wait in the
-	// UMEM, at most Config.Hold of each queue; what finds no room is dropped.
+	// The rest determines when each frame, and each copy, is sent. Frames wait in the UMEM, at
+	// most Config.Hold of each queue; frames that find no room are dropped.
 	Rate      Rate          `json:"rate"`
 	Delay     time.Duration `json:"delay_ns"`
 	Jitter    time.Duration `json:"jitter_ns"`  // the delay is uniform in Delay ± Jitter, and never negative
-	KeepOrder bool          `json:"keep_order"` // no frame is sent before one that came earlier, however the jitter falls
+	KeepOrder bool          `json:"keep_order"` // no frame is sent before an earlier one, whatever the jitter
 	Reorder   Chance        `json:"reorder"`    // the frame is spared the delay, and so overtakes others
 }
 
 // Holds says whether frames may have to wait.
 func (f *Fault) Holds() bool { return f.Delay > 0 || f.Jitter > 0 || f.Rate.Kbits > 0 }
 
-// Chance says which of the frames that come to a fault suffer it: each with
-// Probability, in units of 1/Certain, or every n-th one (of a queue) if Every is
-// not 0.
+// Chance says which of the frames that reach a fault suffer it: each with Probability, in units
+// of 1/Certain, or every n-th one (of a queue) if Every is not 0.
 type Chance struct {
 	Probability uint32 `json:"probability"`
 	Every       uint32 `json:"every"`
 }
 
-// FaultKind describes one of the faults. Whoever shows faults or makes words for them has them
-// from Faults; how the engine carries a fault out and counts it stands in fault.go of dataplane.
+// FaultKind describes one of the faults. Words and listings of faults are made from Faults;
+// fault.go of dataplane carries faults out and counts them.
 type FaultKind struct {
 	Name   string               // in listings, and in the names of its words: fault.NAME.probability
-	Help   string               // what its chance is that of: "that a frame is dropped"
-	Chance func(*Fault) *Chance // nil: it has none, and words of its own
+	Help   string               // the event whose chance it is: "that a frame is dropped"
+	Chance func(*Fault) *Chance // nil: it has no chance, but words of its own
 }
 
-// The faults, as indexes of Faults.
+// These are the faults, as indexes of Faults.
 const (
 	FaultOutage = iota
 	FaultBurst
@@ -64,7 +63,7 @@ const (
 	FaultDelay
 	FaultRate
 	FaultHold
-	FaultKinds // how many there are
+	FaultKinds // their number
 )
 
 // Faults describes the faults, in the order in which they are shown.
@@ -81,29 +80,29 @@ var Faults = [FaultKinds]FaultKind{
 	FaultHold:    {Name: "hold limit"}, // a frame that would wait finds no room
 }
 
-// Burst is the loss model of Gilbert and Elliott. A link is in a good or in a bad
-// state, and may change it with each frame; probabilities in units of 1/Certain.
+// Burst is the loss model of Gilbert and Elliott: a link is in a good or in a bad state, and may
+// change it with each frame. Probabilities are in units of 1/Certain.
 type Burst struct {
 	Enter    uint32 `json:"enter"`     // to go from good to bad
 	Leave    uint32 `json:"leave"`     // to go back
 	LossBad  uint32 `json:"loss_bad"`  // to lose a frame in the bad state
-	LossGood uint32 `json:"loss_good"` // and in the good one
+	LossGood uint32 `json:"loss_good"` // to lose a frame in the good state
 }
 
-// Rate is a link of limited speed, with room for frames that wait for it.
+// Rate is a link of limited speed, with room for waiting frames.
 type Rate struct {
 	Kbits uint64        `json:"kbit_per_s"` // 0 = no limit; bytes count from the first address to the last before the checksum
 	Queue time.Duration `json:"queue_ns"`   // a frame that would have to wait longer is dropped
 }
 
-// Seed determines the faults: the same seed gives the same faults for the same
-// traffic. Threads start afresh whenever the value changes.
+// Seed determines the faults: the same seed gives the same faults for the same traffic. Threads
+// begin again whenever the value changes.
 type Seed struct {
 	Seed  uint64 `json:"seed"`
-	Epoch uint64 `json:"-"` // counted up to start afresh with the same seed
+	Epoch uint64 `json:"-"` // counted up to begin again with the same seed
 }
 
-// check says what of the faults of an interface is out of range.
+// check returns an error if a setting of the faults of an interface is out of range.
 func (f *Fault) check(port int) error {
 	for _, k := range Faults {
 		if k.Chance == nil {

@@ -16,10 +16,10 @@ func (m MAC) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// MACs is a set of addresses that remembers the order of insertion: their bytes, one behind
-// the other. So it is a plain value, which can be compared with == and is never modified.
-// The zero value is the empty set. To find an address takes as long as there are addresses;
-// what has to be fast makes a table of them.
+// MACs is a set of addresses in the order of insertion: their bytes, one after the other. It is a
+// plain value, which can be compared with == and is never modified. The zero value is the empty
+// set. A search takes time proportional to the number of addresses; code that has to be fast
+// makes a table of them.
 type MACs string
 
 // Len returns the number of addresses.
@@ -74,7 +74,7 @@ func (s MACs) With(macs ...MAC) MACs {
 	return MACs(b)
 }
 
-// Without returns the set with addresses taken out; those absent are ignored.
+// Without returns the set with addresses removed; absent ones are ignored.
 func (s MACs) Without(macs ...MAC) MACs {
 	out := make(map[MAC]bool, len(macs))
 	for _, m := range macs {
@@ -98,7 +98,7 @@ func (s MACs) MarshalJSON() ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// String is for people: the addresses, with blanks between.
+// String returns the addresses with blanks between them, for people.
 func (s MACs) String() string {
 	var b strings.Builder
 	for i := range s.Len() {

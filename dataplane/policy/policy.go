@@ -1,6 +1,7 @@
-// Package policy is all that can be wished about frames: which are tapped, dropped and
-// spoiled. Its values are plain: they can be compared, printed and written as JSON, and
-// nothing in them is open, running or shared. It does not know who carries the wishes out.
+// Package policy describes the wishes of the user about frames: which are tapped, which are
+// dropped, and which faults they suffer. Its values are plain: they can be compared, printed and
+// written as JSON, and nothing in them is open, running or shared. The package does not know who
+// carries the wishes out.
 package policy
 
 import (
@@ -9,15 +10,15 @@ import (
 	"slices"
 )
 
-// MaxPorts is how many interfaces there can be, MaxTaps how many taps: that of the TAP
-// queue, and those of further queues.
+// MaxPorts is the largest number of interfaces, MaxTaps that of taps: of the TAP queue and of
+// further queues.
 const (
 	MaxPorts = 2
 	MaxTaps  = 9
 )
 
-// Policy is what is wished about the frames of all interfaces. A copy has the list of the
-// original; Clone has its own.
+// Policy is all that the user wishes about the frames of all interfaces. A copy shares the list
+// of the original; Clone has its own.
 type Policy struct {
 	Ports [MaxPorts]Port `json:"ports"`
 	Taps  []Tap          `json:"taps"`  // the first is that of the TAP queue; see New
@@ -26,12 +27,12 @@ type Policy struct {
 	Seed  Seed           `json:"seed"`
 }
 
-// Port is what is wished about the frames of an interface, but for taps.
+// Port is a policy for the frames of one interface, except for taps.
 type Port struct {
 	Fault Fault `json:"fault"`
 }
 
-// Tap is somebody who wants copies of frames.
+// Tap is a policy for the copies of frames that a queue gets.
 type Tap struct {
 	Name string         `json:"name"` // of the queue; "" is the TAP queue, whatever that is called
 	RX   [MaxPorts]bool `json:"rx"`   // of frames received on the interface
@@ -39,7 +40,7 @@ type Tap struct {
 	MACs MACs           `json:"macs"` // only of those whose source or destination is one of these; empty = all
 }
 
-// New returns a policy that wishes nothing.
+// New returns a policy without any wish.
 func New() Policy { return Policy{Taps: make([]Tap, 1)} }
 
 // Clone returns a copy that may be changed.
@@ -61,18 +62,19 @@ func (p *Policy) Tap(queue string) (*Tap, error) {
 	return &p.Taps[1+i], nil
 }
 
-// Equal says whether two policies wish the same.
+// Equal says whether two policies are the same.
 func (p *Policy) Equal(o *Policy) bool {
 	return p.Ports == o.Ports && slices.Equal(p.Taps, o.Taps) && p.Drop == o.Drop && p.Fault == o.Fault && p.Seed == o.Seed
 }
 
-// Errors of what cannot be wished about the frames of a single interface, which is mirrored.
+// These are the errors of wishes that have no effect on a single interface, which is mirrored.
 var (
 	ErrNoTXTap = errors.New("interface 0 is mirrored: nothing is sent that a TX tap could take; that takes two interfaces")
 	ErrNoFault = errors.New("interface 0 is mirrored: nothing is forwarded that a fault could be done to; that takes two interfaces")
 )
 
-// Check says what of a policy is out of range, or can have no effect on so many interfaces.
+// Check returns an error if a policy is out of range, or can have no effect on this number of
+// interfaces.
 func (p *Policy) Check(ports int) error {
 	for i := range p.Ports {
 		if err := p.Ports[i].Fault.check(i); err != nil {

@@ -1,8 +1,8 @@
 // Package xsk is AF_XDP for a thread that owns its sockets: user memory (UMEM),
 // the four rings, sockets on one queue each, and the system calls between them.
 //
-// It knows frames as addresses in a UMEM and nothing of what they mean: no
-// policy, no counters but the kernel's, no goroutine, no lock. Everything of one
+// It knows frames only as addresses in a UMEM. It has no policy, no counters but the
+// kernel's, no goroutine and no lock. Everything of one
 // UMEM (its sockets, rings and frames) belongs to one thread; only Statistics
 // may be called from another while the socket is open. All unsafe code of the
 // dataplane is here.

@@ -8,31 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Desc is an entry of the RX and TX rings: a frame's bytes in the UMEM. Its
-// layout is the kernel's struct xdp_desc.
+// Desc is an entry of the RX and TX rings: bytes of a frame in the UMEM. Its layout is the
+// kernel's struct xdp_desc.
 type Desc struct {
-	Addr    uint64 // offset in the UMEM of the first byte, not of the chunk
+	Addr    uint64 // offset of the first byte in the UMEM, not of the chunk
 	Len     uint32 // bytes
-	Options uint32 // Continued, or 0; any other bit makes the kernel refuse the entry
+	Options uint32 // Continued, or 0; the kernel refuses entries with any other bit
 }
 
-// Continued in Desc.Options says that the next entry goes on with the same
-// frame (multi-buffer sockets only).
+// Continued in Desc.Options says that the frame goes on in the next entry (only for multi-buffer
+// sockets).
 const Continued = unix.XDP_PKT_CONTD
 
 // producer is our side of a ring that we fill and the kernel empties.
 type producer struct {
 	ours   *atomic.Uint32 // index of the next entry; we write it (release), the kernel reads it
-	theirs *atomic.Uint32 // entries before it are taken; the kernel writes it, we load it (acquire)
+	theirs *atomic.Uint32 // entries before it are consumed; the kernel writes it, we load it (acquire)
 	flags  *atomic.Uint32 // the kernel writes it
 	size   uint32         // a power of two
 	next   uint32         // copy of *ours; only we write it
 	taken  uint32         // last value read from *theirs
 }
 
-// room returns how many entries may be written, at most want. The kernel's
-// index is loaded only when the cached one does not suffice: tried without the
-// cache, each call then takes the line that the kernel has just written.
+// room returns how many entries may be written, at most want. It loads the kernel's index only if
+// the cached one does not suffice: without the cache each call fetches the line that the kernel
+// has just written.
 func (p *producer) room(want uint32) uint32 {
 	free := p.size - (p.next - p.taken)
 	if free < want {
@@ -47,20 +47,13 @@ func (p *producer) publish(n uint32) {
 	p.ours.Store(p.next)
 }
 
-// Pending returns how many entries the kernel has not taken yet.
-func (p *producer) Pending() int {
-	p.taken = p.theirs.Load()
-	return int(p.next - p.taken)
-}
-
-// NeedWakeup says whether the kernel goes on with this ring only after a system
-// call. Kernels that do not know the flag leave it clear; sockets that do not
-// use it must always be woken.
+// NeedWakeup says whether the kernel goes on with this ring only after a system call. Kernels
+// that do not know the flag leave it clear; sockets that do not use it must always be woken.
 func (p *producer) NeedWakeup() bool { return p.flags.Load()&unix.XDP_RING_NEED_WAKEUP != 0 }
 
 // consumer is our side of a ring that the kernel fills and we empty.
 type consumer struct {
-	ours   *atomic.Uint32 // entries before it are the kernel's again; we write it (release)
+	ours   *atomic.Uint32 // entries before it belong to the kernel again; we write it (release)
 	theirs *atomic.Uint32 // entries before it are filled; the kernel writes it, we load it (acquire)
 	size   uint32         // a power of two
 	next   uint32         // copy of *ours; only we write it
@@ -87,9 +80,9 @@ func (c *consumer) Ready() int {
 	return int(c.filled - c.next)
 }
 
-// fill and empty copy a list into a ring of a power of two entries and out of it, from
-// running number at on: in one piece, or in two at the ring's end. Entry by entry it took
-// twice as long.
+// fill and empty copy a list into and out of a ring with a power of two entries, from running
+// number at on: in one piece, or in two at the end of the ring. Copying entry by entry took twice
+// as long.
 func fill[T any](ring []T, at uint32, list []T) {
 	n := copy(ring[at&uint32(len(ring)-1):], list)
 	copy(ring, list[n:])
@@ -106,7 +99,7 @@ type FillRing struct {
 	entries []uint64 // we write, the kernel reads; len is size
 }
 
-// Put hands frames to the kernel, as many as fit, and returns how many.
+// Put gives frames to the kernel, as many as fit, and returns how many.
 func (r *FillRing) Put(frames []uint64) int {
 	n := r.room(uint32(len(frames)))
 	if n == 0 {
@@ -123,8 +116,8 @@ type CompletionRing struct {
 	entries []uint64 // the kernel writes, we read
 }
 
-// Get takes frames back, at most len(frames), and returns how many. The
-// addresses are those that were put in the TX ring.
+// Get takes frames back, at most len(frames), and returns how many. The addresses are those that
+// were put in the TX ring.
 func (r *CompletionRing) Get(frames []uint64) int {
 	n := r.ready(uint32(len(frames)))
 	if n == 0 {
@@ -141,9 +134,9 @@ type RXRing struct {
 	entries []Desc // the kernel writes, we read
 }
 
-// Get takes received frames, at most len(descs), and returns how many. Entries
-// are copied out (16 bytes each) so that the ring is released in the same call;
-// handling them in place was not measurably faster.
+// Get takes received frames, at most len(descs), and returns how many. Entries are copied (16
+// bytes each) so that the ring is released in the same call; using them in place was not
+// measurably faster.
 func (r *RXRing) Get(descs []Desc) int {
 	n := r.ready(uint32(len(descs)))
 	if n == 0 {
@@ -154,14 +147,14 @@ func (r *RXRing) Get(descs []Desc) int {
 	return int(n)
 }
 
-// TXRing takes frames to be transmitted.
+// TXRing takes frames for transmission.
 type TXRing struct {
 	producer
 	entries []Desc // we write, the kernel reads
 }
 
-// Put schedules frames, as many as fit, and returns how many. Unless the kernel
-// works on the ring already (see NeedWakeup) nothing is sent before Socket.Kick.
+// Put schedules frames, as many as fit, and returns how many. Unless the kernel works on the ring
+// already (see NeedWakeup), nothing is sent before Socket.Kick.
 func (r *TXRing) Put(descs []Desc) int {
 	n := r.room(uint32(len(descs)))
 	if n == 0 {
@@ -175,10 +168,10 @@ func (r *TXRing) Put(descs []Desc) int {
 // Size returns how many entries the ring has.
 func (r *TXRing) Size() int { return int(r.size) }
 
-// Span returns how many frames end in the n entries from running number from on, all of
-// them taken, and the bytes of these frames, of which begun were in entries before. rest
-// are the bytes of a frame that goes on behind. The entries must not have been written
-// over: at most as many as the ring has have been put since.
+// Span returns how many frames end in the n entries from running number from on, and the bytes of
+// these frames, of which begun bytes were in earlier entries. rest is the number of bytes of a
+// frame that goes on after them. The kernel must have taken the entries, and they must not have
+// been overwritten: no more entries than the ring has may have been put since.
 func (r *TXRing) Span(from, n uint32, begun uint64) (frames int, bytes, rest uint64) {
 	rest = begun
 	for i := range n {
@@ -194,15 +187,15 @@ func (r *TXRing) Span(from, n uint32, begun uint64) (frames int, bytes, rest uin
 }
 
 // Bytes returns the bytes of the n entries from running number from on, under the same
-// condition. Where each is a frame it costs half of Span.
+// conditions. If each is a frame, it costs half of Span.
 func (r *TXRing) Bytes(from, n uint32) (bytes uint64) {
 	first := r.entries[from&(r.size-1):]
 	first = first[:min(int(n), len(first))]
 	return Bytes(first) + Bytes(r.entries[:int(n)-len(first)])
 }
 
-// Bytes sums up the lengths of entries, four at a time: one by one each waited for the sum
-// of those before, half a nanosecond.
+// Bytes adds the lengths of entries, four at a time: one by one, each addition waited for the one
+// before, half a nanosecond.
 func Bytes(list []Desc) (bytes uint64) {
 	var a, b, c, d uint64
 	for ; len(list) >= 4; list = list[4:] {
@@ -243,15 +236,15 @@ func (r *TXRing) Last(end uint32) (bytes uint64) {
 	return bytes
 }
 
-// Taken returns the running number (modulo 2³²) of the entries that the kernel
-// has taken from the ring.
+// Taken returns the running number (modulo 2³²) of the entries that the kernel has taken from the
+// ring.
 func (r *TXRing) Taken() uint32 {
 	r.taken = r.theirs.Load()
 	return r.taken
 }
 
-// layout says where the parts of one ring stand in its memory. The kernel tells
-// it (struct xdp_ring_offset); tests make their own.
+// layout says where the parts of a ring lie in its memory. The kernel reports it (struct
+// xdp_ring_offset); tests make their own.
 type layout struct {
 	producer, consumer, flags, entries uint64 // byte offsets
 }
@@ -260,8 +253,8 @@ func (l layout) bytes(size uint32, entry uintptr) uint64 {
 	return l.entries + uint64(size)*uint64(entry)
 }
 
-// check refuses a layout that does not lie in mem, is not aligned, or a size that
-// is no power of two: what follows it is unsafe.
+// check refuses a layout that does not lie in mem or is not aligned, and a size that is not a
+// power of two, since the code after it is unsafe.
 func (l layout) check(mem []byte, size uint32, entry uintptr) error {
 	if size == 0 || size&(size-1) != 0 {
 		return fmt.Errorf("ring size %d is not a power of two", size)

@@ -9,31 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ringbuf is the consuming side of a BPF ring buffer (BPF_MAP_TYPE_RINGBUF), for one
-// thread. The kernel maps the records twice in a row, so each is in one piece.
+// Ringbuf is the consuming side of a BPF ring buffer (BPF_MAP_TYPE_RINGBUF), for one thread. The
+// kernel maps the records twice in a row, so each is in one piece.
 //
-// Memory order: a program stores a record's head, without its busy bit, after the bytes;
-// we load the head before them, and store our position after the last look at them.
+// Memory order: a program stores a record's head, without its busy bit, after the bytes. We load
+// the head before the bytes, and store our position after the last access to them.
 type Ringbuf struct {
 	fd       int
-	position []byte         // the page of ours
-	rest     []byte         // the page of theirs, then the records
-	ours     *atomic.Uint64 // records before it are the kernel's again; we write it
-	theirs   *atomic.Uint64 // room before it is taken; the kernel writes it
+	position []byte         // the page that we write
+	rest     []byte         // the page that the kernel writes, then the records
+	ours     *atomic.Uint64 // records before it belong to the kernel again; we write it
+	theirs   *atomic.Uint64 // room before it is used; the kernel writes it
 	records  []byte
 	mask     uint64
 	next     uint64 // copy of *ours; only we write it
-	seen     uint64 // up to where records have been handed out
+	seen     uint64 // end of the records that were returned so far
 }
 
-// Bits of a record's head.
+// These are the bits of a record's head.
 const (
 	ringBusy    = 1 << 31
 	ringDiscard = 1 << 30
 	ringHead    = 8 // bytes
 )
 
-// MapRingbuf maps a ring buffer of size bytes. The descriptor stays the caller's.
+// MapRingbuf maps a ring buffer of size bytes. The descriptor still belongs to the caller.
 func MapRingbuf(fd, size int) (*Ringbuf, error) {
 	page := os.Getpagesize()
 	if size < page || size&(size-1) != 0 {
@@ -51,15 +51,15 @@ func MapRingbuf(fd, size int) (*Ringbuf, error) {
 	r.ours = (*atomic.Uint64)(unsafe.Pointer(&r.position[0]))
 	r.theirs = (*atomic.Uint64)(unsafe.Pointer(&r.rest[0]))
 	r.records = r.rest[page:]
-	r.next = r.ours.Load() // another process may have read before
+	r.next = r.ours.Load() // another process may have read it before
 	r.seen = r.next
 	return r, nil
 }
 
-// FD is the descriptor, for poll.
+// FD returns the descriptor, for poll.
 func (r *Ringbuf) FD() int { return r.fd }
 
-// Next returns the next record that is ready, or nil. It stays valid until Release.
+// Next returns the next complete record, or nil. The record stays valid until Release.
 func (r *Ringbuf) Next() []byte {
 	end := r.theirs.Load()
 	for r.seen < end {
@@ -80,7 +80,7 @@ func (r *Ringbuf) Next() []byte {
 	return nil
 }
 
-// Release gives all records that Next returned back to the kernel.
+// Release gives all records that Next has returned back to the kernel.
 func (r *Ringbuf) Release() {
 	if r.next != r.seen {
 		r.next = r.seen
@@ -88,10 +88,10 @@ func (r *Ringbuf) Release() {
 	}
 }
 
-// Empty says whether nothing waits, not even a record that is still being written.
+// Empty says whether nothing waits, not even an incomplete record.
 func (r *Ringbuf) Empty() bool { return r.theirs.Load() == r.seen }
 
-// Close unmaps it.
+// Close unmaps the ring buffer.
 func (r *Ringbuf) Close() error {
 	for _, b := range [][]byte{r.position, r.rest} {
 		if err := unix.Munmap(b); err != nil {

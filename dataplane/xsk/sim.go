@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kernel is the other side of a simulated socket's rings, in plain memory. It
-// does what a zero-copy driver does, when its methods are called: tests and
-// fuzzing drive the rings, and all that is built on them, without rights or
-// interfaces. It may run in another goroutine than the socket's thread.
+// Kernel is the other side of the rings of a simulated socket, in plain memory. When its methods
+// are called, it does what a zero-copy driver does: tests and fuzzing use the rings, and
+// everything that is built on them, without rights or interfaces. It may run in another goroutine
+// than the socket's thread.
 type Kernel struct {
 	socket *Socket
 	umem   *UMEM
@@ -20,22 +20,22 @@ type Kernel struct {
 	tx     RXRing
 	done   FillRing
 
-	partial []byte   // of a frame whose last entry has not been taken yet
+	partial []byte   // bytes of a frame whose last entry has not been taken yet
 	sent    []uint64 // taken from the TX ring and not completed yet
 
 	Starved atomic.Uint64 // frames that found the fill ring empty
 	Full    atomic.Uint64 // frames that found the RX ring full
-	Removed atomic.Bool   // the interface has gone; anybody may set it
+	Removed atomic.Bool   // the interface has disappeared; anybody may set it
 
 	transmit func() unix.Errno // see Copying
-	budget   int               // likewise
+	budget   int               // see Copying
 }
 
-// Copying makes the socket one that copies: its thread kicks, and a kick transmits up to
-// budget entries before it returns. ready is asked before each; unless it returns 0, nothing
-// is taken, and the kick returns that. send gets the frames, as fn of Transmit; when it says
-// no, the device has dropped the frame, and the kick ends with EBUSY. Both are called by
-// the thread of the socket. It must be called before that runs.
+// Copying makes the socket one that copies: its thread kicks, and a kick transmits up to budget
+// entries before it returns. ready is called before each; unless it returns 0, nothing is taken,
+// and the kick returns that error. send gets the frames, like fn of Transmit. If it returns
+// false, the device has dropped the frame, and the kick ends with EBUSY. The thread of the socket
+// calls both. Copying must be called before that thread runs.
 func (k *Kernel) Copying(budget int, ready func() unix.Errno, send func(frame []byte) bool) {
 	k.socket.zeroCopy = false
 	k.budget = budget
@@ -70,8 +70,8 @@ func (k *Kernel) statistics() unix.XDPStatistics {
 	return unix.XDPStatistics{Rx_dropped: starved, Rx_fill_ring_empty_descs: starved, Rx_ring_full: k.Full.Load()}
 }
 
-// Simulate makes a socket without a kernel and the side that plays it. NeedWakeup is clear
-// and the socket works as with zero-copy, so Kick is not needed: but see Copying.
+// Simulate makes a socket without a kernel, and the Kernel that replaces it. NeedWakeup is clear
+// and the socket works as with zero-copy, so Kick is not needed, except after Copying.
 func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
 	s := &Socket{fd: -1, umem: u, options: o, bound: true, zeroCopy: true}
 	k := &Kernel{umem: u, socket: s}
@@ -113,8 +113,8 @@ func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
 	return s, k, err
 }
 
-// Receive puts a frame in the RX ring as the kernel does, in as many chunks as it
-// needs, and says whether it found room.
+// Receive puts a frame in the RX ring as the kernel does, in as many chunks as it needs, and says
+// whether there was room.
 func (k *Kernel) Receive(frame []byte) bool {
 	size := k.umem.FrameSize() - Headroom
 	n := max(1, (len(frame)+size-1)/size)
@@ -141,9 +141,9 @@ func (k *Kernel) Receive(frame []byte) bool {
 	return true
 }
 
-// Transmit takes up to n entries from the TX ring and hands each frame whose last
-// one it took to fn, whose argument is valid only during the call. It returns how
-// many entries it took. The frames are not complete before Complete.
+// Transmit takes up to n entries from the TX ring. It calls fn for each frame whose last entry it
+// took; the argument is valid only during the call. It returns how many entries it took. The
+// frames are not complete before Complete.
 func (k *Kernel) Transmit(n int, fn func([]byte)) int {
 	var d [1]Desc
 	for i := range n {
@@ -172,6 +172,6 @@ func (k *Kernel) Complete(n int) int {
 	return n
 }
 
-// Holding returns how many frames the simulated kernel has of those put in the
-// fill ring and the TX ring: what it took and did not give back.
+// Holding returns how many frames of the fill ring and the TX ring the simulated kernel has taken
+// and not given back.
 func (k *Kernel) Holding() int { return len(k.sent) }

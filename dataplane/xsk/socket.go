@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mode is how frames get between driver and UMEM.
+// Mode says how frames get from the driver to the UMEM and back.
 type Mode uint8
 
-// Auto takes zero-copy if the driver has it and copies otherwise.
+// Auto uses zero-copy if the driver has it and copies otherwise.
 const (
 	Auto Mode = iota
 	Copy
@@ -22,28 +22,27 @@ const (
 type Options struct {
 	Interface int // index
 	Queue     int
-	Mode      Mode // of a socket with Share: the first socket's, whatever is asked
-	// Share makes the socket use the UMEM through the first socket that was
-	// opened on it and is bound. Without it the memory is registered (again) for
-	// this socket alone; addresses are equal in both cases, so that frames may
-	// pass between the sockets of one UMEM whichever way they use it.
+	Mode      Mode // with Share the mode is that of the first socket
+	// Share makes the socket use the UMEM through the first socket that was opened on it, which
+	// has to be bound. Without Share the memory is registered (again) for this socket alone.
+	// Addresses are equal in both cases, so frames may pass between all sockets of a UMEM.
 	Share bool
-	// MultiBuffer makes frames longer than a chunk come in several entries, and go
-	// so. With Share it is the first socket's, whatever is asked.
+	// MultiBuffer makes frames longer than a chunk occupy several entries, in both directions.
+	// With Share it is that of the first socket.
 	MultiBuffer bool
 	// Sizes of the rings in entries, powers of two.
 	Fill, Completion, RX, TX int
-	// Budget is how many frames one Kick transmits at most when copying, if the
-	// kernel can be told (6.17 and later; before that it is 32).
+	// Budget is the largest number of frames that one Kick transmits by copy, if the kernel can
+	// be told (6.17 and later; before that it is 32).
 	Budget int
 }
 
-// sendBuffer bounds the memory of frames that are being transmitted by copy:
-// about 2.5 KiB each at 1500 bytes, more than a TX ring of 2048 needs.
+// sendBuffer bounds the memory of frames that are being transmitted by copy: about 2.5 KiB each
+// at 1500 bytes, more than a TX ring of 2048 needs.
 const sendBuffer = 16 << 20
 
-// bindPatience is how long a queue may stay busy: the kernel gives back that of
-// a socket just closed asynchronously.
+// bindPatience is how long a queue may stay busy: the kernel releases the queue of a closed
+// socket asynchronously.
 const bindPatience = 2 * time.Second
 
 // Socket is an AF_XDP socket on one queue of one interface.
@@ -59,11 +58,11 @@ type Socket struct {
 	maps     [][]byte
 	bound    bool
 	zeroCopy bool
-	kernel   *Kernel // that of a simulated socket; else nil
+	kernel   *Kernel // of a simulated socket; otherwise nil
 }
 
-// Open makes a socket with its rings. It receives nothing before Bind; frames
-// are put in its fill ring first, for there are drivers that wedge on an empty one.
+// Open makes a socket with its rings. It receives nothing before Bind. Frames should be put in
+// its fill ring before, since some drivers hang on an empty one.
 func Open(u *UMEM, o Options) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -107,8 +106,8 @@ func (s *Socket) setup() error {
 	if err := s.mapRings(); err != nil {
 		return err
 	}
-	// Both settings only make transmission by copy faster: kernels and rights
-	// that lack them are no error. SO_SNDBUFFORCE passes the limit of wmem_max.
+	// Both settings only make transmission by copy faster, so it is no error if the kernel or the
+	// rights lack them. SO_SNDBUFFORCE exceeds the limit of wmem_max.
 	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
@@ -142,7 +141,7 @@ func (s *Socket) mapRings() error {
 	return nil
 }
 
-// mapped maps one ring of s at the kernel's offset and builds it.
+// mapped maps one ring of s at the kernel's offset and makes it.
 func mapped[R any](s *Socket, build func([]byte, layout, uint32) (R, error), offset int64, l layout, size int, entry uintptr) (R, error) {
 	var none R
 	mem, err := unix.Mmap(s.fd, offset, int(l.bytes(uint32(size), entry)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
@@ -153,9 +152,9 @@ func mapped[R any](s *Socket, build func([]byte, layout, uint32) (R, error), off
 	return build(mem, l, uint32(size))
 }
 
-// Bind ties the socket to its queue. A queue that is busy is tried again for
-// about two seconds; the error is unix.EBUSY if it stays so, unix.EOPNOTSUPP or
-// unix.EINVAL if the driver lacks the mode asked for.
+// Bind binds the socket to its queue. If the queue is busy, it tries again for about two seconds.
+// The error is unix.EBUSY if it stays busy, and unix.EOPNOTSUPP or unix.EINVAL if the driver
+// lacks the mode.
 func (s *Socket) Bind() error {
 	sa := &unix.SockaddrXDP{Ifindex: uint32(s.options.Interface), QueueID: uint32(s.options.Queue)}
 	switch {
@@ -192,14 +191,14 @@ func (s *Socket) Bind() error {
 	return nil
 }
 
-// FD is the descriptor, for maps and for poll.
+// FD returns the descriptor, for maps and for poll.
 func (s *Socket) FD() int { return s.fd }
 
-// ZeroCopy says how a bound socket works.
+// ZeroCopy says whether a bound socket works without copying.
 func (s *Socket) ZeroCopy() bool { return s.zeroCopy }
 
-// Kick makes the kernel transmit from the TX ring: when copying up to its
-// budget of frames, before it returns. What it returns, besides 0:
+// Kick makes the kernel transmit from the TX ring. A socket that copies transmits up to its
+// budget of frames before Kick returns. Besides 0 it returns:
 //
 //	EAGAIN     budget used up, completion ring or send buffer full, device busy: try again
 //	EBUSY      copying: the device dropped the frame taken last; it completes like one sent
@@ -207,8 +206,7 @@ func (s *Socket) ZeroCopy() bool { return s.zeroCopy }
 //	ENXIO      the queue or the interface is gone
 //	ENOBUFS    no memory
 //
-// The call never blocks, so it goes around the Go scheduler (535 instead of
-// 733 ns measured).
+// The call never blocks, so it bypasses the Go scheduler (535 instead of 733 ns measured).
 func (s *Socket) Kick() unix.Errno {
 	if s.kernel != nil {
 		return s.kernel.kick()
@@ -216,8 +214,8 @@ func (s *Socket) Kick() unix.Errno {
 	return kick(s.fd)
 }
 
-// Wake makes the kernel go on with reception; needed only when
-// Fill.NeedWakeup, or with BusyPoll. It never blocks.
+// Wake makes the kernel go on with reception; it is needed only if Fill.NeedWakeup, or with
+// BusyPoll. It never blocks.
 func (s *Socket) Wake() unix.Errno {
 	if s.kernel != nil {
 		return 0
@@ -225,12 +223,12 @@ func (s *Socket) Wake() unix.Errno {
 	return wake(s.fd)
 }
 
-// busyTime is the time in microseconds that the kernel would poll on behalf of a call that waits:
-// ours do not wait, but with 0 none polls.
+// busyTime is the time in microseconds that the kernel would poll during a call that waits. Ours
+// do not wait, but with 0 the kernel does not poll at all.
 const busyTime = 20
 
-// BusyPoll makes Wake and Kick do the work of the device's driver, up to so many frames in a
-// call (SO_PREFER_BUSY_POLL, Linux 5.11 and later), or no longer. It needs CAP_NET_ADMIN.
+// BusyPoll switches on or off that Wake and Kick do the work of the device's driver, up to budget
+// frames per call (SO_PREFER_BUSY_POLL, Linux 5.11 and later). It needs CAP_NET_ADMIN.
 func (s *Socket) BusyPoll(on bool, budget int) error {
 	if s.kernel != nil {
 		return nil
@@ -249,8 +247,8 @@ func (s *Socket) BusyPoll(on bool, budget int) error {
 	return nil
 }
 
-// Removed says whether the interface has gone: the kernel then unbinds its sockets and leaves
-// an error in each, once.
+// Removed says whether the interface has disappeared: the kernel then unbinds its sockets and
+// leaves an error in each, once.
 func (s *Socket) Removed() bool {
 	if s.kernel != nil {
 		return s.kernel.Removed.Load()
@@ -259,10 +257,10 @@ func (s *Socket) Removed() bool {
 	return err == nil && soerr != 0
 }
 
-// Simulated says whether a Kernel of ours plays the kernel's part.
+// Simulated says whether the socket belongs to a Kernel.
 func (s *Socket) Simulated() bool { return s.kernel != nil }
 
-// Statistics are the kernel's counters of the socket since it was opened.
+// Statistics returns the kernel's counters of the socket since it was opened.
 func (s *Socket) Statistics() (unix.XDPStatistics, error) {
 	if s.kernel != nil {
 		return s.kernel.statistics(), nil
@@ -274,8 +272,8 @@ func (s *Socket) Statistics() (unix.XDPStatistics, error) {
 	return st, nil
 }
 
-// Close unmaps the rings and closes the socket. The mappings hold the socket
-// just as the descriptor does: one that stayed would keep the queue busy.
+// Close unmaps the rings and closes the socket. A mapping holds the socket just as the descriptor
+// does: if one stayed, the queue would stay busy.
 func (s *Socket) Close() error {
 	if s.fd < 0 {
 		return nil

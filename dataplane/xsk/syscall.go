@@ -12,8 +12,8 @@ func registerUMEM(fd int, u *UMEM) error {
 		Len:  uint64(len(u.mem)),
 		Size: u.frameSize,
 	}
-	// The kernel tells the forms of the structure apart by its size; the first one,
-	// without flags, is all that aligned chunks need and known by every kernel.
+	// The kernel tells the forms of the structure apart by its size. Every kernel knows the first
+	// one, without flags, which is enough for aligned chunks.
 	const size = unsafe.Offsetof(reg.Flags)
 	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_XDP, unix.XDP_UMEM_REG,
 		uintptr(unsafe.Pointer(&reg)), size, 0)

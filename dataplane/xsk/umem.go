@@ -6,26 +6,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Headroom is what the kernel keeps free before the bytes of each received
-// frame (XDP_PACKET_HEADROOM).
+// Headroom is the space that the kernel keeps free before the bytes of each received frame
+// (XDP_PACKET_HEADROOM).
 const Headroom = unix.XDP_PACKET_HEADROOM
 
-// hugePage is the size that MAP_HUGETLB takes by default on the machines we know;
-// where it differs the mapping fails and plain pages are used.
+// hugePage is the default size of MAP_HUGETLB on the machines we know; if it differs, the mapping
+// fails and plain pages are used.
 const hugePage = 2 << 20
 
-// UMEM is the memory that the frames of one thread live in: Frames chunks of
-// FrameSize bytes. Addresses are offsets in it.
+// UMEM is the memory for the frames of one thread: Frames chunks of FrameSize bytes. Addresses
+// are offsets in it.
 type UMEM struct {
 	mem       []byte
 	frameSize uint32
 	frames    uint32
-	owner     *Socket // whose descriptor the kernel knows the memory by; set by Open
+	owner     *Socket // the socket through whose descriptor the kernel knows the memory; set by Open
 	users     int     // open sockets
 }
 
-// NewUMEM maps memory for frames chunks of frameSize bytes (2048 or 4096: chunks
-// are aligned and must not cross a page). Huge pages are used if there are any.
+// NewUMEM maps memory for frames chunks of frameSize bytes (2048 or 4096: chunks are aligned and
+// must not cross a page). It uses huge pages if there are any.
 func NewUMEM(frames, frameSize int) (*UMEM, error) {
 	if frameSize != 2048 && frameSize != 4096 {
 		return nil, fmt.Errorf("umem: frame size %d is neither 2048 nor 4096", frameSize)
@@ -44,7 +44,7 @@ func NewUMEM(frames, frameSize int) (*UMEM, error) {
 		if mem, err = unix.Mmap(-1, 0, size, prot, flags); err != nil {
 			return nil, fmt.Errorf("umem: mmap of %d bytes: %w", size, err)
 		}
-		// A wish, to be said before the pages are there: registering the memory
+		// This is advice, and has to be given before the pages exist: registering the memory
 		// makes them. Kernels without transparent huge pages refuse it.
 		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
 	}
@@ -57,7 +57,7 @@ func (u *UMEM) FrameSize() int { return int(u.frameSize) }
 // Frames returns the number of chunks.
 func (u *UMEM) Frames() int { return int(u.frames) }
 
-// Frame returns the chunk's address for any address in it.
+// Frame returns the address of the chunk that contains an address.
 func (u *UMEM) Frame(addr uint64) uint64 { return addr &^ uint64(u.frameSize-1) }
 
 // Bytes returns the bytes of d. It is nil if they do not lie in one chunk.
@@ -69,8 +69,8 @@ func (u *UMEM) Bytes(d Desc) []byte {
 	return u.mem[d.Addr : d.Addr+uint64(d.Len) : d.Addr+uint64(d.Len)]
 }
 
-// Close unmaps the memory. It refuses while sockets use it: the kernel would go
-// on writing into pages that belong to nobody.
+// Close unmaps the memory. It fails while sockets use it, since the kernel would go on writing
+// into the pages.
 func (u *UMEM) Close() error {
 	if u.users > 0 {
 		return fmt.Errorf("umem: %d sockets still use it", u.users)

@@ -1,8 +1,7 @@
 //go:build ignore
 
-// Generate makes registry.dat, whose format the package's documentation gives,
-// from the csv files of Debian's package ieee-data. The same files always give
-// the same bytes.
+// Generate makes registry.dat from the csv files of Debian's package ieee-data. The documentation
+// of the package gives the format. The same files always give the same bytes.
 package main
 
 import (
@@ -37,8 +36,7 @@ func main() {
 	}
 }
 
-// assignments are the names by prefix. The registry knows a few prefixes that
-// several organisations have.
+// assignments are the names by prefix. A few prefixes are assigned to several organisations.
 type assignments map[uint64][]string
 
 func generate(dir string) ([]byte, error) {
@@ -100,8 +98,7 @@ func lastUpdate(file string) (string, error) {
 	return time.Unix(seconds, 0).UTC().Format(time.DateOnly), nil
 }
 
-// read adds the assignments of one file with the columns registry, prefix,
-// name and address.
+// read adds the assignments of one file with the columns registry, prefix, name and address.
 func read(file string, tables map[int]assignments) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -130,7 +127,7 @@ func read(file string, tables map[int]assignments) error {
 	return nil
 }
 
-// normal makes one space of any white space and removes invisible characters.
+// normal replaces each white space by one blank, and removes invisible characters.
 func normal(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -144,7 +141,7 @@ func normal(name string) string {
 	return strings.Join(strings.Fields(name), " ")
 }
 
-// join makes one name of all those that have a prefix.
+// join makes one name of all names of a prefix.
 func join(names []string) string {
 	names = slices.Clone(names)
 	slices.SortFunc(names, cmp.Compare[string])

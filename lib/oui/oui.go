@@ -1,11 +1,11 @@
-// Package oui knows who makes the network card behind an Ethernet address: the
-// IEEE's assignments of 24 bits (MA-L), 28 bits (MA-M) and 36 bits (MA-S, and
+// Package oui names the vendor of the network card that has an Ethernet address. It
+// has the IEEE's assignments of 24 bits (MA-L), 28 bits (MA-M) and 36 bits (MA-S, and
 // the older IAB), embedded and searched in place. Looking a name up needs no
 // preparation, allocates nothing and takes a fraction of a microsecond.
 //
-// It refuses to know anything about networks: no addresses of protocols, no
-// nicknames of vendors. Names are spelt as registered. Company ids (CID) are not in
-// it: no universal address begins with one.
+// The package knows nothing else about networks: no addresses of protocols, no
+// nicknames of vendors. Names are spelt as registered. It has no company ids (CID),
+// since no universal address begins with one.
 //
 // # Data
 //
@@ -40,18 +40,15 @@ const (
 	placeBits = 20
 )
 
-// LAA is what Describe says of addresses that nobody registers.
-const LAA = "Locally Administered Address (LAA)"
+// localAddress is the description of addresses that nobody registers.
+const localAddress = "Locally Administered Address (LAA)"
 
-// Date is when Debian fetched the registries, as year-month-day.
-func Date() string { return data[dateAt:countsAt] }
-
-// Vendor names the organisation that a MAC address is assigned to: of several
-// assignments the longest counts. Organisations that keep their name secret
-// are called "Private", and what is not handed on of a divided block belongs to
-// the "IEEE Registration Authority". A group address goes to the owner of
-// the assignment it is made from: 01:00:5e:… to that of 00:00:5e.
-func Vendor(mac [6]byte) (name string, ok bool) {
+// vendor returns the organisation that a MAC address is assigned to. Of several assignments the
+// longest counts. An organisation that keeps its name secret is called "Private", and the
+// unassigned part of a divided block belongs to the "IEEE Registration Authority". A group
+// address belongs to the owner of the assignment from which it is made: 01:00:5e:… to that of
+// 00:00:5e.
+func vendor(mac [6]byte) (name string, ok bool) {
 	name, ok = lookup(mac)
 	if !ok && mac[0]&1 != 0 {
 		mac[0] &^= 1
@@ -60,22 +57,23 @@ func Vendor(mac [6]byte) (name string, ok bool) {
 	return name, ok
 }
 
-// Describe gives the name of the vendor, or LAA for other addresses with the
-// local bit set, or "" when nothing is known, as of the broadcast address.
+// Describe returns the name of the vendor of an address. For other addresses with the local bit
+// set it returns "Locally Administered Address (LAA)", and "" if nothing is known, as of the
+// broadcast address.
 func Describe(mac [6]byte) string {
 	if mac == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} {
 		return ""
 	}
-	if name, ok := Vendor(mac); ok {
+	if name, ok := vendor(mac); ok {
 		return name
 	}
 	if mac[0]&2 != 0 {
-		return LAA
+		return localAddress
 	}
 	return ""
 }
 
-// lookup searches the three tables, longest prefixes first.
+// lookup searches the three tables, the longest prefixes first.
 func lookup(mac [6]byte) (name string, ok bool) {
 	long := int(number(countsAt, 4))
 	medium := int(number(countsAt+4, 4))
@@ -103,8 +101,8 @@ func lookup(mac [6]byte) (name string, ok bool) {
 	return data[at+1 : at+1+size], true
 }
 
-// search finds a prefix in the table of n entries of a width in bytes at an
-// offset of the data.
+// search finds a prefix in the table at an offset of the data, which has n entries of width
+// bytes.
 func search(at, n, width int, prefix uint64) (place int, ok bool) {
 	low, high := 0, n
 	for low < high {
@@ -122,7 +120,7 @@ func search(at, n, width int, prefix uint64) (place int, ok bool) {
 	return 0, false
 }
 
-// number reads a big-endian number of some bytes.
+// number reads a big-endian number of width bytes.
 func number(at, width int) uint64 {
 	var v uint64
 	for _, b := range []byte(data[at : at+width]) {

@@ -34,8 +34,8 @@ func TestDescribe(t *testing.T) {
 		{"00:23:7d:86:71:ff", "Hewlett Packard"},
 		{"50:1e:2d:49:c2:24", "StreamUnlimited Engineering GmbH"},
 		{"3c:2a:f4:07:f0:4b", "Brother Industries, LTD."},
-		{"52:54:00:23:b1:1a", LAA},
-		{"02:00:00:00:00:00", LAA},
+		{"52:54:00:23:b1:1a", localAddress},
+		{"02:00:00:00:00:00", localAddress},
 		{"02:60:8c:01:02:03", "3COM"},                                                               // registered in spite of its local bit
 		{"70:b3:d5:f2:f0:00", "TELEPLATFORMS"},                                                      // 36 bits
 		{"70:b3:d5:f2:ff:ff", "TELEPLATFORMS"},                                                      // to its end
@@ -46,7 +46,7 @@ func TestDescribe(t *testing.T) {
 		{"01:00:0c:cc:cc:cc", "Cisco Systems, Inc"},                                                 // group address
 		{"01:80:c2:00:00:0e", "IEEE 802.1 Chair"},                                                   // group address
 		{"70:b3:d5:00:00:00", "IEEE Registration Authority"},                                        // not handed on
-		{"33:33:00:00:00:01", LAA},                                                                  // group address with local bit
+		{"33:33:00:00:00:01", localAddress},                                                         // group address with local bit
 		{"ff:ff:ff:ff:ff:ff", ""},                                                                   // broadcast
 		{"00:00:00:00:00:00", "XEROX CORPORATION"},                                                  // first entry
 		{"fc:ff:ff:ff:ff:ff", ""},                                                                   // beyond the last
@@ -57,7 +57,7 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("Describe(%s) = %q, want %q", c.mac, got, c.want)
 		}
 	}
-	if name, ok := Vendor(mac(t, "52:54:00:23:b1:1a")); ok || name != "" {
+	if name, ok := vendor(mac(t, "52:54:00:23:b1:1a")); ok || name != "" {
 		t.Errorf("Vendor of a local address is %q, %t", name, ok)
 	}
 }
@@ -100,7 +100,7 @@ func TestData(t *testing.T) {
 	if !strings.HasPrefix(data, "ETAPOUI1") {
 		t.Fatalf("data begin with %q", data[:8])
 	}
-	if _, err := time.Parse(time.DateOnly, Date()); err != nil {
+	if _, err := time.Parse(time.DateOnly, date()); err != nil {
 		t.Error(err)
 	}
 	if len(data) >= 1<<20 {
@@ -159,8 +159,8 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if date := time.Unix(seconds, 0).UTC().Format(time.DateOnly); date != Date() {
-		t.Skipf("ieee-data is of %s, our data of %s: go generate ./lib/oui", date, Date())
+	if fetched := time.Unix(seconds, 0).UTC().Format(time.DateOnly); fetched != date() {
+		t.Skipf("ieee-data is of %s, our data of %s: go generate ./lib/oui", fetched, date())
 	}
 	longer := map[string]bool{} // prefixes that are divided further
 	var rows [][]string
@@ -201,7 +201,7 @@ func TestRegistry(t *testing.T) {
 		want := plain(row[2])
 		for _, fill := range []string{"0", "f"} {
 			address := mac(t, prefix+strings.Repeat(fill, 12-len(prefix)))
-			got, ok := Vendor(address)
+			got, ok := vendor(address)
 			if names := strings.Split(plain(got), "/"); !ok || plain(got) != want && !slices.Contains(names, want) {
 				t.Errorf("%s: %x is %q, %t, want %q", prefix, address, got, ok, row[2])
 			}
@@ -238,7 +238,7 @@ func FuzzDescribe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m [6]byte
 		copy(m[:], b)
-		name, ok := Vendor(m)
+		name, ok := vendor(m)
 		if ok != (name != "") || !utf8.ValidString(name) {
 			t.Errorf("Vendor(%x) = %q, %t", m, name, ok)
 		}
@@ -254,3 +254,6 @@ func BenchmarkDescribe(b *testing.B) {
 		Describe(m)
 	}
 }
+
+// date returns when Debian fetched the registries, as year-month-day.
+func date() string { return data[dateAt:countsAt] }

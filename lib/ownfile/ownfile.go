@@ -1,11 +1,12 @@
-// Package ownfile keeps our files apart from what strangers have put in their place. In a
-// directory where everybody may create files, such as /dev/shm or /tmp, any user can take a
-// name of ours first: with a file of his own, which he could read and change, with a symbolic
-// or a hard link to a file of somebody else, which we would overwrite, or with a directory. What
-// a stranger has put there is looked at, never opened for writing, and gives way to ours in one
-// step. In other directories everything is as its owner wants it.
+// Package ownfile keeps our files apart from those of strangers. In a directory where everybody
+// may create files, such as /dev/shm or /tmp, any user can create something with the name of our
+// file first: a file of his own, which he could read and change, a symbolic or hard link to
+// somebody else's file, which we would overwrite, or a directory. The package inspects a
+// stranger's file, never opens it for writing, and replaces it by ours in one step. In other
+// directories it leaves everything as the owner wants it.
 //
-// Trusted are root and the user of this process. The package knows nothing of what the files are for.
+// Root and the user of this process are trusted. The package does not know what the files are
+// for.
 package ownfile
 
 import (
@@ -21,17 +22,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrChanged says that a path leads elsewhere than it did when it was looked at.
+// ErrChanged says that a path leads to another file than it did when it was inspected.
 var ErrChanged = errors.New("it was changed meanwhile")
 
-// Found is what was found at a path.
+// Found is the file that was found at a path.
 type Found struct {
 	path string
 	stat unix.Stat_t
 	open bool // everybody may create files in its directory
 }
 
-// Look looks at what is at a path, without following a link in its last part.
+// Look inspects the file at path, without following a link in its last part.
 func Look(path string) (Found, error) {
 	f := Found{path: path, open: openToAll(filepath.Dir(path))}
 	if err := unix.Lstat(path, &f.stat); err != nil {
@@ -40,7 +41,7 @@ func Look(path string) (Found, error) {
 	return f, nil
 }
 
-// At is Look for a descriptor that was opened at path, by O_PATH and O_NOFOLLOW say.
+// At is Look for a descriptor that was opened at path, for instance by O_PATH and O_NOFOLLOW.
 func At(fd int, path string) (Found, error) {
 	f := Found{path: path, open: openToAll(filepath.Dir(path))}
 	if err := unix.Fstat(fd, &f.stat); err != nil {
@@ -60,16 +61,16 @@ func (f *Found) kind() uint32 { return f.stat.Mode & unix.S_IFMT }
 // Regular says whether it is a plain file.
 func (f *Found) Regular() bool { return f.kind() == unix.S_IFREG }
 
-// Stranger says whether it belongs to somebody whom we need not trust, who could put it there.
+// Stranger says whether it belongs to a user who is not trusted and who could create it there.
 func (f *Found) Stranger() bool {
 	return f.open && f.stat.Uid != 0 && int(f.stat.Uid) != os.Geteuid()
 }
 
-// Linked says whether it may be a file of ours from elsewhere: where the kernel does not
-// protect links, everybody can make a hard link to it.
+// Linked says whether it may be a file of ours from elsewhere: unless the kernel protects links,
+// everybody can make a hard link to it.
 func (f *Found) Linked() bool { return f.open && f.Regular() && f.stat.Nlink > 1 }
 
-// String says what it is and whose: "a file of user 1000 (alice)".
+// String returns the kind of the file and its owner: "a file of user 1000 (alice)".
 func (f *Found) String() string {
 	what := map[uint32]string{
 		unix.S_IFREG: "a file", unix.S_IFDIR: "a directory", unix.S_IFLNK: "a symbolic link",
@@ -88,18 +89,18 @@ func (f *Found) String() string {
 	return fmt.Sprintf("%s of user %s", what, id)
 }
 
-// Beside returns a name for a file that is to be put in the place of what is at path: hidden,
-// in the same directory, and not to be guessed.
+// Beside returns a name for a file that is to replace the one at path: hidden, in the same
+// directory, and unpredictable.
 func Beside(path string) string {
 	dir, base := filepath.Split(path)
 	return fmt.Sprintf("%s.%s.%016x", dir, base, rand.Uint64())
 }
 
-// GiveWay puts the file or directory at own in the place of what was found, in one step, so
-// that nobody can get in between, and removes that. What cannot be removed, a directory that is not
-// empty, stays at the name own, which left then says. After ErrChanged nothing is changed: what
-// was found is not there any more, and something of ours may be. Other errors are the kernel's:
-// whoever is not root may not move what belongs to others.
+// GiveWay replaces what was found by the file or directory at own, in one step, so that nobody
+// can get in between, and removes it. If it cannot be removed, as a directory that is not empty,
+// it stays at the name own, which is returned as left. After ErrChanged nothing has changed: what
+// was found is not there any more, and perhaps something of ours is. Other errors are the
+// kernel's: only root may move files of others.
 func (f *Found) GiveWay(own string) (left string, err error) {
 	exchange := func() error {
 		return unix.Renameat2(unix.AT_FDCWD, own, unix.AT_FDCWD, f.path, unix.RENAME_EXCHANGE)
@@ -125,7 +126,7 @@ func (f *Found) GiveWay(own string) (left string, err error) {
 	return "", nil
 }
 
-// unchanged says whether a path leads to what was found.
+// unchanged returns ErrChanged if a path does not lead to what was found.
 func (f *Found) unchanged(path string) error {
 	var st unix.Stat_t
 	if unix.Lstat(path, &st) != nil || st.Ino != f.stat.Ino || st.Dev != f.stat.Dev {
@@ -134,12 +135,13 @@ func (f *Found) unchanged(path string) error {
 	return nil
 }
 
-// attempts bounds how often Open begins again because a path has changed under it.
+// attempts bounds how often Open begins again because a path has changed meanwhile.
 const attempts = 100
 
-// Open is os.OpenFile, with O_TRUNC done last. In a directory where everybody may create
-// files, a file or a symbolic link of a stranger gives way to a new file if flag has O_CREATE, and said is told what
-// it was. A FIFO or a device of a stranger is opened: who names one wants it.
+// Open is os.OpenFile, with O_TRUNC done last. In a directory where everybody may create files, a
+// stranger's file or symbolic link is replaced by a new file if flag has O_CREATE; said is called
+// with a description of it. A stranger's FIFO or device is opened, since the user who names one
+// wants it.
 func Open(path string, flag int, perm os.FileMode, said func(what string)) (*os.File, error) {
 	if !openToAll(filepath.Dir(path)) || flag&os.O_CREATE == 0 || flag&os.O_EXCL != 0 {
 		return os.OpenFile(path, flag, perm)
@@ -167,7 +169,7 @@ func Open(path string, flag int, perm os.FileMode, said func(what string)) (*os.
 	return nil, fmt.Errorf("%s: it is changed again and again", path)
 }
 
-// replace makes a file in the place of what was found.
+// replace makes a file in place of what was found.
 func (f *Found) replace(flag int, perm os.FileMode) (*os.File, error) {
 	own := Beside(f.path)
 	fd, err := unix.Open(own, flag|unix.O_EXCL|unix.O_CLOEXEC, uint32(perm.Perm()))
@@ -180,9 +182,9 @@ func (f *Found) replace(flag int, perm os.FileMode) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.path), nil
 }
 
-// reopen opens what was found, if it is that.
+// reopen opens what was found, if it is still there.
 func (f *Found) reopen(flag int, perm os.FileMode) (*os.File, error) {
-	if f.kind() == unix.S_IFLNK { // of root or of us: it leads where they want
+	if f.kind() == unix.S_IFLNK { // a link of root's or ours leads where its owner wants
 		return os.OpenFile(f.path, flag, perm)
 	}
 	file, err := os.OpenFile(f.path, flag&^(os.O_CREATE|os.O_TRUNC)|unix.O_NOFOLLOW, 0)
