@@ -2,15 +2,15 @@ package filter
 
 import "ethertap/lib/predicate"
 
-// arith is a number of 32 bits and the test that must hold before it can be looked at
-// (nil: none).
+// arith is a number of 32 bits, and the test that must hold before the number can be read (nil:
+// none).
 type arith struct {
 	value tree
 	guard tree
 }
 
-// relation reads "tcp[13] & 2 != 0". Nil, with nothing read, says that no relation
-// stands here: "(" and a number may begin something else.
+// relation reads "tcp[13] & 2 != 0". It returns nil, and reads nothing, if there is no relation
+// here: "(" and a number may begin something else.
 func (c *compiler) relation() tree {
 	if !c.mayBeArith() {
 		return nil
@@ -36,7 +36,7 @@ var comparisons = map[string]predicate.Comparison{
 	"<": predicate.Less, ">": predicate.Greater, "<=": predicate.AtMost, ">=": predicate.AtLeast,
 }
 
-// guarded holds when a guard and a test do; nil is no guard.
+// guarded returns a test that also needs a guard; nil is no guard.
 func guarded(guard, test tree) tree {
 	if guard == nil {
 		return test
@@ -44,7 +44,7 @@ func guarded(guard, test tree) tree {
 	return and(guard, test)
 }
 
-// both is the guard of two numbers.
+// both returns the guard of two numbers.
 func both(a, b tree) tree {
 	if b == nil {
 		return a
@@ -58,7 +58,7 @@ func (c *compiler) mayBeArith() bool {
 		t.kind == word && t.text == "len" || c.isLoad()
 }
 
-// isLoad says whether "tcp[" stands here.
+// isLoad says whether "tcp[" comes next.
 func (c *compiler) isLoad() bool {
 	if c.peek().kind != word || protocols[c.peek().text] == "" {
 		return false
@@ -67,13 +67,12 @@ func (c *compiler) isLoad() bool {
 	return after.kind == symbol && after.text == "["
 }
 
-// levels are the operators, the weakest first. Not among them are ^ and %, to which
-// libpcap's grammar gives no rank: they take the operand on their left and all there
-// is on their right.
+// levels are the operators, the weakest first. They do not contain ^ and %, to which libpcap's
+// grammar gives no rank: these take the operand on their left and everything on their right.
 var levels = [][]string{{"|"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "/"}}
 
-// sum reads an expression of operators of that level and stronger ones. Unless sure,
-// nil says that none stands here.
+// sum reads an expression of operators of that level and stronger ones. If there is none, it
+// fails if sure is set, and otherwise returns nil.
 func (c *compiler) sum(level int, sure bool) *arith {
 	c.deeper()
 	defer func() { c.depth-- }()
@@ -104,10 +103,10 @@ var operators = map[string]predicate.Operator{
 	"&": predicate.BitAnd, "|": predicate.BitOr, "^": predicate.BitXor, "<<": predicate.ShiftLeft, ">>": predicate.ShiftRight,
 }
 
-// apply makes the node of an operator. A division by zero or a shift beyond the word
-// that shows now is an error; later it rejects the frame, or gives 0. As in libpcap
-// only the left operand's protocol has to be there: "1 + tcp[0]" is looked at whatever
-// the frame carries, "tcp[0] + 1" is not.
+// apply makes the node of an operator. A division by zero or a shift beyond the word is an error
+// if it shows now; later it rejects the frame, or gives 0. As in libpcap, only the protocol of
+// the left operand has to be there: "1 + tcp[0]" is computed for every frame, "tcp[0] + 1" is
+// not.
 func (c *compiler) apply(op token, left, right *arith) *arith {
 	b, fixed := predicate.Fixed(right.value)
 	switch op.text {
@@ -126,7 +125,7 @@ func (c *compiler) apply(op token, left, right *arith) *arith {
 	}
 }
 
-// operand is a number, len, a load, or something in brackets.
+// operand reads a number, len, a load, or an expression in brackets.
 func (c *compiler) operand(sure bool) *arith {
 	t := c.peek()
 	switch {
@@ -182,8 +181,8 @@ func (c *compiler) loadOf() *arith {
 	return &arith{guard: both(index.guard, guard), value: predicate.Load{At: at, Size: size}}
 }
 
-// header is where a byte of the header of a protocol is, and what must hold for the header
-// to be there. Offsets are numbers of 32 bits, which wrap.
+// header returns the offset of a byte of the header of a protocol, and the test that says whether
+// the header is there. Offsets are numbers of 32 bits, which wrap.
 func (c *compiler) header(t token, proto string, index tree) (offset, guard tree) {
 	at := c.payload + c.nl
 	behind := func(n int) tree {

@@ -3,19 +3,19 @@
 //
 //	"tcp port 443" → lex.go → parse.go → primitive.go, arith.go → predicate.Expr
 //
-// What an expression means is what libpcap makes of it, to the corner cases: a
-// load beyond the end of the frame rejects the frame, whatever stands around
-// it; a VLAN keyword moves the offsets of all that follows it. The tests hold it
-// against tcpdump, frame by frame.
+// An expression means what it means to libpcap, even in corner cases: a load beyond
+// the end of the frame rejects the frame, whatever surrounds it; a VLAN keyword moves
+// the offsets of all that follows it. The tests compare it with tcpdump, frame by
+// frame.
 //
-// "inbound" and "outbound" mean here what a port received and what it sends.
+// "inbound" matches frames that a port has received, "outbound" those that it sends.
 //
-// Not there: the primitives of other link layers than Ethernet (and PPP in
-// PPPoE), protochain, gateway, geneve, ip broadcast (which needs a netmask), the
-// names of /etc/networks and /etc/ethers, and the protocols of 802.2. Each is
-// refused by name.
+// The package lacks the primitives of link layers other than Ethernet (and PPP in
+// PPPoE), protochain, gateway, geneve, ip broadcast (which needs a netmask), the names
+// of /etc/networks and /etc/ethers, and the protocols of 802.2. The error for each of
+// them names it.
 //
-// It knows no queue and no file of packets.
+// The package knows no queue and no file of packets.
 package filter
 
 import (
@@ -24,9 +24,8 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// Parse makes a tree of an expression; an empty one matches everything. The error
-// names the place and what is wrong there. A host name in the expression is looked
-// up now.
+// Parse makes a tree of an expression; an empty one matches everything. The error gives the place
+// and the mistake. Host names in the expression are looked up now.
 func Parse(expr string) (predicate.Expr, error) {
 	if len(expr) > maxExpr {
 		return nil, fmt.Errorf("filter: longer than %d bytes", maxExpr)
@@ -35,7 +34,7 @@ func Parse(expr string) (predicate.Expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filter %q: %w", expr, err)
 	}
-	if len(tokens) == 1 { // the end alone
+	if len(tokens) == 1 { // there is only the end
 		return predicate.Number(-1), nil
 	}
 	c := &compiler{tokens: tokens, linktype: 12, payload: 14}
@@ -49,7 +48,7 @@ func Parse(expr string) (predicate.Expr, error) {
 // maxExpr bounds an expression, and with it the depth of its tree.
 const maxExpr = 16 << 10
 
-// Filter is an expression that is ready to look at frames. It is for one goroutine.
+// Filter is an expression that is ready to be applied to frames. It is for one goroutine.
 type Filter struct {
 	expr    string
 	code    *predicate.Code
@@ -70,12 +69,11 @@ func Compile(expr string) (*Filter, error) {
 	return &Filter{expr: expr, code: code}, nil
 }
 
-// String is the expression.
+// String returns the expression.
 func (f *Filter) String() string { return f.expr }
 
-// Match says whether a frame matches. data is what was captured of it, wire its
-// length on the wire in bytes; outbound says that it is looked at as a port sent it, not
-// as one received it.
+// Match says whether a frame matches. data is its captured part, wire its length on the wire in
+// bytes; outbound says that a port sends it, and did not receive it.
 func (f *Filter) Match(data []byte, wire uint32, outbound bool) bool {
 	f.frame = predicate.Frame{Data: data, Wire: int(wire), Outbound: outbound}
 	return f.code.Match(&f.scratch, &f.frame) == predicate.Match

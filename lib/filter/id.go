@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// lookupTime bounds the search for a host's name.
+// lookupTime bounds the lookup of a host name.
 const lookupTime = 5 * time.Second
 
-// id is what stands after the qualifiers: an address, a port, a number, a name.
+// id reads what follows the qualifiers: an address, a port, a number or a name.
 func (c *compiler) id(q quals) tree {
 	t := c.next()
 	switch q.what {
@@ -35,7 +35,7 @@ func (c *compiler) id(q quals) tree {
 	return c.named(t, q)
 }
 
-// address4 is 10.1.2.3, or the front of an address, or a net: 10.1/16, 10.1.0.0 mask
+// address4 reads 10.1.2.3, or the beginning of an address, or a net: 10.1/16, 10.1.0.0 mask
 // 255.255.0.0.
 func (c *compiler) address4(t token, q quals) tree {
 	addr, mask := t.n, uint32(0xffffffff)
@@ -82,7 +82,7 @@ func (c *compiler) address6(t token, q quals) tree {
 	return c.net6(t, q, netip.PrefixFrom(t.addr, bits))
 }
 
-// portID is a port by number or name, or a range of them.
+// portID reads a port by number or name, or a range of ports.
 func (c *compiler) portID(t token, q quals) tree {
 	protos, ok := map[string][]uint32{"": {6, 17, 132}, "tcp": {6}, "udp": {17}, "sctp": {132}}[q.proto]
 	if !ok {
@@ -90,7 +90,7 @@ func (c *compiler) portID(t token, q quals) tree {
 	}
 	low, high := t.text, t.text
 	if q.what == "portrange" {
-		// A name may hold a dash, a number does not.
+		// A name may contain a dash, a number does not.
 		if a, b, ok := strings.Cut(t.text, "-"); ok {
 			low, high = a, b
 		}
@@ -106,8 +106,8 @@ func (c *compiler) portID(t token, q quals) tree {
 	return c.ports(t, q.dir, from, to, protos...)
 }
 
-// port is the number of a port; proto says which of TCP and UDP has it under that
-// name, 0 for both and for a number.
+// port returns the number of a port. proto says whether only TCP or only UDP has this name; it is
+// 0 for both and for a number.
 func (c *compiler) port(t token, s, want string) (n, proto uint32) {
 	if t.kind == mac || t.kind == ipv6 || t.kind == dotted || t.kind == symbol || t.kind == end {
 		c.fail(t, "a port is expected, not %s", t)
@@ -144,7 +144,7 @@ func (c *compiler) port(t token, s, want string) (n, proto uint32) {
 	return 0, 0
 }
 
-// protoID is a protocol by number or name.
+// protoID reads a protocol by number or name.
 func (c *compiler) protoID(t token, q quals) tree {
 	if q.dir != "" {
 		c.fail(t, "proto has no direction")
@@ -179,7 +179,7 @@ func (c *compiler) protoID(t token, q quals) tree {
 	return nil
 }
 
-// named is a host by its name: any of its addresses.
+// named reads a host by its name, and matches any of its addresses.
 func (c *compiler) named(t token, q quals) tree {
 	if q.what == "net" || q.proto == "ether" {
 		c.fail(t, "%s is no address; names of nets and of Ethernet stations are not known", t)

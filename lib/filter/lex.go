@@ -29,7 +29,7 @@ type token struct {
 	text string
 	at   int        // byte in the expression, from 0
 	n    uint32     // of number and dotted
-	bits int        // of dotted: 8 for each part
+	bits int        // of dotted: 8 per part
 	mac  [6]byte    // of mac
 	addr netip.Addr // of ipv6
 }
@@ -54,7 +54,7 @@ var (
 	symbols   = regexp.MustCompile(`^(?:&&|\|\||<<|>>|<=|>=|!=|==|[][()!=<>+*/%&|^:-])`)
 )
 
-// lex cuts an expression into tokens, the last of which is the end.
+// lex splits an expression into tokens, the last of which is the end.
 func lex(s string) ([]token, error) {
 	var tokens []token
 	for at := 0; ; {
@@ -76,13 +76,13 @@ func lex(s string) ([]token, error) {
 	}
 }
 
-// first is the token that the text begins with.
+// first returns the token that the text begins with.
 func first(s string) (token, error) {
 	if run := colonRun.FindString(s); run != "" {
 		if macColons.MatchString(run) {
 			return macToken(run)
 		}
-		// "tcp[0:2]" and "ether[2:" are no addresses.
+		// "tcp[0:2]" and "ether[2:" are not addresses.
 		if a, err := netip.ParseAddr(run); err == nil {
 			return token{kind: ipv6, text: run, addr: a}, nil
 		}
@@ -134,7 +134,7 @@ func dottedToken(run string) (token, error) {
 func macToken(run string) (token, error) {
 	t := token{kind: mac, text: run}
 	parts := strings.FieldsFunc(run, func(r rune) bool { return r == ':' || r == '-' || r == '.' })
-	if len(parts) != 6 { // of four digits, or of all twelve
+	if len(parts) != 6 { // groups of four digits, or all twelve
 		digits := strings.Join(parts, "")
 		parts = nil
 		for pair := range slices.Chunk([]byte(digits), 2) {

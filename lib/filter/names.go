@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// protocolNumber is the number of a protocol over IP by its name: that of a keyword, in
+// protocolNumber returns the number of a protocol over IP by its name: that of a keyword, in
 // either case, or one of /etc/protocols.
 func protocolNumber(name string) (n uint32, ok bool) {
 	lower := strings.ToLower(name)
@@ -36,7 +36,7 @@ func protocolNumber(name string) (n uint32, ok bool) {
 	return 0, false
 }
 
-// constants are names for what stands in a header: "tcp[tcpflags] & tcp-syn".
+// constants are names of values in headers: "tcp[tcpflags] & tcp-syn".
 var constants = map[string]uint32{
 	"icmptype": 0, "icmpcode": 1, "icmp6type": 0, "icmp6code": 1, "tcpflags": 13,
 

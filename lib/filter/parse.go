@@ -6,31 +6,31 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// compiler reads tokens and makes the tree as it goes. Where the headers of a frame
-// begin depends on the VLAN, MPLS and PPPoE keywords read so far, as with libpcap.
+// compiler reads tokens and makes the tree as it goes. As in libpcap, the position of the headers
+// of a frame depends on the VLAN, MPLS and PPPoE keywords read so far.
 type compiler struct {
 	tokens []token
 	pos    int
 	depth  int
 
 	linktype int  // offset of the Ethertype
-	payload  int  // offset of what it speaks of
+	payload  int  // offset of what follows it
 	nl       int  // MPLS labels in front of the network layer, in bytes
 	vlans    int  // VLAN keywords so far
 	labels   int  // MPLS keywords so far
-	ppp      bool // inside PPPoE: the type is one of PPP
+	ppp      bool // inside PPPoE: the type is a type of PPP
 }
 
-// quals are the qualifiers in front of an id, such as tcp, dst and port. They hold
-// for the bare ids that follow: "tcp dst port 80 or 443".
+// quals are the qualifiers before an id, such as tcp, dst and port. They apply to the bare ids
+// that follow, too: "tcp dst port 80 or 443".
 type quals struct {
-	proto string // "" any
-	dir   string // src, dst, "src and dst"; "" either
-	what  string // host, net, port, portrange, proto; "" host
-	known bool   // there are any
+	proto string // "" means any
+	dir   string // src, dst, "src and dst"; "" means either
+	what  string // host, net, port, portrange, proto; "" means host
+	known bool   // there are qualifiers
 }
 
-// failure is a syntax error on its way up; compile catches it.
+// failure is a syntax error on its way up; Parse recovers it.
 type failure struct{ error }
 
 func (c *compiler) fail(t token, format string, args ...any) {
@@ -85,8 +85,8 @@ func (c *compiler) accept(texts ...string) bool {
 	return false
 }
 
-// expr is terms joined by and, or: equally strong, from left to right. In ids only
-// ids are allowed, as in "port (80 or 443)".
+// expr reads terms joined by and, or: equally strong, from left to right. With ids, only ids are
+// allowed, as in "port (80 or 443)".
 func (c *compiler) expr(q quals, ids bool) (tree, quals) {
 	m, q := c.term(q, ids)
 	for {
@@ -103,7 +103,7 @@ func (c *compiler) expr(q quals, ids bool) (tree, quals) {
 	}
 }
 
-// term is one thing to be true or false; q is what holds for a bare id.
+// term reads one condition; q are the qualifiers for a bare id.
 func (c *compiler) term(q quals, ids bool) (tree, quals) {
 	c.deeper()
 	defer func() { c.depth-- }()
@@ -147,7 +147,7 @@ func (c *compiler) want(s string) {
 	}
 }
 
-// keyword is a term that begins with one: a qualifier or a primitive without id.
+// keyword reads a term that begins with a keyword: a qualifier or a primitive without an id.
 func (c *compiler) keyword(t token) (m tree, q quals, ok bool) {
 	if t.kind != word {
 		return nil, quals{}, false
@@ -172,9 +172,9 @@ func (c *compiler) keyword(t token) (m tree, q quals, ok bool) {
 	q.known = true
 	switch {
 	case c.accept("src"):
-		q.dir = c.both("src", "dst")
+		q.dir = c.directions("src", "dst")
 	case c.accept("dst"):
-		q.dir = c.both("dst", "src")
+		q.dir = c.directions("dst", "src")
 	}
 	if t := c.peek(); t.kind == word {
 		switch t.text {
@@ -193,8 +193,8 @@ func (c *compiler) keyword(t token) (m tree, q quals, ok bool) {
 	return m, q, true
 }
 
-// both reads the rest of "src or dst" and "src and dst".
-func (c *compiler) both(first, second string) string {
+// directions reads the rest of "src or dst" and "src and dst".
+func (c *compiler) directions(first, second string) string {
 	at := c.pos
 	for _, join := range []string{"or", "and"} {
 		if c.accept(join, map[string]string{"or": "||", "and": "&&"}[join]) && c.accept(second) {
@@ -213,7 +213,7 @@ var isQualifier = map[string]bool{
 	"proto": true, "protochain": true, "gateway": true,
 }
 
-// reserved are the words that are no names unless a \ stands in front.
+// reserved are the words that are not names unless a \ comes before them.
 var reserved = map[string]bool{
 	"src": true, "dst": true, "host": true, "net": true, "mask": true, "port": true, "portrange": true,
 	"proto": true, "protochain": true, "gateway": true, "less": true, "greater": true, "len": true,

@@ -7,7 +7,7 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// protocols are the words that qualify, and what each stands for.
+// protocols are the words that qualify, and what each means.
 var protocols = map[string]string{
 	"ether": "ether", "link": "ether", "ip": "ip", "ip6": "ip6", "ipv6": "ip6", "arp": "arp", "rarp": "rarp",
 	"tcp": "tcp", "udp": "udp", "sctp": "sctp", "icmp": "icmp", "icmp6": "icmp6", "icmpv6": "icmp6",
@@ -25,11 +25,10 @@ const (
 var ethertypes = map[string]uint32{
 	"ip": etherIP, "ip6": etherIP6, "arp": 0x0806, "rarp": 0x8035,
 	"decnet": 0x6003, "lat": 0x6004, "moprc": 0x6002, "mopdl": 0x6001, "sca": 0x6007,
-	"loopback": 0x9000, // for "ether proto" alone
+	"loopback": 0x9000, // only for "ether proto"
 }
 
-// ipProtocols says the number of a protocol over IP, and over which it is looked for
-// ("": both).
+// ipProtocols has the number of each protocol over IP, and which version carries it ("": both).
 var ipProtocols = map[string]struct {
 	number uint32
 	over   string
@@ -39,7 +38,7 @@ var ipProtocols = map[string]struct {
 	"icmp6": {58, "ip6"},
 }
 
-// abbreviation is a protocol alone: "tcp".
+// abbreviation is a protocol without an id: "tcp".
 func (c *compiler) abbreviation(t token, proto string) tree {
 	if p, ok := ipProtocols[proto]; ok {
 		return c.protocol(t, p.number, p.over)
@@ -50,7 +49,7 @@ func (c *compiler) abbreviation(t token, proto string) tree {
 	return c.etherType(t, ethertypes[proto])
 }
 
-// etherType is a frame of that type, seen from behind the headers named so far.
+// etherType matches frames of a type, after the headers named so far.
 func (c *compiler) etherType(t token, v uint32) tree {
 	offset, at := c.linktype, c.payload+c.nl
 	switch {
@@ -70,7 +69,7 @@ func (c *compiler) etherType(t token, v uint32) tree {
 	return is(halfAt(offset), v)
 }
 
-// protocol is a protocol over IP or IPv6 (behind a fragment header too), or both.
+// protocol matches a protocol over IP or IPv6 (after a fragment header, too), or both.
 func (c *compiler) protocol(t token, v uint32, over string) tree {
 	at := c.payload + c.nl
 	is4, is6 := c.etherType(t, etherIP), c.etherType(t, etherIP6)
@@ -85,7 +84,7 @@ func (c *compiler) protocol(t token, v uint32, over string) tree {
 	return of(is4, over4, and(is6, over6))
 }
 
-// direction looks at two places, as the qualifier says.
+// direction combines the matches of source and destination as the qualifier says.
 func direction(dir string, src, dst tree) tree {
 	switch dir {
 	case "src":
@@ -98,7 +97,7 @@ func direction(dir string, src, dst tree) tree {
 	return or(src, dst)
 }
 
-// net4 compares an address of IP, ARP or RARP.
+// net4 matches an address of IP, ARP or RARP.
 func (c *compiler) net4(t token, q quals, addr, mask uint32) tree {
 	at := c.payload + c.nl
 	either := func(src, dst int) tree {
@@ -120,7 +119,7 @@ func (c *compiler) net4(t token, q quals, addr, mask uint32) tree {
 	return nil
 }
 
-// net6 compares an IPv6 address.
+// net6 matches an IPv6 address.
 func (c *compiler) net6(t token, q quals, addr netip.Prefix) tree {
 	if q.proto != "" && q.proto != "ip6" {
 		c.fail(t, "%s has no address like %s", q.proto, t)
@@ -146,7 +145,7 @@ func (c *compiler) net6(t token, q quals, addr netip.Prefix) tree {
 	return and(c.etherType(t, etherIP6), direction(q.dir, field(8), field(24)))
 }
 
-// hardware compares a MAC address. The order of the loads is libpcap's.
+// hardware matches a MAC address. The order of the loads is libpcap's.
 func (c *compiler) hardware(t token, dir string, m [6]byte) tree {
 	if c.ppp {
 		c.fail(t, "PPP has no MAC addresses")
@@ -156,8 +155,8 @@ func (c *compiler) hardware(t token, dir string, m [6]byte) tree {
 	return direction(dir, field(6), field(0))
 }
 
-// ports is a TCP, UDP or SCTP port, or a range of them. Fragments other than the
-// first have none.
+// ports matches a TCP, UDP or SCTP port, or a range of ports. Fragments other than the first have
+// no ports.
 func (c *compiler) ports(t token, dir string, low, high uint32, protos ...uint32) tree {
 	at := c.payload + c.nl
 	carries := func(offset int) tree {
@@ -175,7 +174,7 @@ func (c *compiler) ports(t token, dir string, low, high uint32, protos ...uint32
 		and(c.etherType(t, etherIP6), carries(6), direction(dir, port6(0), port6(2))))
 }
 
-// group is "broadcast" and "multicast", of the link layer or of IP.
+// group matches "broadcast" and "multicast", of the link layer or of IP.
 func (c *compiler) group(t token, proto string) tree {
 	at := c.payload + c.nl
 	switch {
@@ -197,7 +196,7 @@ func (c *compiler) group(t token, proto string) tree {
 	return nil
 }
 
-// plain are the primitives without qualifiers.
+// plain reads the primitives without qualifiers.
 func (c *compiler) plain(t token) tree {
 	switch t.text {
 	case "broadcast", "multicast":
@@ -243,7 +242,7 @@ func (c *compiler) number(most uint32) uint32 {
 	return t.n
 }
 
-// given is the number that may follow a keyword.
+// given reads the number that may follow a keyword.
 func (c *compiler) given(most uint32) (n uint32, ok bool) {
 	if c.peek().kind != number {
 		return 0, false
@@ -268,7 +267,7 @@ func (c *compiler) vlan(t token) tree {
 func (c *compiler) mpls(t token) tree {
 	at := c.payload + c.nl
 	var m tree
-	if c.labels > 0 { // the label before must not be the last one
+	if c.labels > 0 { // the label before it must not be the last one
 		m = is(masked(byteAt(at-2), 1), 0)
 	} else {
 		m = c.etherType(t, 0x8847)

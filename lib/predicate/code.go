@@ -1,21 +1,21 @@
 package predicate
 
-// Code is a compiled tree: steps that are carried out one after the other, the next one
-// being the following unless a step says otherwise. They only go forward, so a run ends.
-// It is not changed once made, and may be used by any number of goroutines.
+// Code is a compiled tree: a list of steps. After a step the next one follows, unless the step
+// says otherwise. Steps only lead forward, so a run ends. Code is not changed once it is made,
+// and may be used by any number of goroutines.
 type Code struct {
 	Steps  []Step
 	Ranges []Range // of TestAddress
 	Depth  Depth   // how far frames are to be dissected
 }
 
-// Registers is how many numbers a tree can have under way at a time.
+// Registers is how many intermediate numbers a tree can have at a time.
 const Registers = 16
 
-// maxSteps bounds the code of a tree. The kernel takes less, which it says itself.
+// maxSteps bounds the code of a tree. The kernel accepts less, and reports that itself.
 const maxSteps = 1 << 16
 
-// Step is one step. Which of its fields it uses, its Action says.
+// Step is one step. Its Action says which of the other fields it uses.
 type Step struct {
 	Do      Action
 	Op      uint8  // an Operator or a Comparison
@@ -24,14 +24,14 @@ type Step struct {
 	Field   Field  // of PutField and TestAddress
 	Narrow  bool   // of Calculated and CalculatedBy
 	Layers  Layers // of TestLayers and NeedLayers
-	Yes, No int    // where a test goes on
-	At      int    // where a load begins
+	Yes, No int    // the steps at which to go on after a test
+	At      int    // offset of a load
 	Mask    uint32 // of what was loaded
 	K       int64  // a constant, or the index of a range
 }
 
-// Range is a range of IP addresses of one family, both ends included, as big-endian
-// numbers; those of IPv4 are in the lower half.
+// Range is a range of IP addresses of one family, both ends included, as big-endian numbers;
+// those of IPv4 are in the lower half.
 type Range struct {
 	Six                                bool
 	LowHigh, LowLow, HighHigh, HighLow uint64
@@ -55,9 +55,9 @@ const (
 	TestBehind                  // the Size bytes behind an IPv4 header, as PutLoadBehind, are K
 	TestLayers                  // one of Layers is there
 	TestAddress                 // the address Field is in the range K
-	TestInbound                 // the frame is looked at as received
+	TestInbound                 // the frame is evaluated as received
 	NeedLayers                  // one of Layers is there, or the tree fails
-	Go                          // on at Yes
+	Go                          // go on at Yes
 	Accept                      // the tree holds
 	Reject                      // it does not
 )

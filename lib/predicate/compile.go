@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// Compile makes code of a tree. What is too large for it is an error, and so is a tree that
-// means nothing: a load of 3 bytes, an address as a number.
+// Compile makes code of a tree. It returns an error if the tree is too large, or has no meaning:
+// a load of 3 bytes, or an address used as a number.
 func Compile(e Expr) (*Code, error) {
 	c := &compiler{code: &Code{}}
 	yes, no := c.label(), c.label()
@@ -28,11 +28,11 @@ func Compile(e Expr) (*Code, error) {
 	return c.code, nil
 }
 
-// compiler emits steps in their order. Until all are there, Yes and No of a step are
-// labels; label 0 is none.
+// compiler emits steps in their order. Until all are there, Yes and No of a step are labels;
+// label 0 is none.
 type compiler struct {
 	code   *Code
-	places []int // where a label is, by its number
+	places []int // the step of each label
 	err    error // the first one
 }
 
@@ -78,8 +78,8 @@ func (c *compiler) reach(l Layers) {
 	}
 }
 
-// test emits what goes on at yes if a tree holds, at no if not, and leaves the registers
-// below r alone. Behind it nothing follows by itself.
+// test emits code that goes on at yes if a tree holds, and at no if not. It leaves the registers
+// below r alone. Control never falls through to the step after it.
 func (c *compiler) test(e Expr, r int, yes, no int) {
 	if c.err != nil {
 		return
@@ -127,13 +127,14 @@ func (c *compiler) test(e Expr, r int, yes, no int) {
 	}
 }
 
-// need emits the step that fails without one of the layers.
+// need emits a step that fails without one of the layers.
 func (c *compiler) need(l Layers) {
 	c.reach(l)
 	c.emit(Step{Do: NeedLayers, Layers: l})
 }
 
-// number emits what puts a tree's number into register r, and leaves those below alone.
+// number emits code that puts a tree's number into register r, and leaves the registers below it
+// alone.
 func (c *compiler) number(e Expr, r int) {
 	if c.err != nil {
 		return
@@ -193,7 +194,7 @@ func (c *compiler) field(f Field, r int) {
 	c.emit(Step{Do: PutField, Field: f, A: uint8(r)})
 }
 
-// load emits a load, the offset of which is most often a constant, or behind an IPv4 header.
+// load emits a load. Its offset is most often a constant, or lies after an IPv4 header.
 func (c *compiler) load(e Load, r int) {
 	if s, ok := loadStep(e); ok {
 		s.A = uint8(r)
@@ -207,7 +208,7 @@ func (c *compiler) load(e Load, r int) {
 	c.emit(Step{Do: PutLoadAt, A: uint8(r), Size: uint8(e.Size)})
 }
 
-// loadStep is a load of one step.
+// loadStep returns a load that takes one step.
 func loadStep(e Load) (s Step, ok bool) {
 	if e.Size != 1 && e.Size != 2 && e.Size != 4 {
 		return s, false
@@ -221,14 +222,13 @@ func loadStep(e Load) (s Step, ok bool) {
 	return s, false
 }
 
-// BehindIP4 is the offset of what stands n bytes behind the IPv4 header that begins at
-// header.
+// BehindIP4 returns the offset n bytes after the end of the IPv4 header that begins at header.
 func BehindIP4(header, n int) Expr {
 	size := Calculate{Multiply, Calculate{BitAnd, Load{Number(header), 1}, Number(15), false}, Number(4), false}
 	return Calculate{Add, size, Number(header + n), false}
 }
 
-// behindIP4 knows what BehindIP4 makes.
+// behindIP4 recognizes what BehindIP4 returns.
 func behindIP4(e Expr) (header, at int, ok bool) {
 	sum, ok := e.(Calculate)
 	if !ok {
@@ -265,7 +265,7 @@ func (c *compiler) compare(e Compare, r, yes, no int) {
 	c.emit(Step{Do: TestNumber, Op: uint8(e.Op), A: uint8(r), K: int64(k), Yes: yes, No: no})
 }
 
-// loadTest is the test whether bytes, masked or not, are a number, in one step.
+// loadTest returns the test whether bytes, masked or not, are a number, if that takes one step.
 func loadTest(e Expr, k Number) (s Step, ok bool) {
 	mask := int64(math.MaxUint32)
 	if and, is := e.(Calculate); is && and.Op == BitAnd {

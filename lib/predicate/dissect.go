@@ -2,22 +2,22 @@ package predicate
 
 import "encoding/binary"
 
-// Headers is what the dissector found in a frame. Offsets are in bytes from the start of
-// the frame.
+// Headers are the headers that the dissector found in a frame. Offsets are in bytes from the
+// start of the frame.
 type Headers struct {
-	Layers    Layers // what is there
-	Open      Layers // what may be there beyond the end of the snapshot
-	EtherType uint16 // behind the tags, or of the first tag that is not whole
-	Tags      int    // how many are whole
+	Layers    Layers // layers of the frame
+	Open      Layers // layers that may exist beyond the end of the snapshot
+	EtherType uint16 // after the tags, or that of the first incomplete tag
+	Tags      int    // number of complete tags
 	VLAN      int    // id of the outermost tag, -1 if there is none
-	Network   int    // where the header behind the tags begins
-	Transport int    // with IP: where what IP carries begins, behind the extension headers that are whole
-	End       int    // with IP: where the IP packet ends, or the frame if that is earlier
-	Protocol  uint8  // with IP: what IP carries, or the first extension header that is not whole
-	Damage    Damage // why it stopped before it had all
+	Network   int    // offset of the header after the tags
+	Transport int    // with IP: offset of the payload, after the complete extension headers
+	End       int    // with IP: offset of the end of the IP packet, or of the frame if that is earlier
+	Protocol  uint8  // with IP: the protocol of the payload, or of the first incomplete extension header
+	Damage    Damage // why dissection stopped early
 }
 
-// In Headers.Open: what is not known for good since the snapshot ends.
+// In Headers.Open these say what is not certain, since the snapshot ends before it.
 const (
 	openType     Layers = 1 << 30 // EtherType
 	openProtocol Layers = 1 << 31 // Protocol
@@ -25,7 +25,7 @@ const (
 	beyondIP = Later | Fragment | Ports | ICMP | openProtocol
 )
 
-// Damage is what is wrong with a header.
+// Damage says what is wrong with a header.
 type Damage uint8
 
 const (
@@ -52,7 +52,7 @@ var damages = [...]string{
 	ShortICMP:       "the ICMP header is cut short",
 }
 
-// Error says it in one sentence.
+// Error describes the damage in one sentence.
 func (d Damage) Error() string { return damages[d] }
 
 // Depth is how far the dissector goes.
@@ -61,8 +61,8 @@ type Depth uint8
 const (
 	ToNothing   Depth = iota
 	ToTags            // Ethernet and its tags
-	ToNetwork         // ARP, and IP without what it carries
-	ToTransport       // all
+	ToNetwork         // ARP, and IP without its payload
+	ToTransport       // everything
 )
 
 const (
@@ -82,17 +82,18 @@ const (
 	protoSCTP        = 132
 )
 
-// IsTag tells whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad and what came
-// before it.
+// IsTag says whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad, and the types in use
+// before them.
 func IsTag(etype uint16) bool {
 	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
 }
 
-// Dissect takes a frame apart: Ethernet, tags, then ARP or IP, its extension headers, and
-// what it carries. data is what there is of the frame, wire its length on the wire in
-// bytes; a smaller one is taken for that of data. Options of IPv4 and TCP are not looked at: the
-// lengths of the headers say what follows. An IPv4 length of 0 is all there is, as with
-// segmentation offload, and so is that of IPv6 in front of a hop-by-hop header.
+// Dissect reads the headers of a frame: Ethernet, tags, then ARP or IP, its extension headers,
+// and the transport header. data is the captured part of the frame, wire its length on the wire
+// in bytes; if that is less than the length of data, it is ignored. Options of IPv4 and TCP are
+// not read, since the lengths in the headers say where the next header begins. With segmentation
+// offload the IPv4 length may be 0: then the packet extends to the end of the frame, and so it
+// does if the IPv6 length is 0 before a hop-by-hop header.
 func (h *Headers) Dissect(data []byte, wire int, to Depth) {
 	*h = Headers{VLAN: -1}
 	wire = max(wire, len(data))
@@ -132,8 +133,8 @@ func (h *Headers) Dissect(data []byte, wire int, to Depth) {
 	}
 }
 
-// lacks tells whether the bytes up to an offset are not all there. In the snapshot alone
-// they may lack, and then what they would have shown is open; beyond end the packet is
+// lacks says whether some of the bytes up to an offset are missing. If they are only missing from
+// the snapshot, the layers that they would show are open; if they lie beyond end, the packet is
 // damaged.
 func (h *Headers) lacks(upTo, end int, data []byte, open Layers, d Damage) bool {
 	switch {
@@ -147,7 +148,7 @@ func (h *Headers) lacks(upTo, end int, data []byte, open Layers, d Damage) bool 
 	return true
 }
 
-// arp takes addresses of any size that fits.
+// arp accepts addresses of any size that fits.
 func (h *Headers) arp(data []byte, wire int) {
 	at := h.Network
 	if h.lacks(at+8, wire, data, ARP, ShortARP) {
@@ -204,13 +205,13 @@ func (h *Headers) ip6(data []byte, wire int, to Depth) {
 	}
 	length := int(binary.BigEndian.Uint16(data[at+4:]))
 	h.Protocol, h.Transport, h.End = data[at+6], at+40, wire
-	if length > 0 || h.Protocol != protoHopByHop { // else a jumbogram
+	if length > 0 || h.Protocol != protoHopByHop { // otherwise the packet is a jumbogram
 		h.End = min(at+40+length, wire)
 	}
 	h.carried(data)
 }
 
-// extends tells whether a protocol is a header with another one behind it.
+// extends says whether a protocol is an extension header, which another header follows.
 func (h *Headers) extends() bool {
 	switch h.Protocol {
 	case protoAH:
@@ -221,7 +222,7 @@ func (h *Headers) extends() bool {
 	return false
 }
 
-// carried goes through extension headers to what IP carries.
+// carried skips extension headers to the payload of IP.
 func (h *Headers) carried(data []byte) {
 	for h.extends() {
 		at := h.Transport
@@ -259,7 +260,7 @@ func (h *Headers) carried(data []byte) {
 	h.transport(data)
 }
 
-// transport looks at the header that the frame is about.
+// transport reads the transport header.
 func (h *Headers) transport(data []byte) {
 	layer, size, damage := Layers(0), 0, ShortTransport
 	switch h.Protocol {
@@ -288,7 +289,7 @@ func (h *Headers) transport(data []byte) {
 			return
 		}
 	case UDP:
-		if length := binary.BigEndian.Uint16(data[at+4:]); length > 0 && length < 8 { // 0 is a jumbogram's
+		if length := binary.BigEndian.Uint16(data[at+4:]); length > 0 && length < 8 { // 0 is that of a jumbogram
 			h.Damage = LengthTransport
 			return
 		}

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// has tells whether a field is there and known for good.
+// has says whether a field exists and is certain.
 func (h *Headers) has(f Field) bool {
 	return h.Layers&f.Needs() != 0 && (h.Open == 0 || h.Open&h.unsettled(f) == 0)
 }
 
-// unsettled is what must not be open for a field of a layer that is there.
+// unsettled returns what must not be open for a field of a layer that exists.
 func (h *Headers) unsettled(f Field) Layers {
 	switch f {
 	case EtherType:
@@ -25,12 +25,12 @@ func (h *Headers) unsettled(f Field) Layers {
 	return 0
 }
 
-// without is the verdict of a tree that asks for a field that is not there.
+// without returns the verdict of a tree that reads a field that does not exist.
 func (h *Headers) without(f Field) Verdict {
 	return h.lacking(f.Needs() | h.unsettled(f))
 }
 
-// value is a field that is there.
+// value returns a field that exists.
 func (h *Headers) value(data []byte, f Field) int64 {
 	be := binary.BigEndian
 	switch f {
@@ -72,7 +72,7 @@ func (h *Headers) value(data []byte, f Field) int64 {
 	return int64(data[h.Transport+1]) // ICMPCode
 }
 
-// address is one of the IP addresses, in halves as those of Range.
+// address returns one of the IP addresses, in halves like those of Range.
 func (h *Headers) address(data []byte, f Field) (six bool, high, low uint64) {
 	b, be := data[h.Network:], binary.BigEndian
 	switch {
@@ -86,8 +86,8 @@ func (h *Headers) address(data []byte, f Field) (six bool, high, low uint64) {
 	return true, be.Uint64(b[24:]), be.Uint64(b[32:])
 }
 
-// Value returns a field of the packet that was dissected to its end; ok is false when it
-// is not there.
+// Value returns a field of the packet, which must have been dissected to its end; ok is false if
+// it does not exist.
 func (h *Headers) Value(data []byte, f Field) (n int64, ok bool) {
 	if !h.has(f) || f == IPSource || f == IPDestination {
 		return 0, false
@@ -95,8 +95,8 @@ func (h *Headers) Value(data []byte, f Field) (n int64, ok bool) {
 	return h.value(data, f), true
 }
 
-// Address returns IPSource or IPDestination of the packet that was dissected, an invalid
-// one when it is not there.
+// Address returns IPSource or IPDestination of the dissected packet, or an invalid address if it
+// does not exist.
 func (h *Headers) Address(data []byte, f Field) netip.Addr {
 	size, at := 4, 12
 	switch {

@@ -2,10 +2,10 @@ package predicate
 
 import "strings"
 
-// Layers is a set of what a frame can have.
+// Layers is a set of layers of a frame.
 type Layers uint32
 
-// A layer is there when its header is whole and its lengths can be. Of packets in packets
+// A frame has a layer if its header is complete and has valid lengths. Of packets within packets
 // the outermost counts.
 const (
 	Ethernet Layers = 1 << iota // 14 bytes
@@ -13,8 +13,8 @@ const (
 	ARP
 	IP4
 	IP6
-	Fragment // a piece of an IP packet
-	Later    // a piece other than the first, which has no transport header
+	Fragment // a fragment of an IP packet
+	Later    // a fragment other than the first, which has no transport header
 	TCP
 	UDP
 	SCTP
@@ -22,7 +22,7 @@ const (
 	ICMP6
 )
 
-// IP is either version, Ports the protocols that have ports, ICMP either version.
+// IP is either version of IP, Ports the protocols that have ports, ICMP either version of ICMP.
 const (
 	IP    = IP4 | IP6
 	Ports = TCP | UDP | SCTP
@@ -42,19 +42,18 @@ func (l Layers) String() string {
 	return strings.Join(names, "|")
 }
 
-// Field is a number in a header. A tree that asks for one fails on a frame without the
-// header.
+// Field is a number in a header. A tree that reads a field fails on a frame without the header.
 type Field uint8
 
 const (
 	MACDestination Field = iota // a number of 48 bits
 	MACSource
-	EtherType // behind the tags; below 1536 it is the length of an 802.3 frame
+	EtherType // after the tags; below 1536 it is the length of an 802.3 frame
 	VLAN      // id of the outermost tag, -1 if there is none
 	ARPOperation
-	IPSource      // for Address alone
-	IPDestination // for Address alone
-	IPProtocol    // what IP carries, behind extension headers
+	IPSource      // only for Address
+	IPDestination // only for Address
+	IPProtocol    // protocol of the payload, after extension headers
 	IPTTL         // or hop limit
 	IPTOS         // or traffic class
 	SourcePort
@@ -67,7 +66,7 @@ const (
 	fields
 )
 
-// fieldTable has what each field is called and the layers of which it takes one.
+// fieldTable has the name of each field, and the layers of which it needs one.
 var fieldTable = [fields]struct {
 	name   string
 	layers Layers

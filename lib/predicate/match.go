@@ -2,7 +2,7 @@ package predicate
 
 import "encoding/binary"
 
-// Verdict is what a predicate says of a frame.
+// Verdict is the answer of a predicate about a frame.
 type Verdict uint8
 
 const (
@@ -11,15 +11,14 @@ const (
 	Undecided // it depends on bytes of the frame that are not in the snapshot
 )
 
-// Frame is what is known of a frame.
+// Frame is a frame as far as it is known.
 type Frame struct {
-	Data     []byte // what there is of it, from its Ethernet header on
-	Wire     int    // its length on the wire in bytes; a smaller one than Data has counts for Length alone
-	Outbound bool   // it is looked at as a port sends it
+	Data     []byte // the captured part, from the Ethernet header on
+	Wire     int    // its length on the wire in bytes; if it is less than that of Data, only Length uses it
+	Outbound bool   // it is evaluated as sent by a port
 }
 
-// Scratch is the memory that evaluation takes, for one thread at a time. The zero one is
-// ready.
+// Scratch is the memory for evaluation, for one thread at a time. The zero value is ready.
 type Scratch struct {
 	n [Registers]int64
 	h Headers
@@ -35,7 +34,7 @@ func (c *Code) Match(s *Scratch, f *Frame) Verdict {
 	return c.run(s, f)
 }
 
-// missing is the verdict when the bytes before an offset are not all there.
+// missing returns the verdict if some of the bytes before an offset are missing.
 func (f *Frame) missing(upTo int64) Verdict {
 	if upTo > int64(len(f.Data)) && upTo <= int64(f.Wire) {
 		return Undecided
@@ -43,7 +42,7 @@ func (f *Frame) missing(upTo int64) Verdict {
 	return NoMatch
 }
 
-// lacking is the verdict when none of the layers is there.
+// lacking returns the verdict if none of the layers exists.
 func (h *Headers) lacking(l Layers) Verdict {
 	if h.Open&l != 0 {
 		return Undecided
@@ -51,8 +50,8 @@ func (h *Headers) lacking(l Layers) Verdict {
 	return NoMatch
 }
 
-// run is the loop over the steps. A load and its comparison are one step where they can be,
-// which makes most of what the loop gains over closures: 2 ns a step.
+// run is the loop over the steps. A load and its comparison are one step where possible, which is
+// most of the gain over closures: 2 ns a step.
 func (c *Code) run(s *Scratch, f *Frame) Verdict {
 	data := f.Data
 	for pc := 0; ; {
@@ -163,7 +162,7 @@ func loaded(b []byte, size uint8) uint32 {
 	return binary.BigEndian.Uint32(b)
 }
 
-// holds tells whether an address is in a range.
+// holds says whether an address is in a range.
 func (r *Range) holds(six bool, high, low uint64) bool {
 	return six == r.Six &&
 		(high > r.LowHigh || high == r.LowHigh && low >= r.LowLow) &&

@@ -1,35 +1,35 @@
-// Package predicate says which frames a filter takes: an expression tree with a fixed
-// meaning, the one dissector of headers, and an evaluator. Front ends make trees (of words
-// of RPCL, of tcpdump's language); a tree gives the same answer wherever it is evaluated,
+// Package predicate decides which frames a filter takes. It has expression trees with a fixed
+// meaning, the only dissector of headers, and an evaluator. Front ends make trees (from words
+// of RPCL, or from tcpdump's language); a tree gives the same answer wherever it is evaluated,
 // here or in the kernel.
 //
 //	front end → Expr → Compile → Code → Match, or the programs of dataplane/fastpath
 //
 // # What a tree means
 //
-// A tree is evaluated on one frame and leaves a number of 64 bits with sign. Any number
-// but 0 is a match. A test leaves -1 if it holds and 0 if not, as in RPCL, and any number
-// can stand where a test is wanted.
+// A tree is evaluated on one frame and gives a signed number of 64 bits. Any number but 0 is
+// a match. A test gives -1 if it holds and 0 if not, as in RPCL, and any number can be used
+// as a test.
 //
 // Parts of a tree can fail: a load beyond the end of the frame, a field of a header that
-// the frame does not have, a division by zero. What fails ends the evaluation: the frame
-// does not match, whatever stands around the part that failed. "Not" of a failure is no
-// match either. That is the rule of tcpdump and, since an error in a word is no match,
-// of the virtual machine.
+// the frame does not have, a division by zero. A failure ends the evaluation: the frame
+// does not match, whatever surrounds the part that failed. "Not" of a failure is no match
+// either. This is the rule of tcpdump and, since an error in a word is no match, of the
+// virtual machine.
 //
-// Parts are evaluated from left to right. And, Or and If leave out what their result does
-// not depend on, and what is left out does not fail; all else evaluates both sides.
+// Parts are evaluated from left to right. And, Or and If skip the parts on which their
+// result does not depend, and a skipped part does not fail; all others evaluate both sides.
 //
-// A frame may be there in part: a snapshot, or the first of several buffers. What would
-// have to look beyond it is undecided, which says neither.
+// Perhaps only a part of the frame is known: a snapshot, or the first of several buffers. If
+// the answer depends on the rest, it is undecided.
 //
 // The package knows no queue, no word and no kernel.
 package predicate
 
 import "net/netip"
 
-// Expr is a node of the tree. Its types are those of this file and Field. Trees are plain
-// values: == compares them whole.
+// Expr is a node of a tree: one of the types of this file, or a Field. Trees are plain values: ==
+// compares whole trees.
 type Expr interface {
 	text() string
 }
@@ -40,12 +40,11 @@ type Number int64
 // Length is the length of the frame on the wire in bytes.
 type Length struct{}
 
-// Inbound tests whether the frame is looked at as a port received it; otherwise it is
-// looked at as a port sends it.
+// Inbound tests whether a port has received the frame; otherwise a port sends it.
 type Inbound struct{}
 
-// Load is a big-endian number without sign that begins At bytes behind the start of the
-// frame and has Size bytes: 1, 2 or 4. It fails when it is not all in the frame.
+// Load is an unsigned big-endian number of 1, 2 or 4 bytes (Size), At bytes after the start of
+// the frame. It fails if it is not completely in the frame.
 type Load struct {
 	At   Expr
 	Size int
@@ -54,47 +53,47 @@ type Load struct {
 // Is tests whether the frame has one of the layers.
 type Is struct{ Any Layers }
 
-// Need fails unless the frame has one of the layers, and is Then if it has.
+// Need fails unless the frame has one of the layers; otherwise it is Then.
 type Need struct {
 	Any  Layers
 	Then Expr
 }
 
-// Address tests whether an IP address of the frame is in a range, both ends included, which
-// are of one family: an address of the other family is not in it. Of is IPSource or
-// IPDestination. It fails on a frame without IP.
+// Address tests whether an IP address of the frame, IPSource or IPDestination, is in a range of
+// addresses of one family, both ends included. An address of the other family is not in it. It
+// fails on a frame without IP.
 type Address struct {
 	Of        Field
 	Low, High netip.Addr
 }
 
-// Calculate is an operation on two numbers. Narrow ones, tcpdump's, take the lowest 32 bits
-// of both without sign, and so is their result.
+// Calculate is an operation on two numbers. Narrow operations, those of tcpdump, use the lowest
+// 32 bits of both without sign, and their result has 32 bits too.
 type Calculate struct {
 	Op     Operator
 	A, B   Expr
 	Narrow bool
 }
 
-// Compare tests how two numbers compare.
+// Compare compares two numbers.
 type Compare struct {
 	Op   Comparison
 	A, B Expr
 }
 
-// And is -1 when both hold, and does not look at B unless A holds.
+// And is -1 if both hold. It does not evaluate B unless A holds.
 type And struct{ A, B Expr }
 
-// Or is -1 when one of both holds, and does not look at B if A holds.
+// Or is -1 if A or B holds. It does not evaluate B if A holds.
 type Or struct{ A, B Expr }
 
-// Not is -1 when A does not hold.
+// Not is -1 if A does not hold.
 type Not struct{ A Expr }
 
-// If is Then when Cond holds, Else when not.
+// If is Then if Cond holds, and Else if not.
 type If struct{ Cond, Then, Else Expr }
 
-// Operator is what Calculate does.
+// Operator is the operation of a Calculate.
 type Operator uint8
 
 const (
@@ -106,8 +105,8 @@ const (
 	BitAnd
 	BitOr
 	BitXor
-	ShiftLeft  // 0 when B is beyond the bits of a number, B being without sign
-	ShiftRight // likewise, without sign
+	ShiftLeft  // 0 if B, without sign, is beyond the bits of a number
+	ShiftRight // like ShiftLeft, without sign
 )
 
 var operators = [...]string{
@@ -115,7 +114,7 @@ var operators = [...]string{
 	BitAnd: "&", BitOr: "|", BitXor: "^", ShiftLeft: "<<", ShiftRight: ">>",
 }
 
-// Comparison is what Compare looks for.
+// Comparison is the relation for which Compare tests.
 type Comparison uint8
 
 const (
@@ -125,16 +124,16 @@ const (
 	AtMost
 	Greater
 	AtLeast
-	Below // less, both without sign
-	Above // greater, both without sign
+	Below // less, both unsigned
+	Above // greater, both unsigned
 )
 
 var comparisons = [...]string{
 	Equal: "=", NotEqual: "!=", Less: "<", AtMost: "<=", Greater: ">", AtLeast: ">=", Below: "below", Above: "above",
 }
 
-// Fails tells whether the evaluation of a tree may fail on a frame that has a whole
-// Ethernet header.
+// Fails says whether the evaluation of a tree may fail on a frame that has a whole Ethernet
+// header.
 func Fails(e Expr) bool {
 	switch e := e.(type) {
 	case Load, Need, Address:
@@ -162,7 +161,7 @@ func isNonzero(e Expr) bool {
 	return ok && n != 0
 }
 
-// IsFlag tells whether a tree leaves nothing but 0 and -1.
+// IsFlag says whether a tree gives only 0 and -1.
 func IsFlag(e Expr) bool {
 	switch e := e.(type) {
 	case Number:

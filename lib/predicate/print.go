@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Text prints a tree in one line, as shows are to print it: operators between brackets,
-// loads as tcpdump writes them, fields by the names of the words of RPCL.
+// Text formats a tree in one line, for words that show filters: operators with brackets, loads as
+// tcpdump writes them, fields by the names of the words of RPCL.
 func Text(e Expr) string {
 	s := e.text()
 	if strings.HasPrefix(s, "(") {

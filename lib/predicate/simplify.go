@@ -1,9 +1,8 @@
 package predicate
 
-// simplify returns a tree that means the same and is cheaper: operations on constants are
-// carried out, constants stand on the right of comparisons, and bit operations on flags,
-// which languages have that know no other and and or, leave out what they need not look
-// at, where that cannot change what fails.
+// simplify returns a cheaper tree with the same meaning. It computes operations on constants and
+// puts constants on the right of comparisons. Bit operations on flags, which some languages use
+// as logic, become And and Or where that cannot change what fails.
 func simplify(e Expr) Expr {
 	switch e := e.(type) {
 	case Load:
@@ -26,7 +25,7 @@ func simplify(e Expr) Expr {
 	return e
 }
 
-// turned is how b compares with a.
+// turned returns how b compares with a.
 var turned = [...]Comparison{Equal: Equal, NotEqual: NotEqual, Less: Greater, Greater: Less, AtMost: AtLeast, AtLeast: AtMost, Below: Above, Above: Below}
 
 func simplifyCompare(e Compare) Expr {
@@ -66,7 +65,7 @@ func simplifyCalculate(e Calculate) Expr {
 	return Or{first, second}
 }
 
-// apply is what an operator makes of two numbers; ok is false when it fails.
+// apply returns the result of an operator; ok is false if it fails.
 func (op Operator) apply(a, b int64, narrow bool) (n int64, ok bool) {
 	if narrow {
 		return op.narrow(uint32(a), uint32(b))
@@ -139,7 +138,7 @@ func (op Operator) narrow(a, b uint32) (n int64, ok bool) {
 	return int64(r), true
 }
 
-// holds tells whether a comparison of two numbers does.
+// holds says whether a comparison of two numbers holds.
 func (op Comparison) holds(a, b int64) bool {
 	switch op {
 	case Equal:
@@ -160,7 +159,8 @@ func (op Comparison) holds(a, b int64) bool {
 	return uint64(a) > uint64(b)
 }
 
-// Fixed returns the number that a tree is whatever the frame, if it is one.
+// Fixed returns the number of a tree that is the same for every frame; ok is false if there is
+// none.
 func Fixed(e Expr) (n int64, ok bool) {
 	k, ok := simplify(e).(Number)
 	return int64(k), ok

@@ -2,12 +2,11 @@ package predicate
 
 import "ethertap/lib/predicate"
 
-// Words on numbers, of which one at least depends on the frame.
+// This file has the words for numbers of which at least one depends on the frame.
 
 var zero = number{predicate.Number(0), 1}
 
-// calculation takes two numbers, or one where the VM takes what is missing for one that
-// changes nothing.
+// calculation takes two numbers, or one if the VM supplies a default for the other.
 func calculation(op predicate.Operator) rule {
 	return rule{pure: true, follow: func(p *path) {
 		b := p.popNumber()
@@ -20,8 +19,8 @@ func calculation(op predicate.Operator) rule {
 	}}
 }
 
-// calculate is an operation on numbers that cannot fail. Bit operations on flags are
-// logic, which need not look at both.
+// calculate returns an operation on numbers that cannot fail. Bit operations on flags become And
+// and Or, which need not evaluate both.
 func calculate(op predicate.Operator, a, b predicate.Expr) predicate.Expr {
 	if predicate.IsFlag(a) && predicate.IsFlag(b) {
 		switch op {
@@ -54,8 +53,8 @@ func constantFirst(op predicate.Operator, k predicate.Number) rule {
 	}}
 }
 
-// divide leaves what some operations make of the two numbers on top. A division by 0 fails,
-// also where nobody looks at its result.
+// divide leaves the results of operations on the two numbers on top. A division by 0 fails, even
+// if nobody uses its result.
 func (p *path) divide(ops ...predicate.Operator) {
 	b, a := p.popNumber(), p.popNumber()
 	for _, op := range ops {

@@ -7,11 +7,11 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// Words that compare: numbers with each other, addresses of the frame with addresses that
-// are known. All else the VM finds different, or in no order, whatever the frame; a filter
+// This file has the words that compare: numbers with each other, and addresses of the frame with
+// known addresses. The VM compares all other values in the same way for every frame, so a filter
 // that does so is a mistake.
 
-// equal is whether two values are equal.
+// equal tests whether two values are equal.
 func (p *path) equal(a, b symbol) symbol {
 	if _, left := a.(known); left {
 		a, b = b, a
@@ -60,7 +60,7 @@ func bits(m [6]byte) (n int64) {
 	return n
 }
 
-// host returns an IP address that is known.
+// host returns a known IP address.
 func (p *path) host(s symbol) netip.Addr {
 	if k, ok := s.(known); ok && k.v.Kind() != interp.KindData {
 		if a, err := k.v.IP(); err == nil {
@@ -71,7 +71,7 @@ func (p *path) host(s symbol) netip.Addr {
 	return netip.Addr{}
 }
 
-// order is how the two values on top compare.
+// order compares the two values on top.
 func (p *path) order(op predicate.Comparison) {
 	b, a := p.pop(), p.pop()
 	if _, left := a.(known); left {
@@ -100,19 +100,19 @@ func (p *path) order(op predicate.Comparison) {
 	}
 }
 
-// turned is how b compares with a.
+// turned returns how b compares with a.
 var turned = map[predicate.Comparison]predicate.Comparison{
 	predicate.Less: predicate.Greater, predicate.Greater: predicate.Less, predicate.AtMost: predicate.AtLeast, predicate.AtLeast: predicate.AtMost,
 }
 
-// IP addresses have one order: all of IPv4, then all of IPv6.
+// These are the bounds in the order of IP addresses: all of IPv4, then all of IPv6.
 var (
 	first, last = netip.AddrFrom4([4]byte{}), netip.AddrFrom16([16]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})
 	last4       = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	first6      = netip.IPv6Unspecified()
 )
 
-// before is the address in front of another, not valid in front of the first.
+// before returns the address before another; it is not valid for the first.
 func before(a netip.Addr) netip.Addr {
 	if a == first6 {
 		return last4
@@ -120,7 +120,7 @@ func before(a netip.Addr) netip.Addr {
 	return a.Prev()
 }
 
-// behind is the address behind another, not valid behind the last.
+// behind returns the address after another; it is not valid for the last.
 func behind(a netip.Addr) netip.Addr {
 	if a == last4 {
 		return first6
@@ -128,8 +128,8 @@ func behind(a netip.Addr) netip.Addr {
 	return a.Next()
 }
 
-// between is whether an address of the frame is in a range of that order, both ends
-// included; it is empty if an end is not valid.
+// between tests whether an address of the frame is in a range of that order, both ends included.
+// The range is empty if an end is not valid.
 func (p *path) between(a address, low, high netip.Addr) symbol {
 	switch {
 	case !low.IsValid() || !high.IsValid() || high.Less(low):
@@ -141,8 +141,7 @@ func (p *path) between(a address, low, high netip.Addr) symbol {
 	return p.made(predicate.Or{A: four, B: six}, number{four, 1}, number{six, 1})
 }
 
-// within takes a value and the two ends of a range, without the upper one. That of numbers
-// goes round, as in Forth.
+// within takes a value and a range without its upper end. A range of numbers wraps, as in Forth.
 func within(p *path) {
 	high, low, x := p.pop(), p.pop(), p.pop()
 	switch x := x.(type) {
@@ -161,8 +160,8 @@ func within(p *path) {
 	}
 }
 
-// member takes an address of the frame and a range that is known. An IPv4 address and the
-// IPv6 address that it is mapped to are the same to it.
+// member takes an address of the frame and a known range. An IPv4 address equals the IPv6 address
+// that it is mapped to.
 func member(p *path) {
 	r, x := p.pop(), p.pop()
 	k, ok := r.(known)
@@ -189,7 +188,7 @@ func (p *path) inRange(x address, low, high netip.Addr) symbol {
 	own, from, to := p.between(x, low, high), low, high
 	if low.Is4() {
 		from, to = wide(low), wide(high)
-	} else { // the part of it that is mapped from IPv4, if there is one
+	} else { // the part of the range that is mapped from IPv4, if any
 		if from.Less(wide(first)) {
 			from = wide(first)
 		}
@@ -205,5 +204,5 @@ func (p *path) inRange(x address, low, high netip.Addr) symbol {
 	return p.made(predicate.Or{A: a.tree, B: b.tree}, a, b)
 }
 
-// wide is the IPv6 address that an IPv4 address is mapped to.
+// wide returns the IPv6 address that an IPv4 address is mapped to.
 func wide(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.As16()) }

@@ -6,14 +6,14 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// facts are what is known of the frame on a path, by the choices that led there.
+// facts are what is known of the frame on a path, from the choices that led there.
 type facts struct {
-	some  []predicate.Layers // of each of these sets the frame has one at least
+	some  []predicate.Layers // the frame has at least one of each of these sets
 	none  predicate.Layers   // and none of these
-	tests []test             // what was asked
+	tests []test             // results of tests
 }
 
-// test is a number that was found to be 0, or another.
+// test is a number that was found to be 0, or not 0.
 type test struct {
 	of    predicate.Expr
 	holds bool
@@ -23,7 +23,7 @@ func (f facts) clone() facts {
 	return facts{slices.Clone(f.some), f.none, slices.Clone(f.tests)}
 }
 
-// holds tells whether a number is another than 0, if that is sure since it was asked before.
+// holds says whether a number is not 0; sure says that this is known from an earlier test.
 func (f facts) holds(e predicate.Expr) (holds, sure bool) {
 	for _, t := range f.tests {
 		if t.of == e {
@@ -38,7 +38,7 @@ const (
 	every   = predicate.Ethernet | predicate.Tag | predicate.ARP | predicate.IP | aboveIP
 )
 
-// beneath is what a frame has that has the layer: one of the set.
+// beneath returns layers of which a frame with this layer has one.
 func beneath(layer predicate.Layers) predicate.Layers {
 	switch layer {
 	case predicate.ICMP4:
@@ -52,7 +52,7 @@ func beneath(layer predicate.Layers) predicate.Layers {
 	return predicate.Ethernet
 }
 
-// implies tells whether a frame that has one of some has one of want.
+// implies says whether a frame that has one of some also has one of want.
 func implies(some, want predicate.Layers) bool {
 	for layer := predicate.Layers(1); layer <= some; layer <<= 1 {
 		if some&layer == 0 || layer&want != 0 || want&predicate.Ethernet != 0 {
@@ -65,7 +65,7 @@ func implies(some, want predicate.Layers) bool {
 	return true
 }
 
-// has tells whether the frame has one of the layers, if that is sure.
+// has says whether the frame has one of the layers, if that is sure.
 func (f facts) has(any predicate.Layers) (there, sure bool) {
 	for _, some := range f.some {
 		if implies(some, any) {
@@ -88,7 +88,7 @@ func (f *facts) learn(any predicate.Layers, has bool) {
 	}
 }
 
-// learnTest notes that a test holds, or not, and what that says of the layers.
+// learnTest notes whether a test holds, and what that says of the layers.
 func (f *facts) learnTest(e predicate.Expr, holds bool) {
 	f.tests = append(f.tests, test{e, holds})
 	switch e := e.(type) {

@@ -9,8 +9,8 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// Limits of a word that becomes a filter. Where ways through a word meet again, what comes
-// behind is followed once for each of them; so the steps are bounded, and not the length.
+// These are the limits of a word that becomes a filter. If ways through a word meet again, the
+// rest is followed once for each of them, so the number of steps is bounded, and not the length.
 const (
 	maxSteps   = 4096    // on all ways together
 	maxNesting = 16      // words that call each other
@@ -22,8 +22,8 @@ const (
 type compiler struct {
 	dict    *interp.Dict
 	steps   int
-	nodes   int             // of the numbers in the tree so far
-	scratch *interp.Session // for words whose inputs are known; nil until there are any
+	nodes   int             // nodes of the numbers in the tree so far
+	scratch *interp.Session // for words whose inputs are known; nil until there is one
 }
 
 // path is one way through the word, as far as it was followed.
@@ -32,8 +32,8 @@ type path struct {
 	calls         []call // the innermost last
 	known         facts
 
-	// What the step just followed asks for before the next one:
-	need   predicate.Layers // without one of these the word fails; 0 is nothing
+	// These are requirements of the current step before the next one:
+	need   predicate.Layers // without one of these the word fails; 0: none
 	choice *choice
 }
 
@@ -41,17 +41,17 @@ type path struct {
 type call struct {
 	*interp.Listing
 	next int // step
-	mark int // of the return stack; see interp.Step
+	mark int // mark of the return stack; see interp.Step
 }
 
-// choice is where a path goes two ways: itself if the condition holds, other if not. A
-// path that ends there, because the word fails, is nil.
+// choice is where a path splits in two: itself if the condition holds, and other if not. A path
+// that ends there, because the word fails, is nil.
 type choice struct {
 	cond  number
 	other *path
 }
 
-// refusal is what cannot be compiled, on its way up; compileWord catches it.
+// refusal is the reason why a word cannot be compiled, on its way up; compileWord recovers it.
 type refusal struct{ error }
 
 // compileWord makes the tree of a word.
@@ -74,13 +74,13 @@ func compileWord(d *interp.Dict, l *interp.Listing) (tree predicate.Expr, err er
 	return c.follow(p), nil
 }
 
-// step is the step that is being followed.
+// step returns the current step.
 func (p *path) step() interp.Step {
 	c := &p.calls[len(p.calls)-1]
 	return c.Steps[c.next-1]
 }
 
-// fail refuses the step that is being followed.
+// fail refuses the current step.
 func (p *path) fail(format string, args ...any) {
 	c, st := p.calls[len(p.calls)-1], p.step()
 	place := fmt.Sprintf("column %d", st.Col)
@@ -113,7 +113,7 @@ func (p *path) fork() *path {
 	}
 }
 
-// follow goes on along a path to the end of the word and returns what the word leaves.
+// follow follows a path to the end of the word and returns its result.
 func (c *compiler) follow(p *path) predicate.Expr {
 	for len(p.calls) > 0 {
 		p.calls[len(p.calls)-1].next++
@@ -131,7 +131,7 @@ func (c *compiler) follow(p *path) predicate.Expr {
 	return c.result(p)
 }
 
-// result is the flag that a path has left.
+// result returns the flag that a path has left.
 func (c *compiler) result(p *path) predicate.Expr {
 	switch s := p.stack[0].(type) {
 	case known:
@@ -142,10 +142,10 @@ func (c *compiler) result(p *path) predicate.Expr {
 	case number:
 		return c.count(s)
 	}
-	panic("predicate: a word ended without a flag") // leave sees to it
+	panic("predicate: a word ended without a flag") // leave makes sure of it
 }
 
-// count returns the tree of a number that becomes a part of that of the word.
+// count returns the tree of a number that becomes a part of the tree of the word.
 func (c *compiler) count(n number) predicate.Expr {
 	if c.nodes += n.nodes; c.nodes > maxTree {
 		panic(refusal{fmt.Errorf("too large for a filter: more than %d numbers and operations on all ways through it together", maxTree)})
@@ -153,7 +153,7 @@ func (c *compiler) count(n number) predicate.Expr {
 	return n.tree
 }
 
-// needed goes on where a frame without some layer fails.
+// needed goes on if a frame without some layer fails.
 func (c *compiler) needed(p *path) predicate.Expr {
 	need := p.need
 	p.need = 0
@@ -180,8 +180,8 @@ func (c *compiler) chosen(p *path) predicate.Expr {
 	return either(cond, then, otherwise)
 }
 
-// either is a choice between results, of which nothing counts but whether they are 0. The
-// condition cannot fail.
+// either is a choice between results of which it only matters whether they are 0. The condition
+// cannot fail.
 func either(cond, then, otherwise predicate.Expr) predicate.Expr {
 	const no, yes = predicate.Number(0), predicate.Number(-1)
 	switch {
@@ -256,7 +256,7 @@ func (c *compiler) take(p *path, st interp.Step) {
 	}
 }
 
-// jump goes on at a step, which is behind this one: loops are none of a filter.
+// jump goes on at a step, which must come after this one: a filter has no loops.
 func (p *path) jump(to int) {
 	word := &p.calls[len(p.calls)-1]
 	if to < word.next {
@@ -265,8 +265,8 @@ func (p *path) jump(to int) {
 	word.next = to
 }
 
-// split says that the path goes two ways, unless it is known which; away takes the one on
-// which the condition does not hold to where it goes on.
+// split splits the path in two, unless the condition is known. away moves the path on which the
+// condition does not hold to where it goes on.
 func (p *path) split(cond number, away func(other *path)) {
 	if holds, sure := p.known.holds(cond.tree); sure {
 		if !holds {
@@ -300,7 +300,7 @@ func (p *path) leave() {
 	p.calls = p.calls[:last]
 }
 
-// name follows the use of a name that is no built-in word.
+// name follows the use of a name that is not a built-in word.
 func (c *compiler) name(p *path, st interp.Step) {
 	m := st.Meaning()
 	switch {
@@ -320,7 +320,7 @@ func (c *compiler) name(p *path, st interp.Step) {
 
 func (c *compiler) locals(p *path, st interp.Step, word *call) {
 	if len(p.rstack) > word.mark {
-		p.fail("{: values that >r has put away lie in the way; take them back first")
+		p.fail("{: values that >r has put away are in the way; take them back first")
 	}
 	if len(p.stack) < st.N {
 		p.fail("{: %v", interp.ErrUnderflow)
@@ -357,7 +357,7 @@ func (c *compiler) word(p *path, w *interp.Word) {
 	r.follow(p)
 }
 
-// carryOut has the VM do a word whose n inputs are known; false says that they are not.
+// carryOut makes the VM run a word whose n inputs are known; it returns false if they are not.
 func (c *compiler) carryOut(p *path, w *interp.Word, n int) bool {
 	inputs := p.stack[len(p.stack)-n:]
 	for _, s := range inputs {

@@ -1,15 +1,15 @@
-// Package predicate makes predicates of what a user writes to choose frames: of the name of
-// a word ( packet - flag ), or of an expression in tcpdump's language. Both become trees of
+// Package predicate compiles filters, which users write to choose frames: the name of a word
+// ( packet - flag ), or an expression in tcpdump's language. Both become trees of
 // lib/predicate. Its word is `filter.match`.
 //
 //	name → interp.Listing → follow.go → tree
 //	expression → lib/filter → tree
 //
-// A word is compiled by following its code with symbols instead of values (follow.go): what
-// the VM would put on the stack is an expression of the frame's fields, stack words move
-// expressions, an if is followed both ways. What comes out has the meaning that the VM
-// gives the word, and an error there is no match. What cannot be compiled is refused with
-// the word, the place and the reason.
+// A word is compiled by following its code with symbols instead of values (follow.go): the
+// stack holds expressions of the frame's fields, stack words move expressions, and an if is
+// followed both ways. The tree has the meaning that the VM gives the word; an error in the
+// VM is no match. The error for a word that cannot be compiled gives the word, the place and
+// the reason.
 //
 // It knows no queue, no port and no thread.
 package predicate
@@ -23,7 +23,7 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// Set returns the words that try filters.
+// Set returns the words for filters.
 func Set() interp.Set {
 	return interp.Set{
 		Name:     "filter",
@@ -40,16 +40,15 @@ func Set() interp.Set {
 // sample is a packet for the example: IPv4, TCP from port 8080 to 80.
 const sample = `"00005e00530100005e0053020800450000280001000040066cd60a0101010a0101021f90005000000001000000025010100000000000" hex->data `
 
-// Filter is what a user has written to choose frames, compiled. It does not change when the
-// words that it was made of do.
+// Filter is a compiled filter. It does not change when the words that it was made from do.
 type Filter struct {
 	Source string // the name of the word, or the expression
 	Tree   predicate.Expr
 	Code   *predicate.Code
 }
 
-// Compile makes a filter of the name of a compound word, or else of an expression. The
-// error says what cannot be compiled, and where that stands.
+// Compile makes a filter of the name of a compound word, or of an expression. The error gives the
+// part that cannot be compiled, and its place.
 func Compile(d *interp.Dict, v interp.Value) (*Filter, error) {
 	source, tree, err := parse(d, v)
 	if err != nil {

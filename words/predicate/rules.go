@@ -6,9 +6,9 @@ import (
 	"ethertap/words/packet"
 )
 
-// rule is how a built-in word is followed.
+// rule says how a built-in word is followed.
 type rule struct {
-	pure   bool        // where all its inputs are known the VM does it
+	pure   bool        // if all its inputs are known, the VM runs it
 	follow func(*path) // nil if there is no other way
 }
 
@@ -111,8 +111,8 @@ func ruleOf(name string) (r rule, ok bool) {
 	}
 }
 
-// header is a word that takes the packet and leaves something of a header, without which
-// it fails.
+// header is the rule of a word that takes the packet and leaves a field of a header, without
+// which it fails.
 func header(need predicate.Layers, leaves symbol) rule {
 	return rule{follow: func(p *path) {
 		p.popPacket()
@@ -128,7 +128,7 @@ func (p *path) popPacket() {
 	}
 }
 
-// layers is a word that tells whether the packet has one of some layers.
+// layers is the rule of a word that says whether the packet has one of some layers.
 func layers(l predicate.Layers) rule {
 	return rule{follow: func(p *path) {
 		p.popPacket()

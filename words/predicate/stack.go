@@ -2,13 +2,13 @@ package predicate
 
 import "ethertap/interp"
 
-// Words of the stacks. The compiler has checked that what they take is there, but not what
-// pick and roll reach for.
+// This file has the words of the stacks. The compiler has checked that their inputs are there,
+// but not the values that pick and roll reach.
 
 // pick copies the value i places below the top.
 func (p *path) pick(i int) { p.push(p.stack[len(p.stack)-1-i]) }
 
-// roll brings that value up.
+// roll moves that value to the top.
 func (p *path) roll(i int) {
 	top := p.stack[len(p.stack)-1-i:]
 	s := top[0]
@@ -16,7 +16,7 @@ func (p *path) roll(i int) {
 	top[i] = s
 }
 
-// place takes the number of places that pick and roll are given.
+// place takes the number of places for pick and roll.
 func (p *path) place() int {
 	word := p.step().Word
 	k, ok := p.pop().(known)
@@ -40,7 +40,7 @@ func (p *path) away(n int) {
 	p.stack = p.stack[:from]
 }
 
-// back copies n values from the return stack, and takes them from there if asked to.
+// back copies n values from the return stack, and removes them there if take is set.
 func (p *path) back(n int, take bool) {
 	from := len(p.rstack) - n
 	if from < p.calls[len(p.calls)-1].mark {
@@ -52,7 +52,7 @@ func (p *path) back(n int, take bool) {
 	}
 }
 
-// dupIfTrue is ?dup: what is no 0 is duplicated, which addresses never are.
+// dupIfTrue is ?dup: it duplicates a value that is not 0. Addresses are never 0.
 func dupIfTrue(p *path) {
 	switch s := p.stack[len(p.stack)-1].(type) {
 	case known:

@@ -10,17 +10,17 @@ import (
 // symbol stands for a value on a stack.
 type symbol interface {
 	String() string
-	// value is one that is like those it stands for in all that the VM checks of inputs.
+	// value returns a value that passes the same checks of inputs in the VM.
 	value() interp.Value
 }
 
 type (
-	// frame is the packet that the filter is given.
+	// frame is the packet that is given to the filter.
 	frame struct{}
-	// known is a value that is there when the filter is made.
+	// known is a value that is known when the filter is made.
 	known struct{ v interp.Value }
-	// number is an integer that depends on the frame. Its tree cannot fail: what it needs of
-	// the frame was asked for before. nodes is the size of the tree.
+	// number is an integer that depends on the frame. Its tree cannot fail, since its
+	// requirements were checked before. nodes is the size of the tree.
 	number struct {
 		tree  predicate.Expr
 		nodes int
@@ -59,17 +59,17 @@ func (p *path) values() []interp.Value {
 	return all
 }
 
-// flagSymbol is a flag that is known.
+// flagSymbol returns a known flag.
 func flagSymbol(b bool) symbol { return known{interp.NewFlag(b)} }
 
-// number returns a symbol as a number: what is known, if it is one or reads as one.
+// number returns a symbol as a number. A known value converts if it is a number or reads as one.
 func (p *path) number(s symbol) number {
 	switch s := s.(type) {
 	case number:
 		return s
 	case known:
 		n, err := s.v.Int()
-		if err == nil && (s.v.Subtype() != interp.Uint64 || n >= 0) { // else it wraps, but not in comparisons
+		if err == nil && (s.v.Subtype() != interp.Uint64 || n >= 0) { // otherwise it would wrap, but not in comparisons
 			return number{predicate.Number(n), 1}
 		}
 	}
@@ -79,7 +79,7 @@ func (p *path) number(s symbol) number {
 
 func (p *path) popNumber() number { return p.number(p.pop()) }
 
-// flag returns what holds when the symbol is no 0.
+// flag returns the test whether the symbol is not 0.
 func (p *path) flag(s symbol) number {
 	if n, ok := s.(number); ok {
 		return n
