@@ -140,7 +140,7 @@ func TestCompletionInShells(t *testing.T) {
 
 // endsBySignal is what all manuals say of it, in the same words.
 const endsBySignal = "A signal that asks for the end (SIGINT, SIGTERM, or SIGHUP of a terminal that is gone) is a good end of ethertap and collect, with status 0, once everything is written and restored. " +
-	"Of what a signal cuts short (a line, a script, a wait, a start in the background) the status is 128 and the number of the signal: 130 for SIGINT, 143 for SIGTERM. " +
+	"If a signal cuts something short (a line, a script, a wait, a start in the background), the status is 128 plus the number of the signal: 130 for SIGINT, 143 for SIGTERM. " +
 	"A signal that comes within a second of the first is the same wish; a later one ends the program at once."
 
 // The manual pages are without fault to their own checker, and say the same of signals.
