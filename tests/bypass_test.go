@@ -287,7 +287,7 @@ func TestBypassOfWhatIsDiverted(t *testing.T) {
 	r.untouched()
 }
 
-// What a killed process leaves, --clear removes; while one runs it refuses.
+// The pins of a killed process are removed by --clear, which refuses while a process runs.
 func TestBypassCleared(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)
@@ -373,8 +373,8 @@ func TestBypassOfAnInterfaceThatComesBack(t *testing.T) {
 	r.untouched()
 }
 
-// What is pinned is on the interfaces, whatever they are called: it goes on while one is renamed,
-// whoever gives the new names takes it over, and --clear restores what it has changed there.
+// Pins belong to the interfaces, whatever their names are: the bypass goes on while one is
+// renamed, a start with the new names takes it over, and --clear restores the settings there.
 func TestBypassOfRenamedInterfaces(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)
@@ -431,8 +431,8 @@ func TestBypassInAnotherNamespace(t *testing.T) {
 	}
 }
 
-// What is left half pinned is removed by the next start, with what was changed on the
-// interfaces. What Stop has left, bypass.disable ends.
+// An incomplete set of pins is removed by the next start, and the settings of the interfaces are
+// restored. bypass.disable ends what Stop has left.
 func TestBypassHalfPinnedAndLeft(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)

@@ -103,9 +103,9 @@ func TestReloadAndRestart(t *testing.T) {
 	r.untouched()
 }
 
-// What control does for a daemon it does where the daemon lives, wherever it is called
-// itself: in its network and mount namespace, its directory, with its limits,
-// priority and mask of modes. That goes for collect too.
+// control restarts a daemon in the daemon's environment, wherever control itself is called: in
+// its network and mount namespace and its directory, with its limits, priority and umask. The
+// same holds for collect.
 func TestRestartWhereItLives(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

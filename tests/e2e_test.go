@@ -223,7 +223,7 @@ func wait(t *testing.T, cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
-// untouched fails the test if anything of ethertap is on the interfaces of dut.
+// untouched fails the test if anything of ethertap is left on the interfaces of dut.
 func (r *rig) untouched() {
 	r.t.Helper()
 	for _, name := range []string{netlab.D0, netlab.D1} {
@@ -404,8 +404,8 @@ func TestKilled(t *testing.T) {
 	r.untouched()
 }
 
-// What cannot be started says so in one line, with status 1, and changes nothing;
-// wrong usage is status 2.
+// A start that is not possible fails with one line and status 1, and changes nothing; wrong usage
+// is status 2.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -15,28 +15,28 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// timeoutEnds does what timeout(1) does: it signals its child, and then the child's
-// process group, and has it continue.
+// timeoutEnds does the same as timeout(1): it signals its child, then the child's process group,
+// and lets it continue.
 func timeoutEnds(p *netlab.Process, sig syscall.Signal) {
 	p.Signal(sig)
 	syscall.Kill(-p.PID(), sig)
 	syscall.Kill(-p.PID(), syscall.SIGCONT)
 }
 
-// grouped has a command lead a process group, as timeout(1) does.
+// grouped makes a command lead a process group, as timeout(1) does.
 func grouped(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// runDirectory lists what is in the run directory of the rig.
+// runDirectory lists the files in the run directory of the rig.
 func (r *rig) runDirectory() (names []string) {
 	entries, err := os.ReadDir(filepath.Join(r.dir, "run"))
 	if err != nil && !os.IsNotExist(err) {
 		r.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".log") { // those of daemons stay
+		if !strings.HasSuffix(e.Name(), ".log") { // logs of daemons stay
 			names = append(names, e.Name())
 		}
 	}
@@ -115,8 +115,8 @@ func frozen(pid int) bool {
 	return strings.HasPrefix(rest, "T")
 }
 
-// Whatever a program waits for, a signal ends the wait, and the exit status is that of
-// the manuals.
+// Whatever a program waits for, a signal ends the wait, and the exit status is that of the
+// manuals.
 func TestWaitsEndOnSignals(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -201,7 +201,7 @@ func TestWaitsEndOnSignals(t *testing.T) {
 	}
 	dir.Close()
 
-	// A daemon that does not answer: a signal ends who waits for it.
+	// A daemon does not answer: a signal ends the program that waits for it.
 	for _, args := range [][]string{{"ethertap", "-e", "1 ."}, {"ethertap", "stop"}} {
 		freeze(t, daemon)
 		p := netlab.StartProcess(t, r.command(r.control, args...))

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// The source of the Forth-2012 test suite, read as Forth reads it and written as RPCL
-// wants it: in small letters, which is how RPCL spells words, and with the base in the
-// number, since RPCL has no base to set. What one line, definition or test holds is a
-// unit, which runs or does not as a whole.
+// This file reads the source of the Forth-2012 test suite as Forth reads it, and writes it for
+// RPCL: in small letters, which is how RPCL spells words, and with the base in each number, since
+// RPCL has no base to set. A line, definition or test is a unit, which runs as a whole or not at
+// all.
 
 // forthUnit is a piece of the suite.
 type forthUnit struct {

@@ -53,8 +53,8 @@ var arrows = map[string]struct {
 	"cmd/internal/rundir":  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 }
 
-// unsafePackages are the two that may import unsafe, and the ring that the queue is
-// measured beside, which is in shared memory too and part of no program.
+// unsafePackages are the two that may import unsafe, and the ring that the queue is compared
+// with, which is in shared memory too and belongs to no program.
 var unsafePackages = map[string]bool{"dataplane/xsk": true, "shm": true, "tests/bench/queue/vyukov": true}
 
 func TestImportPicture(t *testing.T) {

@@ -17,8 +17,8 @@ func (r *rig) instance(name string, options ...string) {
 	r.must(r.ethertap, append(args, options...)...)
 }
 
-// Who has an interface is named: another instance of ours, with the command that stops it, one
-// that left a bypass, with the command that ends that, or somebody else's process.
+// The error names the holder of an interface: another instance of ours, with the command that
+// stops it; one that left a bypass, with the command that ends that; or somebody else's process.
 func TestWhoHasTheInterface(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)
@@ -55,7 +55,7 @@ func TestWhoHasTheInterface(t *testing.T) {
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); out != fmt.Sprintf("nothing to clear\nethertap \"a.b\" (PID %s) has a bypass on d0 and d1 and runs; to end it: control --name a.b ethertap -e bypass.disable\n", pidOf("ethertap.a.b")) {
 		t.Errorf("--clear: %s", out)
 	}
-	// What is done with another run directory is seen by its process alone.
+	// A holder with another run directory is named by its process only.
 	other := r.command(r.ethertap, "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1)
 	other.Env = append(other.Env, "ETHERTAP_RUNDIR="+t.TempDir())
 	pid := pidOf("ethertap.a.b")

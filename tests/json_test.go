@@ -15,8 +15,8 @@ import (
 	"ethertap/words/report"
 )
 
-// docs/json.md has every key that the words print, with its type, and no others; and
-// every word that shows something of the dataplane or of a queue has a twin.
+// docs/json.md has every key that the words print, with its type, and no others. Every word that
+// shows something of the dataplane or of a queue has a twin.
 func TestJSONIsDocumented(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -64,7 +64,7 @@ func TestJSONIsDocumented(t *testing.T) {
 // listJSON is the title of what collect prints, as readKeys has it.
 const listJSON = "collect---list---json"
 
-// holds wants the keys that the document has, and no others.
+// holds compares the keys with those of the document: they are the same.
 func holds(t *testing.T, name string, value map[string]any, documented map[string]string, instance string) {
 	t.Helper()
 	printed := map[string]string{}
@@ -125,8 +125,8 @@ func keysOf(v any, at string, keys map[string]string, documented map[string]stri
 	}
 }
 
-// readKeys returns the keys of each word in the document, with their types. A row
-// whose sentence has links to sections of the document has the keys of those too.
+// readKeys returns the keys of each word in the document, with their types. A row whose sentence
+// links to sections of the document has the keys of those too.
 func readKeys(t *testing.T, file string) map[string]map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -13,7 +13,7 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// manuals are those of the programs.
+// manuals are the manuals of the programs.
 var manuals = map[string]string{
 	"ethertap": "../cmd/ethertap/ethertap.8", "collect": "../cmd/collect/collect.1",
 	"control": "../cmd/control/control.1", "rpclsh": "../cmd/rpclsh/rpclsh.1",
@@ -138,7 +138,7 @@ func TestCompletionInShells(t *testing.T) {
 	}
 }
 
-// endsBySignal is what all manuals say of it, in the same words.
+// endsBySignal is the paragraph about signals, the same in all manuals.
 const endsBySignal = "A signal that asks for the end (SIGINT, SIGTERM, or SIGHUP of a terminal that is gone) is a good end of ethertap and collect, with status 0, once everything is written and restored. " +
 	"If a signal cuts something short (a line, a script, a wait, a start in the background), the status is 128 plus the number of the signal: 130 for SIGINT, 143 for SIGTERM. " +
 	"A signal that comes within a second of the first is the same wish; a later one ends the program at once."

@@ -125,8 +125,8 @@ func TestFramesThatAreCutAreSaid(t *testing.T) {
 	}
 }
 
-// The file of the queue is removed under ethertap and a collector, and then damaged: both go
-// on with a new one, and say so; no packet that could be had is lost, and none is lost
+// The file of the queue is removed while ethertap and a collector use it, and then damaged. Both
+// go on with a new one and say so. No packet is lost that could be saved, and none is lost
 // without being counted.
 func TestQueueIsRemovedUnderThem(t *testing.T) {
 	t.Parallel()

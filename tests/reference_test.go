@@ -15,9 +15,9 @@ import (
 	"ethertap/words/core"
 )
 
-// What is said about words outside the programs is made from their records and from
-// the dictionary with the prelude loaded: docs/words.md, the lists in the man page,
-// the words of the editors' syntax files. `go test ./tests -update` writes it anew.
+// All texts about words outside the programs are made from the records of the words and from the
+// dictionary with the prelude loaded: docs/words.md, the lists in the man page, the words of the
+// editors' syntax files. `go test ./tests -update` writes them anew.
 func TestReference(t *testing.T) {
 	dict, _ := dictionary(t)
 	s := interp.NewSession(dict, strings.NewReader(""), os.Stderr, os.Stderr)

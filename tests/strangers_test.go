@@ -22,8 +22,8 @@ func asStranger(t *testing.T, command string) {
 	}
 }
 
-// Another user who is first with the names of queue, log, recording and pins blocks nothing and
-// gets nothing: each is made anew, and that is said.
+// Another user who creates files with the names of queue, log, recording and pins first blocks
+// nothing and gets nothing: each is made anew, with a message.
 func TestStrangersAreNoObstacle(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)

@@ -1,5 +1,5 @@
-// Package frames makes what predicates are tested with, at random: frames of all that
-// headers can be, most of them nearly right, and expression trees.
+// Package frames makes random inputs for tests of predicates: frames with all kinds of headers,
+// most of them nearly valid, and expression trees.
 package frames
 
 import (
@@ -11,7 +11,7 @@ import (
 // Random makes frames.
 type Random struct{ *rand.Rand }
 
-// New returns one that makes the same frames for the same seed.
+// New returns a Random that makes the same frames for the same seed.
 func New(seed uint64) Random { return Random{rand.New(rand.NewPCG(seed, 7))} }
 
 func (r Random) pick(of ...int) int { return of[r.IntN(len(of))] }
@@ -29,9 +29,9 @@ func (r Random) be16(b []byte, of ...int) []byte {
 	return binary.BigEndian.AppendUint16(b, uint16(r.pick(of...)))
 }
 
-// Frame makes a frame: up to five tags, ARP, IPv4 with options, IPv6, up to four extension headers
-// and now and then more, fragments, TCP, UDP, SCTP, ICMP and others. What it holds are few
-// different values, so that those who look for some find them.
+// Frame makes a frame: up to five tags, ARP, IPv4 with options, IPv6, up to four extension
+// headers and now and then more, fragments, TCP, UDP, SCTP, ICMP and others. It uses few
+// different values, so that filters match some frames.
 func (r Random) Frame() []byte {
 	b := append(r.mac(), r.mac()...)
 	for range r.pick(0, 0, 0, 0, 1, 1, 2, 3, 4, 5) {
@@ -71,7 +71,7 @@ func (r Random) ip4(proto, carried int) []byte {
 	return append(b, r.bytes(options)...)
 }
 
-// carried is what IP carries, with so many extension headers before it.
+// carried returns the payload of an IP packet, with a number of extension headers before it.
 func (r Random) carried(extensions int) (proto int, b []byte) {
 	if extensions == 0 {
 		return r.transport()
@@ -107,7 +107,7 @@ func (r Random) transport() (proto int, b []byte) {
 	return proto, b
 }
 
-// Damaged returns the frame as it is, cut short, or with some bits turned over.
+// Damaged returns the frame unchanged, cut short, or with some bits inverted.
 func (r Random) Damaged(b []byte) []byte {
 	b = slices.Clone(b)
 	switch r.IntN(3) {

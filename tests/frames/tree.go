@@ -9,7 +9,7 @@ import (
 // Chooser makes the choices of a tree: a random source, or the bytes of a fuzzer.
 type Chooser interface{ IntN(n int) int }
 
-// Bytes makes its choices by bytes, as long as there are some.
+// Bytes makes its choices from bytes, as long as there are some.
 type Bytes struct{ Of []byte }
 
 // IntN returns a number below n.
@@ -71,7 +71,7 @@ func leaf(r Chooser) predicate.Expr {
 	return field(r)
 }
 
-// test is one of those that filters are made of.
+// test returns a test of the kinds that filters consist of.
 func test(r Chooser) predicate.Expr {
 	pick := func(of ...int) predicate.Number { return predicate.Number(of[r.IntN(len(of))]) }
 	equal := func(a, b predicate.Expr) predicate.Expr { return predicate.Compare{A: a, B: b} }

@@ -1,6 +1,6 @@
-// Package need says what a test cannot do without. Where that is missing the test is
-// skipped; but where CI=true it fails, since there all that tests need is installed, and
-// a test that is not run must not pass unseen.
+// Package need says what a test needs. If that is missing, the test is skipped. With CI=true it
+// fails instead, since everything that tests need is installed there, and a test must not be
+// skipped unnoticed.
 package need
 
 import (

@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// builds are the binaries of this test process. They are shared by its tests,
-// so they cannot belong to one of them.
+// builds are the binaries of this test process. Its tests share them, so they cannot belong to
+// one test.
 var builds struct {
 	mu    sync.Mutex
 	dir   string
 	paths map[string]string // by package
 }
 
-// Build compiles one of our programs without cgo, such as "./cmd/ethertap"
-// seen from the top of the module, and returns the path of the binary. Each is
-// built once per test process; the directory goes when that process ends. A machine
-// without a compiler has them in the directory that ETHERTAP_PROGRAMS names.
+// Build compiles one of our programs without cgo, such as "./cmd/ethertap" seen from the top of
+// the module, and returns the path of the binary. Each is built once per test process; the
+// directory is removed when that process ends. A machine without a compiler has the programs in
+// the directory that ETHERTAP_PROGRAMS names.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	if dir := os.Getenv(programsVariable); dir != "" {
@@ -59,7 +59,7 @@ func Build(t testing.TB, pkg string) string {
 	return path
 }
 
-// moduleRoot is the nearest directory upwards with a go.mod.
+// moduleRoot returns the nearest directory upwards with a go.mod.
 func moduleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -75,8 +75,8 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// temporaryDir makes a directory that vanishes with this process, however it
-// ends: a shell waits for the pipe to close that only we hold, and removes it.
+// temporaryDir makes a directory that is removed when this process ends, however it ends: a shell
+// waits for the end of a pipe that only we hold open, and removes it.
 func temporaryDir() (string, error) {
 	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-build-", prefix, os.Getpid()))
 	if err != nil {
@@ -85,7 +85,7 @@ func temporaryDir() (string, error) {
 	remover := exec.Command("/bin/sh", "-c", `trap "" HUP INT TERM; read -r _; rm -rf -- "$1"`, "sh", dir)
 	remover.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	remover.Dir = "/"
-	// The pipe is never closed by us: the end of this process does it.
+	// We never close the pipe: the end of this process does.
 	if _, err = remover.StdinPipe(); err == nil {
 		err = remover.Start()
 	}

@@ -12,9 +12,9 @@ import (
 	"ethertap/dataplane/genl"
 )
 
-// isOffload tells by the kernel's name of a feature whether it changes frames on
-// their way: what `ethtool -K` calls tx, rx, tso, gso, gro, sg, txvlan, rxvlan.
-// Kernels add names (6.18 has tx-tcp-accecn-segmentation), hence patterns.
+// isOffload says, by the kernel's name of a feature, whether it changes frames on their way:
+// those that `ethtool -K` calls tx, rx, tso, gso, gro, sg, txvlan, rxvlan. Kernels add names
+// (6.18 has tx-tcp-accecn-segmentation), hence patterns.
 func isOffload(feature string) bool {
 	for _, prefix := range []string{
 		"tx-checksum-", "rx-checksum", "tx-scatter-gather", "tx-gso-", "rx-gro", "rx-lro",
@@ -27,7 +27,7 @@ func isOffload(feature string) bool {
 	return strings.HasSuffix(feature, "-segmentation")
 }
 
-// OffloadsOff switches everything off that changes frames on their way. A NIC may keep some on
+// OffloadsOff switches off everything that changes frames on their way. A NIC may keep some on
 // that another needs; those of a Bridge change none of the frames that tests send.
 func (n *Namespace) OffloadsOff(link string) {
 	n.t.Helper()
@@ -60,7 +60,7 @@ func (n *Namespace) SetFeature(link, feature string, on bool) {
 	}
 }
 
-// Feature tells whether an offload is on.
+// Feature says whether an offload is on.
 func (n *Namespace) Feature(link, feature string) bool {
 	n.t.Helper()
 	active, _, err := n.features(link)
@@ -95,7 +95,8 @@ func (n *Namespace) setCombined(link string, queues int) {
 	}
 }
 
-// features asks ethtool's netlink interface what is on and what can change.
+// features returns the offloads that are on and those that can change, by ethtool's netlink
+// interface.
 func (n *Namespace) features(link string) (active, changeable []string, err error) {
 	replies, err := n.ethtool(link, unix.ETHTOOL_MSG_FEATURES_GET)
 	if err != nil {
@@ -118,7 +119,7 @@ func (n *Namespace) features(link string) (active, changeable []string, err erro
 	return active, changeable, nil
 }
 
-// setFeatures asks for features to be on or off; others stay as they are.
+// setFeatures switches features on or off; others stay as they are.
 func (n *Namespace) setFeatures(link string, names []string, on bool) error {
 	wanted := nl.NewRtAttr(unix.ETHTOOL_A_FEATURES_WANTED|unix.NLA_F_NESTED, nil)
 	bits := wanted.AddRtAttr(unix.ETHTOOL_A_BITSET_BITS|unix.NLA_F_NESTED, nil)
@@ -152,8 +153,7 @@ func (n *Namespace) ethtool(link string, command uint8, body ...*nl.RtAttr) ([][
 	return replies, err
 }
 
-// bitNames reads the names out of a verbose bitset without mask, in which
-// every listed bit is set.
+// bitNames reads the names in a verbose bitset without mask, in which every listed bit is set.
 func bitNames(bitset []byte) []string {
 	var names []string
 	for _, bits := range nested(bitset, unix.ETHTOOL_A_BITSET_BITS) {

@@ -21,7 +21,7 @@ const (
 	udpSize    = 20 + 8
 )
 
-// MACs that frames bear unless told otherwise, locally administered.
+// These are the MACs that frames have by default, locally administered.
 var (
 	SrcMAC = MAC{0x02, 0x65, 0x74, 0, 0, 1}
 	DstMAC = MAC{0x02, 0x65, 0x74, 0, 0, 2}
