@@ -3,14 +3,17 @@
 //
 //	RX ring of interface i, queue q                                receive.go
 //	  │  counted, by source, type and VLAN too                     receive.go, tables.go
-//	  │  copy to the TAP queue, if RX tap of i and TAP machash     tap.go
+//	  │  copy to the TAP queue, if RX tap of i, TAP machash        tap.go
+//	  │  and filter                                                plan.go
 //	  │  output chosen (bridge: the other one; mirror: none)       receive.go
-//	  │  drop machash                                              machash.go
+//	  │  drop machash or filter                                    machash.go, plan.go
+//	  │  fault machash and filter                                  machash.go, plan.go
 //	  │  faults of i: outage, bursts, drop, length, bitflip, dup   fault.go
 //	  │  and of each copy: rate, delay, reordering                 hold.go, pace.go
 //	  ▼
 //	TX ring of interface o, queue q                                transmit.go
-//	  │  copy to the TAP queue, if TX tap of o and TAP machash     tap.go
+//	  │  copy to the TAP queue, if TX tap of o, TAP machash        tap.go
+//	  │  and filter                                                plan.go
 //	  ▼
 //	completion: the frame is free again                            transmit.go
 //

@@ -33,17 +33,18 @@ type fastPath struct {
 
 	wanted  bool
 	bypass  bypass
-	threads *startedThreads          // what the last start made; nil while the engine does not run
-	stats   *fastpath.Stats          // made at the first use, and kept as long as the engine
-	lives   []xsk.Life               // by queue; made and kept likewise
-	path    *fastpath.Path           // the programs on the interfaces; nil means that all frames go through the threads
-	why     string                   // why there is no path though it is wanted
-	denied  [2]string                // by port of reception: why frames are diverted though there is a path
-	limits  [2]redirectLimits        // by port of reception: what the other port takes of frames redirected to it
-	lacked  [2]bool                  // by port of reception: the other port took no redirected frames, as it lacked something
-	silent  [2]silence               // by port of reception: whether the kernel reports what becomes of redirected frames
-	last    [MaxQueues][2]tally      // the counters as last read
-	missed  [fastpath.MaxTaps]uint64 // frames of which a tap got no copy, as last read
+	threads *startedThreads                  // what the last start made; nil while the engine does not run
+	stats   *fastpath.Stats                  // made at the first use, and kept as long as the engine
+	lives   []xsk.Life                       // by queue; made and kept likewise
+	path    *fastpath.Path                   // the programs on the interfaces; nil means that all frames go through the threads
+	why     string                           // why there is no path though it is wanted
+	denied  [2]string                        // by port of reception: why frames are diverted though there is a path
+	limits  [2]redirectLimits                // by port of reception: what the other port takes of frames redirected to it
+	lacked  [2]bool                          // by port of reception: the other port took no redirected frames, as it lacked something
+	silent  [2]silence                       // by port of reception: whether the kernel reports what becomes of redirected frames
+	filters [2]atomic.Pointer[filterProgram] // by port of reception: where filters are evaluated; written under update, read by anybody
+	last    [MaxQueues][2]tally              // the counters as last read
+	missed  [fastpath.MaxTaps]uint64         // frames of which a tap got no copy, as last read
 }
 
 // startedThreads is what a start has made for the fast path to work with.
@@ -110,6 +111,9 @@ func (f *fastPath) without(number int) string {
 		return "not attached"
 	case f.path == nil:
 		return f.withoutPath()
+	}
+	if i := f.filters[number].Load(); i != nil && i.why != "" {
+		return i.why
 	}
 	return f.denied[number]
 }
@@ -187,6 +191,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 			}
 		}
 	}
+	defer f.noteFilters(path)
 	if old == nil || old.Path == path {
 		if err := path.Apply(&rules); err != nil || old != nil {
 			return err
@@ -287,7 +292,40 @@ func (f *fastPath) applyLocked(alone bool) error {
 	}
 	rules := f.rulesLocked()
 	rules.Alone = alone
+	defer f.noteFilters(f.path)
 	return f.path.Apply(&rules)
+}
+
+// filterProgram is the one of the filters of frames received on a port.
+type filterProgram struct {
+	instructions int    // 0: there is none
+	why          string // why there is none though there are filters
+}
+
+// noteFilters notes where a path has the filters.
+func (f *fastPath) noteFilters(path *fastpath.Path) {
+	for i := range f.ports {
+		n, err := path.Filters(i)
+		info := &filterProgram{instructions: n}
+		if err != nil {
+			info.why = err.Error()
+		}
+		if old := f.filters[i].Swap(info); info.why != "" && (old == nil || old.why != info.why) {
+			f.logf("port %s: filters are evaluated in threads: %v", f.ports[i].Name(), err)
+		}
+	}
+}
+
+// Filtered returns how many instructions the program of the filters of frames received on an
+// interface has in the kernel, 0 if there is none; and why these frames are handled by threads, "" if
+// they are not.
+func (e *Engine) Filtered(number int) (instructions int, why string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := e.fast.filters[number].Load(); i != nil {
+		instructions = i.instructions
+	}
+	return instructions, e.fast.without(number)
 }
 
 // plain gives the ports their plain programs back.
@@ -307,7 +345,12 @@ func (f *fastPath) disengage() error {
 	}
 	f.update.Lock()
 	defer f.update.Unlock()
-	defer func() { f.path, f.denied = nil, [2]string{} }()
+	defer func() {
+		f.path, f.denied = nil, [2]string{}
+		for i := range f.filters {
+			f.filters[i].Store(nil)
+		}
+	}()
 	if f.bypass.state == leavingPins {
 		return errors.Join(f.applyLocked(true), path.Release())
 	}
@@ -337,9 +380,13 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 		}
 	}
 	r.Drop, r.Fault = addresses(p.Drop), addresses(p.Policy.Fault)
+	r.DropFilter, r.FaultFilter = p.drops, p.spoils
 	for _, t := range p.Taps {
 		out := outletOf(p.outlets[:], t.Name)
 		r.Taps[out.number] = fastpath.Tap{RX: t.RX, TX: t.TX, Choosy: t.MACs != "", MACs: addresses(t.MACs)}
+		for i := range p.ports {
+			r.Taps[out.number].RXFilter[i], r.Taps[out.number].TXFilter[i] = p.ports[i].rx.filters[out.number], p.ports[i].tx.filters[out.number]
+		}
 		if q := out.queue.Load(); q != nil {
 			r.Kept = max(r.Kept, q.Room())
 		}

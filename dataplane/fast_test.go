@@ -17,6 +17,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
+	"ethertap/lib/predicate"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -195,6 +196,13 @@ func inOrder(t *testing.T, what string, frames [][]byte) {
 	}
 }
 
+func numberOf(m policy.MAC) (n int64) {
+	for _, b := range m {
+		n = n<<8 | int64(b)
+	}
+	return n
+}
+
 // The same capture passes through both engines, under every kind of policy. Counters, tables,
 // outputs and taps are identical.
 func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
@@ -235,6 +243,23 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 			p.Drop = p.Drop.With(sender(2))
 			p.Taps[0].MACs = p.Taps[0].MACs.With(sender(2), sender(6))
 		}},
+		{"filters of taps, one of headers, one of bytes", 0, func(p *policy.Policy) {
+			for i := range p.Ports {
+				p.Taps[0].RX[i], p.Taps[0].TX[i] = true, true
+				p.Taps[0].RXFilter[i] = policy.Filter{Source: "udp?", Tree: predicate.Is{Any: predicate.UDP}}
+				p.Taps[0].TXFilter[i] = filterOf(t, "outbound and (vlan or less 100)")
+			}
+		}},
+		{"a filter that drops, one of faults, and the lists", from(1) + from(2) + from(3), func(p *policy.Policy) {
+			for i := range p.Ports {
+				p.Taps[0].TX[i], p.Taps[0].TXFilter[i] = true, filterOf(t, "ether src host "+sender(4).String())
+				p.Ports[i].Fault = policy.Fault{Enabled: true, Drop: policy.Chance{Every: 1}}
+			}
+			p.DropFilter = filterOf(t, "ether src host "+sender(1).String())
+			p.Drop = p.Drop.With(sender(2))
+			p.FaultFilter = policy.Filter{Source: "third?", Tree: predicate.Compare{A: predicate.MACSource, B: predicate.Number(numberOf(sender(3)))}}
+			p.Fault = p.Fault.With(sender(3), sender(5))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			slow := through(t, false, frames, len(frames)-test.drop, 0, test.change)
@@ -261,7 +286,7 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 	}
 }
 
-// Switching the fast path and the policy while frames flow loses no frame and doubles none, and the
+// Switching the fast path, filters and the rest of the policy while frames flow loses no frame and doubles none, and the
 // accounts close all the time.
 func TestFastPathChangesUnderTraffic(t *testing.T) {
 	netlab.Needs(t, netlab.FastPath)
@@ -285,11 +310,18 @@ func TestFastPathChangesUnderTraffic(t *testing.T) {
 		sent <- nil
 	}()
 	changing := make(chan struct{})
+	none := []policy.Filter{{}, filterOf(t, "arp"), filterOf(t, "tcp port 443 and host 10.99.0.1"), {Source: "tcp?", Tree: predicate.Is{Any: predicate.TCP}}}
 	go func() {
 		defer close(changing)
-		for i := range 30 {
-			_ = lab.Dut.Do(func() error { return d.SetFastPath(i%3 != 2) })
-			_ = d.Update(func(p *policy.Policy) error { p.Taps[0].RX[0] = i%2 == 0; return nil })
+		for i := range 100 {
+			if i%4 == 0 {
+				_ = lab.Dut.Do(func() error { return d.SetFastPath(i%12 != 8) })
+			}
+			_ = d.Update(func(p *policy.Policy) error {
+				p.Taps[0].RX[0], p.Taps[0].RXFilter[0] = i%2 == 0, none[i/2%4]
+				p.DropFilter = none[i%4]
+				return nil
+			})
 			for _, b := range balances(d.Engine) {
 				if b.Difference != 0 {
 					t.Errorf("change %d: %+v", i, b)

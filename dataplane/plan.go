@@ -1,10 +1,14 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/xsk"
+	"ethertap/lib/predicate"
 )
 
 // tapSet is a set of taps: bit n stands for the tap whose outlet has the number n.
@@ -21,12 +25,22 @@ type plan struct {
 	hosts   [policy.MaxTaps]*hosts  // the hosts of these taps, by number
 	drop    *hosts                  // sources whose frames are dropped; nil means none
 	suffers *hosts                  // sources whose frames suffer faults; nil means all
+	drops   *predicate.Code         // frames that match are dropped; nil: none
+	spoils  *predicate.Code         // only these suffer faults; nil: all
 }
 
 // portPlan is the part of a plan that concerns one interface.
 type portPlan struct {
-	rx tapSet // the taps of frames received on it
-	tx tapSet // the taps of frames sent on it
+	rx way // frames received on it
+	tx way // frames sent on it
+}
+
+// way says which taps want the frames of an interface that go one way.
+type way struct {
+	taps     tapSet
+	picky    tapSet                          // of these, those that have to look at the frame
+	filters  [policy.MaxTaps]*predicate.Code // by number; nil: there is none
+	outbound bool
 }
 
 // compile makes the plan of a policy. It reuses the address tables of the plan before for the same
@@ -40,18 +54,25 @@ func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
 			return nil, fmt.Errorf("queue %s is not open", t.Name)
 		}
 		next.outlets[out.number] = out
-		for number := range next.ports {
-			if t.RX[number] {
-				next.ports[number].rx |= 1 << out.number
-			}
-			if t.TX[number] {
-				next.ports[number].tx |= 1 << out.number
+		for i := range next.ports {
+			p := &next.ports[i]
+			p.tx.outbound = true
+			err := errors.Join(p.rx.add(out.number, t, t.RX[i], t.RXFilter[i], before), p.tx.add(out.number, t, t.TX[i], t.TXFilter[i], before))
+			if err != nil {
+				return nil, err
 			}
 		}
 		if t.MACs != "" {
 			next.choosy |= 1 << out.number
 			next.hosts[out.number] = before.lookUp(t.MACs)
 		}
+	}
+	var err error
+	if next.drops, err = before.code(p.DropFilter); err != nil {
+		return nil, err
+	}
+	if next.spoils, err = before.code(p.FaultFilter); err != nil {
+		return nil, err
 	}
 	if p.Drop != "" {
 		next.drop = before.lookUp(p.Drop)
@@ -74,24 +95,95 @@ func (p *plan) lookUp(macs policy.MACs) *hosts {
 	return newHosts(macs)
 }
 
-// wanting returns those taps among some that want a frame. In a thread this is decided here alone;
-// wish() in fastpath.c decides it in the kernel.
-func (p *plan) wanting(some tapSet, frame []byte) tapSet {
-	if some&p.choosy == 0 {
-		return some
+// add puts a tap on a way, if it is on.
+func (y *way) add(number int, t *policy.Tap, on bool, f policy.Filter, before *plan) (err error) {
+	if !on {
+		return nil
 	}
-	return p.choosing(some, frame)
+	y.taps |= 1 << number
+	if y.filters[number], err = before.code(f); t.MACs != "" || f.Tree != nil {
+		y.picky |= 1 << number
+	}
+	return err
 }
 
-// choosing is the part of wanting that looks at addresses.
-func (p *plan) choosing(some tapSet, frame []byte) tapSet {
+// code returns what a filter is compiled to: what a plan has, or anew. The fast path tells by
+// that whether its programs have to change.
+func (p *plan) code(f policy.Filter) (*predicate.Code, error) {
+	if f.Tree == nil {
+		return nil, nil
+	}
+	if p != nil {
+		for old, code := range p.compiled() {
+			if old == f {
+				return code, nil
+			}
+		}
+	}
+	return predicate.Compile(f.Tree)
+}
+
+// compiled yields the filters of a plan.
+func (p *plan) compiled() iter.Seq2[policy.Filter, *predicate.Code] {
+	return func(yield func(policy.Filter, *predicate.Code) bool) {
+		if !yield(p.DropFilter, p.drops) || !yield(p.FaultFilter, p.spoils) {
+			return
+		}
+		for i := range p.Taps {
+			number := outletOf(p.outlets[:], p.Taps[i].Name).number
+			for port := range p.ports {
+				if p.ports[port].rx.filters[number] != nil && !yield(p.Taps[i].RXFilter[port], p.ports[port].rx.filters[number]) {
+					return
+				}
+				if p.ports[port].tx.filters[number] != nil && !yield(p.Taps[i].TXFilter[port], p.ports[port].tx.filters[number]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// wanting returns the taps that want a frame that goes some way. Here alone it is decided in
+// a thread; wish() in fastpath.c is the same in the kernel.
+func (w *worker) wanting(p *plan, y *way, d xsk.Desc) tapSet {
+	some := y.taps
+	if some&y.picky == 0 {
+		return some
+	}
+	return w.choosing(p, y, d)
+}
+
+// choosing is the part of wanting that looks at the frame.
+func (w *worker) choosing(p *plan, y *way, d xsk.Desc) tapSet {
+	some, frame := y.taps, w.umem.Bytes(d)
 	for choosy := some & p.choosy; choosy != 0; choosy &= choosy - 1 {
 		i := bits.TrailingZeros16(uint16(choosy))
 		if h := p.hosts[i]; !h.has(source(frame)) && !h.has(destination(frame)) {
 			some &^= 1 << i
 		}
 	}
+	for picky := some & y.picky; picky != 0; picky &= picky - 1 {
+		i := bits.TrailingZeros16(uint16(picky))
+		if code := y.filters[i]; code != nil && !w.matches(code, d, y.outbound) {
+			some &^= 1 << i
+		}
+	}
 	return some
+}
+
+// matches says whether a predicate holds of a frame. The first chunk of a long one mostly suffices.
+func (w *worker) matches(code *predicate.Code, d xsk.Desc, outbound bool) bool {
+	f := predicate.Frame{Data: w.umem.Bytes(d), Outbound: outbound}
+	f.Wire = len(f.Data)
+	if continued(d) {
+		f.Wire = w.length(d)
+	}
+	v := code.Match(&w.filter, &f)
+	if v == predicate.Undecided {
+		f.Data = w.contiguous(d)
+		v = code.Match(&w.filter, &f)
+	}
+	return v == predicate.Match
 }
 
 // Policy returns the policy in force. The caller must not modify its lists.

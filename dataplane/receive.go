@@ -26,7 +26,7 @@ func (w *worker) receive(in int) int {
 	t[countRX] += uint64(n)
 	t[countRXBytes] += w.bytes(w.descs[:n], flags)
 	w.readClock()
-	taps, wishes := p.ports[in].rx, &p.Ports[in]
+	way, wishes := &p.ports[in].rx, &p.Ports[in]
 	tables := w.tables[in].Load()
 	faults := wishes.Fault.Enabled && l.output != mirror
 	if faults && w.seed != p.Seed {
@@ -43,21 +43,21 @@ func (w *worker) receive(in int) int {
 		tables.countFrame(frame, length)
 		id := w.frameID
 		w.frameID++
-		if taps != 0 {
-			if wanting := p.wanting(taps, frame); wanting != 0 {
+		if way.taps != 0 {
+			if wanting := w.wanting(p, way, d); wanting != 0 {
 				w.tapFrame(p, wanting, in, shm.RX, mark{id: id}, d)
 			}
 		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
 			t[countNoIf]++
-		case p.drop != nil && p.drop.has(source(frame)):
+		case p.drop != nil && p.drop.has(source(frame)), p.drops != nil && w.matches(p.drops, d, false):
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
 		case d.Options != 0 && w.chunks(d) > port.MaxChunks:
 			t[countErr+int(reasonLong)]++
-		case faults && (p.suffers == nil || p.suffers.has(source(frame))):
+		case faults && (p.suffers == nil || p.suffers.has(source(frame))) && (p.spoils == nil || w.matches(p.spoils, d, false)):
 			out = w.spoil(in, &wishes.Fault, d, id, out)
 			continue
 		default:

@@ -51,9 +51,9 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	if l.blocked == 0 {
 		w.kick(out)
 	}
-	if taps := p.ports[out].tx; taps != 0 {
+	if way := &p.ports[out].tx; way.taps != 0 {
 		for i := range queued {
-			if wanting := p.wanting(taps, w.umem.Bytes(w.sending[i])); wanting != 0 {
+			if wanting := w.wanting(p, way, w.sending[i]); wanting != 0 {
 				w.tapFrame(p, wanting, out, shm.TX, w.sent[i], w.sending[i])
 			}
 		}

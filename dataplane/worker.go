@@ -13,6 +13,7 @@ import (
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/port"
 	"ethertap/dataplane/xsk"
+	"ethertap/lib/predicate"
 )
 
 const (
@@ -66,7 +67,8 @@ type worker struct {
 	retired   []uint64 // chunks freed in this batch, which a tap may still point to
 	descs     [batchSize]xsk.Desc
 	nextChunk []xsk.Desc              // links the chunks of long frames; nil if there are none
-	scratch   []byte                  // room for a tap's copy of a long frame
+	scratch   []byte                  // room for a long frame in one piece: a tap's copy, or what a filter looks at
+	filter    predicate.Scratch       // memory of the evaluation of filters
 	sending   [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
 	sent      [2 * batchSize]mark     // what taps need of each frame in sending
 	back      [batchSize]uint64

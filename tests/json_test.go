@@ -22,7 +22,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	r := newRig(t)
 	further := r.queue + ".further"
 	r.further = append(r.further, further)
-	r.daemon("-e", "0 tap.rx.enable 06:00:00:00:00:01 tap.hash.insert 06:00:00:00:00:02 drop.hash.insert 06:00:00:00:00:03 fault.hash.insert",
+	r.daemon("-e", "0 tap.rx.enable 06:00:00:00:00:01 tap.hash.insert 06:00:00:00:00:02 drop.hash.insert 06:00:00:00:00:03 fault.hash.insert \"len = 9999\" drop.filter \"udp\" fault.filter \"ip\" 0 tap.rx.filter",
 		"-e", fmt.Sprintf(`"%[1]s" pqueue.add 06:00:00:00:00:04 "%[1]s" pqueue.hash.insert`, further))
 	frames := netlab.Mix(1, 200)
 	r.send(frames...)

@@ -6,6 +6,7 @@
 typedef unsigned char __u8;
 typedef unsigned short __u16;
 typedef unsigned int __u32;
+typedef int __s32;
 typedef unsigned long long __u64;
 
 #define SEC(name) __attribute__((section(name), used))
@@ -17,6 +18,7 @@ typedef unsigned long long __u64;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_DEVMAP = 14,
@@ -52,9 +54,11 @@ static long (*const bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *
 /* Numbers on the wire are big-endian. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define from_be16(x) __builtin_bswap16(x)
+#define from_be32(x) __builtin_bswap32(x)
 #define from_be64(x) __builtin_bswap64(x)
 #else
 #define from_be16(x) (x)
+#define from_be32(x) (x)
 #define from_be64(x) (x)
 #endif
 

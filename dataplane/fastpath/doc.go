@@ -8,5 +8,5 @@
 // again.
 package fastpath
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type policy -type fates -type bucket -type entry -type interface -type life -type tapped -type missed -type size -type flag -type in -type life_layout -type tapped_layout -type table -type key -type frame object fastpath.c -- -O2 -g -Wall -Werror -mcpu=v3
-//go:generate sh -c "sha256sum fastpath.c bpf.h object_bpfel.o object_bpfeb.o >object.sum"
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type policy -type fates -type bucket -type entry -type interface -type life -type tapped -type missed -type size -type flag -type in -type life_layout -type tapped_layout -type table -type key -type frame -type filter_size -type verdict -type layer -type depth -type dissected -type headers_layout object fastpath.c -- -O2 -g -Wall -Werror -mcpu=v3
+//go:generate sh -c "sha256sum fastpath.c headers.h bpf.h object_bpfel.o object_bpfeb.o >object.sum"

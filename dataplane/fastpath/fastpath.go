@@ -30,7 +30,14 @@ type Path struct {
 	in       map[uint64]uint32 // the members of that set; nil: they are not known
 	set      *ebpf.Map         // that set, or the one that will be; nil: it is not open
 	policy   objectPolicy      // the policy in force, if in is known
+	turns    [ports]uint16     // which of the filters of each port it refers to; 0: none
+	filters  [ports]filters    // these
+	settled  bool              // filters and failures are those in force
+	sizes    [ports]int        // instructions of the programs of these
+	failures [ports]error      // why they are not in force
+	tailless error             // why the kernel evaluates no filters at all
 	spec     *ebpf.CollectionSpec
+	filter   *ebpf.ProgramSpec // in the place of which filter programs are put
 	version  string
 }
 
@@ -50,6 +57,28 @@ func Load(c Config) (*Path, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = p.load(&c)
+	if err != nil && !errors.Is(err, unix.EPERM) { // without filters it may be possible
+		withoutTailCalls(p.spec)
+		if p.load(&c) == nil {
+			p.tailless, err = fmt.Errorf("this kernel has no filters: %w", err), nil
+			p.version += "-no-filters" // what is pinned is not for those that have
+		}
+	}
+	if errors.Is(err, unix.EPERM) {
+		return nil, errors.New("load: not permitted without CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	if err := p.connect(c.Links); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// load loads the programs and makes the maps that there are not yet.
+func (p *Path) load(c *Config) error {
 	replaced := maps.Clone(c.Stats.maps)
 	for i, name := range socketMaps {
 		if i < len(c.Sockets) {
@@ -58,17 +87,11 @@ func Load(c Config) (*Path, error) {
 		}
 	}
 	all, err := ebpf.NewCollectionWithOptions(p.spec, ebpf.CollectionOptions{MapReplacements: replaced})
-	if errors.Is(err, unix.EPERM) {
-		return nil, errors.New("load: not permitted without CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
-	}
 	if err != nil {
-		return nil, fmt.Errorf("load: %w", err)
+		return err
 	}
 	p.maps, p.programs = all.Maps, all.Programs
-	if err := p.connect(c.Links); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
+	return nil
 }
 
 // specify makes a Path that has no objects in the kernel yet.
@@ -82,12 +105,14 @@ func specify(frags bool, links int) (*Path, error) {
 		p.version += "-frags"
 	}
 	fitRings(spec)
-	for _, name := range portPrograms {
-		// A link changes only between programs of one attach type. A program made of instructions
-		// has none.
-		spec.Programs[name].AttachType = ebpf.AttachNone
+	p.filter = spec.Programs[objectProgFilter]
+	delete(spec.Programs, objectProgFilter)
+	for _, program := range []*ebpf.ProgramSpec{spec.Programs[portPrograms[0]], spec.Programs[portPrograms[1]], p.filter} {
+		// A link changes only between programs of one attach type, and a program made of
+		// instructions has none. A tail call is only to a program of the same kind.
+		program.AttachType = ebpf.AttachNone
 		if frags {
-			spec.Programs[name].Flags |= unix.BPF_F_XDP_HAS_FRAGS
+			program.Flags |= unix.BPF_F_XDP_HAS_FRAGS
 		}
 	}
 	return p, nil

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/xsk"
+	"ethertap/lib/predicate"
 	"ethertap/tests/netlab"
 )
 
@@ -145,6 +146,11 @@ func TestChain(t *testing.T) {
 	whole := func(r *Rules) { r.Port[0].Whole = true }
 	bypass := func(r *Rules) { r.Bypass = time.Minute } // no thread has ever been alive, and there is no socket
 	alone := func(r *Rules) { r.Alone = true }
+	yes, no := compiled(t, isFrom(macA)), compiled(t, isFrom(macC))
+	rxFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.Taps[0].RXFilter[0] = f } }
+	txFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.Taps[0].TXFilter[1] = f } }
+	dropFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.DropFilter = f } }
+	faultFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.FaultFilter = f } }
 	type taps struct{ rx, tx uint16 }
 	for _, test := range []struct {
 		name   string
@@ -214,6 +220,26 @@ func TestChain(t *testing.T) {
 		{"copy: further queues", with(copying, feed(1), feed(8, macA), feed(4, macC)), false, forwarded, Counts{Forwarded: 1}, taps{1<<1 | 1<<8, 1<<1 | 1<<8}},
 		{"copy: a further queue of another, TAP of all", with(copying, tapRX, feed(3, macC)), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
 		{"copy: a further queue of all, TAP of another", with(copying, tapRX, of(macC), feed(3)), false, forwarded, Counts{Forwarded: 1}, taps{1 << 3, 1 << 3}},
+
+		{"filter: RX tap of what matches", with(copying, tapRX, rxFilter(yes)), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"filter: RX tap of something else", with(copying, tapRX, rxFilter(no)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: TX tap of what matches", with(copying, tapTX, txFilter(yes)), false, forwarded, Counts{Forwarded: 1}, taps{0, 1}},
+		{"filter: TX tap of something else", with(copying, tapTX, txFilter(no)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: each direction its own", with(copying, tapRX, tapTX, rxFilter(no), txFilter(yes)), false, forwarded, Counts{Forwarded: 1}, taps{0, 1}},
+		{"filter: one tap's is not the other's", with(copying, tapRX, rxFilter(no), feed(8)), false, forwarded, Counts{Forwarded: 1}, taps{1 << 8, 1 << 8}},
+		{"filter: machash and filter", with(copying, tapRX, rxFilter(yes), of(macC)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: of the other interface", with(copying, tapRX, func(r *Rules) { r.Taps[0].RXFilter[1] = no }), false, forwarded, Counts{Forwarded: 1}, taps{1, 0}},
+		{"filter: without taps", with(rxFilter(yes), txFilter(yes)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: drop of what matches", with(dropFilter(yes)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"filter: drop of something else", with(dropFilter(no)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: machash or filter drops", with(dropFilter(no), drop(macA)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"filter: TX tap of what is dropped", with(copying, tapTX, dropFilter(yes)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"filter: drop of a mirror", with(mirror, dropFilter(yes)), false, dropped, Counts{Dropped: 1}, taps{}},
+		{"filter: fault of what matches", with(fault, faultFilter(yes)), false, diverted, Counts{}, taps{}},
+		{"filter: fault of something else", with(fault, faultFilter(no)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: fault machash and filter", with(fault, faultFilter(yes), faultOf(macC)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: fault, of none enabled", with(faultFilter(yes)), false, forwarded, Counts{Forwarded: 1}, taps{}},
+		{"filter: fault of the source that another tap's filter lets by", with(copying, fault, faultOf(macA), tapRX, rxFilter(no)), false, diverted, Counts{}, taps{}},
 
 		{"bypass: nothing to divert", with(bypass), false, forwarded, Counts{Forwarded: 1}, taps{}},
 		{"bypass: divert", with(bypass, divert), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
@@ -631,12 +657,20 @@ func TestFramesOfSeveralBuffers(t *testing.T) {
 
 func BenchmarkChain(b *testing.B) {
 	netlab.RequireRoot(b)
+	port := compiled(b, predicate.And{A: predicate.Is{Any: predicate.UDP}, B: predicate.Need{Any: predicate.Ports, Then: predicate.Compare{A: predicate.DestinationPort, B: predicate.Number(53)}}})
+	filter := [2]*predicate.Code{port}
+	var four Rules
+	for i := range 4 {
+		four.Taps[i] = Tap{RX: [2]bool{true}, RXFilter: filter}
+	}
 	for _, bench := range []struct {
 		name  string
 		rules Rules
 	}{
 		{"forward", Rules{}},
 		{"forward, addresses", Rules{Drop: []MAC{macA, macB}}},
+		{"forward, a filter", Rules{Taps: [MaxTaps]Tap{{RX: [2]bool{true}, RXFilter: filter}}}},
+		{"forward, four filters", four},
 		{"forward, no room for a copy", Rules{Copy: true, Kept: 2048, Taps: [MaxTaps]Tap{{RX: [2]bool{true}}}}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {

@@ -1,5 +1,7 @@
 package fastpath
 
+import "ethertap/lib/predicate"
+
 // Go shares these numbers with the programs. They are written in fastpath.c alone: bpf2go takes
 // them from the BTF of the object. Other packages have some of these numbers too, and layout.go of
 // package dataplane compares them when it is compiled.
@@ -78,4 +80,24 @@ var (
 		return t.When, t.Length, t.Kept, t.Rx, t.Tx, t.Port
 	}
 	_ = func(l objectLife) (beat uint64, asleep, thread uint32) { return l.Beat, l.Asleep, l.Thread }
+)
+
+// The dissector in headers.h and package predicate number layers and depths alike: else this
+// does not compile.
+var (
+	_ = [1]struct{}{}[objectLayerLAYER_ETHERNET-objectLayer(predicate.Ethernet)]
+	_ = [1]struct{}{}[objectLayerLAYER_TAG-objectLayer(predicate.Tag)]
+	_ = [1]struct{}{}[objectLayerLAYER_ARP-objectLayer(predicate.ARP)]
+	_ = [1]struct{}{}[objectLayerLAYER_IP4-objectLayer(predicate.IP4)]
+	_ = [1]struct{}{}[objectLayerLAYER_IP6-objectLayer(predicate.IP6)]
+	_ = [1]struct{}{}[objectLayerLAYER_FRAGMENT-objectLayer(predicate.Fragment)]
+	_ = [1]struct{}{}[objectLayerLAYER_LATER-objectLayer(predicate.Later)]
+	_ = [1]struct{}{}[objectLayerLAYER_TCP-objectLayer(predicate.TCP)]
+	_ = [1]struct{}{}[objectLayerLAYER_UDP-objectLayer(predicate.UDP)]
+	_ = [1]struct{}{}[objectLayerLAYER_SCTP-objectLayer(predicate.SCTP)]
+	_ = [1]struct{}{}[objectLayerLAYER_ICMP4-objectLayer(predicate.ICMP4)]
+	_ = [1]struct{}{}[objectLayerLAYER_ICMP6-objectLayer(predicate.ICMP6)]
+	_ = [1]struct{}{}[objectDepthTO_TAGS-objectDepth(predicate.ToTags)]
+	_ = [1]struct{}{}[objectDepthTO_NETWORK-objectDepth(predicate.ToNetwork)]
+	_ = [1]struct{}{}[objectDepthTO_TRANSPORT-objectDepth(predicate.ToTransport)]
 )

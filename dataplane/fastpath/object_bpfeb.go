@@ -25,6 +25,24 @@ type objectDeparted struct {
 	Bytes  uint64
 }
 
+type objectDepth uint32
+
+const (
+	objectDepthTO_NOTHING   objectDepth = 0
+	objectDepthTO_TAGS      objectDepth = 1
+	objectDepthTO_NETWORK   objectDepth = 2
+	objectDepthTO_TRANSPORT objectDepth = 3
+)
+
+type objectDissected uint32
+
+const (
+	objectDissectedDISSECTED      objectDissected = 0
+	objectDissectedDISSECTED_PART objectDissected = 1
+	objectDissectedDISSECTED_NOT  objectDissected = 2
+	objectDissectedDISSECTED_ON   objectDissected = 3
+)
+
 type objectEntry struct {
 	_      structs.HostLayout
 	Frames uint64
@@ -42,6 +60,12 @@ type objectFates struct {
 	Bypassed  uint64
 	Bytes     uint64
 }
+
+type objectFilterSize uint32
+
+const (
+	objectFilterSizeFILTER_TURNS objectFilterSize = 2
+)
 
 type objectFlag uint32
 
@@ -66,6 +90,27 @@ const (
 	objectFrameTYPE_VLAN  objectFrame = 33024
 	objectFrameTYPE_QINQ  objectFrame = 34984
 	objectFrameVLAN_MASK  objectFrame = 4095
+)
+
+type objectHeadersLayout uint32
+
+const (
+	objectHeadersLayoutHEADERS_LAYERS          objectHeadersLayout = 0
+	objectHeadersLayoutHEADERS_SEQUENCE        objectHeadersLayout = 4
+	objectHeadersLayoutHEADERS_ACKNOWLEDGEMENT objectHeadersLayout = 8
+	objectHeadersLayoutHEADERS_VLAN            objectHeadersLayout = 16
+	objectHeadersLayoutHEADERS_TYPE            objectHeadersLayout = 20
+	objectHeadersLayoutHEADERS_NETWORK         objectHeadersLayout = 22
+	objectHeadersLayoutHEADERS_SOURCE          objectHeadersLayout = 26
+	objectHeadersLayoutHEADERS_DESTINATION     objectHeadersLayout = 28
+	objectHeadersLayoutHEADERS_OPERATION       objectHeadersLayout = 30
+	objectHeadersLayoutHEADERS_PROTOCOL        objectHeadersLayout = 32
+	objectHeadersLayoutHEADERS_TTL             objectHeadersLayout = 33
+	objectHeadersLayoutHEADERS_TOS             objectHeadersLayout = 34
+	objectHeadersLayoutHEADERS_FLAGS           objectHeadersLayout = 35
+	objectHeadersLayoutHEADERS_ICMP_TYPE       objectHeadersLayout = 36
+	objectHeadersLayoutHEADERS_ICMP_CODE       objectHeadersLayout = 37
+	objectHeadersLayoutHEADERS_SIZE            objectHeadersLayout = 40
 )
 
 type objectIn uint32
@@ -93,6 +138,23 @@ const (
 	objectKeyVLAN_AT   objectKey = 63
 	objectKeySTAG_AT   objectKey = 20
 	objectKeyLEVEL_AT  objectKey = 16
+)
+
+type objectLayer uint32
+
+const (
+	objectLayerLAYER_ETHERNET objectLayer = 1
+	objectLayerLAYER_TAG      objectLayer = 2
+	objectLayerLAYER_ARP      objectLayer = 4
+	objectLayerLAYER_IP4      objectLayer = 8
+	objectLayerLAYER_IP6      objectLayer = 16
+	objectLayerLAYER_FRAGMENT objectLayer = 32
+	objectLayerLAYER_LATER    objectLayer = 64
+	objectLayerLAYER_TCP      objectLayer = 128
+	objectLayerLAYER_UDP      objectLayer = 256
+	objectLayerLAYER_SCTP     objectLayer = 512
+	objectLayerLAYER_ICMP4    objectLayer = 1024
+	objectLayerLAYER_ICMP6    objectLayer = 2048
 )
 
 type objectLife struct {
@@ -128,7 +190,7 @@ type objectPolicy struct {
 	Kept     uint32
 	Set      uint32
 	Longest  [2]uint32
-	Unused   uint32
+	Filter   [2]uint16
 }
 
 type objectSize uint32
@@ -182,6 +244,16 @@ type objectUnderway struct {
 	Lengths [32]uint32
 }
 
+type objectVerdict uint32
+
+const (
+	objectVerdictVERDICT_TX_AT     objectVerdict = 9
+	objectVerdictVERDICT_DROP      objectVerdict = 262144
+	objectVerdictVERDICT_FAULT     objectVerdict = 524288
+	objectVerdictVERDICT_UNDECIDED objectVerdict = 1073741824
+	objectVerdictVERDICT_UNKNOWN   objectVerdict = 1074003967
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -189,6 +261,7 @@ const (
 	objectMapCounts       = "counts"
 	objectMapCurrent      = "current"
 	objectMapErrors       = "errors"
+	objectMapFilters      = "filters"
 	objectMapLinks        = "links"
 	objectMapLives        = "lives"
 	objectMapMacs         = "macs"
@@ -207,6 +280,7 @@ const (
 	objectMapVlans        = "vlans"
 	objectMapWays         = "ways"
 	objectProgEnded       = "ended"
+	objectProgFilter      = "filter"
 	objectProgPort0       = "port0"
 	objectProgPort1       = "port1"
 	objectProgRejected    = "rejected"
@@ -257,6 +331,7 @@ type objectSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectProgramSpecs struct {
 	Ended       *ebpf.ProgramSpec `ebpf:"ended"`
+	Filter      *ebpf.ProgramSpec `ebpf:"filter"`
 	Port0       *ebpf.ProgramSpec `ebpf:"port0"`
 	Port1       *ebpf.ProgramSpec `ebpf:"port1"`
 	Rejected    *ebpf.ProgramSpec `ebpf:"rejected"`
@@ -270,6 +345,7 @@ type objectMapSpecs struct {
 	Counts   *ebpf.MapSpec `ebpf:"counts"`
 	Current  *ebpf.MapSpec `ebpf:"current"`
 	Errors   *ebpf.MapSpec `ebpf:"errors"`
+	Filters  *ebpf.MapSpec `ebpf:"filters"`
 	Links    *ebpf.MapSpec `ebpf:"links"`
 	Lives    *ebpf.MapSpec `ebpf:"lives"`
 	Macs     *ebpf.MapSpec `ebpf:"macs"`
@@ -319,6 +395,7 @@ type objectMaps struct {
 	Counts   *ebpf.Map `ebpf:"counts"`
 	Current  *ebpf.Map `ebpf:"current"`
 	Errors   *ebpf.Map `ebpf:"errors"`
+	Filters  *ebpf.Map `ebpf:"filters"`
 	Links    *ebpf.Map `ebpf:"links"`
 	Lives    *ebpf.Map `ebpf:"lives"`
 	Macs     *ebpf.Map `ebpf:"macs"`
@@ -343,6 +420,7 @@ func (m *objectMaps) Close() error {
 		m.Counts,
 		m.Current,
 		m.Errors,
+		m.Filters,
 		m.Links,
 		m.Lives,
 		m.Macs,
@@ -375,6 +453,7 @@ type objectVariables struct {
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectPrograms struct {
 	Ended       *ebpf.Program `ebpf:"ended"`
+	Filter      *ebpf.Program `ebpf:"filter"`
 	Port0       *ebpf.Program `ebpf:"port0"`
 	Port1       *ebpf.Program `ebpf:"port1"`
 	Rejected    *ebpf.Program `ebpf:"rejected"`
@@ -384,6 +463,7 @@ type objectPrograms struct {
 func (p *objectPrograms) Close() error {
 	return _ObjectClose(
 		p.Ended,
+		p.Filter,
 		p.Port0,
 		p.Port1,
 		p.Rejected,

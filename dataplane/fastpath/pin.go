@@ -302,7 +302,7 @@ func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
 	if err != nil {
 		return err
 	}
-	p.turn = policy.Set
+	p.turn, p.turns = policy.Set, policy.Filter
 	all, err := s.Read()
 	if err != nil {
 		return err

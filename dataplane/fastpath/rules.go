@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"ethertap/lib/predicate"
 )
 
 // MAC is an Ethernet address.
@@ -18,6 +20,9 @@ type Rules struct {
 	Taps  [MaxTaps]Tap
 	Drop  []MAC // frames from these sources are dropped, after they were tapped as received
 	Fault []MAC // if there are any, PortRules.Fault concerns only frames from these sources
+
+	DropFilter  *predicate.Code // frames that match are dropped as well; nil: none
+	FaultFilter *predicate.Code // if not nil: PortRules.Fault is for frames that match
 
 	// Copy says that frames that are only tapped are forwarded at once, and that a copy of their
 	// first Kept bytes is put in the ring of their queue: see Stats.Ring. Without Copy they are
@@ -46,6 +51,9 @@ type Tap struct {
 	TX     [ports]bool // frames sent by the port
 	Choosy bool        // only frames whose source or destination is one of MACs
 	MACs   []MAC
+
+	RXFilter [ports]*predicate.Code // if not nil: only frames received on the port that match
+	TXFilter [ports]*predicate.Code // likewise of those sent
 }
 
 func (r *Rules) flags(port int) (flags uint32) {
@@ -129,8 +137,9 @@ func (p *Path) Apply(r *Rules) error {
 	// The set holds only the addresses that the flags speak of. If they are the same, the set
 	// stays, which saves one wait of the kernel.
 	in, turn := r.addresses(), p.turn
+	filters := p.putFilters(r)
 	if p.in == nil || !maps.Equal(in, p.in) {
-		if done, err := p.applyOne(r, in); done || err != nil {
+		if done, err := p.applyOne(r, in, filters); done || err != nil {
 			return err
 		}
 		turn = 1 - p.turn
@@ -139,7 +148,7 @@ func (p *Path) Apply(r *Rules) error {
 			return fmt.Errorf("addresses: %w", err)
 		}
 	}
-	policy := r.policy(turn, p.ports)
+	policy := p.filtered(r.policy(turn, p.ports), filters)
 	m, err := ebpf.NewMap(p.spec.Maps[objectMapPolicies].InnerMap)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
@@ -152,14 +161,26 @@ func (p *Path) Apply(r *Rules) error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	p.turn, p.in, p.policy = turn, in, policy
-	return nil
+	return p.dropFilters(filters)
+}
+
+// filtered is a policy with filters. Where they cannot be in the kernel, everything is for the
+// thread.
+func (p *Path) filtered(policy objectPolicy, filters [ports]uint16) objectPolicy {
+	policy.Filter = filters
+	for port, err := range p.failures {
+		if err != nil {
+			policy.Flags[port] |= uint32(objectFlagDIVERT)
+		}
+	}
+	return policy
 }
 
 // applyOne changes the set in force, if the rules differ only in the lists of one address. That is
 // one step, and needs no wait; with waits, a list of a thousand addresses would take half a minute.
 // done is false if the rules differ in more, or if the set has no room.
-func (p *Path) applyOne(r *Rules, in map[uint64]uint32) (done bool, err error) {
-	if p.in == nil || p.set == nil || r.policy(p.turn, p.ports) != p.policy {
+func (p *Path) applyOne(r *Rules, in map[uint64]uint32, filters [ports]uint16) (done bool, err error) {
+	if p.in == nil || p.set == nil || p.filtered(r.policy(p.turn, p.ports), filters) != p.policy {
 		return false, nil
 	}
 	var changed uint64
@@ -188,7 +209,7 @@ func (p *Path) applyOne(r *Rules, in map[uint64]uint32) (done bool, err error) {
 		return false, fmt.Errorf("addresses: %w", err)
 	}
 	p.in = in
-	return true, nil
+	return true, p.dropFilters(filters)
 }
 
 // spare is the number of addresses for which a new set has room, besides its own.

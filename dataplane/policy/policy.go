@@ -25,6 +25,9 @@ type Policy struct {
 	Drop  MACs           `json:"drop"`  // frames from these sources are dropped
 	Fault MACs           `json:"fault"` // only frames from these sources suffer faults; empty = all
 	Seed  Seed           `json:"seed"`
+
+	DropFilter  Filter `json:"drop_filter"`  // frames that match are dropped, besides those that Drop says
+	FaultFilter Filter `json:"fault_filter"` // only frames that match suffer faults, of those that Fault says; none = all
 }
 
 // Port is a policy for the frames of one interface, except for taps.
@@ -38,6 +41,9 @@ type Tap struct {
 	RX   [MaxPorts]bool `json:"rx"`   // of frames received on the interface
 	TX   [MaxPorts]bool `json:"tx"`   // of frames sent on it
 	MACs MACs           `json:"macs"` // only of those whose source or destination is one of these; empty = all
+
+	RXFilter [MaxPorts]Filter `json:"rx_filter"` // of those received on the interface only the frames that match; none = all
+	TXFilter [MaxPorts]Filter `json:"tx_filter"` // likewise of those sent, as they are sent
 }
 
 // New returns a policy without any wish.
@@ -64,7 +70,8 @@ func (p *Policy) Tap(queue string) (*Tap, error) {
 
 // Equal says whether two policies are the same.
 func (p *Policy) Equal(o *Policy) bool {
-	return p.Ports == o.Ports && slices.Equal(p.Taps, o.Taps) && p.Drop == o.Drop && p.Fault == o.Fault && p.Seed == o.Seed
+	return p.Ports == o.Ports && slices.Equal(p.Taps, o.Taps) && p.Drop == o.Drop && p.Fault == o.Fault && p.Seed == o.Seed &&
+		p.DropFilter == o.DropFilter && p.FaultFilter == o.FaultFilter
 }
 
 // These are the errors of wishes that have no effect on a single interface, which is mirrored.
@@ -95,10 +102,10 @@ func (p *Policy) Check(ports int) error {
 	if ports > 1 {
 		return nil
 	}
-	if slices.ContainsFunc(p.Taps, func(t Tap) bool { return t.TX[0] }) {
+	if slices.ContainsFunc(p.Taps, func(t Tap) bool { return t.TX[0] || t.TXFilter[0].Tree != nil }) {
 		return ErrNoTXTap
 	}
-	if p.Ports[0].Fault != (Fault{}) || p.Fault != "" || p.Seed != (Seed{}) {
+	if p.Ports[0].Fault != (Fault{}) || p.Fault != "" || p.FaultFilter.Tree != nil || p.Seed != (Seed{}) {
 		return ErrNoFault
 	}
 	return nil

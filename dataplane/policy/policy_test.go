@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ethertap/lib/predicate"
 )
 
 // Two policies are equal as long as nothing differs, and a copy that is changed leaves the
@@ -22,6 +24,10 @@ func TestPoliciesAreValues(t *testing.T) {
 		"a fault":         func(p *Policy) { p.Ports[1].Fault.Delay = time.Second },
 		"the seed":        func(p *Policy) { p.Seed.Seed++ },
 		"begun once more": func(p *Policy) { p.Seed.Epoch++ },
+		"a tap's filter":  func(p *Policy) { p.First().RXFilter[1] = udp },
+		"another filter":  func(p *Policy) { t, _ := p.Tap("other"); t.TXFilter[0] = udp },
+		"what is dropped": func(p *Policy) { p.DropFilter = udp },
+		"what suffers":    func(p *Policy) { p.FaultFilter = udp },
 	} {
 		before, changed := first.Clone(), first.Clone()
 		if !before.Equal(&changed) {
@@ -40,16 +46,41 @@ func TestPoliciesAreValues(t *testing.T) {
 	}
 }
 
+// udp is a filter.
+var udp = Filter{"udp?", predicate.Is{Any: predicate.UDP}}
+
+// Filters says of the frames received on which interface a filter is asked, of two.
+func TestFiltersAreAskedAboutFramesReceived(t *testing.T) {
+	for want, change := range map[[2]bool]func(*Policy){
+		{}:            func(p *Policy) { p.Taps[0].RXFilter[0], p.Taps[0].TXFilter[1], p.FaultFilter = udp, udp, udp }, // of what is off
+		{true, false}: func(p *Policy) { p.Taps[0].RX[0], p.Taps[0].RXFilter[0] = true, udp },
+		{false, true}: func(p *Policy) { p.Taps[0].TX[0], p.Taps[0].TXFilter[0] = true, udp },
+		{true, true}:  func(p *Policy) { p.DropFilter = udp },
+	} {
+		p := New()
+		change(&p)
+		if got := [2]bool{p.Filters(0, 2), p.Filters(1, 2)}; got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	p := New()
+	p.Ports[1].Fault.Enabled, p.FaultFilter = true, udp
+	if p.Filters(0, 2) || !p.Filters(1, 2) {
+		t.Error("a fault filter is not asked where faults are enabled")
+	}
+}
+
 func TestPolicyIsJSON(t *testing.T) {
 	p := New()
 	p.First().RX[0] = true
+	p.First().RXFilter[0] = udp
 	p.Drop = p.Drop.With(mac(1), mac(2))
 	p.Ports[1].Fault.Rate.Kbits = 1000
 	b, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"taps":[{"name":"","rx":[true,false],"tx":[false,false],"macs":[]}]`, `"drop":["02:00:00:00:00:01","02:00:00:00:00:02"]`, `"fault":[]`, `"kbit_per_s":1000`, `"seed":{"seed":0}`} {
+	for _, want := range []string{`"taps":[{"name":"","rx":[true,false],"tx":[false,false],"macs":[],"rx_filter":[{"source":"udp?","tree":"is udp"},{"source":"","tree":""}]`, `"drop":["02:00:00:00:00:01","02:00:00:00:00:02"]`, `"fault":[]`, `"kbit_per_s":1000`, `"seed":{"seed":0}`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%s is not in %s", want, b)
 		}

@@ -1,6 +1,7 @@
 package ixdp
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -89,6 +90,8 @@ type fastPort struct {
 	Name  string `json:"name"`
 	InUse bool   `json:"in_use"` // frames received here use the fast path
 	Why   string `json:"why"`    // the reason why they do not, "" if they do
+
+	Filters int `json:"filter_instructions"` // of the program of the filters of these frames, 0 if there is none in the kernel
 }
 
 func (w words) fastPath(*interp.Session) (v fastPath, err error) {
@@ -96,7 +99,8 @@ func (w words) fastPath(*interp.Session) (v fastPath, err error) {
 	v.Enabled = now.FastPath.Wanted
 	for i, p := range now.Ports {
 		why := now.FastPath.Why
-		v.Interfaces = append(v.Interfaces, fastPort{i, p.Name, why[i] == "", why[i]})
+		instructions, _ := w.engine.Filtered(i)
+		v.Interfaces = append(v.Interfaces, fastPort{i, p.Name, why[i] == "", why[i], instructions})
 	}
 	return v, nil
 }
@@ -108,15 +112,22 @@ func showFastPath(s *interp.Session, v fastPath) {
 		if !p.InUse {
 			use = "not in use: " + p.Why
 		}
+		if p.Filters > 0 {
+			use += fmt.Sprintf(", filters of %d instructions", p.Filters)
+		}
 		s.Printf("%d %s %s\n", p.Index, p.Name, use)
 	}
 }
 
 // mode returns how an interface is attached, followed by the state of its fast path if the fast
-// path is enabled.
-func mode(p dataplane.PortInfo) string {
-	if p.FastPath == "" {
-		return p.Mode
+// path is enabled, and by whether filters are asked about the frames received there.
+func mode(p dataplane.PortInfo, filters bool) string {
+	text := p.Mode
+	if p.FastPath != "" {
+		text += " " + p.FastPath
 	}
-	return p.Mode + " " + p.FastPath
+	if filters {
+		text += " filters"
+	}
+	return text
 }

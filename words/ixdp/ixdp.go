@@ -11,6 +11,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
+	"ethertap/words/filter"
 	"ethertap/words/machash"
 	"ethertap/words/report"
 )
@@ -37,8 +38,10 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 			w.lifeWords(),
 			w.fastWords(),
 			machash.Set{Policy: e, From: from, Prefix: "drop.hash", Name: "drop list", Of: func(p *policy.Policy) *policy.MACs { return &p.Drop }}.Words(),
+			filter.Words{Policy: e, Engine: e, From: from, Prefix: "drop", Help: "drop the frames that a filter takes, besides those of the drop list", Of: func(p *policy.Policy) *policy.Filter { return &p.DropFilter }}.Words(),
 			w.faultWords(),
 			machash.Set{Policy: e, From: from, Prefix: "fault.hash", Name: "fault injection", Of: func(p *policy.Policy) *policy.MACs { return &p.Fault }}.Words(),
+			filter.Words{Policy: e, Engine: e, From: from, Prefix: "fault", Help: "let only frames that a filter takes suffer faults", Of: func(p *policy.Policy) *policy.Filter { return &p.FaultFilter }}.Words(),
 		),
 	}
 }
@@ -55,12 +58,14 @@ func row(s *interp.Session, label string, value any) { s.Printf("  %-21s %v\n", 
 // interfaces are the counters and settings of all interfaces, read at one moment, so that the
 // figures of both sides agree.
 type interfaces struct {
-	Running    bool        `json:"running"`
-	FaultSeed  int64       `json:"fault_seed"`
-	FaultHash  policy.MACs `json:"fault_hash"`
-	DropHash   policy.MACs `json:"drop_hash"`
-	TapHash    policy.MACs `json:"tap_hash"`
-	Interfaces []portState `json:"interfaces"`
+	Running     bool          `json:"running"`
+	FaultSeed   int64         `json:"fault_seed"`
+	FaultHash   policy.MACs   `json:"fault_hash"`
+	DropHash    policy.MACs   `json:"drop_hash"`
+	TapHash     policy.MACs   `json:"tap_hash"`
+	DropFilter  policy.Filter `json:"drop_filter"`
+	FaultFilter policy.Filter `json:"fault_filter"`
+	Interfaces  []portState   `json:"interfaces"`
 }
 
 // portState is one interface, with its counters, taps and faults.
@@ -69,12 +74,15 @@ type portState struct {
 	stats dataplane.PortStats
 	taps
 	policy.Port
+	filters bool // are asked about frames received here
 }
 
 // taps are the directions in which frames of an interface go to the TAP queue.
 type taps struct {
-	RX bool `json:"rx_tap"`
-	TX bool `json:"tx_tap"`
+	RX       bool          `json:"rx_tap"`
+	TX       bool          `json:"tx_tap"`
+	RXFilter policy.Filter `json:"rx_filter"` // of these only the frames that match
+	TXFilter policy.Filter `json:"tx_filter"`
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -89,19 +97,20 @@ func (w words) interfaces(*interp.Session) (interfaces, error) {
 	v := interfaces{
 		Running: now.Running, FaultSeed: int64(p.Seed.Seed),
 		FaultHash: p.Fault, DropHash: p.Drop, TapHash: tap.MACs,
+		DropFilter: p.DropFilter, FaultFilter: p.FaultFilter,
 	}
 	for i, info := range now.Ports {
-		v.Interfaces = append(v.Interfaces, portState{info.PortInfo, info.Stats, taps{tap.RX[i], tap.TX[i]}, p.Ports[i]})
+		v.Interfaces = append(v.Interfaces, portState{info.PortInfo, info.Stats, taps{tap.RX[i], tap.TX[i], tap.RXFilter[i], tap.TXFilter[i]}, p.Ports[i], p.Filters(i, len(now.Ports))})
 	}
 	return v, nil
 }
 
 func showStats(s *interp.Session, v interfaces) {
 	for _, p := range v.Interfaces {
-		s.Printf("%d %s %s queues:%d %s\n", p.info.Index, p.info.Name, p.info.Driver, p.info.Queues, mode(p.info))
+		s.Printf("%d %s %s queues:%d %s\n", p.info.Index, p.info.Name, p.info.Driver, p.info.Queues, mode(p.info, p.filters))
 		rows(s, p.stats, "", dataplane.ForwardRows)
-		row(s, "RX tap", enabled(p.RX))
-		row(s, "TX tap", enabled(p.TX))
+		row(s, "RX tap", filtered(p.RX, p.RXFilter))
+		row(s, "TX tap", filtered(p.TX, p.TXFilter))
 		row(s, "fault injection", enabled(p.Fault.Enabled))
 		row(s, "  drop probability", often(p.Fault.Drop))
 		row(s, "  bitflip probability", often(p.Fault.Bitflip))
@@ -138,6 +147,14 @@ func enabled(on bool) string {
 		return "enabled"
 	}
 	return "disabled"
+}
+
+// filtered says whether a tap is on, and which filter it has.
+func filtered(on bool, f policy.Filter) string {
+	if f.Tree == nil {
+		return enabled(on)
+	}
+	return enabled(on) + ": " + f.Source
 }
 
 // percent formats a probability in its unit and in percent: `1000 (1.000%)`.

@@ -50,7 +50,7 @@ func printed(t *testing.T, show func(*interp.Session)) string {
 // Each row shows the value that its label says. All values differ, so an exchange is found.
 func TestRowsOfStats(t *testing.T) {
 	info := dataplane.PortInfo{Index: 1, Name: "eth1", Driver: "ixgbe", Queues: 2, Mode: "ZEROCOPY"}
-	stats := interfaces{Interfaces: []portState{{info, counted(), taps{RX: true}, settings()}, {info, counted(), taps{RX: true}, settings()}}}
+	stats := interfaces{Interfaces: []portState{{info, counted(), taps{RX: true}, settings(), false}, {info, counted(), taps{RX: true}, settings(), false}}}
 	one := `1 eth1 ixgbe queues:2 ZEROCOPY
   rx                    100
   tx                    101
@@ -115,7 +115,7 @@ func TestRowsOfStats(t *testing.T) {
 
 // The keys in JSON are the documented ones, with the same values.
 func TestKeysOfStats(t *testing.T) {
-	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), taps{RX: true}, settings()}}}})
+	b, err := json.Marshal(report.Flat{interfaces{Interfaces: []portState{{dataplane.PortInfo{Name: "eth1"}, counted(), taps{RX: true}, settings(), false}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ func feedWords(e Engine, from report.Source) []interp.Word {
 		report.Pair[feeds]{Name: "pqueue.show", Stack: "( - )", Help: "show the further packet queues that are fed, what is tapped for each, and how much of it was put in and refused", Example: added + "pqueue.show",
 			Get: func(*interp.Session) (feeds, error) { return feedsOf(e), nil }, Text: showFeeds}.Words(from),
 		switches(e, "pqueue", "( interface name - )", "for interface into a further packet queue", named, func(word string) string { return added + "0 " + lab + word }),
+		filters(e, "pqueue", "( filter interface name - )", "of interface into a further packet queue", named, func(word string) string { return added + udp53 + "0 " + lab + word }),
 		machash.Set{Policy: e, From: from, Prefix: "pqueue.hash", Name: "a further queue's", Example: added, Key: lab,
 			OfKey: func(p *policy.Policy, name string) (*policy.MACs, error) {
 				t, err := p.Tap(name)

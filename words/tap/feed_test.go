@@ -24,6 +24,8 @@ func (p *paper) PortNamed(name string) (int, bool) {
 	return 0, false
 }
 
+func (p *paper) Filtered(int) (instructions int, why string) { return 44, "" }
+
 func (p *paper) Policy() policy.Policy { return p.policy }
 
 func (p *paper) Update(fn func(*policy.Policy) error) error {

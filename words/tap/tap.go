@@ -10,6 +10,7 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
+	"ethertap/words/filter"
 	"ethertap/words/machash"
 	"ethertap/words/port"
 	"ethertap/words/report"
@@ -29,6 +30,7 @@ into a queue as well, from which collect writes them to a file.
 type Engine interface {
 	port.Names
 	machash.Policy
+	filter.Engine
 
 	// AddQueue feeds a further queue from then on, and RemoveQueue no longer.
 	AddQueue(name string) error
@@ -49,6 +51,9 @@ func Words(e Engine, from report.Source) interp.Set {
 		Prefixes: []string{"tap."},
 		Words: slices.Concat(
 			switches(e, "tap", "( interface - )", "for interface", first, func(word string) string { return "0 " + word }),
+			filters(e, "tap", "( filter interface - )", "of interface", first, func(word string) string { return udp53 + "0 " + word }),
+			report.Pair[filter.Rows]{Name: "tap.filter.show", Stack: "( - )", Help: "show the filters of all taps, and where they are evaluated", Example: udp53 + "0 tap.rx.filter tap.filter.show",
+				Get: func(s *interp.Session) (filter.Rows, error) { return filterRows(s, e), nil }, Text: filter.Show}.Words(from),
 			machash.Set{Policy: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *policy.Policy) *policy.MACs { return &p.First().MACs }}.Words(),
 		),
 	}
@@ -58,9 +63,10 @@ func Words(e Engine, from report.Source) interp.Set {
 var ways = [...]struct {
 	name, title string
 	of          func(*policy.Tap) *[policy.MaxPorts]bool
+	filters     func(*policy.Tap) *[policy.MaxPorts]policy.Filter
 }{
-	{"rx", "RX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.RX }},
-	{"tx", "TX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.TX }},
+	{"rx", "RX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.RX }, func(t *policy.Tap) *[policy.MaxPorts]policy.Filter { return &t.RXFilter }},
+	{"tx", "TX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.TX }, func(t *policy.Tap) *[policy.MaxPorts]policy.Filter { return &t.TXFilter }},
 }
 
 // choice takes from the stack what says which tap is meant, and returns a function that
@@ -98,6 +104,56 @@ func switchTap(e Engine, which choice, of func(*policy.Tap) *[policy.MaxPorts]bo
 			return err
 		})
 	}
+}
+
+// udp53 is a filter for examples, as source.
+const udp53 = `"udp port 53" `
+
+// filters returns the two words that set the filters of a tap for an interface.
+func filters(e Engine, prefix, stack, help string, which choice, example func(word string) string) (list []interp.Word) {
+	for _, way := range ways {
+		name := prefix + "." + way.name + ".filter"
+		list = append(list, interp.Word{Name: name, Stack: stack, Example: example(name), Func: setFilter(e, which, way.filters),
+			Help: "let the " + way.title + " TAP " + help + " take only frames that a filter takes; \"\" is no filter"})
+	}
+	return list
+}
+
+// setFilter makes the function of a word that sets a filter of a tap for an interface.
+func setFilter(e Engine, which choice, of func(*policy.Tap) *[policy.MaxPorts]policy.Filter) func(*interp.Session) error {
+	return func(s *interp.Session) error {
+		find, err := which(s)
+		if err != nil {
+			return err
+		}
+		i, err := port.Pop(s, e)
+		if err != nil {
+			return err
+		}
+		f, err := filter.Pop(s)
+		if err != nil {
+			return err
+		}
+		return e.Update(func(p *policy.Policy) error {
+			t, err := find(p)
+			if err == nil {
+				of(t)[i] = f
+			}
+			return err
+		})
+	}
+}
+
+// filterRows describes the filters of all taps. What an interface sends, the other one has received.
+func filterRows(s *interp.Session, e Engine) filter.Rows {
+	v, ports := filter.Rows{Filters: []filter.Row{}}, len(e.PortNames())
+	for _, t := range e.Policy().Taps {
+		for i := range ports {
+			v.Add(s, e, filter.Row{Use: "rx_tap", Queue: t.Name, Index: i}, t.RXFilter[i], i)
+			v.Add(s, e, filter.Row{Use: "tx_tap", Queue: t.Name, Index: i}, t.TXFilter[i], ports-1-i)
+		}
+	}
+	return v
 }
 
 // first chooses the tap of the TAP queue.
