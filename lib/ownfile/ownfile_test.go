@@ -16,7 +16,7 @@ import (
 	"ethertap/tests/need"
 )
 
-// A user who is not trusted.
+// stranger is a user who is not trusted.
 const stranger = 65533
 
 func must(t *testing.T, err error) {
@@ -26,7 +26,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// openDir is a directory as /tmp is, with a target beside it.
+// openDir makes a directory with the permissions of /tmp, and a target beside it.
 func openDir(t *testing.T) (dir, target string) {
 	t.Helper()
 	need.Root(t)
@@ -43,13 +43,13 @@ func theirs(t *testing.T, path string) {
 	must(t, os.Lchown(path, stranger, stranger))
 }
 
-// What a stranger has put under the name of a file gives way; what is ours is used, and what
-// links lead to is never touched unless the link is ours.
+// A stranger's file of the name is replaced, a file of ours is used, and the target of a link is
+// not touched unless the link is ours.
 func TestOpen(t *testing.T) {
 	for _, c := range []struct {
 		what    string
 		plant   func(t *testing.T, path, target string)
-		said    string // "": it is used
+		said    string // "": the file is used
 		content string // after "new" is appended
 		target  string
 	}{
@@ -103,8 +103,9 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A FIFO is what somebody names on purpose, whoever made it; a directory is none, and without
-// leave to make a file nothing is replaced, nor in a directory of somebody's own.
+// A FIFO is used, whoever made it, since the user names it on purpose; a directory is not.
+// Nothing is replaced without the permission to make a file, nor in a directory that is not open
+// to all.
 func TestOpenAsItIs(t *testing.T) {
 	dir, _ := openDir(t)
 	no := func(what string) { t.Errorf("replaced: %s", what) }
@@ -134,7 +135,7 @@ func TestOpenAsItIs(t *testing.T) {
 	}
 }
 
-// What has changed since it was looked at stays as it is.
+// A file that has changed since it was inspected stays as it is.
 func TestGiveWayToNobody(t *testing.T) {
 	dir, _ := openDir(t)
 	path, own := filepath.Join(dir, "file"), filepath.Join(dir, "own")
@@ -143,7 +144,7 @@ func TestGiveWayToNobody(t *testing.T) {
 	found, err := Look(path)
 	must(t, err)
 	must(t, os.WriteFile(own, []byte("own"), 0o600))
-	must(t, os.Rename(path, path+"2")) // so that its inode is not given to the next one
+	must(t, os.Rename(path, path+"2")) // so that its inode is not reused
 	if _, err := found.GiveWay(own); !errors.Is(err, ErrChanged) {
 		t.Error(err)
 	}

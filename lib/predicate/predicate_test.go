@@ -10,8 +10,8 @@ import (
 	"ethertap/tests/frames"
 )
 
-// check holds the evaluator against the reference on a frame, and on snapshots of it: what is decided
-// of one must be what holds of the whole.
+// check compares the evaluator with the reference on a frame, and on snapshots of it: what is
+// decided about a snapshot must hold for the whole.
 func check(t *testing.T, e predicate.Expr, c *predicate.Code, s *predicate.Scratch, b []byte, outbound bool, snapshots ...int) predicate.Verdict {
 	t.Helper()
 	whole := predicate.Frame{Data: b, Wire: len(b), Outbound: outbound}
@@ -54,14 +54,15 @@ func TestLikeReference(t *testing.T) {
 	}
 }
 
-// The verdict about a snapshot of any length, and how soon it is known.
+// These are the verdicts about a snapshot of any length, and the length from which on they are
+// known.
 func TestSnapshots(t *testing.T) {
 	const tcp = "020000000001 020000000002 8100 0005 0800 4500 0028 0001 0000 4006 0000 0a000001 0a000002 0050 01bb 00000001 00000002 5010 1000 0000 0000"
 	b := unhex(t, tcp)
 	var s predicate.Scratch
 	for _, c := range []struct {
 		e     predicate.Expr
-		known int // from so many bytes on
+		known int // from this number of bytes on
 		want  predicate.Verdict
 	}{
 		{predicate.Number(1), 0, predicate.Match},
@@ -93,7 +94,7 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
-// What fails ends all of the tree, and what is left out does not fail.
+// A failure ends the whole tree, and a skipped part does not fail.
 func TestFailures(t *testing.T) {
 	b := unhex(t, "020000000001 020000000002 0800 4500 001c 0001 0000 4011 0000 0a000001 0a000002 0050 0035 0008 0000")
 	beyond := predicate.Load{At: predicate.Number(200), Size: 1}
@@ -151,7 +152,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Trees that mean nothing, and those that are too large.
+// These trees have no meaning, or are too large.
 func TestRefused(t *testing.T) {
 	deep := predicate.Expr(predicate.Length{})
 	for range predicate.Registers {
@@ -196,7 +197,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// Bytes make a tree and a frame; the evaluator says what the reference does.
+// Bytes make a tree and a frame; the evaluator agrees with the reference.
 func FuzzMatch(f *testing.F) {
 	r := frames.New(4)
 	for range 50 {
@@ -218,7 +219,8 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// The dissector stays within the frame, and a snapshot shows nothing that the whole does not.
+// The dissector stays within the frame, and a snapshot shows nothing that the whole frame does
+// not.
 func FuzzDissect(f *testing.F) {
 	r := frames.New(5)
 	for range 50 {

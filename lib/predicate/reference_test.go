@@ -8,11 +8,11 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// failed is what a reference evaluation panics with when a part of the tree fails.
+// failed is the value with which a reference evaluation panics when a part of the tree fails.
 type failed struct{}
 
-// holds is what the documentation of a tree says, word by word, about a whole frame. What
-// it takes of the frame it gets from the dissector, which other tests hold against others.
+// holds evaluates a whole frame as the documentation of trees says, word by word. It gets the
+// fields of the frame from the dissector, which other tests check.
 func holds(e predicate.Expr, f *predicate.Frame) (match bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,7 +30,7 @@ func holds(e predicate.Expr, f *predicate.Frame) (match bool) {
 	return r.value(e) != 0
 }
 
-// looks tells whether a tree has something in it that needs an Ethernet header.
+// looks says whether a tree contains something that needs an Ethernet header.
 func looks(e predicate.Expr) bool {
 	switch e := e.(type) {
 	case predicate.Is, predicate.Need, predicate.Address, predicate.Field:

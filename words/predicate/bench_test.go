@@ -7,7 +7,7 @@ import (
 	"ethertap/lib/predicate"
 )
 
-// What a word costs a frame as a filter and in the VM.
+// These measure the cost of a word per frame, as a filter and in the VM.
 func BenchmarkWord(b *testing.B) {
 	s := session(b)
 	var all [][]byte
@@ -50,7 +50,7 @@ func BenchmarkWord(b *testing.B) {
 	}
 }
 
-// ordinary are frames as networks are full of: TCP and DNS over IPv4, TCP over IPv6, ARP.
+// ordinary are frames of usual traffic: TCP and DNS over IPv4, TCP over IPv6, ARP.
 var ordinary = []string{
 	"02bb0000000202bb000000010800450000280001000040066ccd0a0101010a0101021f90005000000001000000025010000000000000",
 	"02bb0000000202bb000000010800450000200001000040116ecc0a0101010a01010230390035000c00006869000a",

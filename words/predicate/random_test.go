@@ -14,13 +14,13 @@ import (
 	"ethertap/words/packet"
 )
 
-// writer writes words at random that can be compiled, most of them: it knows what lies on
-// the stack, by its type: p the packet, n a number, m a MAC and i an IP address of it.
+// writer writes random words, most of which can be compiled: it knows the types of the values on
+// the stack: p the packet, n a number, m a MAC and i an IP address of it.
 type writer struct {
 	*rand.Rand
 	tokens []string
 	stack  []byte
-	floor  int // what lies below is not to be taken
+	floor  int // values below must not be taken
 	away   int // values on the return stack
 	local  bool
 }
@@ -33,7 +33,7 @@ func (w *writer) push(types string) { w.stack = append(w.stack, types...) }
 
 func (w *writer) take(n int) { w.stack = w.stack[:len(w.stack)-n] }
 
-// top tells whether values of those types lie on top.
+// top says whether values of those types lie on top.
 func (w *writer) top(types string) bool {
 	return len(w.stack)-len(types) >= w.floor && strings.HasSuffix(string(w.stack), types)
 }
@@ -95,7 +95,7 @@ func (w *writer) step(depth int) {
 	}
 }
 
-// field looks into the packet, which is copied to the top.
+// field reads a field of the packet, which is copied to the top.
 func (w *writer) field() {
 	switch i := slices.Index(w.stack, 'p'); {
 	case w.local && w.IntN(2) == 0:
@@ -172,7 +172,7 @@ func (w *writer) compare() {
 func (w *writer) shuffle() {
 	words := []struct {
 		name   string
-		places []int // of what lies there then, as places below the top before
+		places []int // the values there, as places below the old top
 		takes  int
 	}{
 		{"dup", []int{0, 0}, 1}, {"drop", nil, 1}, {"swap", []int{0, 1}, 2}, {"over", []int{1, 0, 1}, 2}, {"nip", []int{0}, 2},
@@ -191,7 +191,7 @@ func (w *writer) shuffle() {
 	}
 }
 
-// leave drops all above the floor but a number.
+// leave drops everything above the floor but a number.
 func (w *writer) leave() {
 	if !w.top("n") {
 		w.emit(w.constant())
@@ -204,7 +204,7 @@ func (w *writer) leave() {
 	}
 }
 
-// branch writes what leaves a number on what is there.
+// branch writes code that leaves a number on the stack.
 func (w *writer) branch(depth int) {
 	floor, stack := w.floor, slices.Clone(w.stack)
 	w.floor = len(stack)
@@ -293,7 +293,7 @@ func choose(long, short int) int {
 	return short
 }
 
-// Random words mean in the VM what their trees mean, on random frames.
+// Random words mean the same in the VM and as trees, on random frames.
 func TestSoakWords(t *testing.T) {
 	s := session(t)
 	run(t, s, helpers)
@@ -325,11 +325,11 @@ func TestSoakWords(t *testing.T) {
 	}
 }
 
-// prelude has what the words use of the library of that name.
+// prelude has the words of the library of that name that the test uses.
 const prelude = ": true -1 ;\n: false 0 ;\n: not 0= ;\n: u> swap u< ;\n"
 
-// restricted has the words alone that filters are made of, and those that are refused for
-// what they are: nothing that reads, writes or waits.
+// restricted has only the words for filters, and those that are refused by nature: no word that
+// reads, writes or waits.
 func restricted(t testing.TB) *interp.Session {
 	t.Helper()
 	set := core.Set()
@@ -341,7 +341,7 @@ func restricted(t testing.TB) *interp.Session {
 	return interp.NewSession(dict, strings.NewReader(""), io.Discard, io.Discard)
 }
 
-// vocabulary is all that can stand in a word.
+// vocabulary has all tokens that can occur in a word.
 func vocabulary() []string {
 	tokens := []string{
 		"if", "else", "then", "case", "of", "endof", "endcase", "exit", "recurse", "{:", ":}", "a", "b", "|", "to a", "do", "loop", "begin", "until", "i",
@@ -354,8 +354,7 @@ func vocabulary() []string {
 	return append(tokens, numberFields...)
 }
 
-// Words in which tokens were replaced, left out and put in are refused, or mean what they
-// mean in the VM.
+// Words with tokens replaced, removed and inserted are refused, or mean the same as in the VM.
 func TestSoakSpoiledWords(t *testing.T) {
 	s := restricted(t)
 	run(t, s, prelude+helpers)
@@ -387,7 +386,7 @@ func TestSoakSpoiledWords(t *testing.T) {
 	}
 }
 
-// tryWord defines f; nil says that it cannot be compiled.
+// tryWord defines f; it returns nil if f cannot be compiled.
 func tryWord(s *interp.Session, body string) (source string, f *Filter) {
 	source = ": f " + body + " ;"
 	s.Clear()

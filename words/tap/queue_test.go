@@ -9,8 +9,8 @@ import (
 	"ethertap/shm"
 )
 
-// The words use up a queue that has lost its file, and then go over to the next one, if
-// there is one.
+// The words use up a queue that has lost its file, and then go over to the next one, if there is
+// one.
 func TestQueueThatIsGone(t *testing.T) {
 	name := fmt.Sprintf("test.words.%d.%x", os.Getpid(), rand.Uint64())
 	t.Cleanup(func() { os.Remove("/dev/shm/" + name) })
