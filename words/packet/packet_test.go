@@ -70,6 +70,22 @@ func TestViews(t *testing.T) {
 	}
 }
 
+// Each flag of a DNS message is shown by its own name.
+func TestFlagsOfDNS(t *testing.T) {
+	for flag, want := range map[string]string{"0400": "authoritative", "0200": "truncated", "0100": "recursion desired", "0080": "recursion available"} {
+		b := unhex(t, "020000000002 020000000001 0800"+
+			"4500 0028 0000 0000 4011 0000 0a000001 0a000002"+
+			"c000 0035 0014 0000"+
+			"0007 "+flag+" 0000 0000 0000 0000")
+		got := show(b)
+		for _, name := range []string{"authoritative", "truncated", "recursion desired", "recursion available"} {
+			if strings.Contains(got, name) != (name == want) {
+				t.Errorf("flag %s: %s", flag, got)
+			}
+		}
+	}
+}
+
 // session returns a session that has only the words of packets.
 func session(t testing.TB) (*interp.Session, *bytes.Buffer) {
 	dict, err := interp.NewDict(Set())
