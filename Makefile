@@ -111,6 +111,7 @@ BIN  = $(DESTDIR)$(PREFIX)/bin
 MAN  = $(DESTDIR)$(PREFIX)/share/man
 UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system
 BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+SHARE = $(DESTDIR)$(PREFIX)/share/ethertap
 FISH = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 ZSH  = $(DESTDIR)$(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 
@@ -118,7 +119,7 @@ install: install-files
 
 # BINARIES names a directory with programs that are built already
 install-files:
-	install -d $(SBIN) $(BIN) $(MAN)/man1 $(MAN)/man7 $(MAN)/man8 $(DESTDIR)$(PREFIX)/include $(UNIT) $(BASH) $(FISH) $(ZSH) $(DESTDIR)/etc/default $(DESTDIR)/etc/logrotate.d
+	install -d $(SBIN) $(BIN) $(MAN)/man1 $(MAN)/man7 $(MAN)/man8 $(DESTDIR)$(PREFIX)/include $(UNIT) $(BASH) $(FISH) $(ZSH) $(SHARE) $(DESTDIR)/etc/default $(DESTDIR)/etc/logrotate.d
 ifdef BINARIES
 	install $(BINARIES)/ethertap $(SBIN)
 	install $(addprefix $(BINARIES)/,collect control rpclsh) $(BIN)
@@ -134,6 +135,7 @@ endif
 	install -m 644 cmd/dist/completion/ethertap.fish $(FISH)
 	for p in collect control rpclsh; do ln -sf ethertap $(BASH)/$$p; ln -sf ethertap.fish $(FISH)/$$p.fish; done
 	install -m 644 cmd/dist/completion/_ethertap $(ZSH)
+	install -m 644 cmd/dist/ethertap.rules.yml cmd/dist/ethertap.dashboard.json $(SHARE)
 	for u in ethertap ethertap-collect; do sed 's|@PREFIX@|$(PREFIX)|' cmd/dist/$$u.service >$(UNIT)/$$u.service && chmod 644 $(UNIT)/$$u.service; done
 	test -e $(DESTDIR)/etc/ethertap.rpcl || install -m 644 cmd/dist/ethertap.rpcl $(DESTDIR)/etc
 	test -e $(DESTDIR)/etc/logrotate.d/ethertap || install -m 644 cmd/dist/ethertap.logrotate $(DESTDIR)/etc/logrotate.d/ethertap
@@ -144,6 +146,8 @@ uninstall:
 	rm -f $(SBIN)/ethertap $(addprefix $(BIN)/,collect control rpclsh)
 	rm -f $(addprefix $(MAN)/,man1/collect.1 man1/control.1 man1/rpclsh.1 man7/rpcl.7 man8/ethertap.8) $(DESTDIR)$(PREFIX)/include/ethertap_queue.h
 	rm -f $(addprefix $(BASH)/,$(PROGRAMS)) $(addprefix $(FISH)/,$(PROGRAMS:=.fish)) $(ZSH)/_ethertap $(UNIT)/ethertap.service $(UNIT)/ethertap-collect.service
+	rm -f $(SHARE)/ethertap.rules.yml $(SHARE)/ethertap.dashboard.json
+	! test -d $(SHARE) || rmdir --ignore-fail-on-non-empty $(SHARE)
 	! cmp -s cmd/dist/ethertap.rpcl $(DESTDIR)/etc/ethertap.rpcl || rm $(DESTDIR)/etc/ethertap.rpcl
 	! cmp -s cmd/dist/ethertap.logrotate $(DESTDIR)/etc/logrotate.d/ethertap || rm $(DESTDIR)/etc/logrotate.d/ethertap
 	! cmp -s cmd/dist/ethertap.default $(DESTDIR)/etc/default/ethertap || rm $(DESTDIR)/etc/default/ethertap
@@ -158,7 +162,7 @@ deb-test: deps-deb deb
 
 deps-test:
 	@tests/deps.sh ip:iproute2 ping:iputils-ping tcpdump:tcpdump tshark:tshark ethtool:ethtool socat:socat cc:gcc gforth:gforth \
-		capinfos:wireshark-common fish:fish zsh:zsh mandoc:mandoc zstd:zstd \
+		capinfos:wireshark-common fish:fish zsh:zsh mandoc:mandoc zstd:zstd promtool:prometheus chromium:chromium \
 		/usr/share/ieee-data/oui.csv:ieee-data
 
 deps-deb:

@@ -31,6 +31,9 @@ var reasonNames = [reasons]string{"full", "long", "stopped", "ENETDOWN", "ENXIO"
 
 func (r reason) String() string { return reasonNames[r] }
 
+// ReasonNames returns the names that ErrReasons and CallErrors of PortStats may have.
+func ReasonNames() []string { return append([]string(nil), reasonNames[:]...) }
+
 func reasonOf(errno unix.Errno) reason {
 	switch errno {
 	case unix.ENETDOWN:

@@ -64,16 +64,21 @@ type PortStats struct {
 }
 
 // Counter describes one counter of an interface. Everything that shows counters (the rows of
-// if.stats, JSON, documents) takes them from Counters.
+// if.stats, JSON, metrics, documents) takes them from Counters.
 type Counter struct {
 	Name  string // in rows: "dropped by FI"
 	Key   string // in JSON: "dropped_by_fi"
-	Help  string // says what it counts
+	Help  string // says what it counts; "Frames" in front makes a sentence of it, unless it counts bytes
 	Rows  Rows   // the part of the listing that has its row
 	Bytes bool   // it counts bytes; the others count frames
 	Gauge bool   // it is a present value; the others only grow, except for a reset
 	Rare  bool   // its row is shown only when it is not 0
 	Out   bool   // it belongs to the interface that sends the frame; the others to the one that receives it
+
+	// Metric is the name of its metric without program, unit and suffix: "receive" stands for
+	// ethertap_receive_frames_total. It is "" for a sum of counters that have a metric each.
+	Metric string
+	Fault  string // the fault that it counts, a label of its metric; "" if it counts none
 
 	at    int // the index in a tally, or derived
 	field func(*PortStats) *uint64
@@ -84,6 +89,15 @@ const derived = -1
 
 // Of returns the value of the counter in s.
 func (c *Counter) Of(s *PortStats) uint64 { return *c.field(s) }
+
+// Total returns the value of the counter's metric. Unlike Of it never falls between two resets: a frame
+// that was put into the TAP queue stays counted when it is lost with the file of the queue.
+func (c *Counter) Total(s *PortStats) uint64 {
+	if c.at == countTapStored {
+		return s.TapStored + s.TapLost
+	}
+	return c.Of(s)
+}
 
 // Rows is a part of the listing of an interface. Within each part the counters have the order of
 // Counters.
@@ -105,32 +119,33 @@ var Counters = slices.Concat(frameCounters[:], ofFaults(), tapCounters[:])
 
 // frameCounters are the first of Counters. They count all frames.
 var frameCounters = [...]Counter{
-	{Name: "rx", Key: "rx", Help: "received", Rows: ForwardRows, at: countRX, field: func(s *PortStats) *uint64 { return &s.RX }},
-	{Name: "tx", Key: "tx", Help: "sent", Rows: ForwardRows, Out: true, at: countTX, field: func(s *PortStats) *uint64 { return &s.TX }},
-	{Name: "rx bytes", Key: "rx_bytes", Help: "bytes of the frames in `rx`, but for those that a reset found held", Rows: NoRow, Bytes: true, at: countRXBytes, field: func(s *PortStats) *uint64 { return &s.RXBytes }},
-	{Name: "tx bytes", Key: "tx_bytes", Help: "bytes of the frames in `tx`", Rows: NoRow, Bytes: true, Out: true, at: countTXBytes, field: func(s *PortStats) *uint64 { return &s.TXBytes }},
-	{Name: "drop", Key: "drop", Help: "dropped by the drop list", Rows: ForwardRows, at: countDrop, field: func(s *PortStats) *uint64 { return &s.Drop }},
-	{Name: "noif", Key: "noif", Help: "the output interface does not exist", Rows: ForwardRows, at: countNoIf, field: func(s *PortStats) *uint64 { return &s.NoIf }},
-	{Name: "err", Key: "err", Help: "could not be sent; the sum of `err_reasons`", Rows: ForwardRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Err }},
-	{Name: "mirrored", Key: "mirrored", Help: "received and not to be sent", Rows: MirrorRows, at: countMirrored, field: func(s *PortStats) *uint64 { return &s.Mirrored }},
-	{Name: "bypassed", Key: "bypassed", Help: "forwarded in the kernel, since no thread was there; in the others too", Rows: EndRows, at: countBypassed, field: func(s *PortStats) *uint64 { return &s.Bypassed }},
-	{Name: "lost", Key: "lost", Help: "lost in the kernel before they were received; not in `rx`", Rows: EndRows, at: countLost, field: func(s *PortStats) *uint64 { return &s.Lost }},
-	{Name: "held", Key: "held", Help: "waiting now, for a delay or for a link that is down", Rows: EndRows, Gauge: true, at: countHeld, field: func(s *PortStats) *uint64 { return &s.Held }},
-	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "by all faults that drop frames: the sum of their counters", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
+	{Name: "rx", Key: "rx", Help: "received", Rows: ForwardRows, Metric: "receive", at: countRX, field: func(s *PortStats) *uint64 { return &s.RX }},
+	{Name: "tx", Key: "tx", Help: "sent", Rows: ForwardRows, Out: true, Metric: "transmit", at: countTX, field: func(s *PortStats) *uint64 { return &s.TX }},
+	{Name: "rx bytes", Key: "rx_bytes", Help: "bytes of the frames in `rx`, but for those that a reset found held", Rows: NoRow, Bytes: true, Metric: "receive", at: countRXBytes, field: func(s *PortStats) *uint64 { return &s.RXBytes }},
+	{Name: "tx bytes", Key: "tx_bytes", Help: "bytes of the frames in `tx`", Rows: NoRow, Bytes: true, Out: true, Metric: "transmit", at: countTXBytes, field: func(s *PortStats) *uint64 { return &s.TXBytes }},
+	{Name: "drop", Key: "drop", Help: "dropped by the drop list", Rows: ForwardRows, Metric: "drop", at: countDrop, field: func(s *PortStats) *uint64 { return &s.Drop }},
+	{Name: "noif", Key: "noif", Help: "not forwarded, because the output interface does not exist", Rows: ForwardRows, Metric: "no_interface", at: countNoIf, field: func(s *PortStats) *uint64 { return &s.NoIf }},
+	{Name: "err", Key: "err", Help: "that could not be sent; the sum of `err_reasons`", Rows: ForwardRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Err }},
+	{Name: "mirrored", Key: "mirrored", Help: "received and not to be sent", Rows: MirrorRows, Metric: "mirrored", at: countMirrored, field: func(s *PortStats) *uint64 { return &s.Mirrored }},
+	{Name: "bypassed", Key: "bypassed", Help: "forwarded in the kernel, since no thread was there; in the others too", Rows: EndRows, Metric: "bypassed", at: countBypassed, field: func(s *PortStats) *uint64 { return &s.Bypassed }},
+	{Name: "lost", Key: "lost", Help: "lost in the kernel before they were received; not in `rx`", Rows: EndRows, Metric: "lost", at: countLost, field: func(s *PortStats) *uint64 { return &s.Lost }},
+	{Name: "held", Key: "held", Help: "waiting now, for a delay or for a link that is down", Rows: EndRows, Gauge: true, Metric: "held", at: countHeld, field: func(s *PortStats) *uint64 { return &s.Held }},
+	{Name: "dropped by FI", Key: "dropped_by_fi", Help: "dropped by all faults that drop frames: the sum of their counters", Rows: FaultRows, at: countFIDropped, field: func(s *PortStats) *uint64 { return &s.DroppedByFI }},
 }
 
 // tapCounters are the last of Counters.
 var tapCounters = [...]Counter{
-	{Name: "held by FI", Key: "held_by_fi", Help: "waiting now, for a fault; part of `held`", Rows: NoRow, Gauge: true, at: countWaiting, field: func(s *PortStats) *uint64 { return &s.HeldByFI }},
-	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
-	{Name: "tapped", Key: "tapped", Help: "put in the TAP queue", Rows: EndRows, at: countTapStored, field: func(s *PortStats) *uint64 { return &s.TapStored }},
-	{Name: "tap lost", Key: "tap_lost", Help: "put in the TAP queue and lost with its file; not in `tapped`", Rows: EndRows, Rare: true, at: derived, field: func(s *PortStats) *uint64 { return &s.TapLost }},
-	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
+	{Name: "held by FI", Key: "held_by_fi", Help: "waiting now, for a fault; part of `held`", Rows: NoRow, Gauge: true, Metric: "fault_held", at: countWaiting, field: func(s *PortStats) *uint64 { return &s.HeldByFI }},
+	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, Metric: "tap_qualified", at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
+	{Name: "tapped", Key: "tapped", Help: "put in the TAP queue", Rows: EndRows, Metric: "tap_stored", at: countTapStored, field: func(s *PortStats) *uint64 { return &s.TapStored }},
+	{Name: "tap lost", Key: "tap_lost", Help: "put in the TAP queue and lost with its file; not in `tapped`", Rows: EndRows, Rare: true, Metric: "tap_lost", at: derived, field: func(s *PortStats) *uint64 { return &s.TapLost }},
+	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, Metric: "tap_full", at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
 }
 
 // ofFaults returns the counters of faultCounters.
 func ofFaults() (list []Counter) {
 	for _, f := range faultCounters {
+		f.Metric, f.Fault = "fault", policy.Faults[f.fault].Name
 		f.at, f.field = countFault+f.fault, func(s *PortStats) *uint64 { return &s.ByFI[f.fault] }
 		list = append(list, f.Counter)
 	}

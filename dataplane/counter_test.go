@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/xsk"
 )
 
 // Every counter of a thread and every number of PortStats is in the table once, and what is counted
@@ -81,5 +84,37 @@ func TestCountersAreComplete(t *testing.T) {
 	}
 	if keys["rx"] != float64(counts[countRX]) || keys["tap_full"] != float64(counts[countTapRefused]) || len(keys) != len(Counters)+2 {
 		t.Errorf("%s", b)
+	}
+}
+
+// A socket that no longer tells what the kernel counted takes no counter back, neither before it is
+// closed nor after.
+func TestKernelCountDoesNotFall(t *testing.T) {
+	mute := new(xsk.Socket) // has no descriptor of a socket
+	if _, err := mute.Statistics(); err == nil {
+		t.Fatal("it tells")
+	}
+	k := kernelCount{past: unix.XDPStatistics{Rx_dropped: 1}, last: unix.XDPStatistics{Rx_dropped: 20}}
+	if n := k.total(mute).Rx_dropped; n != 21 {
+		t.Errorf("open: %d", n)
+	}
+	k.close(mute)
+	if n := k.total(nil).Rx_dropped; n != 21 {
+		t.Errorf("closed: %d", n)
+	}
+}
+
+// A metric never falls between two resets, though what was lost with the TAP queue's file leaves `tapped`.
+func TestTotalsDoNotFall(t *testing.T) {
+	var now tally
+	now[countTapStored] = 100
+	before, after := now.portStats(0, 0), now.portStats(0, 40)
+	for i := range Counters {
+		if c := &Counters[i]; !c.Gauge && c.Total(&after) < c.Total(&before) {
+			t.Errorf("%s falls from %d to %d", c.Key, c.Total(&before), c.Total(&after))
+		}
+	}
+	if after.TapStored != 60 {
+		t.Errorf("tapped is %d", after.TapStored)
 	}
 }

@@ -49,6 +49,9 @@ type Engine struct {
 	short        string    // what is lost because queues and threads differ in number; "" if nothing is
 	former       []*former // queues that are no longer fed, until their losses are counted
 
+	since    time.Time           // when the counters began at 0: the last reset, or New
+	fastBase [MaxQueues][2]tally // the part of base that the fast path has counted
+
 }
 
 // New makes an engine. The interfaces have their numbers, and the policy can be changed and read,
@@ -60,6 +63,7 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{
 		config:       c,
 		epoch:        time.Now(),
+		since:        time.Now(),
 		queues:       max(c.Queues, 1),
 		tables:       make([]portTables, MaxQueues),
 		base:         make([][2]tally, MaxQueues),

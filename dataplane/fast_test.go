@@ -140,7 +140,12 @@ func through(t *testing.T, fast bool, frames [][]byte, arrive, tapped int, chang
 	d.await("all are tapped", func() bool { return d.stats(0).TapQualified+d.stats(1).TapQualified >= uint64(tapped) })
 	d.checkBooks()
 	o.Stats = d.AllStats()
+	now := d.Snapshot(false)
 	for i := range 2 {
+		k, s := now.Ports[i].Kernel, o.Stats[i]
+		if k.RX > s.RX || k.TX > s.TX || k.RXBytes > s.RXBytes || k.TXBytes > s.TXBytes || !fast && k != (dataplane.PathStats{}) {
+			t.Errorf("fast path %v, interface %d: %+v of %+v in the kernel", fast, i, k, s)
+		}
 		macs, err := d.MACs(i)
 		if err != nil {
 			t.Fatal(err)

@@ -82,6 +82,19 @@ func (o *outlet) producerCount() (n int) {
 // It is nil if there is none.
 func (e *Engine) Queue() *shm.Queue { return e.tapOutlet.queue.Load() }
 
+// Queues returns all queues that are fed: the TAP queue, if there is one, then the further queues. A
+// further queue is closed when it is no longer fed.
+func (e *Engine) Queues() (list []*shm.Queue) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, o := range e.outlets {
+		if q := o.queue.Load(); q != nil {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
 // AddQueue opens a queue, or creates it if its name begins with shm.Prefix, and feeds it from then
 // on, by a tap that wants no frames yet. It may be called before Start. A queue that is fed already
 // stays as it is. It fails if the queue is the TAP queue or cannot be opened, or if MaxFurther

@@ -11,8 +11,9 @@ import (
 // of each thread are of a moment between two batches.
 type Snapshot struct {
 	Time    time.Time
-	Running bool   // frames are forwarded
-	Waiting string // why frames are not forwarded though the engine was started; "" if there is no reason
+	Since   time.Time // when the counters began at 0: the last reset, or New
+	Running bool      // frames are forwarded
+	Waiting string    // why frames are not forwarded though the engine was started; "" if there is no reason
 	// Short says which frames are lost because an interface has more queues than there are threads,
 	// and the command that mends it; "" if none are.
 	Short    string
@@ -29,6 +30,7 @@ type Snapshot struct {
 type PortSnapshot struct {
 	PortInfo
 	Stats      PortStats
+	Kernel     PathStats     // the part of Stats that the fast path has counted; the threads have counted the rest
 	Threads    []QueueStats  // by queue
 	OutageLeft time.Duration // how long an outage will last
 	MACs       MACTable      // MACs and Types are empty unless tables were asked for
@@ -57,12 +59,12 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 	defer e.update.Unlock()
 	fast := e.fast.readCounters()
 	s := Snapshot{
-		Time: time.Now(), Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: PollMode(e.poll.Load()), Hold: e.config.Hold,
+		Time: time.Now(), Since: e.since, Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: PollMode(e.poll.Load()), Hold: e.config.Hold,
 		Policy: e.Policy(), Bypass: e.fast.bypassInfo(), FastPath: FastPathInfo{Wanted: e.fast.wanted},
 	}
 	all := e.allStatsLocked(fast)
 	for i, info := range e.portsLocked() {
-		p := PortSnapshot{PortInfo: info, Stats: all[i], OutageLeft: e.outageLeft(i)}
+		p := PortSnapshot{PortInfo: info, Stats: all[i], Kernel: e.kernelPathLocked(i, fast), OutageLeft: e.outageLeft(i)}
 		for q := range e.queues {
 			p.Threads = append(p.Threads, e.queueStatsLocked(i, q, fast))
 		}

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"encoding/json"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -127,6 +128,7 @@ func (e *Engine) ResetStats() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	fast := e.fast.readCounters()
+	e.since, e.fastBase = time.Now(), *fast
 	e.tapOutlet.lostBase = e.tapOutlet.lost
 	for q := range e.counts {
 		e.base[q] = e.queueTally(q, fast)
@@ -168,23 +170,23 @@ func (t *tally) portStats(lost, tapLost uint64) PortStats {
 // interface.
 type kernelCount struct {
 	past unix.XDPStatistics // of closed sockets
+	last unix.XDPStatistics // of the open socket, as it last told them
 	base unix.XDPStatistics // at the last reset
 }
 
 // total adds the statistics of s, which is the open socket, or nil. A socket whose interface has
-// gone may refuse to tell; then the total is that of the closed ones.
+// gone may refuse to tell; then what it told last counts, so that no counter falls.
 func (k *kernelCount) total(s *xsk.Socket) unix.XDPStatistics {
 	if s == nil {
 		return k.past
 	}
-	now, err := s.Statistics()
-	if err != nil {
-		return k.past
+	if now, err := s.Statistics(); err == nil {
+		k.last = now
 	}
-	return plus(k.past, now)
+	return plus(k.past, k.last)
 }
 
-func (k *kernelCount) close(s *xsk.Socket) { k.past = k.total(s) }
+func (k *kernelCount) close(s *xsk.Socket) { k.past, k.last = k.total(s), unix.XDPStatistics{} }
 
 // lostIn returns the number of frames that the kernel dropped before reception. A frame for which a
 // copying socket had no chunk in the fill ring is in rx_dropped as well.

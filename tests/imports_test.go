@@ -51,6 +51,9 @@ var arrows = map[string]struct {
 	"cmd/internal/live":    {ours: []string{"interp", "interp/console", "lib/rate"}, modules: []string{"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/colorprofile"}},
 	"cmd/internal/signals": {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/systemd": {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/reading": {ours: []string{"dataplane", "shm"}},
+	"cmd/internal/metrics": {ours: []string{"cmd/internal/about", "cmd/internal/reading", "dataplane", "lib/oui", "shm"}, modules: []string{"github.com/prometheus/client_golang/prometheus"}},
+	"cmd/internal/web":     {ours: []string{"cmd/internal/metrics", "cmd/internal/reading", "interp/console"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
 	"cmd/internal/rundir":  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 }
 

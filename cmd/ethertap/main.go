@@ -157,6 +157,11 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 		return failed, err
 	}
 	defer p.engine.Close()
+	stop, err := p.serveHTTP()
+	if err != nil {
+		return failed, err
+	}
+	defer stop()
 	if left, err := p.configureUnder(caught.Stop); err != nil || left {
 		return ok, err
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/about"
+	"ethertap/cmd/internal/web"
 	"ethertap/dataplane"
 	"ethertap/dataplane/nic"
 	"ethertap/shm"
@@ -39,8 +40,7 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --poll <mode>       when idle: spin, adaptive (default), sleep or busy
           --fastpath=false    take every frame to user space; see fastpath.status
           --bpffs <dir>       BPF file system for bypass.enable (default /sys/fs/bpf)
-          --check             say what is wrong with configuration, options and
-                              interfaces, and attach nothing
+          --check             say what would keep it from starting; attach nothing
           --clear             end the bypass that an instance left which is gone
           --hold <n>          frames that a delay or a limited rate may hold, of
                               each queue of an interface (default 2048)
@@ -48,6 +48,9 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
           --zerocopy          zero-copy or fail;   --copy     always copy
           --replace           replace an XDP program that is on an interface
+          --http <address>    serve a page and metrics: a port of 127.0.0.1, host:port,
+                              or the path of a Unix socket
+          --http-top <n>      senders of each interface in the metrics (default 0)
        -h|--help              show usage
        -v|--version           show version
        -c|--copyright         show copyright
@@ -72,12 +75,14 @@ type options struct {
 	bpffs    string
 	check    bool
 	clear    bool
+	http     *web.Address // where to serve; nil: nowhere
+	top      int          // senders in the metrics
 }
 
 // parse reads the command line. Its errors mean wrong usage.
 func parse(args []string) (options, error) {
 	var o options
-	var cpus, poll string
+	var cpus, poll, address string
 	var skb, drv, zerocopy, copying bool
 	f := pflag.NewFlagSet("ethertap", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -105,6 +110,8 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&zerocopy, "zerocopy", false, "")
 	f.BoolVar(&copying, "copy", false, "")
 	f.BoolVar(&o.plane.Replace, "replace", false, "")
+	f.StringVar(&address, "http", "", "")
+	f.IntVar(&o.top, "http-top", 0, "")
 	o.info = about.Flags(f)
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -131,7 +138,18 @@ func parse(args []string) (options, error) {
 	if o.plane.Poll, err = dataplane.ParsePollMode(poll); err != nil {
 		return o, fmt.Errorf("--poll %s: %w", poll, err)
 	}
+	if f.Changed("http") {
+		a, err := web.ParseAddress(address)
+		if err != nil {
+			return o, fmt.Errorf("--http %s: %w", address, err)
+		}
+		o.http = &a
+	}
 	switch {
+	case o.top < 0:
+		return o, fmt.Errorf("--http-top %d: at least 0", o.top)
+	case o.top > 0 && o.http == nil:
+		return o, errors.New("--http-top is for --http")
 	case skb && drv:
 		return o, errors.New("--xdp_skb and --xdp_drv exclude each other")
 	case zerocopy && copying:

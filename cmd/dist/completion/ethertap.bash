@@ -50,10 +50,10 @@ _ethertap_complete() {
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
 	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
 	*:-e | *:--eval) _ethertap_line "$instance" "$word"; return ;;
-	*:--name | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
+	*:--name | *:--http | *:--http-top | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
 	esac
 	case $program:$word in
-	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace $common" ;;
+	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace --http --http-top $common" ;;
 	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --exec --floor --check --name --log --list --json $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;

@@ -56,6 +56,8 @@ complete -c ethertap -l xdp_skb -d 'generic XDP'
 complete -c ethertap -l zerocopy -d 'zero-copy or fail'
 complete -c ethertap -l copy -d 'always copy'
 complete -c ethertap -l replace -d 'replace an XDP program that is on an interface'
+complete -c ethertap -l http -x -d 'serve a page and metrics at this address'
+complete -c ethertap -l http-top -x -d 'senders of each interface in the metrics'
 
 complete -c collect -s b -l blimit -x -d 'byte limit'
 complete -c collect -s p -l plimit -x -d 'packet limit'
