@@ -117,18 +117,18 @@ func (r *rig) rpcl(line string) string {
 	return r.must(r.control, "ethertap", "-e", line)
 }
 
-// stat returns a row of if.stats of an interface.
+// stat returns a row of if.stats.all of an interface.
 func (r *rig) stat(port int, name string) string {
 	r.t.Helper()
 	current := -1
-	for _, line := range strings.Split(r.rpcl("if.stats"), "\n") {
+	for _, line := range strings.Split(r.rpcl("if.stats.all"), "\n") {
 		if !strings.HasPrefix(line, " ") {
 			current++
 		} else if len(line) > 24 && strings.TrimSpace(line[:24]) == name && current == port {
 			return line[24:]
 		}
 	}
-	r.t.Fatalf("if.stats has no row %s of interface %d", name, port)
+	r.t.Fatalf("if.stats.all has no row %s of interface %d", name, port)
 	return ""
 }
 

@@ -103,6 +103,21 @@ func TestMetricsAgreeWithWords(t *testing.T) {
 	socket := filepath.Join(r.dir, "http.sock")
 	r.daemon("--http", socket, "--http-top", "1")
 	c := overSocket(socket)
+	page := func() {
+		t.Helper()
+		_, body := fetch(t, c, "/")
+		var stats struct{ Interfaces []map[string]any }
+		r.ask("if.stats.json", &stats)
+		shown := regexp.MustCompile(`value="(\d+)" data-counter="(\d)\.(\w+)"`).FindAllStringSubmatch(body, -1)
+		if len(shown) < 18 {
+			t.Errorf("the page shows %q", shown)
+		}
+		for _, m := range shown {
+			if want := stats.Interfaces[atoi(t, m[2])][m[3]].(float64); m[1] != fmt.Sprintf("%.0f", want) {
+				t.Errorf("the page shows %s %s of interface %s, and if.stats.json %v", m[1], m[3], m[2], want)
+			}
+		}
+	}
 	check := func() map[string]float64 {
 		t.Helper()
 		var all map[string]float64
@@ -137,6 +152,7 @@ func TestMetricsAgreeWithWords(t *testing.T) {
 			t.Errorf("%s is %v (%v), want %v", s, got, ok, want)
 		}
 	}
+	page()
 	began := all["ethertap_counters_start_time_seconds"]
 	if began == 0 || all["process_start_time_seconds"] == 0 {
 		t.Errorf("counters from %v, the process from %v on", began, all["process_start_time_seconds"])

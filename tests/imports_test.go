@@ -29,8 +29,9 @@ var arrows = map[string]struct {
 	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},
 	"words/filter":         {ours: []string{"interp", "dataplane/policy", "lib/predicate", "words/machash", "words/predicate", "words/report"}},
 	"words/tap":            {ours: []string{"interp", "dataplane/policy", "shm", "words/filter", "words/machash", "words/port", "words/report"}},
-	"words/ixdp":           {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/oui", "words/filter", "words/machash", "words/port", "words/report"}},
+	"words/ixdp":           {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/ethertype", "lib/oui", "lib/rate", "words/filter", "words/machash", "words/port", "words/report"}},
 	"lib/rate":             {},
+	"lib/ethertype":        {},
 	"lib/ownfile":          {modules: []string{"golang.org/x/sys"}},
 	"shm":                  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 	"dataplane/policy":     {ours: []string{"lib/predicate"}},
@@ -53,7 +54,7 @@ var arrows = map[string]struct {
 	"cmd/internal/systemd": {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/reading": {ours: []string{"dataplane", "shm"}},
 	"cmd/internal/metrics": {ours: []string{"cmd/internal/about", "cmd/internal/reading", "dataplane", "lib/oui", "shm"}, modules: []string{"github.com/prometheus/client_golang/prometheus"}},
-	"cmd/internal/web":     {ours: []string{"cmd/internal/metrics", "cmd/internal/reading", "interp/console"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
+	"cmd/internal/web":     {ours: []string{"cmd/internal/about", "cmd/internal/metrics", "cmd/internal/reading", "dataplane", "interp/console", "lib/ethertype", "lib/oui", "lib/rate"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
 	"cmd/internal/rundir":  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 }
 

@@ -23,7 +23,7 @@ func (p *program) serveHTTP() (stop func(), err error) {
 	}
 	p.logf("http: listening on %s", l.Addr())
 	source := reading.NewSource(func(tables bool) *reading.Reading { return reading.Read(p.engine, tables) }, fresh)
-	s := web.New(web.Options{Instance: p.name, Source: source, Top: p.top, Logf: p.logf})
+	s := web.New(web.Options{Instance: p.name, Source: source, Top: p.top})
 	go func() {
 		if err := s.Serve(l); err != nil {
 			p.logf("http: %v", err)

@@ -26,7 +26,7 @@ func (w words) faultWords() []interp.Word {
 		{Name: "fault.burst", Stack: "( enter leave bad good interface - )", Help: "lose frames in bursts: probabilities in 1/100000 of entering a burst with a frame, of leaving it, of loss in it and outside of it (Gilbert-Elliott)", Example: "100 10000 100000 0 0 fault.burst", Func: w.setting(burst)},
 		{Name: "fault.delay", Stack: "( delay jitter interface - )", Help: "delay frames by delay plus or minus up to jitter, in microseconds; frames may overtake each other by the jitter", Example: "10000 2000 0 fault.delay", Func: w.setting(delay)},
 		{Name: "fault.delay.ordered", Stack: "( flag interface - )", Help: "keep the order of delayed frames whatever the jitter, if flag is not 0", Example: "-1 0 fault.delay.ordered", Func: w.setting(ordered)},
-		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.setting(rate)},
+		{Name: "fault.rate", Stack: "( kbits queue interface - )", Help: "limit the rate to kbits a second, 0 is no limit; frames that would wait longer than queue milliseconds are dropped", Example: "10000 50 0 fault.rate", Func: w.setting(rateLimit)},
 		{Name: "fault.outage", Stack: "( milliseconds interface - )", Help: "drop all frames received on interface from now on for milliseconds; 0 ends it", Example: "0 fault.enable 200 0 fault.outage", Func: w.outage},
 	}
 	list = append(list, report.Pair[faults]{Name: "fault.show", Stack: "( - )", Help: "show what fault injection does and what it has done", Example: "fault.show", Get: w.faults, Text: showFaults}.Words(w.from)...)
@@ -236,7 +236,7 @@ func ordered(s *interp.Session, f *policy.Fault) error {
 	return err
 }
 
-func rate(s *interp.Session, f *policy.Fault) (err error) {
+func rateLimit(s *interp.Session, f *policy.Fault) (err error) {
 	if f.Rate.Queue, err = popTime(s, "queue", time.Millisecond); err != nil {
 		return err
 	}

@@ -27,10 +27,12 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 		Words: slices.Concat(
 			report.Pair[interfaces]{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Get: w.interfaces, Text: showStats}.Words(from),
 			[]interp.Word{
+				{Name: "if.stats.all", Stack: "( - )", Help: "show what if.stats shows, with all rows of fault injection also while it is disabled", Example: "if.stats.all", Func: w.allStats},
 				{Name: "if.stats.reset", Stack: "( - )", Help: "reset the counters of all interfaces to 0", Example: "if.stats.reset", Func: w.do((*dataplane.Engine).ResetStats)},
 				{Name: "if.mac.reset", Stack: "( - )", Help: "forget the source addresses seen on all interfaces", Example: "if.mac.reset", Func: w.do((*dataplane.Engine).ResetMACs)},
 				{Name: "if.etype.reset", Stack: "( - )", Help: "forget the Ethertypes and VLANs seen on all interfaces", Example: "if.etype.reset", Func: w.do((*dataplane.Engine).ResetTypes)},
 			},
+			report.Pair[rates]{Name: "if.rates", Stack: "( - )", Help: "measure for a second how many frames and bits per second all interfaces receive and send", Example: "if.rates", Get: w.rates, Text: showRates}.Words(from),
 			report.Pair[oneQueue]{Name: "if.qstats", Stack: "( queue interface - )", Help: "show counters of one queue of an interface, and the kernel's for it", Example: "0 0 if.qstats", Get: w.popQueue, Text: showQueue}.Words(from),
 			report.Pair[macs]{Name: "if.mac.show", Stack: "( interface - )", Help: "show who sends on interface: frames, bytes and vendor of each source address", Example: "0 if.mac.show", Get: w.macs, Text: showMACs}.Words(from),
 			report.Pair[types]{Name: "if.etype.show", Stack: "( interface - )", Help: "show what is sent on interface: Ethertypes by number of VLAN tags, and VLANs, with the last source of each", Example: "0 if.etype.show", Get: w.types, Text: showTypes}.Words(from),
@@ -105,28 +107,62 @@ func (w words) interfaces(*interp.Session) (interfaces, error) {
 	return v, nil
 }
 
-func showStats(s *interp.Session, v interfaces) {
+// showStats prints the counters. While faults are disabled on an interface, their rows are left out if
+// they are 0, except those that the listing has always had.
+func showStats(s *interp.Session, v interfaces) { listStats(s, v, false) }
+
+// allStats prints all rows.
+func (w words) allStats(s *interp.Session) error {
+	v, err := w.interfaces(s)
+	if err == nil {
+		listStats(s, v, true)
+	}
+	return err
+}
+
+func listStats(s *interp.Session, v interfaces, all bool) {
 	for _, p := range v.Interfaces {
 		s.Printf("%d %s %s queues:%d %s\n", p.info.Index, p.info.Name, p.info.Driver, p.info.Queues, mode(p.info, p.filters))
 		rows(s, p.stats, "", dataplane.ForwardRows)
 		row(s, "RX tap", filtered(p.RX, p.RXFilter))
 		row(s, "TX tap", filtered(p.TX, p.TXFilter))
-		row(s, "fault injection", enabled(p.Fault.Enabled))
-		row(s, "  drop probability", often(p.Fault.Drop))
-		row(s, "  bitflip probability", often(p.Fault.Bitflip))
-		row(s, "  dup probability", often(p.Fault.Dup))
-		rows(s, p.stats, "  ", dataplane.FaultRows)
-		row(s, "  length probability", often(p.Fault.Length))
-		rows(s, p.stats, "  ", dataplane.LengthRows, dataplane.MoreFaultRows)
+		listFaults(s, p, all || p.Fault.Enabled)
 		rows(s, p.stats, "", lastRows(len(v.Interfaces) == 1)...)
 	}
 }
 
+// listFaults prints the rows of fault injection: all of them, or those that are always there and those
+// that are not 0.
+func listFaults(s *interp.Session, p portState, all bool) {
+	chance := func(label string, c policy.Chance, always bool) {
+		if all || always || c != (policy.Chance{}) {
+			row(s, "  "+label+" probability", often(c))
+		}
+	}
+	counts := func(parts ...dataplane.Rows) {
+		rowsIf(s, p.stats, "  ", func(c *dataplane.Counter) bool {
+			return all || c.Of(&p.stats) > 0 || c.Key == "dropped_by_fi" || c.Key == "bitflipped_by_fi"
+		}, parts...)
+	}
+	row(s, "fault injection", enabled(p.Fault.Enabled))
+	chance("drop", p.Fault.Drop, true)
+	chance("bitflip", p.Fault.Bitflip, true)
+	chance("dup", p.Fault.Dup, false)
+	counts(dataplane.FaultRows)
+	chance("length", p.Fault.Length, false)
+	counts(dataplane.LengthRows, dataplane.MoreFaultRows)
+}
+
 // rows prints the counters that belong to the given parts of the listing.
 func rows(s *interp.Session, st dataplane.PortStats, indent string, parts ...dataplane.Rows) {
+	rowsIf(s, st, indent, func(*dataplane.Counter) bool { return true }, parts...)
+}
+
+// rowsIf prints those of them that are wanted.
+func rowsIf(s *interp.Session, st dataplane.PortStats, indent string, wanted func(*dataplane.Counter) bool, parts ...dataplane.Rows) {
 	for _, part := range parts {
 		for i := range dataplane.Counters {
-			if c := &dataplane.Counters[i]; c.Rows == part && (!c.Rare || c.Of(&st) > 0) {
+			if c := &dataplane.Counters[i]; c.Rows == part && (!c.Rare || c.Of(&st) > 0) && wanted(c) {
 				row(s, indent+c.Name, c.Of(&st))
 			}
 		}

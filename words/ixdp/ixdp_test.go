@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
@@ -90,6 +91,40 @@ func TestRowsOfStats(t *testing.T) {
 		t.Errorf("if.stats of a mirror:\n%s", got)
 	}
 
+	// With faults disabled their rows are one, the four that were always there, and what is not 0.
+	quiet := portState{info: info, stats: dataplane.PortStats{RX: 7}}
+	quiet.stats.ByFI[policy.FaultDup] = 3
+	quiet.Fault.Length = policy.Chance{Every: 9}
+	wantQuiet := `1 eth1 ixgbe queues:2 ZEROCOPY
+  rx                    7
+  tx                    0
+  drop                  0
+  noif                  0
+  err                   0
+  RX tap                disabled
+  TX tap                disabled
+  fault injection       disabled
+    drop probability    0 (0.000%)
+    bitflip probability 0 (0.000%)
+    dropped by FI       0
+    bitflipped by FI    0
+    duplicated by FI    3
+    length probability  every 9
+  mirrored              0
+  bypassed              0
+  lost                  0
+  held                  0
+  tapped                0
+  tap full              0
+`
+	both := interfaces{Interfaces: []portState{quiet}}
+	if got := printed(t, func(s *interp.Session) { showStats(s, both) }); got != wantQuiet {
+		t.Errorf("if.stats with faults disabled:\n%s", got)
+	}
+	if got := printed(t, func(s *interp.Session) { listStats(s, both, true) }); strings.Count(got, "\n") != strings.Count(mirror, "\n")-1 { // tap lost is 0
+		t.Errorf("if.stats.all with faults disabled:\n%s", got)
+	}
+
 	queue := oneQueue{PortInfo: info, Queue: 1, QueueStats: dataplane.QueueStats{PortStats: counted(), Kernel: dataplane.Counts{{Name: "rx_dropped", N: 204}}}}
 	want := `1 eth1 ixgbe queue:1 ZEROCOPY
   rx                    100
@@ -172,5 +207,31 @@ func TestRowsOfFaults(t *testing.T) {
 	b, err := json.Marshal(d)
 	if want := `{"outage":1,"burst":2,"drop":3,"length":4,"bitflip":5,"dup":6,"reorder":7,"delay":8,"rate_limit":9,"hold_limit":10,"held":11}`; err != nil || string(b) != want {
 		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// Rates are by the time between the readings, and a reset between them is none backwards.
+func TestRowsOfRates(t *testing.T) {
+	at := time.Unix(1000, 0)
+	before := dataplane.Snapshot{Time: at, Ports: []dataplane.PortSnapshot{{}, {}}}
+	now := dataplane.Snapshot{Time: at.Add(2 * time.Second), Ports: []dataplane.PortSnapshot{{}, {}}}
+	for i, name := range []string{"eth0", "eth1"} {
+		before.Ports[i].Stats = dataplane.PortStats{RX: 100, TX: 5000, RXBytes: 1000, TXBytes: 99999999}
+		now.Ports[i].Name = name
+		now.Ports[i].Stats = dataplane.PortStats{RX: 3000100, TX: 10, RXBytes: 192001000, TXBytes: 640}
+	}
+	v := ratesBetween(before, now)
+	if v.Seconds != 2 || v.Interfaces[0].RXBits != 8*96e6 {
+		t.Errorf("%+v", v)
+	}
+	const want = `0 eth0
+  rx                    1.50 M frames/s, 768 Mbit/s
+  tx                    5 frames/s, 2.56 kbit/s
+1 eth1
+  rx                    1.50 M frames/s, 768 Mbit/s
+  tx                    5 frames/s, 2.56 kbit/s
+`
+	if got := printed(t, func(s *interp.Session) { showRates(s, v) }); got != want {
+		t.Errorf("if.rates:\n%s", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
+	"ethertap/lib/ethertype"
 	"ethertap/lib/oui"
 	"ethertap/words/port"
 )
@@ -103,7 +104,7 @@ func (w words) types(s *interp.Session) (v types, err error) {
 	v.Name, v.TypesNoRoom, v.VLANsNoRoom = w.engine.PortNames()[v.Interface], table.TypesNoRoom, table.VLANsNoRoom
 	v.Types, v.VLANs = make([]etype, len(table.Types)), make([]vlan, len(table.VLANs))
 	for i, r := range table.Types {
-		v.Types[i] = etype{r.Level, fmt.Sprintf("0x%04x", r.Type), typeName(r.Type), last{r.Usage, r.Last, r.Seen}}
+		v.Types[i] = etype{r.Level, fmt.Sprintf("0x%04x", r.Type), ethertype.Name(r.Type), last{r.Usage, r.Last, r.Seen}}
 		switch r.Kind {
 		case dataplane.KindLength:
 			v.Types[i].Type, v.Types[i].Name = "length", "802.3"

@@ -36,32 +36,46 @@ const scrapes = 4
 type Options struct {
 	Instance string // the name of the instance
 	Source   *reading.Source
-	Top      int                              // senders in the metrics; see metrics.Options
-	Logf     func(format string, args ...any) // gets one line per event; nil: silence
+	Top      int // senders in the metrics; see metrics.Options
 }
 
 // Server is an HTTP server of one tap.
 type Server struct {
 	http *http.Server
-	logf func(format string, args ...any)
+	live *live
+	end  context.CancelFunc // of what live does
+	ends context.Context
 }
 
 // New makes a server.
 func New(o Options) *Server {
-	if o.Logf == nil {
-		o.Logf = func(string, ...any) {}
-	}
-	s := &Server{logf: o.Logf}
+	s := &Server{live: newLive(o.Instance, o.Source)}
+	s.ends, s.end = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		Handler: routes(o), ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong is theirs, and could fill a disk
+		Handler: routes(o, s.live), ErrorLog: log.New(io.Discard, "", 0), // what clients do wrong is theirs, and could fill a disk
 	}
 	return s
 }
 
 // routes are all paths that there are.
-func routes(o Options) http.Handler {
+func routes(o Options, l *live) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", l.page)
+	mux.HandleFunc("GET /events", l.events)
+	for _, f := range []struct{ name, file, kind string }{
+		{"style.css", "style.css", "text/css"}, {"live.js", "live.js", "text/javascript"},
+		{"icon.svg", "icon.svg", "image/svg+xml"}, {"favicon.ico", "icon.svg", "image/svg+xml"}, // browsers ask for the latter unasked
+	} {
+		b, err := files.ReadFile(f.file)
+		if err != nil {
+			panic(err) // it is in the program
+		}
+		mux.HandleFunc("GET /"+f.name, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", f.kind+"; charset=utf-8")
+			w.Write(b)
+		})
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry(metrics.Options{Source: o.Source, Top: o.Top}), promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapes, EnableOpenMetrics: true, EnableOpenMetricsTextCreatedSamples: true,
 	}))
@@ -92,6 +106,7 @@ func say(w http.ResponseWriter, status int, line string) {
 // Serve answers on a listener until Close, and returns nil then. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	s.http.Handler = guard(s.http.Handler, loopback(l))
+	go s.live.run(s.ends)
 	if err := s.http.Serve(limit(l, maxClients)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -99,7 +114,10 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Close ends all connections at once.
-func (s *Server) Close() error { return s.http.Close() }
+func (s *Server) Close() error {
+	s.end()
+	return s.http.Close()
+}
 
 // allowed is what a browser may do with what it gets: load style, script and events from here, and nothing else.
 const allowed = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

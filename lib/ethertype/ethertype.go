@@ -1,9 +1,10 @@
-package ixdp
+// Package ethertype names the protocols of Ethertypes.
+package ethertype
 
-// typeName returns the name of the protocol with this Ethertype, "" if the table has none.
-func typeName(t uint16) string { return typeNames[t] }
+// Name returns the name of the protocol with this Ethertype, "" if the table has none.
+func Name(t uint16) string { return names[t] }
 
-var typeNames = map[uint16]string{
+var names = map[uint16]string{
 	0x0800: "IPv4",
 	0x0806: "ARP",
 	0x0842: "Wake-on-LAN",
