@@ -24,6 +24,9 @@ func stated(t *policy.Tap) [policy.MaxPorts]shm.Taps {
 		if t.MACs != "" {
 			list[i] |= shm.TapHosts
 		}
+		if t.RX[i] && t.RXFilter[i].Tree != nil || t.TX[i] && t.TXFilter[i].Tree != nil {
+			list[i] |= shm.TapFilter
+		}
 		if t.Name != "" {
 			list[i] |= shm.TapFurther
 		}

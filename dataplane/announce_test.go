@@ -5,6 +5,7 @@ import (
 
 	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
+	"ethertap/lib/predicate"
 	"ethertap/shm"
 	"ethertap/tests/netlab"
 )
@@ -34,7 +35,7 @@ func TestTapsAreAnnounced(t *testing.T) {
 		}
 		for i := range taps {
 			if list[i].Taps != taps[i]|shm.TapStated {
-				t.Errorf("%s: interface %d: taps %05b, want %05b", what, i, list[i].Taps, taps[i]|shm.TapStated)
+				t.Errorf("%s: interface %d: taps %06b, want %06b", what, i, list[i].Taps, taps[i]|shm.TapStated)
 			}
 		}
 	}
@@ -50,10 +51,11 @@ func TestTapsAreAnnounced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.RX[1] = true
+		filter := policy.Filter{Source: "tcp?", Tree: predicate.Is{Any: predicate.TCP}}
+		f.RX[1], f.RXFilter[1], f.TXFilter[0] = true, filter, filter // a filter of a tap that is off is none
 	})
 	want("changed", q, shm.TapRX|shm.TapHosts, shm.TapHosts)
-	want("a further queue, changed", further, shm.TapFurther, shm.TapFurther|shm.TapRX)
+	want("a further queue, changed", further, shm.TapFurther, shm.TapFurther|shm.TapRX|shm.TapFilter)
 	err = d.Update(func(p *policy.Policy) error {
 		p.Taps[0].RX[0], p.Ports[0].Fault.Drop.Probability = false, policy.Certain+1
 		return nil
@@ -65,5 +67,5 @@ func TestTapsAreAnnounced(t *testing.T) {
 	d.mustStop()
 	d.mustStart()
 	want("after a new start", q, shm.TapRX|shm.TapHosts, shm.TapHosts)
-	want("a further queue after a new start", further, shm.TapFurther, shm.TapFurther|shm.TapRX)
+	want("a further queue after a new start", further, shm.TapFurther, shm.TapFurther|shm.TapRX|shm.TapFilter)
 }

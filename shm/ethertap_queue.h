@@ -61,8 +61,9 @@ enum { ETQ_OTHER = 0, ETQ_ETHERTAP = 1, ETQ_COLLECT = 2, ETQ_RPCLSH = 3 }; /* pa
 enum { ETQ_COUNT_STORED = 1, ETQ_COUNT_OVERWRITTEN = 2, ETQ_COUNT_RETRIEVED = 3, ETQ_COUNT_DISCARDED = 4 };
 enum { ETQ_RX = 1, ETQ_TX = 2 };                                 /* slot.direction */
 /* bits of interface.taps: received frames, sent ones, only those of some hosts, by pqueue.* and
- * not by tap.*, and that the producer has said so; without that one nothing is known */
-enum { ETQ_TAP_RX = 1, ETQ_TAP_TX = 2, ETQ_TAP_HOSTS = 4, ETQ_TAP_FURTHER = 8, ETQ_TAP_STATED = 16 };
+ * not by tap.*, that the producer has said so (without that one nothing is known), and only those
+ * that a filter takes */
+enum { ETQ_TAP_RX = 1, ETQ_TAP_TX = 2, ETQ_TAP_HOSTS = 4, ETQ_TAP_FURTHER = 8, ETQ_TAP_STATED = 16, ETQ_TAP_FILTER = 32 };
 
 struct etq_header {
 	char magic[8];                /* creator, as all of this line; never changes */

@@ -26,6 +26,7 @@ const (
 	TapHosts                    // of these, only frames from and to some hosts (a machash)
 	TapFurther                  // the queue is a further one, of the words pqueue.*; otherwise that of tap.*
 	TapStated                   // the program has said so; without this bit nothing is known
+	TapFilter                   // only frames that a filter takes
 )
 
 // On says whether anything of the interface goes into the queue, as far as is known.

@@ -85,12 +85,13 @@ func whyIdle(ctx context.Context, source *collect.Source) string {
 		return ""
 	}
 	who := fmt.Sprintf("%s (PID %d)", participants[at].Role, participants[at].PID)
-	known, further, hosts := len(interfaces) > 0, false, false
+	known, further, hosts, filtered := len(interfaces) > 0, false, false, false
 	var taps []string
 	for _, i := range interfaces {
 		known = known && i.Taps&shm.TapStated != 0
 		further = further || i.Taps&shm.TapFurther != 0
 		hosts = hosts || i.Taps&shm.TapHosts != 0
+		filtered = filtered || i.Taps&shm.TapFilter != 0
 		if i.Taps&shm.TapRX != 0 {
 			taps = append(taps, "RX of "+i.Name)
 		}
@@ -115,6 +116,9 @@ func whyIdle(ctx context.Context, source *collect.Source) string {
 		if further {
 			of = " from or to a host of pqueue.show"
 		}
+	}
+	if filtered {
+		of += " that the filters of tap.filter.show take"
 	}
 	return fmt.Sprintf("%s fills %s with %s, but no frame%s has come yet", who, queue.Name(), strings.Join(taps, ", "), of)
 }

@@ -90,6 +90,8 @@ func TestItSaysWhyNothingComes(t *testing.T) {
 	start(queue+".further", fmt.Sprintf("at its prompt: 0 %[1]q pqueue.rx.enable, or control --name test ethertap -e '0 %[1]q pqueue.rx.enable'\n", queue+".further"))
 	fill(queue+".on", shm.RoleEthertap, off|shm.TapRX|shm.TapTX|shm.TapHosts, off|shm.TapTX|shm.TapHosts)
 	start(queue+".on", who+" fills "+queue+".on with RX of eth0, TX of eth0, TX of eth1, but no frame from or to a host of tap.hash.show has come yet\n")
+	fill(queue+".filtered", shm.RoleEthertap, off|shm.TapRX|shm.TapFilter)
+	start(queue+".filtered", who+" fills "+queue+".filtered with RX of eth0, but no frame that the filters of tap.filter.show take has come yet\n")
 	fill(queue+".other", shm.RoleOther)
 	start(queue+".other", fmt.Sprintf("other (PID %d) fills %s.other, but nothing has come yet\n", os.Getpid(), queue))
 	open(queue+".stopped", shm.RoleEthertap)

@@ -51,6 +51,7 @@ type listedInterface struct {
 	RXTap     bool   `json:"rx_tap"`
 	TXTap     bool   `json:"tx_tap"`
 	SomeHosts bool   `json:"some_hosts"`
+	Filtered  bool   `json:"filtered"`
 }
 
 type listedProcess struct {
@@ -157,7 +158,7 @@ func look(name string, instances []rundir.Info) (listedQueue, error) {
 		}
 		v.Interfaces = append(v.Interfaces, listedInterface{
 			Index: i.Index, Name: i.Name, MAC: net.HardwareAddr(i.MAC[:]).String(),
-			TapsKnown: i.Taps&shm.TapStated != 0, RXTap: i.Taps&shm.TapRX != 0, TXTap: i.Taps&shm.TapTX != 0, SomeHosts: i.Taps&shm.TapHosts != 0,
+			TapsKnown: i.Taps&shm.TapStated != 0, RXTap: i.Taps&shm.TapRX != 0, TXTap: i.Taps&shm.TapTX != 0, SomeHosts: i.Taps&shm.TapHosts != 0, Filtered: i.Taps&shm.TapFilter != 0,
 		})
 	}
 	return v, nil
@@ -224,6 +225,9 @@ func (q listedQueue) taps() string {
 		}
 		if i.SomeHosts && (i.RXTap || i.TXTap) {
 			what += " of some hosts"
+		}
+		if i.Filtered {
+			what += " by a filter"
 		}
 		all = append(all, i.Name+" "+what)
 	}

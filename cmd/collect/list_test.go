@@ -37,7 +37,7 @@ func TestList(t *testing.T) {
 	defer q.Close()
 	if err := q.SetInterfaces([]shm.Interface{
 		{Index: 0, Name: "a", MAC: [6]byte{2, 0, 0, 0, 0, 1}, Taps: shm.TapStated | shm.TapRX | shm.TapTX},
-		{Index: 1, Name: "b", Taps: shm.TapStated | shm.TapRX | shm.TapHosts},
+		{Index: 1, Name: "b", Taps: shm.TapStated | shm.TapRX | shm.TapHosts | shm.TapFilter},
 		{Index: 2, Name: "c", Taps: shm.TapStated},
 		{Index: 3, Name: "d"},
 	}); err != nil {
@@ -47,7 +47,7 @@ func TestList(t *testing.T) {
 	row := func(name, text string) string { return fmt.Sprintf("  %-13s %s\n", name, text) }
 	filled := row("filled by", fmt.Sprintf("other PID %d (test)", os.Getpid()))
 	want := queue + "\n" + row("waiting", "5 of 4096 packets of up to 2048 bytes") +
-		row("taps", "a RX and TX, b RX of some hosts, c none, d unknown") + filled
+		row("taps", "a RX and TX, b RX of some hosts by a filter, c none, d unknown") + filled
 	if out := shown(); out != want+row("collected by", "nobody") {
 		t.Errorf("%q, want %q", out, want)
 	}

@@ -5,6 +5,7 @@ package filter
 
 import (
 	"fmt"
+	"strings"
 
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
@@ -84,11 +85,12 @@ func (r *Rows) Add(s *interp.Session, e Engine, row Row, f policy.Filter, receiv
 	r.Filters = append(r.Filters, row)
 }
 
-// changed says whether a word would make another filter now. What an expression says does not change.
+// changed says whether a word would make another filter now, or is gone. What an expression says
+// does not change.
 func changed(d *interp.Dict, f policy.Filter) bool {
 	v := interp.NewString(f.Source)
-	if _, isWord := d.Listing(v); !isWord {
-		return false
+	if _, isWord := d.Listing(v); !isWord && strings.Contains(f.Source, " ") {
+		return false // what it looks up may take long
 	}
 	now, err := predicate.Compile(d, v)
 	return err != nil || now.Tree != f.Tree

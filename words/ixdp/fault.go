@@ -123,10 +123,11 @@ func (w words) seed(s *interp.Session) error {
 
 // faults are the settings of all faults, and how often each has happened.
 type faults struct {
-	Seed       int64       `json:"seed"`
-	Sources    policy.MACs `json:"sources"`    // the sources whose frames suffer; empty means all
-	HoldLimit  int         `json:"hold_limit"` // the most frames that may wait, per queue of an interface
-	Interfaces []faultPort `json:"interfaces"`
+	Seed       int64         `json:"seed"`
+	Filter     policy.Filter `json:"filter"`     // of their frames only these
+	Sources    policy.MACs   `json:"sources"`    // the sources whose frames suffer; empty means all
+	HoldLimit  int           `json:"hold_limit"` // the most frames that may wait, per queue of an interface
+	Interfaces []faultPort   `json:"interfaces"`
 }
 
 type faultPort struct {
@@ -157,7 +158,7 @@ func (d done) MarshalJSON() ([]byte, error) {
 func (w words) faults(*interp.Session) (faults, error) {
 	now := w.engine.Snapshot(false)
 	p := now.Policy
-	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, HoldLimit: now.Hold}
+	v := faults{Seed: int64(p.Seed.Seed), Sources: p.Fault, Filter: p.FaultFilter, HoldLimit: now.Hold}
 	for i, info := range now.Ports {
 		v.Interfaces = append(v.Interfaces, faultPort{
 			Index: info.Index, Name: info.Name, Fault: p.Ports[i].Fault, OutageLeft: info.OutageLeft,
@@ -174,6 +175,9 @@ func showFaults(s *interp.Session, v faults) {
 		row(s, "sources", "all")
 	} else {
 		row(s, "sources", fmt.Sprintf("%d in fault.hash", n))
+	}
+	if v.Filter.Tree != nil {
+		row(s, "filter", v.Filter.Source)
 	}
 	for _, f := range v.Interfaces {
 		s.Printf("%d %s fault injection %s\n", f.Index, f.Name, enabled(f.Enabled))

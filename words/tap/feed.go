@@ -66,6 +66,9 @@ type feedPort struct {
 	Name  string `json:"name"`
 	RX    bool   `json:"rx_tap"`
 	TX    bool   `json:"tx_tap"`
+
+	RXFilter policy.Filter `json:"rx_filter"`
+	TXFilter policy.Filter `json:"tx_filter"`
 }
 
 func feedsOf(e Engine) feeds {
@@ -74,11 +77,19 @@ func feedsOf(e Engine) feeds {
 		f := feed{Name: t.Name, Hash: machash.Described(t.MACs)}
 		f.Tapped, f.Full, f.Lost = e.FurtherCounts(t.Name)
 		for i, name := range ports {
-			f.Interfaces = append(f.Interfaces, feedPort{i, name, t.RX[i], t.TX[i]})
+			f.Interfaces = append(f.Interfaces, feedPort{i, name, t.RX[i], t.TX[i], t.RXFilter[i], t.TXFilter[i]})
 		}
 		v.Queues = append(v.Queues, f)
 	}
 	return v
+}
+
+// by says which filter a tap has.
+func by(f policy.Filter) string {
+	if f.Tree == nil {
+		return ""
+	}
+	return ": " + f.Source
 }
 
 // showFeeds prints a paragraph for each further queue.
@@ -91,10 +102,10 @@ func showFeeds(s *interp.Session, v feeds) {
 		}
 		for _, p := range f.Interfaces {
 			if p.RX {
-				s.Printf("  %-9s %d %s\n", "RX tap", p.Index, p.Name)
+				s.Printf("  %-9s %d %s%s\n", "RX tap", p.Index, p.Name, by(p.RXFilter))
 			}
 			if p.TX {
-				s.Printf("  %-9s %d %s\n", "TX tap", p.Index, p.Name)
+				s.Printf("  %-9s %d %s%s\n", "TX tap", p.Index, p.Name, by(p.TXFilter))
 			}
 		}
 		for _, a := range f.Hash {

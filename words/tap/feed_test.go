@@ -7,6 +7,8 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/interp"
+	"ethertap/words/core"
+	"ethertap/words/packet"
 	"ethertap/words/report"
 )
 
@@ -61,7 +63,7 @@ func TestRowsOfFurtherQueues(t *testing.T) {
 	var out bytes.Buffer
 	s := interp.NewSession(dict, strings.NewReader(""), &out, &out)
 	err = s.Interpret(`left tap.tx.enable "a" pqueue.add "b" pqueue.add right "b" pqueue.rx.enable 0 "b" pqueue.tx.enable
-00:23:7d:86:71:ff "b" pqueue.hash.insert pqueue.show pqueue.json`)
+"arp" 1 "b" pqueue.rx.filter 00:23:7d:86:71:ff "b" pqueue.hash.insert pqueue.show pqueue.json`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,20 +77,52 @@ packet queue b
   full      22
   lost      33
   TX tap    0 left
-  RX tap    1 right
+  RX tap    1 right: arp
   hash      00:23:7d:86:71:ff Hewlett Packard
 `
 	got, json, _ := strings.Cut(out.String(), "{")
 	if got != want {
 		t.Errorf("pqueue.show:\n%s", got)
 	}
-	keys := `"queues":[{"name":"a","tapped":11,"full":22,"lost":33,"interfaces":[{"index":0,"name":"left","rx_tap":false,"tx_tap":false},` +
-		`{"index":1,"name":"right","rx_tap":false,"tx_tap":false}],"hash":[]},{"name":"b",`
-	if !strings.Contains(json, keys) {
+	const none = `"rx_filter":{"source":"","tree":""},"tx_filter":{"source":"","tree":""}`
+	keys := `"queues":[{"name":"a","tapped":11,"full":22,"lost":33,"interfaces":[{"index":0,"name":"left","rx_tap":false,"tx_tap":false,` + none + `},` +
+		`{"index":1,"name":"right","rx_tap":false,"tx_tap":false,` + none + `}],"hash":[]},{"name":"b",`
+	if !strings.Contains(json, keys) || !strings.Contains(json, `"rx_tap":true,"tx_tap":false,"rx_filter":{"source":"arp","tree":"[12:2] = 2054"}`) {
 		t.Errorf("pqueue.json: %s", json)
 	}
 	if first := e.policy.First(); first.RX != [2]bool{} || first.TX != [2]bool{true, false} {
 		t.Errorf("the TAP queue: %+v", first)
+	}
+}
+
+// A filter of a tap that is off is hinted at, and one whose word has changed or is gone says so.
+func TestFiltersWithoutEffect(t *testing.T) {
+	e := &paper{policy.New()}
+	dict, err := interp.NewDict(core.Set(), packet.Set(), Words(e, report.Source{}), QueueWords(nil, e, report.Source{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, hints bytes.Buffer
+	s := interp.NewSession(dict, strings.NewReader(""), &out, &hints)
+	for _, line := range []string{
+		`: small? ( packet - flag ) packet.len 100 < ; : tcp? ( packet - flag ) packet.tcp? ;`,
+		`"b" pqueue.add "udp" 1 "b" pqueue.tx.filter "small?" 0 tap.rx.filter "tcp?" 1 tap.rx.filter 1 tap.rx.enable`,
+		`"" 1 "b" pqueue.tx.filter 0 tap.rx.enable "small?" 0 tap.rx.filter`,
+		`: small? ( packet - flag ) packet.len 80 < ; "tcp?" delete`,
+		`tap.filter.show`,
+	} {
+		if err := s.Interpret(line); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+	}
+	s.Flush()
+	const hint = "hint: the TX tap of interface 1 is off, so its filter has no effect yet; pqueue.tx.enable switches it on\n" +
+		"hint: the RX tap of interface 0 is off, so its filter has no effect yet; tap.rx.enable switches it on\n"
+	if got := hints.String(); got != hint+"redefined small?\n" {
+		t.Errorf("%s", got)
+	}
+	if got := out.String(); strings.Count(got, "would mean something else") != 2 {
+		t.Errorf("%s", got)
 	}
 }
 

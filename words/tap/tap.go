@@ -6,6 +6,7 @@
 package tap
 
 import (
+	"fmt"
 	"slices"
 
 	"ethertap/dataplane/policy"
@@ -59,12 +60,14 @@ func Words(e Engine, from report.Source) interp.Set {
 	}
 }
 
-// ways are the two lists of a tap, by direction.
-var ways = [...]struct {
+// way is the half of a tap for one direction.
+type way struct {
 	name, title string
 	of          func(*policy.Tap) *[policy.MaxPorts]bool
 	filters     func(*policy.Tap) *[policy.MaxPorts]policy.Filter
-}{
+}
+
+var ways = [...]way{
 	{"rx", "RX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.RX }, func(t *policy.Tap) *[policy.MaxPorts]policy.Filter { return &t.RXFilter }},
 	{"tx", "TX", func(t *policy.Tap) *[policy.MaxPorts]bool { return &t.TX }, func(t *policy.Tap) *[policy.MaxPorts]policy.Filter { return &t.TXFilter }},
 }
@@ -113,14 +116,15 @@ const udp53 = `"udp port 53" `
 func filters(e Engine, prefix, stack, help string, which choice, example func(word string) string) (list []interp.Word) {
 	for _, way := range ways {
 		name := prefix + "." + way.name + ".filter"
-		list = append(list, interp.Word{Name: name, Stack: stack, Example: example(name), Func: setFilter(e, which, way.filters),
+		list = append(list, interp.Word{Name: name, Stack: stack, Example: example(name), Func: setFilter(e, which, way, prefix),
 			Help: "let the " + way.title + " TAP " + help + " take only frames that a filter takes; \"\" is no filter"})
 	}
 	return list
 }
 
-// setFilter makes the function of a word that sets a filter of a tap for an interface.
-func setFilter(e Engine, which choice, of func(*policy.Tap) *[policy.MaxPorts]policy.Filter) func(*interp.Session) error {
+// setFilter makes the function of a word that sets a filter of a tap for an interface. It hints
+// that the filter has no effect while the tap is off.
+func setFilter(e Engine, which choice, y way, prefix string) func(*interp.Session) error {
 	return func(s *interp.Session) error {
 		find, err := which(s)
 		if err != nil {
@@ -134,14 +138,29 @@ func setFilter(e Engine, which choice, of func(*policy.Tap) *[policy.MaxPorts]po
 		if err != nil {
 			return err
 		}
-		return e.Update(func(p *policy.Policy) error {
+		err = e.Update(func(p *policy.Policy) error {
 			t, err := find(p)
 			if err == nil {
-				of(t)[i] = f
+				y.filters(t)[i] = f
 			}
 			return err
 		})
+		if err == nil {
+			s.Hint(func() string { return idle(e, find, y, i, prefix) })
+		}
+		return err
 	}
+}
+
+// idle returns the hint that the filter of a tap for an interface has no effect yet, "" if it has or
+// there is none.
+func idle(e Engine, find func(*policy.Policy) (*policy.Tap, error), y way, i int, prefix string) string {
+	p := e.Policy()
+	t, err := find(&p)
+	if err != nil || y.filters(t)[i].Tree == nil || y.of(t)[i] {
+		return ""
+	}
+	return fmt.Sprintf("the %s tap of interface %d is off, so its filter has no effect yet; %s.%s.enable switches it on", y.title, i, prefix, y.name)
 }
 
 // filterRows describes the filters of all taps. What an interface sends, the other one has received.
