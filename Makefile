@@ -67,7 +67,7 @@ bench-vm:
 # the long forms of the tests: ten million frames, a flood of a million addresses, filters on
 # millions of frames in the VM, as trees and in tcpdump
 soak: deps-test build
-	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics' ./tests ./words/predicate ./lib/filter
+	ETHERTAP_SOAK=1 go test -count 1 -timeout 60m -v -run 'Soak|FaultStatistics|LikeEvaluator' ./tests ./words/predicate ./lib/filter ./dataplane/fastpath
 
 .PHONY: guest-test guest-docs
 # the tests in virtual machines, with kernels and drivers that this machine has not: all rows of
