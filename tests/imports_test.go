@@ -54,7 +54,7 @@ var arrows = map[string]struct {
 	"cmd/internal/systemd": {modules: []string{"golang.org/x/sys"}},
 	"cmd/internal/reading": {ours: []string{"dataplane", "shm"}},
 	"cmd/internal/metrics": {ours: []string{"cmd/internal/about", "cmd/internal/reading", "dataplane", "lib/oui", "shm"}, modules: []string{"github.com/prometheus/client_golang/prometheus"}},
-	"cmd/internal/web":     {ours: []string{"cmd/internal/about", "cmd/internal/metrics", "cmd/internal/reading", "dataplane", "interp/console", "lib/ethertype", "lib/oui", "lib/rate"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
+	"cmd/internal/web":     {ours: []string{"cmd/internal/about", "cmd/internal/metrics", "cmd/internal/reading", "dataplane", "dataplane/policy", "interp/console", "lib/ethertype", "lib/oui", "lib/rate"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
 	"cmd/internal/rundir":  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 }
 

@@ -14,6 +14,7 @@ import (
 	"ethertap/cmd/internal/reading"
 	"ethertap/dataplane"
 	"ethertap/dataplane/policy"
+	"ethertap/lib/predicate"
 	"ethertap/shm"
 )
 
@@ -26,6 +27,8 @@ func tap(second int) *reading.Reading {
 	r.Policy.Taps[0].RX[0] = true
 	r.Policy.Taps[0].MACs = r.Policy.Taps[0].MACs.With(policy.MAC{0, 0x23, 0x7d, 0x86, 0x71, 0xff})
 	r.Policy.Ports[0].Fault.Enabled = true
+	r.Policy.Taps[0].RXFilter[0] = policy.Filter{Source: "is-<arp>", Tree: predicate.Number(1)}
+	r.Policy.DropFilter = policy.Filter{Source: "vlan 7", Tree: predicate.Number(1)}
 	r.FastPath = dataplane.FastPathInfo{Wanted: true, Why: []string{"", "port <eth2>: open /sys/fs/bpf/x: busy"}}
 	for i, name := range []string{"eth1", "<eth2>"} {
 		p := dataplane.PortSnapshot{PortInfo: dataplane.PortInfo{Index: i, Name: name, Driver: "ixgbe", Mode: "ZEROCOPY", MTU: 1500, Up: i == 0}}
@@ -53,7 +56,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<title>lab&lt;1&gt; – EtherTAP</title>", "<noscript><meta http-equiv=\"refresh\"", `>forwarding</strong>`, "0 eth1", "1 &lt;eth2&gt;", "ZEROCOPY",
 		`<data value="11400000" data-counter="0.rx">`, `data-counter="1.lost">3<`, "random by FI", "Hewlett Packard", "0x0800 IPv4", "0x86dd IPv6, 1 tag", "802.3 length", "VLAN 42 (802.1Q, tag 0)",
-		"frames received on eth1, of 1 address", "enabled, for all sources", "not in use: port &lt;eth2&gt;: open …: busy", "disabled: the link ends with ethertap", "collect collect, PID 4711: 123\u202f456 packets", "37.5 %", "48.8 %",
+		"frames received on eth1 that match is-&lt;arp&gt;, of 1 address", "0 sources, and frames that match vlan 7", "enabled, for all sources", "not in use: port &lt;eth2&gt;: open …: busy", "disabled: the link ends with ethertap", "collect collect, PID 4711: 123\u202f456 packets", "37.5 %", "48.8 %",
 		`role="img" aria-label="Frames per second over 5 min. from eth1: nothing yet; from &lt;eth2&gt;: nothing yet"`, "open …: ",
 	} {
 		if !strings.Contains(body, want) {

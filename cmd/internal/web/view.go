@@ -10,6 +10,7 @@ import (
 	"ethertap/cmd/internal/about"
 	"ethertap/cmd/internal/reading"
 	"ethertap/dataplane"
+	"ethertap/dataplane/policy"
 	"ethertap/lib/ethertype"
 	"ethertap/lib/oui"
 	"ethertap/lib/rate"
@@ -253,10 +254,10 @@ func inForce(r *reading.Reading) (all []forceView) {
 		var of []string
 		for i := range r.Ports {
 			if t.RX[i] {
-				of = append(of, "received on "+r.Ports[i].Name)
+				of = append(of, "received on "+r.Ports[i].Name+matching(&t.RXFilter[i]))
 			}
 			if t.TX[i] {
-				of = append(of, "sent on "+r.Ports[i].Name)
+				of = append(of, "sent on "+r.Ports[i].Name+matching(&t.TXFilter[i]))
 			}
 		}
 		text := "no frames"
@@ -268,7 +269,11 @@ func inForce(r *reading.Reading) (all []forceView) {
 		}
 		add("Tap into "+name, "%s", text)
 	}
-	add("Drop list", "%s", plural(r.Policy.Drop.Len(), "source", "sources"))
+	drop := plural(r.Policy.Drop.Len(), "source", "sources")
+	if r.Policy.DropFilter.Tree != nil {
+		drop += ", and frames" + matching(&r.Policy.DropFilter)
+	}
+	add("Drop list", "%s", drop)
 	for i := range r.Ports {
 		text := "disabled"
 		if r.Policy.Ports[i].Fault.Enabled {
@@ -276,6 +281,7 @@ func inForce(r *reading.Reading) (all []forceView) {
 			if n := r.Policy.Fault.Len(); n > 0 {
 				text = "enabled, for " + plural(n, "source", "sources")
 			}
+			text += matching(&r.Policy.FaultFilter)
 		}
 		add("Faults on "+r.Ports[i].Name, "%s", text)
 	}
@@ -287,6 +293,14 @@ func inForce(r *reading.Reading) (all []forceView) {
 		add("Fast path from "+r.Ports[i].Name, "%s", text)
 	}
 	return append(all, forceView{"Bypass", bypass(&r.Bypass)})
+}
+
+// matching says which frames a filter chooses, "" if there is none.
+func matching(f *policy.Filter) string {
+	if f.Tree == nil {
+		return ""
+	}
+	return " that match " + f.Source
 }
 
 func plural(n int, one, more string) string {
