@@ -21,7 +21,6 @@ type plan struct {
 	policy.Policy
 	ports   [policy.MaxPorts]portPlan
 	outlets [policy.MaxTaps]*outlet // by number; nil where there is no such tap
-	choosy  tapSet                  // the taps that take the frames of some hosts only
 	hosts   [policy.MaxTaps]*hosts  // the hosts of these taps, by number
 	drop    *hosts                  // sources whose frames are dropped; nil means none
 	suffers *hosts                  // sources whose frames suffer faults; nil means all
@@ -38,7 +37,8 @@ type portPlan struct {
 // way says which taps want the frames of an interface that go one way.
 type way struct {
 	taps     tapSet
-	picky    tapSet                          // of these, those that have to look at the frame
+	choosy   tapSet                          // of these, those that take some hosts only
+	filtered tapSet                          // of these, those with a filter
 	filters  [policy.MaxTaps]*predicate.Code // by number; nil: there is none
 	outbound bool
 }
@@ -63,7 +63,6 @@ func compile(p policy.Policy, outlets []*outlet, before *plan) (*plan, error) {
 			}
 		}
 		if t.MACs != "" {
-			next.choosy |= 1 << out.number
 			next.hosts[out.number] = before.lookUp(t.MACs)
 		}
 	}
@@ -101,8 +100,11 @@ func (y *way) add(number int, t *policy.Tap, on bool, f policy.Filter, before *p
 		return nil
 	}
 	y.taps |= 1 << number
-	if y.filters[number], err = before.code(f); t.MACs != "" || f.Tree != nil {
-		y.picky |= 1 << number
+	if t.MACs != "" {
+		y.choosy |= 1 << number
+	}
+	if y.filters[number], err = before.code(f); f.Tree != nil {
+		y.filtered |= 1 << number
 	}
 	return err
 }
@@ -145,26 +147,25 @@ func (p *plan) compiled() iter.Seq2[policy.Filter, *predicate.Code] {
 
 // wanting returns the taps that want a frame that goes some way. Here alone it is decided in
 // a thread; wish() in fastpath.c is the same in the kernel.
-func (w *worker) wanting(p *plan, y *way, d xsk.Desc) tapSet {
-	some := y.taps
-	if some&y.picky == 0 {
-		return some
+func (w *worker) wanting(p *plan, y *way, frame []byte, d xsk.Desc) tapSet {
+	if y.choosy|y.filtered == 0 {
+		return y.taps
 	}
-	return w.choosing(p, y, d)
+	return w.choosing(p, y, frame, d)
 }
 
 // choosing is the part of wanting that looks at the frame.
-func (w *worker) choosing(p *plan, y *way, d xsk.Desc) tapSet {
-	some, frame := y.taps, w.umem.Bytes(d)
-	for choosy := some & p.choosy; choosy != 0; choosy &= choosy - 1 {
+func (w *worker) choosing(p *plan, y *way, frame []byte, d xsk.Desc) tapSet {
+	some := y.taps
+	for choosy := y.choosy; choosy != 0; choosy &= choosy - 1 {
 		i := bits.TrailingZeros16(uint16(choosy))
 		if h := p.hosts[i]; !h.has(source(frame)) && !h.has(destination(frame)) {
 			some &^= 1 << i
 		}
 	}
-	for picky := some & y.picky; picky != 0; picky &= picky - 1 {
-		i := bits.TrailingZeros16(uint16(picky))
-		if code := y.filters[i]; code != nil && !w.matches(code, d, y.outbound) {
+	for filtered := some & y.filtered; filtered != 0; filtered &= filtered - 1 {
+		i := bits.TrailingZeros16(uint16(filtered))
+		if !w.matches(y.filters[i], d, y.outbound) {
 			some &^= 1 << i
 		}
 	}

@@ -18,15 +18,22 @@ func (w *worker) receive(in int) int {
 	p := w.plan.Load() // loaded after the frames, so that no frame received after an Update meets the old plan
 	flags := uint32(0) // the options of an entry that the chain looks at
 	t := &w.tally[in]
+	var bytes uint64
 	if w.nextChunk != nil {
 		n, flags = w.joinChunks(l, n), xsk.Continued
-	} else if l.torn || xsk.Continues(w.descs[:n]) {
-		n = w.discardPieces(l, n, t)
+		bytes = w.bytes(w.descs[:n])
+	} else {
+		var options uint32
+		if bytes, options = xsk.Sum(w.descs[:n]); l.torn || options&xsk.Continued != 0 {
+			n = w.discardPieces(l, n, t)
+			bytes = xsk.Bytes(w.descs[:n])
+		}
 	}
 	t[countRX] += uint64(n)
-	t[countRXBytes] += w.bytes(w.descs[:n], flags)
+	t[countRXBytes] += bytes
 	w.readClock()
 	way, wishes := &p.ports[in].rx, &p.Ports[in]
+	tapped, dropping := way.taps != 0, p.drop != nil || p.drops != nil
 	tables := w.tables[in].Load()
 	faults := wishes.Fault.Enabled && l.output != mirror
 	if faults && w.seed != p.Seed {
@@ -43,15 +50,15 @@ func (w *worker) receive(in int) int {
 		tables.countFrame(frame, length)
 		id := w.frameID
 		w.frameID++
-		if way.taps != 0 {
-			if wanting := w.wanting(p, way, d); wanting != 0 {
+		if tapped {
+			if wanting := w.wanting(p, way, frame, d); wanting != 0 {
 				w.tapFrame(p, wanting, in, shm.RX, mark{id: id}, d)
 			}
 		}
 		switch {
 		case l.output != mirror && w.lanes[l.output].gone:
 			t[countNoIf]++
-		case p.drop != nil && p.drop.has(source(frame)), p.drops != nil && w.matches(p.drops, d, false):
+		case dropping && (p.drop != nil && p.drop.has(source(frame)) || p.drops != nil && w.matches(p.drops, d, false)):
 			t[countDrop]++
 		case l.output == mirror:
 			t[countMirrored]++
@@ -75,11 +82,8 @@ func (w *worker) receive(in int) int {
 	return received
 }
 
-// bytes returns the sum of the lengths of frames.
-func (w *worker) bytes(frames []xsk.Desc, flags uint32) (n uint64) {
-	if flags == 0 {
-		return xsk.Bytes(frames)
-	}
+// bytes returns the sum of the lengths of frames of which some are long.
+func (w *worker) bytes(frames []xsk.Desc) (n uint64) {
 	for _, d := range frames {
 		n += uint64(w.length(d))
 	}

@@ -53,7 +53,7 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	}
 	if way := &p.ports[out].tx; way.taps != 0 {
 		for i := range queued {
-			if wanting := w.wanting(p, way, w.sending[i]); wanting != 0 {
+			if wanting := w.wanting(p, way, w.umem.Bytes(w.sending[i]), w.sending[i]); wanting != 0 {
 				w.tapFrame(p, wanting, out, shm.TX, w.sent[i], w.sending[i])
 			}
 		}

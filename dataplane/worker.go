@@ -68,7 +68,6 @@ type worker struct {
 	descs     [batchSize]xsk.Desc
 	nextChunk []xsk.Desc              // links the chunks of long frames; nil if there are none
 	scratch   []byte                  // room for a long frame in one piece: a tap's copy, or what a filter looks at
-	filter    predicate.Scratch       // memory of the evaluation of filters
 	sending   [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
 	sent      [2 * batchSize]mark     // what taps need of each frame in sending
 	back      [batchSize]uint64
@@ -82,6 +81,7 @@ type worker struct {
 	threadID  uint32                     // see currentThreadID
 	kernel    atomic.Pointer[kernelSide] // what the thread shares with the fast path; the engine sets it
 	inbox     [8]byte                    // a buffer for what is read from the eventfd
+	filter    predicate.Scratch          // memory of the evaluation of filters; last, so that the fields of every batch stand close together
 }
 
 // mark is what taps need to know of a frame on its way out.

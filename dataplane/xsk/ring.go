@@ -210,17 +210,21 @@ func Bytes(list []Desc) (bytes uint64) {
 	return a + b + c + d
 }
 
-// Continues says whether one of the entries is not the last of its frame, four at a time like
-// Bytes.
-func Continues(list []Desc) bool {
-	var options uint32
+// Sum returns the sum of the lengths of entries, like Bytes, and all options that one of them has.
+func Sum(list []Desc) (bytes uint64, options uint32) {
+	var a, b, c, d uint64
 	for ; len(list) >= 4; list = list[4:] {
+		a += uint64(list[0].Len)
+		b += uint64(list[1].Len)
+		c += uint64(list[2].Len)
+		d += uint64(list[3].Len)
 		options |= list[0].Options | list[1].Options | list[2].Options | list[3].Options
 	}
 	for i := range list {
+		a += uint64(list[i].Len)
 		options |= list[i].Options
 	}
-	return options&Continued != 0
+	return a + b + c + d, options
 }
 
 // Last returns the bytes of the frame that ends with the entry before running number end,
