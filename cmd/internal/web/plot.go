@@ -50,8 +50,8 @@ func (p *plot) top() float64 {
 	return 10 * power
 }
 
-// Draw returns the plot as SVG, with a description for who does not see it. Colours are those of the style sheet. Libraries
-// that draw plots were looked at: they write colours and fonts into the picture, which would then have one theme, and describe nothing.
+// Draw returns the plot as SVG, with a description in words for people who cannot see it. It names
+// classes instead of colours: the page's style sheet has the colours of both themes.
 func (p *plot) Draw() template.HTML {
 	top := p.top()
 	var b strings.Builder
