@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,7 +53,13 @@ func (s *seat) shows(view bool, text string) {
 // ends waits for the end of the program with a status, and wants the terminal as it was.
 func (s *seat) ends(status int) {
 	s.t.Helper()
-	err := <-s.ended
+	var err error
+	select {
+	case err = <-s.ended:
+	case <-time.After(time.Minute):
+		s.cmd.Process.Kill()
+		s.t.Fatalf("%s does not end", s.cmd)
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || s.cmd.ProcessState.ExitCode() != status {
 		s.t.Errorf("%s: %v, not status %d", s.cmd, err, status)

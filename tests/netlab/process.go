@@ -7,12 +7,21 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+func init() {
+	// Under nohup SIGHUP is ignored, and so would it be by the programs under test; a signal that
+	// is caught is the default again in them.
+	if testing.Testing() {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+}
 
 // Process is a running program whose output is kept. It is ended when the test
 // ends: by SIGTERM, then SIGKILL, and it dies with the test process too.
