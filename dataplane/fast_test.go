@@ -284,7 +284,12 @@ func TestFastPathDoesWhatTheThreadsDo(t *testing.T) {
 			} {
 				if !reflect.DeepEqual(c.slow, c.fast) {
 					slow, fast := fmt.Sprintf("%+v", c.slow), fmt.Sprintf("%+v", c.fast)
-					t.Errorf("%s differ:\nthreads   %.2000s\nfast path %.2000s", c.what, slow, fast)
+					same := 0
+					for same < min(len(slow), len(fast)) && slow[same] == fast[same] {
+						same++
+					}
+					same = max(0, same-200)
+					t.Errorf("%s differ, %d and %d bytes, from %d on:\nthreads   %.2000s\nfast path %.2000s", c.what, len(slow), len(fast), same, slow[same:], fast[same:])
 				}
 			}
 		})
