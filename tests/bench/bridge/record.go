@@ -188,6 +188,9 @@ func saves(t testing.TB, r recorder, size int, kpps float64, during time.Duratio
 		if took, err = g.Send(sent); err != nil {
 			return err
 		}
+		if sent, err = g.Sent(); err != nil {
+			return err
+		}
 		for last := int64(-1); length(file) != last; time.Sleep(patience) {
 			last = length(file)
 		}

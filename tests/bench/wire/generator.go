@@ -209,6 +209,16 @@ func loadFunction(to asm.Register, name string) asm.Instruction {
 // (BPF_F_TEST_XDP_LIVE_FRAMES).
 const flagLive = 1 << 1
 
+// Sent returns how many frames the last Send has made. There may be more than were asked for: a
+// signal of Go's runtime interrupts the kernel's call, which is then made anew.
+func (g *Generator) Sent() (int, error) {
+	var s state
+	if err := g.state.Lookup(uint32(0), &s); err != nil {
+		return 0, fmt.Errorf("generator: %w", err)
+	}
+	return int(s.Count), nil
+}
+
 // Send sends n frames and returns how long that took, from the first to where the next
 // would have followed the last: what the kernel does before and after a run, some 20 ms,
 // is not the generator's pace.
