@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // interrupts are the settings of an interface by which the kernel leaves its interrupts off while
@@ -24,17 +22,9 @@ type interrupts struct {
 // The time must be longer than a thread needs for a full batch.
 var deferred = interrupts{Defer: 2, Timeout: 200_000}
 
-// Real says whether the interface is a device with interrupts of its own. Others are software, and
-// the sender of a frame does their work.
-func (p *Port) Real() bool {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	info, err := unix.IoctlGetEthtoolDrvinfo(fd, p.device)
-	return err == nil && info.Bus_info[0] != 0
-}
+// Real says whether the interface is a device with interrupts of its own, as last inspected. Others
+// are software, and the sender of a frame does their work.
+func (p *Port) Real() bool { return p.onBus }
 
 // DeferInterrupts leaves the interrupts of the interface off while its queues are polled, or
 // restores the settings. The record has the former settings, in case this process is killed.
@@ -60,9 +50,14 @@ func (p *Port) DeferInterrupts(on bool) error {
 	return deferred.set(p.device, p.index)
 }
 
+// isChanged says whether a setting of the interface is to be restored.
+func (p *Port) isChanged() bool {
+	return p.interrupts != nil || len(p.switchedOff) > 0 || p.promisc
+}
+
 // keepRecord writes the record again, or removes it if no setting is changed any more.
 func (p *Port) keepRecord() error {
-	if p.interrupts == nil && len(p.switchedOff) == 0 && !p.promisc {
+	if !p.isChanged() {
 		p.removeRecord()
 		return nil
 	}

@@ -62,7 +62,7 @@ func (p *Port) Promise(pinned string) error {
 	if l.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
 		p.promisc = true
 	}
-	if p.promisc || len(p.switchedOff) > 0 || p.interrupts != nil { // otherwise there is nothing to restore
+	if p.isChanged() { // otherwise there is nothing to restore
 		if err := p.writeRecord(pinned); err != nil {
 			return fmt.Errorf("port %s: %w", p.name, err)
 		}
@@ -83,9 +83,8 @@ func (p *Port) TakeBack() {
 			}
 		}
 	}
-	if len(p.switchedOff) == 0 && p.interrupts == nil {
-		p.removeRecord()
-	} else if err := p.writeRecord(""); err != nil {
+	p.bypass = ""
+	if err := p.keepRecord(); err != nil {
 		p.logf("port %s: %v", p.name, err)
 	}
 }

@@ -43,7 +43,7 @@ func (p *Port) offloadsOff(tool *ethtool) (restore func() error, err error) {
 	if len(stuck) > 0 {
 		p.logf("port %s: %s cannot be switched off: frames may arrive changed", p.name, strings.Join(stuck, " "))
 	}
-	if p.switchedOff = append(p.switchedOff, names...); len(p.switchedOff) == 0 && !p.promisc && p.interrupts == nil {
+	if p.switchedOff = append(p.switchedOff, names...); !p.isChanged() {
 		return nil, nil
 	}
 	if err := p.writeRecord(p.inherited.dir()); err != nil {

@@ -26,6 +26,7 @@ type Port struct {
 	identity
 	seen     atomic.Pointer[identity] // a copy of identity for those who hold no lock; see publish
 	driver   string
+	onBus    bool // it is a device on a bus, with interrupts
 	mtu      int
 	limits   limits // followed while the port is attached
 	rxQueues int
@@ -150,7 +151,7 @@ func (p *Port) inspect() error {
 	p.setIdentity(a)
 	p.mtu = a.MTU
 	p.limits = limitsOf(l)
-	p.driver = driver(p.device)
+	p.driver, p.onBus = driver(p.device)
 	p.countQueues(tool)
 	return nil
 }
@@ -232,21 +233,23 @@ func working(a *netlink.LinkAttrs) bool {
 	return a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
 }
 
-// driver returns the name of the interface's driver, or "-".
-func driver(name string) string {
+// driver returns the name of the interface's driver, or "-", and whether the driver names a bus that
+// the device is on.
+func driver(name string) (driver string, onBus bool) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return "-"
+		return "-", false
 	}
 	defer unix.Close(fd)
 	info, err := unix.IoctlGetEthtoolDrvinfo(fd, name)
 	if err != nil {
-		return "-"
+		return "-", false
 	}
-	if s := unix.ByteSliceToString(info.Driver[:]); s != "" {
-		return s
+	driver, onBus = unix.ByteSliceToString(info.Driver[:]), info.Bus_info[0] != 0
+	if driver == "" {
+		driver = "-"
 	}
-	return "-"
+	return driver, onBus
 }
 
 // countQueues finds out how many queues the interface has.
