@@ -194,23 +194,14 @@ func (r *TXRing) Bytes(from, n uint32) (bytes uint64) {
 	return Bytes(first) + Bytes(r.entries[:int(n)-len(first)])
 }
 
-// Bytes adds the lengths of entries, four at a time: one by one, each addition waited for the one
-// before, half a nanosecond.
+// Bytes returns the sum of the lengths of entries.
 func Bytes(list []Desc) (bytes uint64) {
-	var a, b, c, d uint64
-	for ; len(list) >= 4; list = list[4:] {
-		a += uint64(list[0].Len)
-		b += uint64(list[1].Len)
-		c += uint64(list[2].Len)
-		d += uint64(list[3].Len)
-	}
-	for i := range list {
-		a += uint64(list[i].Len)
-	}
-	return a + b + c + d
+	bytes, _ = Sum(list)
+	return bytes
 }
 
-// Sum returns the sum of the lengths of entries, like Bytes, and all options that one of them has.
+// Sum returns the sum of the lengths of entries, and all options that one of them has. It adds four
+// entries at a time: one by one, each addition waits for the one before, half a nanosecond.
 func Sum(list []Desc) (bytes uint64, options uint32) {
 	var a, b, c, d uint64
 	for ; len(list) >= 4; list = list[4:] {
