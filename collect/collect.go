@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package collect drains a packet queue into capture streams: the loop, the format and
 // destination of the streams, their limits, and the display of progress.
 //
-//	Source → Collector.take → filter → Output: Files → stream, encoder → file, pipe
+//	Source (Input) → Collector.take → filter → Output: Files → stream, encoder → file, pipe
 //
-// A Collector is the loop. A Source is the queue, which may come and go. An Output is where the
-// packets go: Files are the streams of a run, one after the other (rotation, names, ring, floor). A
+// A Collector is the loop. An Input is where packets come from: a Source is the queue, which may come
+// and go. An Output is where the packets go: Files are the streams of a run, one after the other (rotation, names, ring, floor). A
 // stream is one of them, and an encoder its format.
 //
 // The package knows no options, signals or pid files, and creates no queue.
@@ -39,11 +41,14 @@ const (
 	// idleWait is how long the loop sleeps before it checks whether the reader is gone, and how
 	// often it reads the queue's table of interfaces.
 	idleWait = 100 * time.Millisecond
+
+	// writtenEvery is how often the input is told at least that packets are written.
+	writtenEvery = time.Second
 )
 
 // Run says what to collect, and how much.
 type Run struct {
-	Source *Source
+	Source Input
 	Output Output
 	// Filter chooses packets; nil takes all. The others are taken from the queue too, and
 	// dropped.
@@ -57,8 +62,8 @@ type Run struct {
 	Received bool
 }
 
-// errLimit ends the loop without an error.
-var errLimit = errors.New("limit reached")
+// ErrLimit ends a run without an error.
+var ErrLimit = errors.New("limit reached")
 
 // Collector is one collecting run.
 type Collector struct {
@@ -126,11 +131,13 @@ func (c *Collector) Collect(ctx context.Context) error {
 		}
 	}()
 	err := c.loop(ctx)
-	if errors.Is(err, errLimit) {
+	if errors.Is(err, ErrLimit) {
 		err = nil
 	}
 	c.describe()
 	switch cerr := c.r.Output.Close(time.Now()); {
+	case err == nil && cerr == nil:
+		c.r.Source.Written()
 	case err == nil:
 		err = cerr
 	case cerr != nil && !errors.Is(err, cerr):
@@ -147,11 +154,11 @@ func (c *Collector) Collect(ctx context.Context) error {
 // if packets come slowly) and sleeps.
 func (c *Collector) loop(ctx context.Context) error {
 	out := c.r.Output
-	if err := out.Flush(); err != nil { // write the header, since a reader of a pipe waits for it
+	if err := c.flush(); err != nil { // write the header, since a reader of a pipe waits for it
 		return err
 	}
 	if !out.Room() {
-		return errLimit
+		return ErrLimit
 	}
 	flushed := time.Now()
 	slept, fresh := flushed, 0 // beginning of the last sleep, packets taken since
@@ -166,8 +173,9 @@ func (c *Collector) loop(ctx context.Context) error {
 		}
 		now := time.Now()
 		fast := fresh > 0 && now.Sub(slept) < time.Duration(fresh)*fastGap
-		if out.Full() || !out.Hold() && (!fast || now.Sub(flushed) >= maxHold) {
-			if err := out.Flush(); err != nil {
+		due := !out.Hold() && (!fast || now.Sub(flushed) >= maxHold)
+		if due || out.Full() || now.Sub(flushed) >= writtenEvery {
+			if err := c.flush(); err != nil {
 				return err
 			}
 			flushed = now
@@ -192,6 +200,15 @@ func (c *Collector) loop(ctx context.Context) error {
 	return nil
 }
 
+// flush writes the buffer, and tells the input.
+func (c *Collector) flush() error {
+	err := c.r.Output.Flush()
+	if err == nil {
+		c.r.Source.Written()
+	}
+	return err
+}
+
 // take moves up to a batch of packets from the queue to the stream.
 func (c *Collector) take() (int, error) {
 	c.now = time.Now()
@@ -214,7 +231,7 @@ func (c *Collector) take() (int, error) {
 	n, err := c.r.Source.Drain(int(most), c.put)
 	c.publish()
 	if err == nil && c.r.Packets > 0 && c.packets.Load() >= c.r.Packets {
-		err = errLimit
+		err = ErrLimit
 	}
 	return n, err
 }
@@ -245,7 +262,7 @@ func (c *Collector) write(r *shm.Record) error {
 		c.truncated.Add(1)
 	}
 	if !c.r.Output.Room() {
-		return errLimit
+		return ErrLimit
 	}
 	return nil
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -120,14 +122,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // put stores all records, waiting while the queue is full, and panics if it stays full.
 func put(p *shm.Producer, records ...shm.Record) {
 	for end := time.Now().Add(time.Minute); len(records) > 0; {
-		n := p.Put(records)
-		records = records[n:]
-		if n == 0 {
-			if time.Now().After(end) {
-				panic("nobody empties the queue")
-			}
-			time.Sleep(50 * time.Microsecond)
+		if n, rest := p.Offer(records); n > 0 { // not Put, as what finds no room at first is not to count as refused
+			records = rest
+			continue
 		}
+		if time.Now().After(end) {
+			panic("nobody empties the queue")
+		}
+		time.Sleep(50 * time.Microsecond)
 	}
 }
 

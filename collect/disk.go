@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -11,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/collect/index"
 	"ethertap/lib/ownfile"
 )
 
@@ -83,6 +86,7 @@ func (s *Files) drop() {
 	if err := os.Remove(oldest); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.o.Logf("ring: %v", err)
 	}
+	os.Remove(index.Path(oldest)) // there may be none
 	s.set.removeDirs(oldest)
 }
 

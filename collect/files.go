@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -21,6 +23,9 @@ type Options struct {
 	Interfaces  []shm.Interface // described in PCAPNG: those of the queue
 	SnapLen     int             // bytes kept of each packet, at most MaxSnapLen; 0 means MaxSnapLen
 	Limit       uint64          // the most bytes of all streams together; 0 means no limit
+	// Reproducible says that the same packets give the same bytes on every machine: PCAPNG then does not name
+	// the machine and its system, nor when the stream was begun.
+	Reproducible bool
 
 	Rotate Rotation
 	Ring   int    // files of the set that are kept, including the one being written; 0 means all
@@ -29,6 +34,9 @@ type Options struct {
 	// Accept checks standard output or a single file after it was opened and before anything of
 	// it is changed. Stream or Create returns its error. nil accepts all.
 	Accept func(f *os.File, name string) error
+	// Digest, if not nil, gets the digest of each file of a set, part by part, before the file is Closed.
+	// index.Digested makes the index of it. The bytes are valid during the call. It must not block.
+	Digest func([]byte)
 	// Closed, if not nil, is called once for each complete file, when the file has its name. It
 	// is not called for a stream that is not a file. It must not block.
 	Closed func(ClosedFile)
@@ -42,6 +50,8 @@ type ClosedFile struct {
 	Number  int    // number in the run, from 1
 	Packets uint64 // number of packets
 	Bytes   uint64 // length
+	Changed int64  // when it was changed last, ns since the epoch; 0 if that is not known
+	Set     bool   // it belongs to a set, so it will not be written again
 }
 
 // Rotation says when a file is closed and the next one begun. 0 means never.
@@ -81,6 +91,8 @@ type Files struct {
 	packets uint64    // in closed files
 	bytes   uint64    // in closed files
 	checked time.Time // last look at the disk and the file
+	back    writeback
+	noted   *noted // nil: without Options.Digest
 }
 
 // Stream returns Files for a file that is open, such as standard output. The name is for errors.
@@ -139,6 +151,10 @@ func newFiles(o Options) (*Files, error) {
 		o.Logf = func(string, ...any) {}
 	}
 	s := &Files{o: o, enc: newEncoder(o.Format, o.Application, o.Filter)}
+	if o.Digest != nil {
+		s.noted = &noted{to: o.Digest}
+	}
+	s.enc.ng.reproducible = o.Reproducible
 	s.enc.SetInterfaces(o.Interfaces)
 	if o.SnapLen > 0 {
 		s.enc.SetSnapLen(o.SnapLen)
@@ -189,7 +205,7 @@ func (r Rotation) next(now time.Time) time.Time {
 	return due
 }
 
-// Append adds a packet to the stream, and begins another file when it is due. It returns errLimit
+// Append adds a packet to the stream, and begins another file when it is due. It returns ErrLimit
 // if the packet does not fit below the limit of all streams.
 func (s *Files) Append(now time.Time, timestamp int64, r *shm.Record) error {
 	if s.o.Rotate.Packets > 0 && s.out.Appended() >= s.o.Rotate.Packets {
@@ -211,7 +227,7 @@ func (s *Files) Append(now time.Time, timestamp int64, r *shm.Record) error {
 		}
 		switch {
 		case s.o.Limit > 0 && (s.out.limit == left || usual > 0):
-			return errLimit
+			return ErrLimit
 		case s.out.Appended() > 0:
 			if err := s.Rotate(now); err != nil {
 				return err
@@ -237,7 +253,7 @@ func (s *Files) another(now time.Time) error {
 		return err
 	}
 	if s.o.Limit > 0 && !s.roomForAnother(now) {
-		return errLimit
+		return ErrLimit
 	}
 	for s.o.Ring > 0 && len(s.kept) >= s.o.Ring {
 		s.drop()
@@ -257,12 +273,20 @@ func (s *Files) roomForAnother(now time.Time) bool {
 // close ends the file and gives it its name.
 func (s *Files) close(now time.Time) error {
 	err := s.rescue()
-	closed := ClosedFile{Path: s.whereabouts(), Number: s.made}
+	closed := ClosedFile{Path: s.whereabouts(), Number: s.made, Set: s.set != nil}
 	if s.given != nil {
 		// The shell has the file open too, and would keep it locked. An error of end comes again
 		// below; whether there is a lock at all does not matter.
 		_ = s.out.end(now.UnixNano())
 		_ = flock(s.given, unix.LOCK_UN)
+	}
+	if cerr := s.out.end(now.UnixNano()); err == nil {
+		err = cerr
+	}
+	if s.file != nil { // the time is that of the last write
+		if st, serr := s.file.Stat(); serr == nil {
+			closed.Changed = st.ModTime().UnixNano()
+		}
 	}
 	if cerr := s.out.Close(now.UnixNano()); err == nil {
 		err = cerr
@@ -280,6 +304,9 @@ func (s *Files) close(now time.Time) error {
 		return err
 	default:
 		if rerr := rename(s.path, s.done); rerr == nil {
+			if n := len(s.kept); n > s.earlier { // the index of this one is made by now
+				s.back.add(stretch{path: s.kept[n-1], drop: true})
+			}
 			s.kept = append(s.kept, s.done)
 			s.path, closed.Path = s.done, s.done
 		} else if err == nil {
@@ -412,6 +439,7 @@ func (s *Files) Counts() (packets, bytes uint64) {
 
 // Close ends the last stream.
 func (s *Files) Close(now time.Time) error {
+	defer s.back.stop()
 	if s.closed {
 		return nil
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -365,7 +367,7 @@ func TestFloor(t *testing.T) {
 	}
 	cerr := s.Close(now)
 	_, packets := whole(t, filepath.Join(dir, "x.pcap"))
-	want := fmt.Sprintf("less than the floor of 50.0 kB; %d packets are safe, 0 taken from the queue are not", len(packets))
+	want := fmt.Sprintf("less than the floor of 50.0 kB; %d packets are safe, 0 more are lost", len(packets))
 	if wrote != len(packets) || !strings.HasSuffix(err.Error(), want) || cerr != nil {
 		t.Errorf("%d packets of %d, %v, %v", len(packets), wrote, err, cerr)
 	}
@@ -445,7 +447,7 @@ func TestDirectoryGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := s.Due(time.Now().Add(time.Second))
-		if err == nil || !strings.Contains(err.Error(), "was removed, and cannot be restored: ") || !strings.Contains(err.Error(), "; 0 packets are safe, 2 taken") {
+		if err == nil || !strings.Contains(err.Error(), "was removed, and cannot be restored: ") || !strings.Contains(err.Error(), "; 0 packets are safe, 2 more") {
 			t.Errorf("said %v", err)
 		}
 		s.Close(time.Now())

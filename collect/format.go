@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"ethertap/shm"
 )
@@ -61,7 +64,7 @@ type encoder struct {
 
 // newEncoder returns an encoder. PCAPNG names the application and the filter.
 func newEncoder(format Format, application, filter string) *encoder {
-	return &encoder{format: format, snap: MaxSnapLen, ng: section{application: application, filter: filter, snap: MaxSnapLen}}
+	return &encoder{format: format, snap: MaxSnapLen, ng: section{application: application, filter: filter, snap: MaxSnapLen, table: make([]tableEntry, tableSize)}}
 }
 
 // SetSnapLen sets how many bytes of each packet are kept, at most MaxSnapLen. It is called before
@@ -107,6 +110,34 @@ func (e *encoder) AppendRecord(b []byte, timestamp int64, r *shm.Record) []byte 
 	b = le.AppendUint32(b, uint32(len(data)))
 	b = le.AppendUint32(b, wire)
 	return append(b, data...)
+}
+
+// Time returns what a reader of the stream takes for a timestamp, in ns since the epoch.
+func (e *encoder) Time(timestamp int64) int64 {
+	seconds := int64(uint32(timestamp/1e9)) * 1e9
+	switch e.format {
+	case PCAPNG:
+		if timestamp < 0 {
+			return math.MaxInt64
+		}
+		return timestamp
+	case PCAPNano:
+		return seconds + int64(uint32(timestamp%1e9))
+	}
+	return seconds + int64(uint32(timestamp%1e9/1e3))*1e3
+}
+
+// Appended returns the bytes of the packet in what AppendRecord has appended, and whether there is
+// something else before it: the description of its interface.
+func (e *encoder) Appended(b []byte) (data []byte, other bool) {
+	le := binary.LittleEndian
+	if e.format != PCAPNG {
+		return b[recordHeader:], false
+	}
+	for le.Uint32(b) != blockPacket {
+		b, other = b[le.Uint32(b[4:]):], true
+	}
+	return b[packetHeader:][:le.Uint32(b[20:])], other
 }
 
 // Undo reverses what the last AppendRecord has changed, except for the buffer.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -77,6 +79,12 @@ func (s *Files) begin(f *os.File, now time.Time) error {
 	}
 	s.out = newStream(f, s.done, s.enc, s.z, limit, now.UnixNano())
 	s.out.before = s.packets
+	if s.file != nil {
+		s.out.early = &early{w: &s.back}
+	}
+	if s.file != nil && s.set != nil {
+		s.out.noted = s.noted
+	}
 	s.due, s.checked = s.o.Rotate.next(now), time.Time{} // looked at soon
 	return nil
 }

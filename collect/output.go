@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -11,7 +13,7 @@ import (
 // goroutine, but for HurryUp.
 type Output interface {
 	// Append adds a packet with its timestamp, in ns since the epoch. The record's data are valid
-	// until it returns. The packet may stay in a buffer until Flush. After errLimit the run ends
+	// until it returns. The packet may stay in a buffer until Flush. After ErrLimit the run ends
 	// without an error, and the packet counts as not written; any other error should say how many
 	// packets are safe.
 	Append(now time.Time, timestamp int64, r *shm.Record) error

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -134,7 +136,7 @@ func TestDiskFullRun(t *testing.T) {
 	c := collector(t, name, f, Limits{Packets: 1000})
 	err = c.Collect(bounded(t))
 	n, got := readFile(t, f.Name())
-	want := fmt.Sprintf("%s: no space left on device; %d packets are safe, %d taken from the queue are not", f.Name(), len(got), 1000-len(got))
+	want := fmt.Sprintf("%s: no space left on device; %d packets are safe, %d more are lost", f.Name(), len(got), 1000-len(got))
 	if err == nil || err.Error() != want {
 		t.Errorf("said %v, want %s", err, want)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -33,9 +35,14 @@ const (
 
 	isbStart, isbEnd, isbReceived, isbDropped, isbAccepted, isbDelivered = 2, 3, 4, 5, 6, 8
 
+	packetHeader   = 28              // a packet block up to its data
 	leastPacket    = 32 + 8 + 12 + 4 // a packet block without data, with flags and id
 	statisticsSize = 24 + 2*12 + 4*12 + 4
 )
+
+// StampedText ends the description of an interface. The format has no option that says from which
+// clock time stamps come.
+const StampedText = ", hardware time stamps of received packets"
 
 // These are the flags of a packet: direction in bits 0 and 1, reception in bits 2 to 4.
 const (
@@ -51,15 +58,13 @@ const (
 type section struct {
 	application string
 	filter      string
-	snap        int // see encoder
+	place       string // begins the name of each interface
+	snap        int    // see encoder
+
+	reproducible bool // see Options
 
 	// By the queue's number of an interface. It lives as long as the run.
-	table [64]struct {
-		known   bool
-		iface   shm.Interface // as in the queue's table
-		refused uint64        // how much of the table's count was told by drop counts so far
-		number  int           // number of its description in this section, from 1; 0: none
-	}
+	table []tableEntry
 
 	// The rest belongs to this section.
 	start     int64
@@ -73,25 +78,45 @@ type section struct {
 	}
 }
 
+// tableEntry is an interface of the queue's table.
+type tableEntry struct {
+	known   bool
+	iface   shm.Interface // as in the queue's table
+	refused uint64        // how much of the table's count was told by drop counts so far
+	stated  uint64        // and by statistics
+	number  int           // number of its description in this section, from 1; 0: none
+}
+
+// tableSize is how many interfaces a queue has at most. The table of another input may be longer.
+const tableSize = 64
+
+// maxInterfaces is how many interfaces a record can name.
+const maxInterfaces = 1 << 16
+
 // statistics are those of one interface in one section.
 type statistics struct {
 	taken, accepted uint64
-	refused         uint64 // the table's count when the section began
-	table           int    // the queue's number of the interface
+	table           int // the queue's number of the interface
 }
 
 // setInterfaces sets the table of the queue. Packets that were refused before the first call do
 // not count.
 func (s *section) setInterfaces(list []shm.Interface) {
 	for _, i := range list {
-		if i.Index < 0 || i.Index >= len(s.table) {
+		if i.Index < 0 || i.Index >= maxInterfaces {
 			continue
+		}
+		for i.Index >= len(s.table) {
+			s.table = append(s.table, tableEntry{})
 		}
 		t := &s.table[i.Index]
 		if !t.known || t.iface.Name != i.Name || t.iface.MAC != i.MAC {
-			t.refused, t.number = i.Refused, 0 // another interface: it is described anew
+			t.refused, t.stated, t.number = i.Refused, i.Refused, 0 // another interface: it is described anew
 		}
-		t.refused = min(t.refused, i.Refused) // a producer may begin again at 0
+		if (t.iface.Taps^i.Taps)&shm.TapStamped != 0 {
+			t.number = 0 // so is one whose time stamps come from elsewhere now
+		}
+		t.refused, t.stated = min(t.refused, i.Refused), min(t.stated, i.Refused) // a producer may begin again at 0
 		t.known, t.iface = true, i
 	}
 }
@@ -99,6 +124,9 @@ func (s *section) setInterfaces(list []shm.Interface) {
 // begin appends the section header and the descriptions of the interfaces.
 func (s *section) begin(b []byte, now int64) []byte {
 	s.start, s.described = now, s.described[:0]
+	if s.reproducible {
+		s.start = 0
+	}
 	s.last.table = -1
 	for i := range s.table {
 		s.table[i].number = 0
@@ -110,8 +138,10 @@ func (s *section) begin(b []byte, now int64) []byte {
 	b = le.AppendUint32(b, byteOrderMagic)
 	b = le.AppendUint32(b, 1) // version 1.0
 	b = le.AppendUint64(b, 1<<64-1)
-	b = appendText(b, shbHardware, runtime.GOARCH)
-	b = appendText(b, shbOS, system())
+	if !s.reproducible {
+		b = appendText(b, shbHardware, runtime.GOARCH)
+		b = appendText(b, shbOS, system())
+	}
 	b = appendText(b, shbApplication, s.application)
 	b = endBlock(b, at)
 	for i := range s.table {
@@ -135,7 +165,7 @@ var system = sync.OnceValue(func() string {
 // name.
 func (s *section) describe(b []byte, index int) []byte {
 	t := &s.table[index]
-	s.described = append(s.described, statistics{table: index, refused: t.refused})
+	s.described = append(s.described, statistics{table: index})
 	t.number = len(s.described)
 	le := binary.LittleEndian
 	at := len(b)
@@ -147,8 +177,12 @@ func (s *section) describe(b []byte, index int) []byte {
 	if name == "" {
 		name = fmt.Sprintf("interface%d", index)
 	}
-	b = appendText(b, ifName, name)
-	b = appendText(b, ifDescription, fmt.Sprintf("EtherTAP interface %d", index))
+	b = appendText(b, ifName, s.place+name)
+	stamps := ""
+	if t.iface.Taps&shm.TapStamped != 0 {
+		stamps = StampedText
+	}
+	b = appendText(b, ifDescription, fmt.Sprintf("EtherTAP interface %d%s", index, stamps))
 	if t.iface.MAC != [6]byte{} {
 		b = appendOption(b, ifMAC, t.iface.MAC[:])
 	}
@@ -156,15 +190,28 @@ func (s *section) describe(b []byte, index int) []byte {
 	if s.filter != "" {
 		b = appendText(b, ifFilter, "\x00"+s.filter) // 0: in the language of libpcap
 	}
-	b = appendText(b, ifOS, system())
+	if !s.reproducible {
+		b = appendText(b, ifOS, system())
+	}
 	return endBlock(b, at)
 }
 
-// place returns the number of a packet's interface in the table.
-func (s *section) place(r *shm.Record) int { return int(r.Interface) % len(s.table) }
+// index returns the number of a packet's interface in the table.
+func (s *section) index(r *shm.Record) int { return int(r.Interface) % len(s.table) }
+
+// setPlace sets what the names of interfaces begin with. Those of this section are described anew.
+func (s *section) setPlace(place string) {
+	if place == s.place {
+		return
+	}
+	s.place = place
+	for i := range s.table {
+		s.table[i].number = 0
+	}
+}
 
 func (s *section) packet(b []byte, timestamp int64, r *shm.Record, data []byte, wire uint32) []byte {
-	index := s.place(r)
+	index := s.index(r)
 	t := &s.table[index]
 	s.last.table, s.last.described, s.last.refused = index, len(s.described), t.refused
 	if t.number == 0 {
@@ -245,7 +292,7 @@ func (s *section) undo() {
 }
 
 func (s *section) skipped(r *shm.Record) {
-	if t := &s.table[s.place(r)]; t.number != 0 {
+	if t := &s.table[s.index(r)]; t.number != 0 {
 		s.described[t.number-1].taken++
 	}
 }
@@ -253,19 +300,24 @@ func (s *section) skipped(r *shm.Record) {
 func (s *section) trailerSize() int { return len(s.described) * statisticsSize }
 
 // end appends the statistics of the interfaces: packets taken from the queue, and packets for
-// which the queue had no room.
+// which the queue had no room. Those of all sections of a run add up to the counts of the queue.
 func (s *section) end(b []byte, now int64) []byte {
 	le := binary.LittleEndian
 	for i, st := range s.described {
-		refused := s.table[st.table].iface.Refused
-		dropped := refused - min(st.refused, refused)
+		t := &s.table[st.table]
+		dropped := uint64(0)
+		if t.number == i+1 { // otherwise its description was replaced, and that one has the statistics
+			dropped, t.stated = t.iface.Refused-t.stated, t.iface.Refused
+		}
 		at := len(b)
 		b = le.AppendUint32(b, blockStatistics)
 		b = le.AppendUint32(b, 0)
 		b = le.AppendUint32(b, uint32(i))
 		b = le.AppendUint32(b, uint32(uint64(now)>>32))
 		b = le.AppendUint32(b, uint32(now))
-		b = appendTime(b, isbStart, s.start)
+		if !s.reproducible {
+			b = appendTime(b, isbStart, s.start)
+		}
 		b = appendTime(b, isbEnd, now)
 		for _, o := range []struct {
 			code  uint32

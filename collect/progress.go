@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -24,6 +26,8 @@ type Counts struct {
 	// Truncated counts the packets that a slot of the queue could not hold whole. It is shown if
 	// it is not 0.
 	Truncated uint64
+	// Stream says what has become of the packets in a stream. It is shown if it is not empty.
+	Stream string
 }
 
 // Progress shows the counts of a run on one line: redrawn in place twice a second on a terminal,
@@ -117,8 +121,12 @@ func line(c Counts, rate uint64) string {
 	if c.Truncated > 0 {
 		truncated = "  truncated " + grouped(c.Truncated)
 	}
-	return fmt.Sprintf("  %s packets  %s  %s/s  lost %s%s  %02d:%02d:%02d",
-		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), truncated, s/3600, s/60%60, s%60)
+	of := ""
+	if c.Stream != "" {
+		of = "  " + c.Stream
+	}
+	return fmt.Sprintf("  %s packets  %s  %s/s  lost %s%s%s  %02d:%02d:%02d",
+		grouped(c.Packets), size(c.Bytes), grouped(rate), grouped(c.Lost), truncated, of, s/3600, s/60%60, s%60)
 }
 
 // rate returns packets a second. If packets disappear, because they could not be written in the

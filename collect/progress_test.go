@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -13,14 +15,15 @@ func TestProgressLine(t *testing.T) {
 		want string
 	}{
 		{Counts{}, 0, "  0 packets  0 B  0/s  lost 0  00:00:00"},
-		{Counts{12345, 1_234_567, 0, 12*time.Second + 999*time.Millisecond, 0}, 4567, "  12,345 packets  1.2 MB  4,567/s  lost 0  00:00:12"},
-		{Counts{999, 999, 1000, time.Hour - time.Second, 0}, 999, "  999 packets  999 B  999/s  lost 1,000  00:59:59"},
-		{Counts{1000, 1000, 999999, 100 * time.Hour, 0}, 1e6, "  1,000 packets  1.0 kB  1,000,000/s  lost 999,999  100:00:00"},
-		{Counts{1, 999_949, 0, 0, 0}, 0, "  1 packets  999.9 kB  0/s  lost 0  00:00:00"},
-		{Counts{1, 999_950, 0, 0, 0}, 0, "  1 packets  1.0 MB  0/s  lost 0  00:00:00"},
-		{Counts{1, 43_200_000_000, 0, 0, 0}, 0, "  1 packets  43.2 GB  0/s  lost 0  00:00:00"},
-		{Counts{1, 1 << 63, 0, 0, 0}, 0, "  1 packets  9223.4 PB  0/s  lost 0  00:00:00"},
-		{Counts{5000, 1000, 7, 0, 1234}, 0, "  5,000 packets  1.0 kB  0/s  lost 7  truncated 1,234  00:00:00"},
+		{Counts{12345, 1_234_567, 0, 12*time.Second + 999*time.Millisecond, 0, ""}, 4567, "  12,345 packets  1.2 MB  4,567/s  lost 0  00:00:12"},
+		{Counts{999, 999, 1000, time.Hour - time.Second, 0, ""}, 999, "  999 packets  999 B  999/s  lost 1,000  00:59:59"},
+		{Counts{1000, 1000, 999999, 100 * time.Hour, 0, ""}, 1e6, "  1,000 packets  1.0 kB  1,000,000/s  lost 999,999  100:00:00"},
+		{Counts{1, 999_949, 0, 0, 0, ""}, 0, "  1 packets  999.9 kB  0/s  lost 0  00:00:00"},
+		{Counts{1, 999_950, 0, 0, 0, ""}, 0, "  1 packets  1.0 MB  0/s  lost 0  00:00:00"},
+		{Counts{1, 43_200_000_000, 0, 0, 0, ""}, 0, "  1 packets  43.2 GB  0/s  lost 0  00:00:00"},
+		{Counts{1, 1 << 63, 0, 0, 0, ""}, 0, "  1 packets  9223.4 PB  0/s  lost 0  00:00:00"},
+		{Counts{5000, 1000, 7, 0, 1234, ""}, 0, "  5,000 packets  1.0 kB  0/s  lost 7  truncated 1,234  00:00:00"},
+		{Counts{5, 1000, 7, 0, 1, "acknowledged 4  behind 1"}, 0, "  5 packets  1.0 kB  0/s  lost 7  truncated 1  acknowledged 4  behind 1  00:00:00"},
 	} {
 		if got := line(c.Counts, c.rate); got != c.want {
 			t.Errorf("got  %q\nwant %q", got, c.want)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -37,6 +39,7 @@ type Source struct {
 	consumer *shm.Consumer
 
 	refused uint64          // in former queues
+	created time.Time       // when this queue was made
 	before  uint64          // counted by this queue before our time
 	latest  uint64          // counted by this queue, as last read
 	told    [64]told        // counted by former queues, by interface
@@ -97,7 +100,7 @@ func (s *Source) open() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue, s.consumer, s.before, s.latest, s.table = q, c, before, 0, nil
+	s.queue, s.consumer, s.created, s.before, s.latest, s.table = q, c, st.Created, before, 0, nil
 	return nil
 }
 
@@ -183,6 +186,16 @@ func (s *Source) Interfaces() []shm.Interface {
 	}
 	return list
 }
+
+// Created returns when the queue that Drain takes from was made, zero if there is none.
+func (s *Source) Created() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.created
+}
+
+// Written implements Input. What was taken from a queue cannot be given back.
+func (s *Source) Written() {}
 
 // Drain takes up to max packets, like shm.Consumer.Drain. It takes none from a queue that cannot
 // be used any more.

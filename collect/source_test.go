@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -89,7 +91,7 @@ func TestQueueThatComesLater(t *testing.T) {
 	var log notes
 	c, await, end := running(t, name, &log)
 	for range 3 { // two calls with a look in between
-		source := c.r.Source
+		source := c.r.Source.(*Source)
 		source.Wake()
 		eventually(t, "it waits", func() bool { return len(source.wake) == 0 })
 	}

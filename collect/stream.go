@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package collect
 
 import (
@@ -11,6 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
+	"ethertap/collect/index"
+	"ethertap/lib/capture"
 	"ethertap/shm"
 )
 
@@ -51,6 +55,15 @@ type stream struct {
 	begun   bool   // the header is written
 	ended   bool   // the trailer is written
 	failed  error  // the error after which nothing more is written
+	early   *early // nil: the kernel decides when to write to the disk
+	noted   *noted // nil: no index is made of it
+	raw     int64  // bytes flushed, uncompressed
+}
+
+// noted is where what was noted for the index of a stream goes.
+type noted struct {
+	index.Digest
+	to func(digest []byte) // see Options
 }
 
 // newStream begins a stream on f, which belongs to it from then on. The name is for
@@ -93,6 +106,9 @@ func (o *stream) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
 	o.buf = o.enc.AppendRecord(o.buf, timestamp, r)
 	if o.fits(0) {
 		o.pending++
+		if o.noted != nil {
+			o.note(before, timestamp)
+		}
 		return true, nil
 	}
 	o.enc.Undo()
@@ -104,6 +120,29 @@ func (o *stream) Append(timestamp int64, r *shm.Record) (ok bool, err error) {
 		return false, err
 	}
 	return o.Append(timestamp, r)
+}
+
+// note notes the packet that was appended at an offset of the buffer. It takes what is in the buffer, as
+// in the file: the record is in shared memory, where others may change it.
+func (o *stream) note(at int, timestamp int64) {
+	if o.Appended() == 1 {
+		if o.enc.Describes() {
+			o.noted.Begin(capture.Position{}, true) // sections and interfaces are read with what follows
+		} else {
+			o.noted.Begin(o.position(at), false)
+		}
+	}
+	data, other := o.enc.Appended(o.buf[at:])
+	o.noted.Packet(o.position(at), other, o.enc.Time(timestamp), data)
+}
+
+// position returns where an offset of the buffer will be in the file.
+func (o *stream) position(at int) capture.Position {
+	raw := o.raw + int64(at)
+	if o.z != nil {
+		return capture.Position{File: int64(o.written), Skip: int64(at), Raw: raw}
+	}
+	return capture.Position{File: raw, Raw: raw}
 }
 
 // fits says whether the stream, ended now with n more bytes, keeps the limit.
@@ -162,12 +201,23 @@ func (o *stream) Flush() error {
 	n, err := o.write(out)
 	if err != nil {
 		o.failed = o.salvage(n, err)
+		if o.noted != nil {
+			o.noted.Fail()
+			o.noted.to(o.noted.Take())
+		}
 		return o.failed
 	}
 	o.begun = true
 	o.written += uint64(n)
+	if o.early != nil {
+		o.early.wrote(o.f, int64(o.written))
+	}
 	o.packets += uint64(o.pending)
+	o.raw += int64(len(o.buf))
 	o.buf, o.pending = o.buf[:0], 0
+	if o.noted != nil {
+		o.noted.to(o.noted.Take())
+	}
 	return nil
 }
 
@@ -180,7 +230,7 @@ type lost struct {
 }
 
 func (e *lost) Error() string {
-	return fmt.Sprintf("%s: %v; %s packets are safe, %s taken from the queue are not", e.name, e.cause, grouped(e.safe), grouped(e.gone))
+	return fmt.Sprintf("%s: %v; %s packets are safe, %s more are lost", e.name, e.cause, grouped(e.safe), grouped(e.gone))
 }
 
 func (e *lost) Unwrap() error { return e.cause }
@@ -253,14 +303,21 @@ func (o *stream) end(now int64) error {
 	if o.failed == nil && !o.ended {
 		o.buf = o.enc.AppendTrailer(o.buf, now)
 	}
+	first := !o.ended
 	o.ended = true
-	return o.Flush()
+	err := o.Flush()
+	if first && err == nil && o.noted != nil {
+		o.noted.End()
+		o.noted.to(o.noted.Take())
+	}
+	return err
 }
 
 // Close writes the trailer and the buffer, and closes the file. It returns the error of Flush, or
 // one that the file system reports only now.
 func (o *stream) Close(now int64) error {
 	err := o.end(now)
+	o.early.end()
 	if cerr := o.f.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("%s: %w", o.name, cerr)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -9,7 +11,7 @@ import (
 	"ethertap/dataplane/xsk"
 )
 
-// Advice says why frames are counted as lost, as far as that is known, and how to mend it. It
+// Advice says why frames are counted as lost, as far as that is known, and how to fix that. It
 // returns a line for each interface and cause.
 func (e *Engine) Advice() (list []string) {
 	e.mu.Lock()
@@ -20,7 +22,7 @@ func (e *Engine) Advice() (list []string) {
 			list = append(list, fmt.Sprintf("interface %d %s: ", i, p.Name())+fmt.Sprintf(format, args...))
 		}
 		if n := e.unservedSinceLocked(p); n > 0 {
-			say("%s came on queues without a thread: %s", counted(int(n), "frame"), p.QueueCommand(e.queues))
+			say("%s came on queues without a thread; to fix this, run: %s", counted(int(n), "frame"), p.QueueCommand(e.queues))
 		}
 		var kernel unix.XDPStatistics
 		for q := range e.kernelCounts {
@@ -34,10 +36,10 @@ func (e *Engine) Advice() (list []string) {
 			say("%s longer than the %d bytes that can be received: %s", counted(int(n), "frame"), e.longestReceivedLocked(), cause)
 		}
 		if n := e.tornLocked(i); n > 0 {
-			say("%s came in pieces that nobody asked for, since the driver uses less of a chunk than there is: --copy or --xdp_skb", counted(int(n), "frame"))
+			say("%s came in pieces that nobody asked for, since the driver uses less of a chunk than there is; to fix this, start with --copy or --xdp_skb", counted(int(n), "frame"))
 		}
 		if n := kernel.Rx_ring_full + kernel.Rx_fill_ring_empty_descs; n > 0 && e.config.Rings < MaxRings {
-			say("%s found no room in a ring: with a larger --rings than %d a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
+			say("%s found no room in a ring; to fix this, start with more --rings than %d, so that a thread may be late for longer", counted(int(n), "frame"), e.config.Rings)
 		}
 	}
 	return list

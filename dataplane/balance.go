@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -29,7 +31,7 @@ type Term struct {
 //	RX(i) = TX(o) − ByFI(i)[dup] + Drop(i) + NoIf(i) + Err(i) + DroppedByFI(i) + Held(i)
 //	DroppedByFI(i) = the sum of ByFI(i) of all faults that drop frames
 //
-// For a mirrored interface RX = Drop + Mirrored. For both kinds
+// Where nothing can be sent by o, since it is a file that is read, Mirrored(i) is added. For a mirrored interface RX = Drop + Mirrored. For both kinds
 //
 //	TapQualified = TapStored + TapRefused + TapLost
 func balances(all []PortStats) []Balance {
@@ -48,6 +50,9 @@ func balances(all []PortStats) []Balance {
 				{Name: "err", N: s.Err},
 				{Name: "dropped by FI", N: s.DroppedByFI},
 				{Name: "held", N: s.Held},
+			}
+			if s.Mirrored > 0 {
+				rx.Terms = append(rx.Terms, Term{Name: "mirrored", N: s.Mirrored})
 			}
 		}
 		tap := Balance{Interface: i, Name: "tap qualified", N: s.TapQualified, Terms: []Term{

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -15,6 +17,7 @@ func TestBalances(t *testing.T) {
 		ByFI: [policy.FaultKinds]uint64{
 			policy.FaultDup: 256, policy.FaultDrop: 512, policy.FaultBurst: 1024, policy.FaultOutage: 2048, policy.FaultRate: 4096, policy.FaultHold: 8192,
 			policy.FaultLength: 1 << 19, policy.FaultBitflip: 1 << 20, policy.FaultReorder: 1 << 21, policy.FaultDelay: 1 << 22,
+			policy.FaultTrace: 1 << 24, policy.FaultECN: 1 << 25, policy.FaultCorrupt: 1 << 26,
 		},
 		TapQualified: 1 << 14, TapStored: 1 << 15, TapLost: 1 << 16, TapRefused: 1 << 17,
 	}
@@ -39,8 +42,8 @@ func TestBalances(t *testing.T) {
 		return b.String()
 	}
 	tap := "tap qualified 16384: + tapped 32768 + tap full 131072 + tap lost 65536 = -212992\n"
-	want := "rx 1: + tx of 1 262144 - duplicated by FI 256 + drop 4 + noif 8 + err 16 + dropped by FI 128 + held 64 = -262107\n" +
-		"dropped by FI 128: + drop 512 + burst 1024 + outage 2048 + rate limit 4096 + hold limit 8192 = -15744\n" + tap
+	want := "rx 1: + tx of 1 262144 - duplicated by FI 256 + drop 4 + noif 8 + err 16 + dropped by FI 128 + held 64 + mirrored 32 = -262139\n" +
+		"dropped by FI 128: + drop 512 + burst 1024 + trace 16777216 + outage 2048 + rate limit 4096 + hold limit 8192 = -16792960\n" + tap
 	if got := drawn(s, o); got != want {
 		t.Errorf("a bridge:\n%s", got)
 	}

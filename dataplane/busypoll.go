@@ -1,6 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // With busy polling, the kernel leaves the interrupts of a device off, and a thread does the work
 // of its driver by system calls. One core does both in this way; otherwise an interrupt takes the
@@ -25,9 +31,13 @@ func (e *Engine) SetPoll(m PollMode) {
 func (e *Engine) followPollLocked() {
 	wanted := PollMode(e.poll.Load()) == PollBusy
 	for i, p := range e.ports {
-		busy := wanted && p.nic != nil && p.nic.Real()
+		why := fmt.Sprintf("the driver (%s) has no interrupts to leave off", p.Facts().Driver)
+		if p.nic != nil {
+			why = p.nic.Unpollable()
+		}
+		busy := wanted && why == ""
 		if wanted && !busy {
-			e.config.Logf("port %s: the driver (%s) has no interrupts to leave off, so busy polling only spins", p.Name(), p.Facts().Driver)
+			e.config.Logf("port %s: %s, so busy polling only spins", p.Name(), why)
 		}
 		if p.nic != nil {
 			if err := p.nic.DeferInterrupts(busy); err != nil {

@@ -1,13 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf/link"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/dataplane/port"
 )
 
 // MinBypass and MaxBypass bound the limit of Engine.SetBypassLimit; defaultBypass is its value at
@@ -92,8 +96,10 @@ func (f *fastPath) setBypass(on bool) error {
 	switch {
 	case on && len(f.ports) != 2:
 		return errors.New("bypass: a mirrored interface forwards nothing")
+	case on && slices.ContainsFunc(f.ports, func(p *enginePort) bool { return p.nic == nil }):
+		return fmt.Errorf("bypass: %w", f.unsuited())
 	case on && b.dir == "":
-		return errors.New("bypass: no BPF file system to pin things in: mount -t bpf bpf /sys/fs/bpf, or ethertap --bpffs DIRECTORY")
+		return errors.New("bypass: there is no BPF file system to pin things in; to fix this, run: mount -t bpf bpf /sys/fs/bpf, or start with --bpffs DIRECTORY")
 	}
 	before := b.chosen
 	b.chosen = true
@@ -197,7 +203,19 @@ func (f *fastPath) pinLocked(over bool) (err error) {
 	f.moveBypass(pinsMade)
 	b.why = ""
 	f.logf("bypass: pinned in %s: the link goes on without this process", b.dir)
+	f.sayWhatAHangLoses()
 	return nil
+}
+
+// sayWhatAHangLoses logs that frames cannot leave by an interface while a thread hangs. Once the
+// process has ended there is no zero-copy any more.
+func (f *fastPath) sayWhatAHangLoses() {
+	for i, p := range f.ports {
+		if out := f.ports[1-i]; p.Facts().Mode == port.ZeroCopy && !out.nic.TakesFromZeroCopy() {
+			f.logf("bypass: while a thread hangs, frames from port %s to port %s are lost: the driver (%s) refuses frames from a port in zero-copy; when this process ends they pass",
+				p.Name(), out.Name(), out.Facts().Driver)
+		}
+	}
 }
 
 // unpinLocked makes the path end with the process.

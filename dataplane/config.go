@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -5,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cilium/ebpf/asm"
 
 	"ethertap/dataplane/nic"
 	"ethertap/dataplane/port"
@@ -69,6 +73,7 @@ type Config struct {
 	Copy     nic.CopyMode   // whether frames are copied between driver and engine
 	CPUs     []int          // thread i is pinned to CPUs[i]; empty means no pinning
 	Poll     PollMode       // at the start
+	Stamps   nic.StampMode  // at the start: see Engine.SetStamps
 	FastPath bool           // at the start: see Engine.SetFastPath
 	Hold     int            // number of frames that faults may hold, for each queue of an interface; 0 means DefaultHold
 	Rings    int            // number of frames in each ring, a power of two; 0 means DefaultRings
@@ -87,9 +92,24 @@ type Config struct {
 	Owner func(program uint32) (who, end string)
 	// Rehearsal makes an engine on which settings are tried out: Start attaches nothing.
 	Rehearsal bool
+	// StampClock stands for the clock of every device, for tests; see stamp.Source. With nil the
+	// devices have theirs.
+	StampClock asm.Instructions
 	// Logf gets one line per event: warnings, and which settings were changed or restored. It is
 	// called from several goroutines and must not call the engine. With nil nothing is logged.
 	Logf func(format string, args ...any)
+}
+
+// unstamped returns the error with which a mode of time stamps is refused because a port has no device; nil if it is not.
+func (c *Config) unstamped(m nic.StampMode) error {
+	if m == nic.StampsHardware {
+		for i := range c.Ports {
+			if c.Ports[i] != nil {
+				return fmt.Errorf("port %s: no device stamps its frames, as it is no network interface", c.Interfaces[i])
+			}
+		}
+	}
+	return nil
 }
 
 func (c *Config) validate() error {
@@ -131,8 +151,11 @@ func (c *Config) validate() error {
 	if c.Rings < MinRings || c.Rings > MaxRings || c.Rings&(c.Rings-1) != 0 {
 		return fmt.Errorf("rings of %d frames: a power of two from %d to %d", c.Rings, MinRings, MaxRings)
 	}
-	if c.Attach > nic.AttachDRV || c.Copy > nic.ZeroCopyForced || c.Poll > PollBusy {
-		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d", c.Attach, c.Copy, c.Poll)
+	if c.Attach > nic.AttachDRV || c.Copy > nic.ZeroCopyForced || c.Poll > PollBusy || c.Stamps > nic.StampsAuto {
+		return fmt.Errorf("mode out of range: attach %d, copy %d, poll %d, time stamps %d", c.Attach, c.Copy, c.Poll, c.Stamps)
+	}
+	if err := c.unstamped(c.Stamps); err != nil {
+		return err
 	}
 	if c.Attach == nic.AttachSKB && c.Copy == nic.ZeroCopyForced {
 		return errors.New("generic XDP copies every frame: zero-copy cannot be forced with it")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -54,8 +56,20 @@ func (k *kernelSide) lieDown() bool {
 
 func (k *kernelSide) getUp() { k.life.Asleep.Store(0) }
 
+// faultsOfCopy returns the faults that a program has done to a frame as the bits of shm.Record.Fault.
+func faultsOfCopy(faults uint32) (bits uint32) {
+	if faults>>fastpath.FaultLength&1 != 0 {
+		bits |= shm.FaultLength
+	}
+	if faults>>fastpath.FaultBitflip&1 != 0 {
+		bits |= shm.FaultBitflip
+	}
+	return bits
+}
+
 // copies gives frames that the kernel forwarded to the taps that want them, and returns their
-// number. Their records have the time of reception.
+// number. Their records have the time of reception: on the device's clock if they are of received
+// frames and it told it.
 func (w *worker) copies(k *kernelSide) (n int) {
 	record := k.ring.Next()
 	if record == nil {
@@ -69,16 +83,27 @@ func (w *worker) copies(k *kernelSide) (n int) {
 		if !ok {
 			continue
 		}
-		r := shm.Record{
-			Timestamp: t.When + toReal, OrigLen: t.Length, Queue: uint16(w.queue), PacketID: w.frameID, Data: frame,
+		seen := t.When + toReal
+		received := seen
+		if clock := w.lanes[t.Port].clock.Load(); clock != nil && t.RX != 0 {
+			received = w.stampOr(int(t.Port), clock, t.Stamp, seen)
 		}
-		w.frameID++
+		l := &w.lanes[t.Port]
+		if t.Frame == 0 || t.Frame != l.spoiled { // else this is the second copy of the frame
+			l.copyID = w.frameID
+			w.frameID++
+		}
+		l.spoiled = t.Frame
+		r := shm.Record{
+			OrigLen: t.Length, Queue: uint16(w.queue), PacketID: l.copyID, Data: frame, Fault: faultsOfCopy(t.Faults),
+		}
 		for _, way := range [...]struct {
 			number int
 			dir    shm.Direction
 			taps   uint16
-		}{{int(t.Port), shm.RX, t.RX}, {1 - int(t.Port), shm.TX, t.TX}} {
-			r.Interface, r.Direction = uint16(way.number), way.dir
+			when   int64
+		}{{int(t.Port), shm.RX, t.RX, received}, {1 - int(t.Port), shm.TX, t.TX, seen}} {
+			r.Interface, r.Direction, r.Timestamp = uint16(way.number), way.dir, way.when
 			for wanting := way.taps; wanting != 0; wanting &= wanting - 1 {
 				i := bits.TrailingZeros16(wanting)
 				if i >= len(p.outlets) || p.outlets[i] == nil || t.When-k.epoch < p.outlets[i].claimedAt {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -25,12 +27,13 @@ const (
 	countTapQualified
 	countTapStored
 	countTapRefused
-	countHeld                                     // a gauge: frames held now, in the TX ring and by faults
-	countWaiting                                  // a gauge: frames held now by faults
-	countFault                                    // one for each of policy.Faults: frames that have suffered the fault
-	countErr     = countFault + policy.FaultKinds // one for each reason: frames that could not be sent
-	countCall    = countErr + reasons             // one for each reason: system calls that failed
-	countTotal   = countCall + reasons            // the number of counters
+	countUnstamped                                  // frames for taps, as received, without a time stamp of the device that should give one
+	countHeld                                       // a gauge: frames held now, in the TX ring and by faults
+	countWaiting                                    // a gauge: frames held now by faults
+	countFault                                      // one for each of policy.Faults: frames that have suffered the fault
+	countErr       = countFault + policy.FaultKinds // one for each reason: frames that could not be sent
+	countCall      = countErr + reasons             // one for each reason: system calls that failed
+	countTotal     = countCall + reasons            // the number of counters
 )
 
 // PortStats holds the counters of an interface, in frames unless said otherwise. TX, TXBytes,
@@ -42,7 +45,7 @@ type PortStats struct {
 	TX       uint64 // taken by the kernel from the TX ring and not reported as dropped
 	RXBytes  uint64 // bytes of the frames in RX, except those that were held at a reset
 	TXBytes  uint64 // bytes of the frames in TX
-	Drop     uint64 // dropped by the drop list
+	Drop     uint64 // dropped by the drop list or the drop filter
 	NoIf     uint64 // the output interface does not exist (any more)
 	Err      uint64 // could not be sent; the sum of ErrReasons
 	Mirrored uint64 // received and not to be sent
@@ -58,6 +61,7 @@ type PortStats struct {
 	TapStored    uint64 // put into the TAP queue
 	TapLost      uint64 // put into the TAP queue, and lost when its file was removed or damaged
 	TapRefused   uint64 // refused because the TAP queue was full, or is missing
+	Unstamped    uint64 // wanted by taps as received, and without a plausible time stamp of the device, though it should give one
 
 	ErrReasons Counts // Err by reason
 	CallErrors Counts // failed system calls on this interface, by errno
@@ -123,7 +127,7 @@ var frameCounters = [...]Counter{
 	{Name: "tx", Key: "tx", Help: "sent", Rows: ForwardRows, Out: true, Metric: "transmit", at: countTX, field: func(s *PortStats) *uint64 { return &s.TX }},
 	{Name: "rx bytes", Key: "rx_bytes", Help: "bytes of the frames in `rx`, but for those that a reset found held", Rows: NoRow, Bytes: true, Metric: "receive", at: countRXBytes, field: func(s *PortStats) *uint64 { return &s.RXBytes }},
 	{Name: "tx bytes", Key: "tx_bytes", Help: "bytes of the frames in `tx`", Rows: NoRow, Bytes: true, Out: true, Metric: "transmit", at: countTXBytes, field: func(s *PortStats) *uint64 { return &s.TXBytes }},
-	{Name: "drop", Key: "drop", Help: "dropped by the drop list", Rows: ForwardRows, Metric: "drop", at: countDrop, field: func(s *PortStats) *uint64 { return &s.Drop }},
+	{Name: "drop", Key: "drop", Help: "dropped by the drop list or the drop filter", Rows: ForwardRows, Metric: "drop", at: countDrop, field: func(s *PortStats) *uint64 { return &s.Drop }},
 	{Name: "noif", Key: "noif", Help: "not forwarded, because the output interface does not exist", Rows: ForwardRows, Metric: "no_interface", at: countNoIf, field: func(s *PortStats) *uint64 { return &s.NoIf }},
 	{Name: "err", Key: "err", Help: "that could not be sent; the sum of `err_reasons`", Rows: ForwardRows, at: derived, field: func(s *PortStats) *uint64 { return &s.Err }},
 	{Name: "mirrored", Key: "mirrored", Help: "received and not to be sent", Rows: MirrorRows, Metric: "mirrored", at: countMirrored, field: func(s *PortStats) *uint64 { return &s.Mirrored }},
@@ -139,6 +143,7 @@ var tapCounters = [...]Counter{
 	{Name: "tap qualified", Key: "tap_qualified", Help: "wanted by the TAP queue, each direction by itself", Rows: NoRow, Metric: "tap_qualified", at: countTapQualified, field: func(s *PortStats) *uint64 { return &s.TapQualified }},
 	{Name: "tapped", Key: "tapped", Help: "put in the TAP queue", Rows: EndRows, Metric: "tap_stored", at: countTapStored, field: func(s *PortStats) *uint64 { return &s.TapStored }},
 	{Name: "tap lost", Key: "tap_lost", Help: "put in the TAP queue and lost with its file; not in `tapped`", Rows: EndRows, Rare: true, Metric: "tap_lost", at: derived, field: func(s *PortStats) *uint64 { return &s.TapLost }},
+	{Name: "tap unstamped", Key: "tap_unstamped", Help: "tapped as received, to which the device gave no time stamp, or one that cannot be right, though `if.timestamps` asks for it", Rows: EndRows, Rare: true, Metric: "tap_unstamped", at: countUnstamped, field: func(s *PortStats) *uint64 { return &s.Unstamped }},
 	{Name: "tap full", Key: "tap_full", Help: "refused by the TAP queue", Rows: EndRows, Metric: "tap_full", at: countTapRefused, field: func(s *PortStats) *uint64 { return &s.TapRefused }},
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package dataplane takes the Ethernet frames of one or two interfaces through a chain: it counts
 // them, taps them, drops them, injects faults, and forwards them in order.
 //

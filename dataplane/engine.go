@@ -1,11 +1,15 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/port"
 )
@@ -31,13 +35,18 @@ type Engine struct {
 	tables    []portTables         // by queue; nil before the first Start
 	paces     [2]pace              // of the frames received on each interface; the threads write them
 	poll      atomic.Uint32        // a PollMode
+	ends      []policy.End         // what each interface does; New sets it
+	stamped   stampedPorts         // as the queues were told last; written under mu and update
 	fast      fastPath             // its type says what it is guarded by
 	tapOutlet *outlet              // the outlet of the TAP queue, which is the first of outlets
 
 	mu           sync.Mutex // guards the fields below, and the ports
 	ports        []*enginePort
+	timed        bool          // the clock of the threads is that of the frames; New sets it
+	stamps       nic.StampMode // where time stamps of received frames come from
 	long         bool          // frames may need several chunks, in this run
 	queues       int           // number of threads in this run or the last one
+	frames       frameClock
 	quit         chan struct{} // closed by Stop; nil when the engine is not started
 	workers      []*worker     // by queue; nil while nothing is forwarded
 	undo         port.Undo
@@ -71,9 +80,15 @@ func New(c Config) (*Engine, error) {
 		kernelCounts: make([][2]kernelCount, MaxQueues),
 	}
 	e.poll.Store(uint32(c.Poll))
+	e.stamps = c.Stamps
 	e.tapOutlet = newOutlet("", tapQueue, c.Queue)
 	e.outlets = []*outlet{e.tapOutlet}
 	e.ports = newPorts(&e.config)
+	for _, p := range e.ports {
+		f := p.Facts()
+		e.ends = append(e.ends, policy.End{Receives: !f.NoRX, Sends: !f.NoTX})
+	}
+	e.timed = !slices.ContainsFunc(e.ports, func(p *enginePort) bool { return !p.Facts().Timed })
 	e.fast = fastPath{
 		ports: e.ports, plan: &e.plan, update: &e.update, epoch: e.epoch, logf: c.Logf, wanted: c.FastPath,
 		bypass: bypass{dir: c.BypassDir, runDir: c.RunDir, clear: c.Clear, limit: defaultBypass},
@@ -115,62 +130,74 @@ func (e *Engine) sayGoneLocked() {
 	}
 }
 
-// Outage drops all frames that interface number receives during the time d from now on. It replaces
-// an outage that is under way. It fails if the interface does not exist, is mirrored, or has fault
-// injection disabled.
-func (e *Engine) Outage(number int, d time.Duration) error {
-	return e.Update(func(p *policy.Policy) error {
-		if number < 0 || number >= len(e.config.Interfaces) {
-			return fmt.Errorf("no interface %d", number)
-		}
-		if len(e.config.Interfaces) == 1 {
-			return policy.ErrNoFault
-		}
-		if f := &p.Ports[number].Fault; f.Enabled {
-			f.Outage = int64(time.Since(e.epoch) + d)
-			return nil
-		}
-		return fmt.Errorf("fault injection is disabled on interface %d: %d fault.enable", number, number)
-	})
-}
-
-// outageLeft returns how long an outage of an interface still lasts.
-func (e *Engine) outageLeft(number int) time.Duration {
-	return max(0, time.Duration(e.plan.Load().Ports[number].Fault.Outage)-time.Since(e.epoch))
+// now returns the time since epoch on the clock of the faults.
+func (e *Engine) now() time.Duration {
+	if e.timed {
+		return time.Duration(e.frames.now.Load())
+	}
+	return time.Since(e.epoch)
 }
 
 // answerTime is the longest wait for the answer of a thread.
 const answerTime = 2 * time.Second
 
 // Chunks counts the chunks in the memory of all threads, of each at a moment between two batches.
-// After Stop it returns what each thread left. It serves tests. It fails if a thread does not
-// answer within two seconds.
-func (e *Engine) Chunks() (Chunks, error) {
+// After Stop it returns what each thread left. It fails if a thread does not answer within two seconds, and at once if it
+// waits for the reader of a queue.
+func (e *Engine) Chunks() (sum Chunks, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.workers == nil {
 		return e.chunksLeft, nil
 	}
-	return e.awaitThreadsLocked()
+	for _, w := range e.workers {
+		c, err := w.await(false)
+		if err != nil {
+			return sum, err
+		}
+		sum.add(c)
+	}
+	return sum, nil
 }
 
 // awaitThreadsLocked waits until every thread has answered between two batches. The batch after the
-// answer reads the policy in force. Threads that do not run need not answer. sum counts the chunks
-// of all threads.
-func (e *Engine) awaitThreadsLocked() (sum Chunks, err error) {
+// answer reads the policy in force. Threads that do not run need not answer.
+func (e *Engine) awaitThreadsLocked() error {
 	for _, w := range e.workers {
-		select { // drop the answer to an earlier question that was given up
-		case <-w.answer:
-		default:
-		}
-		w.asked.Store(true)
-		w.wake()
-		select {
-		case f := <-w.answer:
-			sum.add(f)
-		case <-time.After(answerTime):
-			return sum, fmt.Errorf("queue %d: its thread does not answer", w.queue)
+		if _, err := w.await(true); err != nil {
+			return err
 		}
 	}
-	return sum, nil
+	return nil
+}
+
+// await waits until the thread has answered between two batches, and returns its answer. Of several
+// callers one at a time may wait. An impatient one gives up when the thread waits for the reader of a queue.
+func (w *worker) await(patient bool) (Chunks, error) {
+	select { // drop the answer to an earlier question that was given up
+	case <-w.answer:
+	default:
+	}
+	w.asked.Store(true)
+	w.wake()
+	for deadline := time.Now().Add(answerTime); ; {
+		select {
+		case f := <-w.answer:
+			return f, nil
+		case <-time.After(answerTime / 100):
+		}
+		switch {
+		case !patient && w.waits.Load():
+			return Chunks{}, fmt.Errorf("queue %d: its thread waits for the reader of a queue", w.queue)
+		case time.Now().After(deadline):
+			return Chunks{}, fmt.Errorf("queue %d: its thread does not answer", w.queue)
+		}
+	}
+}
+
+// between has the thread call do between two batches. If it does not answer, do may be called later.
+func (w *worker) between(do func()) error {
+	w.errand.Store(&do)
+	_, err := w.await(true)
+	return err
 }

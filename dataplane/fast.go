@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -9,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"ethertap/dataplane/fastpath"
 	"ethertap/dataplane/policy"
@@ -18,8 +19,8 @@ import (
 )
 
 // fastPath is the part of the engine that runs in the kernel. It counts and forwards the frames
-// that suffer no faults there, and copies them for the taps. Its counters and tables are added to
-// those of the threads.
+// that need not wait there, spoils some by faults, and copies them for the taps. Its counters and
+// tables are added to those of the threads.
 //
 // Engine.mu guards it, and its methods need that lock. The fields that an Update reads (wanted,
 // path, denied, limits, bypass.deadAfter) are written under Engine.update as well, so that either lock
@@ -36,6 +37,7 @@ type fastPath struct {
 	threads *startedThreads                  // what the last start made; nil while the engine does not run
 	stats   *fastpath.Stats                  // made at the first use, and kept as long as the engine
 	lives   []xsk.Life                       // by queue; made and kept likewise
+	boot    int64                            // epoch on the programs' clock (CLOCK_MONOTONIC), ns; as of the last start
 	path    *fastpath.Path                   // the programs on the interfaces; nil means that all frames go through the threads
 	why     string                           // why there is no path though it is wanted
 	denied  [2]string                        // by port of reception: why frames are diverted though there is a path
@@ -181,6 +183,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 	}
 	f.denied, f.lacked, f.silent = [2]string{}, [2]bool{}, [2]silence{}
 	f.examineLocked()
+	f.sayUnknown()
 	rules := f.rulesLocked()
 	old := f.bypass.inherited
 	if old != nil && old.Path == path {
@@ -196,7 +199,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 		if err := path.Apply(&rules); err != nil || old != nil {
 			return err
 		}
-		return f.attach(path)
+		return errors.Join(f.giveDice(path), f.attach(path))
 	}
 	// Programs of another version are there, and they forward. The traces of the new ones would
 	// count frames that the old ones forwarded. So the new ones divert all frames until the last of
@@ -236,7 +239,7 @@ func (f *fastPath) load() (*fastpath.Path, error) {
 		}
 		f.stats = stats
 	}
-	c := fastpath.Config{Stats: f.stats, Frags: f.threads.long}
+	c := fastpath.Config{Stats: f.stats, Frags: f.threads.long, Stamps: f.stampSources()}
 	for _, p := range f.ports {
 		c.Sockets, c.Links = append(c.Sockets, p.nic.Sockets()), append(c.Links, p.nic.Index())
 	}
@@ -251,13 +254,13 @@ func (f *fastPath) connectThreadsLocked() error {
 			return err
 		}
 	}
-	var mono unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
-		return fmt.Errorf("clock: %w", err)
+	zero, err := fastpath.Zero(func() int64 { return int64(time.Since(f.epoch)) })
+	if err != nil {
+		return err
 	}
-	epoch := mono.Nano() - int64(time.Since(f.epoch))
+	f.boot = -zero
 	for _, w := range f.threads.workers {
-		k := &kernelSide{life: &f.lives[w.queue], epoch: epoch, nap: napTime}
+		k := &kernelSide{life: &f.lives[w.queue], epoch: f.boot, nap: napTime}
 		if after := f.bypass.deadAfter; after > 0 {
 			k.nap = min(napTime, after/4)
 		}
@@ -358,7 +361,7 @@ func (f *fastPath) disengage() error {
 	if f.bypass.state == ownPins {
 		err = f.unpinLocked()
 	}
-	return errors.Join(err, f.plain(), path.Close())
+	return errors.Join(err, f.plain(), f.takeDice(path), path.Close())
 }
 
 // rulesLocked returns the rules that the policy in force demands.
@@ -375,6 +378,8 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 			Forward: bridge,
 			Divert:  !f.wanted || f.denied[i] != "",
 			Fault:   bridge && p.Ports[i].Fault.Enabled,
+			Away:    !inKernel(&p.Ports[i].Fault),
+			Faults:  f.faultsLocked(i),
 			Longest: int(f.limits[i].longest),
 			Whole:   f.limits[i].whole,
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -26,7 +28,11 @@ func (f *fastPath) readCounters() *[MaxQueues][2]tally {
 	for i := range all {
 		for q := range all[i] {
 			c, t := &all[i][q], &sums[q][i]
-			t[countRX] = c.Forwarded + c.Dropped + c.NoIf + c.Mirrored
+			t[countFIDropped] = c.Lost()
+			t[countRX] = c.Forwarded + c.Dropped + c.NoIf + c.Mirrored + c.Lost()
+			for fault, n := range c.Suffered {
+				t[countFault+fault] = n
+			}
 			t[countDrop], t[countNoIf], t[countMirrored], t[countBypassed] = c.Dropped, c.NoIf, c.Mirrored, c.Bypassed
 			t[countRXBytes] = c.Bytes
 			t[countHeld] = c.Held()

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
-	"math/bits"
-	"math/rand/v2"
+	"encoding/binary"
 
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
@@ -23,6 +24,7 @@ type faultCounter struct {
 var faultCounters = [policy.FaultKinds]faultCounter{
 	{policy.FaultDrop, true, Counter{Name: "random by FI", Key: "random_by_fi", Help: "dropped by `fault.drop`", Rows: NoRow}},
 	{policy.FaultBurst, true, Counter{Name: "burst loss by FI", Key: "burst_by_fi", Help: "dropped by `fault.burst`", Rows: MoreFaultRows}},
+	{policy.FaultTrace, true, Counter{Name: "trace loss by FI", Key: "trace_by_fi", Help: "dropped by `fault.trace`", Rows: MoreFaultRows}},
 	{policy.FaultOutage, true, Counter{Name: "outage by FI", Key: "outage_by_fi", Help: "dropped by `fault.outage`", Rows: MoreFaultRows}},
 	{policy.FaultRate, true, Counter{Name: "rate limit by FI", Key: "rate_by_fi", Help: "dropped by `fault.rate`", Rows: MoreFaultRows}},
 	{policy.FaultHold, true, Counter{Name: "hold limit by FI", Key: "hold_by_fi", Help: "dropped, since they found no room to wait in", Rows: MoreFaultRows}},
@@ -31,67 +33,39 @@ var faultCounters = [policy.FaultKinds]faultCounter{
 	{policy.FaultLength, false, Counter{Name: "length by FI", Key: "length_by_fi", Help: "cut short or made longer", Rows: LengthRows}},
 	{policy.FaultDelay, false, Counter{Name: "delayed by FI", Key: "delayed_by_fi", Help: "delayed", Rows: MoreFaultRows}},
 	{policy.FaultReorder, false, Counter{Name: "reordered by FI", Key: "reordered_by_fi", Help: "spared the delay", Rows: MoreFaultRows}},
+	{policy.FaultECN, false, Counter{Name: "CE marked by FI", Key: "ecn_by_fi", Help: "marked as having met congestion", Rows: MoreFaultRows}},
+	{policy.FaultCorrupt, false, Counter{Name: "corrupted by FI", Key: "corrupted_by_fi", Help: "with an inverted bit and a corrected checksum", Rows: MoreFaultRows}},
 }
 
-// dice are the random numbers for the frames that one thread receives on one interface, and the
-// counts of frames for each fault. Each lane has its own, so that the same traffic meets the same
-// faults however threads and interfaces take turns.
-type dice struct {
-	pcg  rand.PCG
-	turn [policy.FaultKinds]turn // indexed as policy.Faults
-	bad  bool                    // the state of the two-state model of policy.Burst
-}
+// Place is where a fault is carried out.
+type Place string
 
-// turn counts frames up to the n-th. A change of n starts the count anew.
-type turn struct{ every, seen uint32 }
+const (
+	Nowhere   Place = "" // it is not set, or fault injection is disabled
+	InThreads Place = "threads"
+	InKernel  Place = "kernel" // in the programs of the fast path
+)
 
-// hit says whether a fault happens to the next frame. A fault that never happens draws no random
-// number.
-func (d *dice) hit(fault int, c policy.Chance) bool {
-	if c.Every == 0 {
-		return c.Probability > 0 && d.below(policy.Certain) < uint64(c.Probability)
+// faultPlacesLocked says where each fault of the frames received on an interface is carried out.
+func (e *Engine) faultPlacesLocked(number int) (places [policy.FaultKinds]Place) {
+	f := &e.plan.Load().Ports[number].Fault
+	for fault := range places {
+		over := fault == policy.FaultOutage && e.outageLeft(number) == 0
+		switch {
+		case !f.Enabled || !f.Set(fault) || over:
+		case e.fast.doneInKernel(number, fault):
+			places[fault] = InKernel
+		default:
+			places[fault] = InThreads
+		}
 	}
-	t := &d.turn[fault]
-	if t.every != c.Every {
-		*t = turn{every: c.Every}
-	}
-	if t.seen++; t.seen < t.every {
-		return false
-	}
-	t.seen = 0
-	return true
-}
-
-// burst says whether the next frame is lost in a burst.
-func (d *dice) burst(b *policy.Burst) bool {
-	switch {
-	case *b == policy.Burst{}:
-		d.bad = false
-		return false
-	case d.bad:
-		d.bad = d.below(policy.Certain) >= uint64(b.Leave)
-	default:
-		d.bad = d.below(policy.Certain) < uint64(b.Enter)
-	}
-	loss := b.LossGood
-	if d.bad {
-		loss = b.LossBad
-	}
-	return loss > 0 && d.below(policy.Certain) < uint64(loss)
-}
-
-// below draws a number in 0…n-1. The multiplication biases it by n/2⁶⁴.
-func (d *dice) below(n uint64) uint64 {
-	high, _ := bits.Mul64(d.pcg.Uint64(), n)
-	return high
+	return places
 }
 
 func (w *worker) reseed(seed policy.Seed) {
 	w.seed = seed
 	for i := range w.lanes {
-		d := &w.lanes[i].dice
-		*d = dice{}
-		d.pcg.Seed(seed.Seed, uint64(w.queue)<<8|uint64(i))
+		w.lanes[i].dice = newDice(seed.Seed, i, w.queue)
 	}
 }
 
@@ -99,23 +73,42 @@ func (w *worker) reseed(seed policy.Seed) {
 // it. w.sending has out frames before the call; the result is their number after it.
 func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) int {
 	l, t := &w.lanes[in], &w.tally[in]
+	w.heed(in, d, l.dice.ahead+id)
 	switch {
-	case f.Outage > w.clock:
+	case l.dice.outage(f, w.clock):
 		return w.lose(in, policy.FaultOutage, d, out)
 	case l.dice.burst(&f.Burst):
 		return w.lose(in, policy.FaultBurst, d, out)
+	case l.trace.lost(&f.Trace, &l.dice, w.clock):
+		return w.lose(in, policy.FaultTrace, d, out)
 	case l.dice.hit(policy.FaultDrop, f.Drop):
 		return w.lose(in, policy.FaultDrop, d, out)
 	}
 	m := mark{id: id}
+	if f.ECN != (policy.Chance{}) {
+		if h, at, shift, ok := w.congestionField(d); ok && l.dice.hit(policy.FaultECN, f.ECN) {
+			w.flushTaps() // so that the copy of reception shows the frame as received
+			w.congest(d, &h, at, shift)
+			t[countFault+policy.FaultECN]++
+			m.fault |= shm.FaultECN
+		}
+	}
+	if f.Corrupt != (policy.Chance{}) {
+		if p, ok := w.payloadOf(d); ok && l.dice.hit(policy.FaultCorrupt, f.Corrupt) {
+			w.flushTaps()
+			w.corrupt(d, p, &l.dice)
+			t[countFault+policy.FaultCorrupt]++
+			m.fault |= shm.FaultCorrupt
+		}
+	}
 	if l.dice.hit(policy.FaultLength, f.Length) && w.stretch(l, &d) {
 		t[countFault+policy.FaultLength]++
 		m.fault |= shm.FaultLength
 	}
 	length := w.length(d)
 	if l.dice.hit(policy.FaultBitflip, f.Bitflip) && length > protected {
-		w.flushTaps() // so that the copy of reception shows the frame as received
-		bit := l.dice.below(uint64(length-protected) * 8)
+		w.flushTaps()
+		bit := l.dice.below(policy.FaultBitflip, 1, uint32(length-protected)*8)
 		chunk, i := w.byteAt(d, protected+int(bit/8))
 		chunk[i] ^= 1 << (bit % 8)
 		t[countFault+policy.FaultBitflip]++
@@ -130,7 +123,9 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 	}
 	out = w.schedule(in, f, d, m, out)
 	if duplicate {
+		l.dice.copy = 1
 		out = w.schedule(in, f, second, m, out)
+		l.dice.copy = 0
 	}
 	return out
 }
@@ -147,7 +142,7 @@ func (w *worker) lose(in, fault int, d xsk.Desc, out int) int {
 // gets random bytes at its end. It draws whether to cut or to lengthen, and does the other if that
 // is not possible. It returns false if neither is.
 func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
-	shorter := l.dice.below(2) == 0
+	shorter := l.dice.below(policy.FaultLength, 1, 2) == 0
 	length, last := w.length(*d), d
 	for continued(*last) {
 		last = w.follow(*last)
@@ -157,18 +152,17 @@ func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	canShrink, canGrow := length > protected, room > 0
 	switch {
 	case canShrink && (shorter || !canGrow):
-		w.cut(d, protected+int(l.dice.below(uint64(length-protected))))
+		w.cut(d, protected+int(l.dice.below(policy.FaultLength, 2, uint32(length-protected))))
 	case canGrow:
 		old := last.Len
-		last.Len += 1 + uint32(l.dice.below(uint64(room)))
+		last.Len += 1 + l.dice.below(policy.FaultLength, 2, uint32(room))
 		// The tap's copy does not include the bytes behind the frame, so they may change.
+		r := l.dice.draw(policy.FaultLength, 3)
 		for tail := w.umem.Bytes(*last)[old:]; len(tail) > 0; {
-			r := l.dice.pcg.Uint64()
-			for range min(8, len(tail)) {
-				tail[0] = byte(r)
-				r >>= 8
-				tail = tail[1:]
-			}
+			r += gamma
+			var fill [8]byte
+			binary.LittleEndian.PutUint64(fill[:], mix(r))
+			tail = tail[copy(tail, fill[:]):]
 		}
 	default:
 		return false

@@ -1,12 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
 	"testing"
+	"time"
 
 	"ethertap/dataplane"
 	"ethertap/dataplane/memory"
 	"ethertap/dataplane/policy"
 	"ethertap/lib/filter"
+	"ethertap/lib/predicate"
 	"ethertap/tests/netlab"
 )
 
@@ -95,4 +99,66 @@ func TestFiltersInThreads(t *testing.T) {
 		}
 	}
 	m.closes()
+}
+
+// Filters are changed a hundred times while frames flow. None of them matches, so all frames arrive, once, and the programs
+// decide about every one.
+func TestFiltersChangeUnderTraffic(t *testing.T) {
+	lab := fastLab(t)
+	d := newDevice(t, lab, dataplane.Config{FastPath: true})
+	d.mustStart()
+	d.mustUseFastPath()
+	r := lab.Snk.NewReceiver(netlab.K1)
+	s := lab.Src.NewSender(netlab.S0, true)
+	changed := make(chan error, 1)
+	go func() {
+		filters := []policy.Filter{{}, filterOf(t, "arp"), filterOf(t, "tcp port 443 and host 10.99.0.1"), {Source: "tcp?", Tree: predicate.Is{Any: predicate.TCP}}}
+		for i := range 100 {
+			err := d.Update(func(p *policy.Policy) error {
+				p.Taps[0].RX[0], p.Taps[0].RXFilter[0] = true, filters[1+i%3]
+				p.Taps[0].TX[1], p.Taps[0].TXFilter[1] = i%5 < 3, filters[1+i/2%3]
+				p.DropFilter = filters[i%4]
+				return nil
+			})
+			if err != nil {
+				changed <- err
+				return
+			}
+		}
+		changed <- nil
+	}()
+	total, changing := 0, true
+	for changing || total < 1000 {
+		select {
+		case err := <-changed:
+			if err != nil {
+				t.Fatal(err)
+			}
+			changing = false
+		default:
+		}
+		for range 16 {
+			if err := s.Send(netlab.UDP(64+total%1400, uint64(total))); err != nil {
+				t.Fatal(err)
+			}
+			total++
+		}
+		d.await("they are received", func() bool { return d.stats(0).RX == uint64(total) })
+	}
+	frames, err := r.Collect(total, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[uint64]bool, total)
+	for _, f := range frames {
+		n, _ := netlab.Seq(f)
+		seen[n] = true
+	}
+	if len(frames) != total || len(seen) != total {
+		t.Errorf("%d frames came, %d different ones; %d were sent", len(frames), len(seen), total)
+	}
+	if k := d.Snapshot(false).Ports[0].Kernel; k.RX != uint64(total) {
+		t.Errorf("%d of %d frames stayed in the kernel: the others were undecided", k.RX, total)
+	}
+	d.checkBooks()
 }

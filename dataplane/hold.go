@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -109,7 +111,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 		t[countFault+policy.FaultDelay]++
 		due += int64(f.Delay)
 		if f.Jitter > 0 {
-			due += int64(l.dice.below(2*uint64(f.Jitter)+1)) - int64(f.Jitter)
+			due += l.dice.jitter(f)
 		}
 	}
 	if f.KeepOrder {
@@ -122,6 +124,9 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 
 // release sends the frames that are due and returns their number.
 func (w *worker) release(p *plan) int {
+	if w.frames != nil {
+		return w.releaseLast(p)
+	}
 	total := 0
 	for in := range w.lanes {
 		l := &w.lanes[in]
@@ -144,6 +149,9 @@ func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 	for n < batchSize && l.held.isDue(then) {
 		h := l.held.pop()
 		w.sending[n], w.sent[n] = h.desc, h.mark
+		if w.frames != nil {
+			w.dueIs(h.desc, h.due)
+		}
 		n++
 	}
 	if n == 0 {
@@ -163,12 +171,18 @@ func (w *worker) releaseUntil(in int, then int64, p *plan) int {
 
 // readClock reads the clock into w.stamp, for taps, and w.clock, which never jumps, for faults.
 func (w *worker) readClock() {
+	if w.frames != nil {
+		return // see frameComes
+	}
 	t := time.Now()
 	w.stamp, w.clock = t.UnixNano(), int64(t.Sub(w.epoch))
 }
 
 // nextDue returns the time until the next held frame is due, but not more than atMost.
 func (w *worker) nextDue(atMost time.Duration) time.Duration {
+	if w.frames != nil {
+		return atMost // frames that wait become due with the frames that come
+	}
 	looked := false
 	for i := range w.lanes {
 		if q := &w.lanes[i].held; len(q.heap) > 0 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -262,10 +264,10 @@ func TestBurst(t *testing.T) {
 // The mean length of a burst is the inverse of the probability of its end.
 func TestBurstLength(t *testing.T) {
 	m := policy.Burst{Enter: 2000, Leave: 20000, LossBad: policy.Certain}
-	var d dice
-	d.pcg.Seed(1, 2)
+	d := newDice(1, 0, 2)
 	bursts, lost, before := 0, 0, false
 	for range 100000 {
+		d.frame++
 		now := d.burst(&m)
 		if now {
 			lost++

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -36,7 +38,8 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	var indexes []int
 	var programs []ebpf.ProgramID
 	frags := false
-	for _, p := range f.ports {
+	var stamps fastpath.Stamps
+	for i, p := range f.ports {
 		if p.nic == nil {
 			return false, fmt.Errorf("%s holds a bypass, and port %s is no network interface; %s ends it", b.dir, p.Name(), b.clear)
 		}
@@ -47,8 +50,9 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 		indexes = append(indexes, index)
 		frags = frags || mtu > port.MaxMTU
 		programs = append(programs, program)
+		stamps[i] = p.nic.ExpectStamps(index, generic)
 	}
-	old, err := fastpath.Open(b.dir, indexes, frags)
+	old, err := fastpath.Open(b.dir, indexes, frags, &stamps)
 	if errors.Is(err, fastpath.ErrGone) {
 		f.logf("bypass of an earlier process: %v; it is removed", err)
 		_, restored := nic.RestoreChanges(b.runDir, f.logf)
@@ -175,6 +179,7 @@ func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
 	switch {
 	case old.Path != nil && old.Path == f.path:
 		f.moveBypass(startTakes)
+		f.sayWhatAHangLoses()
 	case f.path != nil && b.deadAfter > 0:
 		over = true
 	default:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -12,7 +14,7 @@ import (
 )
 
 // A program on a device that lies on others gets the frames that those have joined. The log says so
-// with the command that mends it, at the start and when it begins while frames flow.
+// with the command that fixes it, at the start and when it begins while frames flow.
 func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 	netlab.RequireRoot(t)
 	lab := netlab.NewBridge(t)
@@ -53,8 +55,8 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 			t.Fatalf("%+v", p)
 		}
 	}
-	const first = "port m0: d0 beneath it joins frames (rx-gro): ethtool -K d0 gro off"
-	const second = "port m1: d1 beneath it joins frames (rx-gro): ethtool -K d1 gro off"
+	const first = "port m0: d0 beneath it joins frames (rx-gro), and joined frames longer than 1792 bytes are lost; to fix this, run: ethtool -K d0 gro off"
+	const second = "port m1: d1 beneath it joins frames (rx-gro), and joined frames longer than 1792 bytes are lost; to fix this, run: ethtool -K d1 gro off"
 	if d.said(first) != 1 || d.said("beneath") != 1 {
 		t.Errorf("said %q", d.lines())
 	}
@@ -71,7 +73,7 @@ func TestInterfacesBeneathThatJoinFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.await("two are lost", func() bool { s := d.stats(0); return s.Lost == 2 && s.RX >= 1 })
-	const want = "interface 0 m0: 2 frames longer than the 1792 bytes that can be received: d0 beneath it joins frames (rx-gro): ethtool -K d0 gro off"
+	const want = "interface 0 m0: 2 frames longer than the 1792 bytes that can be received: d0 beneath it joins frames (rx-gro); to fix this, run: ethtool -K d0 gro off"
 	if a := d.Advice(); len(a) != 1 || a[0] != want {
 		t.Errorf("advice %q, want %q", a, want)
 	}
@@ -102,7 +104,7 @@ func TestWhatIsBeneathATunnel(t *testing.T) {
 	}
 	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{"vx", netlab.D1}, Attach: nic.AttachSKB})
 	d.mustStart()
-	if d.said("port vx: d0 beneath it joins frames (rx-gro): ethtool -K d0 gro off") != 1 || d.said("beneath") != 1 {
+	if d.said("port vx: d0 beneath it joins frames (rx-gro), and joined frames longer than 1792 bytes are lost; to fix this, run: ethtool -K d0 gro off") != 1 || d.said("beneath") != 1 {
 		t.Errorf("said %q", d.lines())
 	}
 	d.mustStop()

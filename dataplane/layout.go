@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -14,6 +16,19 @@ var (
 	_ = [1]struct{}{}[policy.MaxTaps-fastpath.MaxTaps]
 	_ = [1]struct{}{}[MaxQueues-fastpath.MaxQueues]
 
+	// The dice of both sides are the same.
+	_ = [1]struct{}{}[policy.FaultOutage-fastpath.FaultOutage]
+	_ = [1]struct{}{}[policy.FaultBurst-fastpath.FaultBurst]
+	_ = [1]struct{}{}[policy.FaultDrop-fastpath.FaultDrop]
+	_ = [1]struct{}{}[policy.FaultLength-fastpath.FaultLength]
+	_ = [1]struct{}{}[policy.FaultBitflip-fastpath.FaultBitflip]
+	_ = [1]struct{}{}[policy.FaultDup-fastpath.FaultDup]
+	_ = [1]struct{}{}[policy.Certain-fastpath.Certain]
+	_ = [1]struct{}{}[faultBits-fastpath.DrawNumberAt]
+	_ = [1]struct{}{}[frameAt-1-fastpath.DrawCopyAt]
+	_ = [1]struct{}{}[frameAt-fastpath.DrawFrameAt]
+	_ = [1]struct{}{}[drawAgain-fastpath.DrawAgain]
+
 	// The tables of both sides are added up by their keys.
 	_ = [1]struct{}{}[ways-fastpath.Ways]
 	_ = [1]struct{}{}[macPlaces-fastpath.MACPlaces]
@@ -22,8 +37,6 @@ var (
 	_ = [1]struct{}{}[protected-fastpath.Header]
 	_ = [1]struct{}{}[maxTags-fastpath.MaxTags]
 	_ = [1]struct{}{}[maxLength-fastpath.MaxLength]
-	_ = [1]struct{}{}[typeVLAN-fastpath.TypeVLAN]
-	_ = [1]struct{}{}[typeQinQ-fastpath.TypeQinQ]
 	_ = [1]struct{}{}[vlanMask-fastpath.VLANMask]
 
 	// Each thread writes a life, and the programs read it.

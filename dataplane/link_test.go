@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -9,6 +11,9 @@ import (
 	"ethertap/tests/netlab"
 )
 
+// trafficFrame is what traffic sends. No other frame of the tests is the same.
+var trafficFrame = netlab.UDP(60, 1<<40)
+
 // traffic sends small frames into a link until stop is called, which returns how many the link
 // took. Sends fail while the link is down, as the tests want.
 func traffic(t *testing.T, ns *netlab.Namespace, link string) (stop func() uint64) {
@@ -19,9 +24,8 @@ func traffic(t *testing.T, ns *netlab.Namespace, link string) (stop func() uint6
 	var sent uint64
 	go func() {
 		defer close(finished)
-		frame := netlab.UDP(60, 0)
 		for !done.Load() {
-			if s.Send(frame) == nil {
+			if s.Send(trafficFrame) == nil {
 				sent++
 			}
 			time.Sleep(200 * time.Microsecond)

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
-	"ethertap/dataplane/port"
 	"ethertap/dataplane/xsk"
 )
 
@@ -101,6 +102,7 @@ func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
 		c := xsk.Desc{Addr: w.free[len(w.free)-1] + xsk.Headroom, Len: of.Len, Options: of.Options}
 		w.free = w.free[:len(w.free)-1]
 		copy(w.umem.Bytes(c), w.umem.Bytes(of))
+		*w.umem.Meta(c.Addr) = *w.umem.Meta(of.Addr)
 		return c
 	}
 	first := copyChunk(d)
@@ -120,16 +122,16 @@ func (w *worker) duplicate(d xsk.Desc) xsk.Desc {
 func (w *worker) putLong(l *lane, frames []xsk.Desc) (n, entries int) {
 	room := l.sock.TX.Size() - int(l.put-l.taken)
 	for _, d := range frames {
-		var all [port.MaxChunks]xsk.Desc
-		k := 1
-		for all[0] = d; continued(d); k++ {
+		all := append(w.pieces[:0], d)
+		for continued(d) {
 			d = *w.follow(d)
-			all[k] = d
+			all = append(all, d)
 		}
-		if entries+k > room {
+		w.pieces = all
+		if entries+len(all) > room {
 			break
 		}
-		entries += l.sock.TX.Put(all[:k])
+		entries += l.sock.TX.Put(all)
 		n++
 	}
 	return n, entries

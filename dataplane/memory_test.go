@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"ethertap/dataplane"
 	"ethertap/dataplane/memory"
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/port"
 	"ethertap/tests/netlab"
@@ -203,4 +206,20 @@ func TestFaultsOnPortsInMemory(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	m.closes()
+}
+
+// A port that is no network interface has no device that stamps frames: to ask for its stamps is an error, at the start and later.
+func TestNoDeviceStampsInMemory(t *testing.T) {
+	const want = "port left: no device stamps its frames, as it is no network interface"
+	ports := []port.Port{memory.New("left", memory.Options{}), memory.New("right", memory.Options{})}
+	if _, err := dataplane.New(dataplane.Config{Interfaces: []string{"left", "right"}, Ports: ports, Stamps: nic.StampsHardware}); err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+	m := newInMemory(t, dataplane.Config{}, memory.Options{})
+	if err := m.SetStamps(nic.StampsHardware); err == nil || err.Error() != want || m.StampMode() != nic.StampsSoftware {
+		t.Errorf("%v, %v", err, m.StampMode())
+	}
+	if err := m.SetStamps(nic.StampsAuto); err != nil {
+		t.Error(err)
+	}
 }

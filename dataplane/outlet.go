@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -40,6 +42,7 @@ type outletLane struct {
 	records  []shm.Record  // to be put into the queue at the end of the batch
 	runs     []recordRun   // one for each change of the interface within records
 	number   int           // the interface of the last run, or noInterface
+	reading  reading       // see worker.putPatiently
 
 	// The thread writes these counters, once a batch. For the TAP queue it uses its tally instead,
 	// since these frames are part of the account of an interface.
@@ -133,7 +136,7 @@ func (e *Engine) AddQueue(name string) error {
 		return nil
 	}, append(slices.Clone(e.outlets), out))
 	if err != nil {
-		if _, asked := e.awaitThreadsLocked(); asked != nil { // wait until no thread uses the outlet any more
+		if asked := e.awaitThreadsLocked(); asked != nil { // wait until no thread uses the outlet any more
 			return errors.Join(err, asked)
 		}
 		return errors.Join(err, out.close())
@@ -158,7 +161,7 @@ func (e *Engine) RemoveQueue(name string) error {
 		return err
 	}
 	// A thread that has answered uses the new policy, from this batch or the next one on.
-	if _, err := e.awaitThreadsLocked(); err != nil {
+	if err := e.awaitThreadsLocked(); err != nil {
 		return err
 	}
 	return out.close()

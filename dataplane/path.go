@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 // PathStats counts the frames that took one path through the bridge, and their bytes.

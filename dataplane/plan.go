@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -145,9 +147,9 @@ func (p *plan) compiled() iter.Seq2[policy.Filter, *predicate.Code] {
 	}
 }
 
-// wanting returns the taps that want a frame that goes some way. Here alone it is decided in
-// a thread; wish() in fastpath.c is the same in the kernel.
-func (w *worker) wanting(p *plan, y *way, frame []byte, d xsk.Desc) tapSet {
+// wanting returns the taps that want a frame that goes some way; frame is its first chunk. Here alone
+// it is decided in a thread; wish() in fastpath.c is the same in the kernel.
+func (w *worker) wanting(p *plan, y *way, frame []byte, d *xsk.Desc) tapSet {
 	if y.choosy|y.filtered == 0 {
 		return y.taps
 	}
@@ -155,17 +157,20 @@ func (w *worker) wanting(p *plan, y *way, frame []byte, d xsk.Desc) tapSet {
 }
 
 // choosing is the part of wanting that looks at the frame.
-func (w *worker) choosing(p *plan, y *way, frame []byte, d xsk.Desc) tapSet {
+func (w *worker) choosing(p *plan, y *way, frame []byte, d *xsk.Desc) tapSet {
 	some := y.taps
-	for choosy := y.choosy; choosy != 0; choosy &= choosy - 1 {
-		i := bits.TrailingZeros16(uint16(choosy))
-		if h := p.hosts[i]; !h.has(source(frame)) && !h.has(destination(frame)) {
-			some &^= 1 << i
+	if y.choosy != 0 {
+		from, to := source(frame), destination(frame)
+		for choosy := y.choosy; choosy != 0; choosy &= choosy - 1 {
+			i := bits.TrailingZeros16(uint16(choosy))
+			if h := p.hosts[i]; !h.has(from) && !h.has(to) {
+				some &^= 1 << i
+			}
 		}
 	}
 	for filtered := some & y.filtered; filtered != 0; filtered &= filtered - 1 {
 		i := bits.TrailingZeros16(uint16(filtered))
-		if !w.matches(y.filters[i], d, y.outbound) {
+		if !w.matches(y.filters[i], *d, y.outbound) {
 			some &^= 1 << i
 		}
 	}
@@ -195,11 +200,22 @@ func (e *Engine) Policy() policy.Policy { return e.plan.Load().Policy }
 // stays as it was.
 //
 // With the fast path on, Update takes some ten milliseconds longer: it waits until no frame in the
-// kernel is under way under the old policy.
+// kernel is under way under the old policy. A change that sets an interface down or up waits for a
+// start that is under way, and has to be made in the network namespace of the interfaces.
 func (e *Engine) Update(fn func(*policy.Policy) error) error {
 	e.update.Lock()
-	defer e.update.Unlock()
-	return e.changeLocked(fn, e.outlets)
+	before := carriersDown(&e.plan.Load().Policy)
+	err := e.changeLocked(fn, e.outlets)
+	again := carriersDown(&e.plan.Load().Policy) != before
+	e.update.Unlock()
+	if again {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.workers != nil {
+			e.followCarriersLocked()
+		}
+	}
+	return err
 }
 
 // changeLocked changes the policy as Update does, with a list of outlets. A caller who changes the
@@ -210,7 +226,7 @@ func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) 
 	if err := fn(&p); err != nil {
 		return err
 	}
-	if err := p.Check(len(e.config.Interfaces)); err != nil {
+	if err := p.Check(e.ends); err != nil {
 		return err
 	}
 	next, err := compile(p, outlets, before)
@@ -222,7 +238,7 @@ func (e *Engine) changeLocked(fn func(*policy.Policy) error, outlets []*outlet) 
 		e.plan.Store(before)
 		return fmt.Errorf("fast path: %w", err)
 	}
-	if err := announceTaps(outlets, &before.Policy, &p); err != nil { // the policy is in force all the same
+	if err := announceTaps(outlets, &before.Policy, &p, &e.stamped); err != nil { // the policy is in force all the same
 		e.config.Logf("readers of the queues do not see the new taps: %v", err)
 	}
 	return nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -27,7 +29,9 @@ func newPorts(c *Config) (list []*enginePort) {
 			names[i] = ""
 		}
 	}
-	nics := nic.New(names, nic.Options{Attach: c.Attach, Copy: c.Copy, Replace: c.Replace, RunDir: c.RunDir, Owner: c.Owner, Logf: c.Logf})
+	nics := nic.New(names, nic.Options{
+		Attach: c.Attach, Copy: c.Copy, Stamps: c.Stamps, Replace: c.Replace, RunDir: c.RunDir, Owner: c.Owner, StampClock: c.StampClock, Logf: c.Logf,
+	})
 	for i := range names {
 		e := &enginePort{number: i, nic: nics[i]}
 		if e.nic != nil {
@@ -74,26 +78,26 @@ func (e *Engine) PortNamed(name string) (number int, ok bool) {
 // queue without a thread would bypass the bridge, and a thread without a queue has nothing to bind
 // to.
 func (p *enginePort) checkQueues(threads int) error {
-	mend, f := p.QueueCommand(threads), p.Facts()
+	command, f := p.QueueCommand(threads), p.Facts()
 	switch rx, tx := f.RXQueues, f.TXQueues; {
 	case rx > threads:
-		return fmt.Errorf("port %s: %s but %s: frames on the other queues would be lost: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), mend)
+		return fmt.Errorf("port %s: %s but %s: frames on the other queues would be lost; to fix this, run: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), command)
 	case rx < threads:
-		return fmt.Errorf("port %s: only %s for %s: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), mend)
+		return fmt.Errorf("port %s: only %s for %s; to fix this, run: %s", f.Name, counted(rx, "receive queue"), counted(threads, "thread"), command)
 	case tx < threads:
-		return fmt.Errorf("port %s: only %s for %s: %s", f.Name, counted(tx, "transmit queue"), counted(threads, "thread"), mend)
+		return fmt.Errorf("port %s: only %s for %s; to fix this, run: %s", f.Name, counted(tx, "transmit queue"), counted(threads, "thread"), command)
 	}
 	return nil
 }
 
-// unservable says which frames are lost while so many threads run, and how to mend it; "" if none
+// unservable says which frames are lost while so many threads run, and how to fix that; "" if none
 // are. Fewer queues than threads lose nothing: the kernel removes no queue that has a socket.
 func (p *enginePort) unservable(threads int) string {
 	f := p.Facts()
 	if f.RXQueues <= threads {
 		return ""
 	}
-	return fmt.Sprintf("port %s: %d receive queues and %s: frames on the other queues are lost, unless the fast path forwards them: %s",
+	return fmt.Sprintf("port %s: %d receive queues and %s: frames on the other queues are lost, unless the fast path forwards them; to fix this, run: %s",
 		f.Name, f.RXQueues, counted(threads, "thread"), p.QueueCommand(threads))
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -100,5 +102,5 @@ func (e *Engine) moreThreadsLocked() string {
 			commands = append(commands, p.QueueCommand(most))
 		}
 	}
-	return fmt.Sprintf("; or for %d threads: %s", most, strings.Join(commands, ", "))
+	return fmt.Sprintf("; or, for %d threads: %s", most, strings.Join(commands, ", "))
 }

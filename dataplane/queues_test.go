@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -108,7 +110,7 @@ func TestQueuesAreFollowed(t *testing.T) {
 	}
 }
 
-// Queues that cannot have a thread are logged once, with the command that mends it. Frames on them
+// Queues that cannot have a thread are logged once, with the command that fixes it. Frames on them
 // count as lost, or the kernel forwards them.
 func TestQueuesThatCannotBeServed(t *testing.T) {
 	const n = 400
@@ -124,8 +126,8 @@ func TestQueuesThatCannotBeServed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := queuesLab(t, c.config)
 			d.queues(4, 4, netlab.D0)
-			const said = "port d0: 4 receive queues and 1 thread: frames on the other queues are lost, unless the fast path forwards them: ethtool -L d0 rx 1 tx 1"
-			more := "; or for 4 threads: ethtool -L d1 rx 4 tx 4"
+			const said = "port d0: 4 receive queues and 1 thread: frames on the other queues are lost, unless the fast path forwards them; to fix this, run: ethtool -L d0 rx 1 tx 1"
+			more := "; or, for 4 threads: ethtool -L d1 rx 4 tx 4"
 			if c.config.Queues > 0 {
 				more = ""
 			}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -13,7 +15,12 @@ import (
 type redirectLimits struct {
 	longest uint32 // the longest frame, in bytes
 	whole   bool   // it takes no frame of several buffers
+	stretch uint32 // bytes to which a fault may lengthen a frame
+	unknown bool   // the kernel does not tell whether it takes any
 }
+
+// stretchLimit is the number of bytes to which a fault may lengthen a frame between two ports.
+func stretchLimit(a, b port.Facts) uint32 { return uint32(14 + min(a.MTU, b.MTU)) }
 
 // examineLocked finds out which frames cannot leave by a redirect, so that they are diverted, if
 // possible before one is lost.
@@ -26,16 +33,34 @@ func (f *fastPath) examineLocked() {
 	}
 }
 
+// sayUnknown logs which veths may refuse redirected frames without anybody knowing before. That costs the first
+// frames.
+func (f *fastPath) sayUnknown() {
+	for i, in := range f.ports {
+		if !f.limits[i].unknown || f.denied[i] != "" {
+			continue
+		}
+		if out := f.ports[1-i]; out.Facts().Driver == "veth" {
+			f.logf("port %s: fast path: this kernel, before Linux 6.3, does not tell whether port %s takes redirected frames; if it does not, the first ones, at most %d, are lost%s; or start with --fastpath=false",
+				in.Name(), out.Name(), redirectBulk, out.nic.TakeRedirects())
+		}
+	}
+}
+
+// redirectBulk is the number of frames that the kernel collects before it gives them to a driver (DEV_MAP_BULK_SIZE).
+const redirectBulk = 16
+
 // refusal says why frames received on port i cannot leave by a redirect to the other one; "" if
 // they can.
 func (f *fastPath) refusal(i int) string {
 	in, out := f.ports[i], f.ports[1-i]
 	facts, to := in.Facts(), out.Name()
+	f.limits[i].stretch = stretchLimit(facts, out.Facts())
 	if facts.Mode == port.ZeroCopy {
 		return fmt.Sprintf("port %s: with zero-copy a thread forwards without a copy, and a redirect in the kernel would copy", facts.Name)
 	}
 	r := out.nic.Redirects()
-	f.limits[i] = redirectLimits{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers}
+	f.limits[i] = redirectLimits{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers, stretch: f.limits[i].stretch, unknown: !r.Known}
 	if r.Known && !r.Taken {
 		f.lacked[i] = true
 		return fmt.Sprintf("port %s takes no redirected frames%s", to, out.nic.TakeRedirects())

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -164,7 +166,7 @@ func (e *Engine) replaceLocked(f *fed, again *shm.Queue, why error) {
 		}
 	}
 	e.config.Logf("%v; frames go into a new one from now on", why)
-	if _, err := e.awaitThreadsLocked(); err != nil { // a thread that does not answer may still use the old queue, which therefore stays open
+	if err := e.awaitThreadsLocked(); err != nil { // a thread that does not answer may still use the old queue, which therefore stays open
 		e.config.Logf("queue %s: %v", again.Name(), err)
 		return
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -6,11 +8,11 @@ import (
 )
 
 // warnSlotsLocked warns if the slots of a queue are too small for the frames of an interface, so
-// that they are cut, and says how to mend it.
+// that they are cut, and says how to fix that.
 func (e *Engine) warnSlotsLocked(q *shm.Queue, p *enginePort) {
 	f := p.Facts()
 	longest := f.MTU + port.Header
-	if q == nil || longest <= q.Room() {
+	if q == nil || longest <= q.Room() || f.Elastic { // its MTU says nothing of its frames
 		return
 	}
 	size := shm.SlotFor(longest)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// The log names queues that cut frames, with the command that mends it: at the start, when a
+// The log names queues that cut frames, with the command that fixes it: at the start, when a
 // further queue is added, and when the MTU is raised. It names no queue whose slots are large
 // enough.
 func TestQueuesThatCutFramesAreSaid(t *testing.T) {
@@ -35,17 +37,17 @@ func TestQueuesThatCutFramesAreSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mend := func(size int) string {
+	fix := func(size int) string {
 		return fmt.Sprintf(`and make it with 0 %d "%s" pqueue.create`, size, small)
 	}
-	if d.said("are cut") != 2 || d.said(mend(1600)) != 2 || d.said(fmt.Sprintf("queue %s: a slot holds 448 bytes of a frame, and port d1 has MTU 1500: longer frames are cut", small)) != 1 {
+	if d.said("are cut") != 2 || d.said(fix(1600)) != 2 || d.said(fmt.Sprintf("queue %s: a slot holds 448 bytes of a frame, and port d1 has MTU 1500: longer frames are cut", small)) != 1 {
 		t.Errorf("after the further queues it said %q", d.lines())
 	}
 	d.raise(1600) // the same memory suffices
-	d.await("it says what the MTU does", func() bool { return d.said(mend(1728)) == 2 })
+	d.await("it says what the MTU does", func() bool { return d.said(fix(1728)) == 2 })
 	d.raise(3000) // everything starts anew
 	tap := fmt.Sprintf("queue %s: a slot holds 2048 bytes of a frame, and port d0 has MTU 3000: longer frames are cut; to record them whole, delete the queue (rpclsh -q %s -e tap.queue.delete) and start with --queue-slot-size 3136", q.Name(), q.Name())
-	d.await("it says what the MTU does", func() bool { return d.said(tap) == 1 && d.said(mend(3136)) > 0 })
+	d.await("it says what the MTU does", func() bool { return d.said(tap) == 1 && d.said(fix(3136)) > 0 })
 	if d.said("queue "+large) != 0 {
 		t.Errorf("a queue that cuts nothing: %q", d.lines())
 	}

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
 	"errors"
 	"time"
 
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 )
 
@@ -15,10 +18,11 @@ type Snapshot struct {
 	Running bool      // frames are forwarded
 	Waiting string    // why frames are not forwarded though the engine was started; "" if there is no reason
 	// Short says which frames are lost because an interface has more queues than there are threads,
-	// and the command that mends it; "" if none are.
+	// and the command that fixes it; "" if none are.
 	Short    string
 	Poll     PollMode
-	Hold     int // frames that faults may hold, for each queue of an interface
+	Stamps   nic.StampMode // as asked for
+	Hold     int           // frames that faults may hold, for each queue of an interface
 	Policy   policy.Policy
 	FastPath FastPathInfo
 	Bypass   BypassInfo
@@ -30,10 +34,11 @@ type Snapshot struct {
 type PortSnapshot struct {
 	PortInfo
 	Stats      PortStats
-	Kernel     PathStats     // the part of Stats that the fast path has counted; the threads have counted the rest
-	Threads    []QueueStats  // by queue
-	OutageLeft time.Duration // how long an outage will last
-	MACs       MACTable      // MACs and Types are empty unless tables were asked for
+	Kernel     PathStats                // the part of Stats that the fast path has counted; the threads have counted the rest
+	Threads    []QueueStats             // by queue
+	OutageLeft time.Duration            // how long an outage will last
+	Where      [policy.FaultKinds]Place // where each fault of its frames is carried out, by index in policy.Faults
+	MACs       MACTable                 // MACs and Types are empty unless tables were asked for
 	Types      TypeTable
 }
 
@@ -59,12 +64,12 @@ func (e *Engine) Snapshot(tables bool) Snapshot {
 	defer e.update.Unlock()
 	fast := e.fast.readCounters()
 	s := Snapshot{
-		Time: time.Now(), Since: e.since, Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: PollMode(e.poll.Load()), Hold: e.config.Hold,
+		Time: time.Now(), Since: e.since, Running: e.workers != nil, Waiting: e.said, Short: e.short, Poll: PollMode(e.poll.Load()), Stamps: e.stamps, Hold: e.config.Hold,
 		Policy: e.Policy(), Bypass: e.fast.bypassInfo(), FastPath: FastPathInfo{Wanted: e.fast.wanted},
 	}
 	all := e.allStatsLocked(fast)
 	for i, info := range e.portsLocked() {
-		p := PortSnapshot{PortInfo: info, Stats: all[i], Kernel: e.kernelPathLocked(i, fast), OutageLeft: e.outageLeft(i)}
+		p := PortSnapshot{PortInfo: info, Stats: all[i], Kernel: e.kernelPathLocked(i, fast), OutageLeft: e.outageLeft(i), Where: e.faultPlacesLocked(i)}
 		for q := range e.queues {
 			p.Threads = append(p.Threads, e.queueStatsLocked(i, q, fast))
 		}

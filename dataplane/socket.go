@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -70,11 +72,14 @@ func (w *worker) openSockets(ports []*enginePort, c *Config, frame int, undo *po
 		f := p.Facts()
 		l.output = mirror
 		if len(ports) == 2 {
-			l.output = 1 - i
-			l.limit.Store(uint32(14 + min(f.MTU, ports[1-i].Facts().MTU)))
+			if !ports[1-i].Facts().NoTX {
+				l.output = 1 - i
+			}
+			l.limit.Store(stretchLimit(f, ports[1-i].Facts()))
 			l.held.heap = make([]heldFrame, 0, c.Hold)
 		}
 		l.longest.Store(f.Longest)
+		l.described = f.Timed
 		kept := len(w.free) - c.Rings
 		q := port.Queue{
 			Number: w.queue, Memory: u, Frames: w.free[kept:], Rings: c.Rings, Budget: budget, Long: w.long, Wake: w.wake,

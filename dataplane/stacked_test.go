@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -58,7 +60,7 @@ func TestWarningsOfWhatIsCutOff(t *testing.T) {
 	d := newDevice(t, lab, dataplane.Config{})
 	d.mustStart()
 	for _, want := range []string{
-		"port d0: the interface is a port of the bridge brm, which no longer gets the frames that arrive at d0: ip link set d0 nomaster",
+		"port d0: the interface is a port of the bridge brm, which no longer gets the frames that arrive at d0; to fix this, run: ip link set d0 nomaster",
 		"port d1: other interfaces are made on it, and no longer get the frames that arrive at d1: mac0 (macvlan), mac1 (macvlan), mac2 (macvlan), mac3 (macvlan), mac4 (macvlan), mac5 (macvlan), mac6 (macvlan), mac7 (macvlan), 2 more",
 	} {
 		if d.said(want) != 1 {
@@ -93,7 +95,7 @@ func TestPeerIsNamed(t *testing.T) {
 	}
 	d := newDevice(t, lab, dataplane.Config{Interfaces: []string{"p0"}})
 	d.mustStart()
-	if want := fmt.Sprintf("port p0: the other end of this veth is p1 in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken: nsenter -t %d -n ethtool -K p1 tx off", p.PID()); d.said(want) != 1 {
+	if want := fmt.Sprintf("port p0: the other end of this veth is p1 in another namespace; unless its offloads are off, TCP and tagged frames of that host arrive broken; to fix this, run: nsenter -t %d -n ethtool -K p1 tx off", p.PID()); d.said(want) != 1 {
 		t.Errorf("said %q, want %q", d.lines(), want)
 	}
 }

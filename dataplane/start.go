@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"ethertap/dataplane/nic"
 	"ethertap/dataplane/port"
+	"ethertap/dataplane/xsk"
 )
 
 // Start checks the interfaces, attaches to them and forwards frames. After an error everything is
@@ -60,7 +63,8 @@ func (e *Engine) startLocked() error {
 	for _, p := range e.ports {
 		e.warnAllSlotsLocked(p)
 		p.gone.Store(false)
-		e.long = e.long || p.Facts().MTU > port.MaxMTU
+		f := p.Facts()
+		e.long = e.long || f.Long()
 	}
 	// A thread that spins keeps its P forever, and all other goroutines need some too.
 	if need := e.queues + 2; runtime.GOMAXPROCS(0) < need {
@@ -125,12 +129,31 @@ func (e *Engine) inspectLocked() error {
 			return err
 		}
 	}
+	e.fitLocked()
 	queues, err := e.threadsLocked()
 	if err != nil {
 		return err
 	}
 	e.queues = queues
 	return enoughMemory(&e.config, queues, e.frameSizeLocked(), availableMemory())
+}
+
+// fitLocked tells elastic ports what they need to have.
+func (e *Engine) fitLocked() {
+	queues, mtu := max(e.config.Queues, 1), port.FileMTU
+	longest := min(port.FileLongest, e.config.Rings/2*(port.LargeChunk-xsk.Headroom)) // a frame needs room in a ring
+	for _, p := range e.ports {
+		if f := p.Facts(); !f.Elastic {
+			mtu = f.MTU
+			longest = 14 + 4 + mtu
+			if e.config.Queues == 0 {
+				queues = min(f.RXQueues, MaxQueues)
+			}
+		}
+	}
+	for _, p := range e.ports {
+		p.Fit(queues, mtu, longest)
+	}
 }
 
 // frameSizeLocked returns the size of a chunk in bytes, large enough for the frames of all
@@ -151,6 +174,7 @@ func (e *Engine) bringLocked() error {
 	if err := e.launchLocked(); err != nil {
 		return err
 	}
+	e.followStampsLocked()
 	for _, p := range e.ports {
 		refuse, err := p.Admit()
 		if err != nil {
@@ -160,6 +184,8 @@ func (e *Engine) bringLocked() error {
 	}
 	e.undo.Push(e.restoreInterruptsLocked)
 	e.followPollLocked()
+	e.undo.Push(e.restoreCarriersLocked)
+	e.followCarriersLocked()
 	e.undo.Push(e.fast.stop)
 	e.fast.start(&startedThreads{e.workers, e.long})
 	e.followJoinersLocked()
@@ -207,6 +233,10 @@ func (e *Engine) rollbackLocked(keep int) error {
 
 // openLocked makes the threads with their sockets. frame is the size of a chunk in bytes.
 func (e *Engine) openLocked(frame int) error {
+	var frames *frameClock
+	if e.timed {
+		frames = &e.frames
+	}
 	for q := range e.queues {
 		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
@@ -216,7 +246,7 @@ func (e *Engine) openLocked(frame int) error {
 		w := &worker{
 			queue: q, poll: &e.poll, cpu: -1, plan: &e.plan, counts: e.counts[q], wakeFD: fd,
 			answer: make(chan Chunks, 1), done: make(chan Chunks, 1),
-			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, long: e.long,
+			tally: e.counts[q].read(), frameID: e.frameID[q], vanish: e.vanished, tables: &e.tables[q], paces: &e.paces, epoch: e.epoch, frames: frames, long: e.long,
 		}
 		for i := range e.ports {
 			if e.tables[q][i].Load() == nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -6,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ethertap/dataplane/nic"
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
 )
@@ -22,6 +25,8 @@ type PortInfo struct {
 	Up     bool       `json:"up"`    // the link was up with carrier when last seen
 	Downs  uint64     `json:"downs"` // how often the link went down while the engine ran
 	Gone   bool       `json:"gone"`  // the interface has disappeared since Start
+	// Stamps says where the time stamps of received frames come from: "hardware" or "software".
+	Stamps string `json:"time_stamps"`
 	// FastPath says what the fast path does with frames received here: "fastpath" if it is used,
 	// "fastpath:refused" if it cannot be used, "" if it is disabled.
 	FastPath string `json:"fast_path,omitempty"`
@@ -32,7 +37,10 @@ func (e *Engine) portsLocked() []PortInfo {
 	list := make([]PortInfo, len(e.ports))
 	for i, p := range e.ports {
 		f := p.Facts()
-		list[i] = PortInfo{Index: i, Name: f.Name, Driver: f.Driver, Queues: e.queues, Mode: f.Mode, MTU: f.MTU, MAC: f.MAC, Up: f.Up, Downs: f.Downs, Gone: p.gone.Load()}
+		list[i] = PortInfo{Index: i, Name: f.Name, Driver: f.Driver, Queues: e.queues, Mode: f.Mode, MTU: f.MTU, MAC: f.MAC, Up: f.Up, Downs: f.Downs, Gone: p.gone.Load(), Stamps: nic.StampsSoftware.String()}
+		if f.Stamps != nil {
+			list[i].Stamps = nic.StampsHardware.String()
+		}
 		if e.fast.wanted && e.workers != nil {
 			list[i].FastPath = "fastpath"
 			if e.fast.without(i) != "" {

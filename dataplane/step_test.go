@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -11,7 +13,10 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
+	"ethertap/lib/filter"
+	"ethertap/lib/predicate"
 	"ethertap/shm"
+	"ethertap/tests/netlab"
 )
 
 // BenchmarkStep measures what the chain costs on rings in memory, where a simulated kernel does
@@ -27,6 +32,15 @@ func BenchmarkStep(b *testing.B) {
 	faults := policy.Fault{Enabled: true, Drop: policy.Chance{Probability: 1}, Bitflip: policy.Chance{Probability: 1}, Dup: policy.Chance{Probability: 1}, Length: policy.Chance{Probability: 1}}
 	tapped := []policy.Tap{{RX: [2]bool{true}}}
 	choosy := []policy.Tap{{RX: [2]bool{true}, MACs: hash}}
+	filtered := func(e predicate.Expr) []policy.Tap {
+		return []policy.Tap{{RX: [2]bool{true}, RXFilter: [2]policy.Filter{{Source: "?", Tree: e}}}}
+	}
+	datagram := netlab.UDP(64, 1)
+	port := predicate.Need{Any: predicate.Ports, Then: predicate.Compare{A: predicate.DestinationPort, B: predicate.Number(443)}}
+	expression, err := filter.Parse("udp port 443 and host 10.0.0.1")
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, s := range []step{
 		{name: "mirror", ports: 1},
 		{name: "bridge", ports: 2},
@@ -35,6 +49,8 @@ func BenchmarkStep(b *testing.B) {
 		{name: "with drop machash of 1000", ports: 2, policy: policy.Policy{Drop: hash}},
 		{name: "with faults", ports: 2, policy: policy.Policy{Ports: [2]policy.Port{{Fault: faults}}}},
 		{name: "with RX tap and its machash of 1000, none qualifies", ports: 2, policy: policy.Policy{Taps: choosy}},
+		{name: "with RX tap and filter of a port, none qualifies", ports: 2, frame: datagram, policy: policy.Policy{Taps: filtered(port)}},
+		{name: "with RX tap and filter udp port 443 and host 10.0.0.1, none qualifies", ports: 2, frame: datagram, policy: policy.Policy{Taps: filtered(expression)}},
 		{name: "with RX tap", ports: 2, queue: true, policy: policy.Policy{Taps: tapped}},
 		{name: "with RX tap, of 1500 bytes", ports: 2, size: 1500, queue: true, policy: policy.Policy{Taps: tapped}},
 	} {
@@ -49,8 +65,9 @@ func BenchmarkStep(b *testing.B) {
 type step struct {
 	name    string
 	ports   int
-	size    int // 0 means 64
-	sources int // 0 means 1
+	size    int    // 0 means 64
+	sources int    // 0 means 1
+	frame   []byte // nil: of an Ethertype of its own
 	queue   bool
 	policy  policy.Policy
 }
@@ -114,7 +131,10 @@ func (s step) run(b *testing.B) {
 	now.Store(first)
 	w.allocate()
 	w.round()
-	frame := testFrame(max(s.size, 64), 1, 0)
+	frame := s.frame
+	if frame == nil {
+		frame = testFrame(max(s.size, 64), 1, 0)
+	}
 	n := uint16(0)
 	median(b, func() time.Duration {
 		for range batchSize {

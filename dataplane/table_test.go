@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -6,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"ethertap/lib/predicate"
 )
 
 // read returns what a table shows to others.
@@ -111,7 +115,7 @@ func TestTableHoldsAllVLANs(t *testing.T) {
 	tb := newTables()
 	for id := range uint16(4096) {
 		f := testFrame(64, 1, 0)
-		binary.BigEndian.PutUint16(f[12:], typeVLAN)
+		binary.BigEndian.PutUint16(f[12:], predicate.TagC)
 		binary.BigEndian.PutUint16(f[14:], id)
 		tb.countFrame(f, len(f))
 		tb.publish(0)
@@ -161,7 +165,7 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 		}
 		return f
 	}
-	const q, s = typeVLAN, typeQinQ
+	const q, s, stagKey = predicate.TagC, predicate.TagS, 1 << tpidAt
 	for _, c := range []struct {
 		name  string
 		frame []byte
@@ -176,6 +180,7 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 		{"QinQ", frame(s, 5, q, 6, 0x0806), typeKey | 2<<16 | 0x0806, []uint64{stagKey | 5, 1<<16 | 6}},
 		{"four", frame(s, 1, s, 2, q, 3, q, 4, 0x0800), typeKey | 4<<16 | 0x0800, []uint64{stagKey | 1, stagKey | 1<<16 | 2, 2<<16 | 3, 3<<16 | 4}},
 		{"five", frame(q, 1, q, 2, q, 3, q, 4, q, 5, 0x0800), typeKey | 4<<16 | q, []uint64{1, 1<<16 | 2, 2<<16 | 3, 3<<16 | 4}},
+		{"old tags", frame(0x9100, 5, 0x9200, 6, q, 7, 0x0800), typeKey | 3<<16 | 0x0800, []uint64{2<<tpidAt | 5, 3<<tpidAt | 1<<16 | 6, 2<<16 | 7}},
 		{"tag alone", frame(q), shortKey, nil},
 		{"tag without type", frame(q, 7), shortKey, nil},
 		{"second tag cut off", frame(s, 7, q), shortKey | 1<<16, []uint64{stagKey | 7}},
@@ -192,7 +197,7 @@ func TestAccountOfTagsAndTypes(t *testing.T) {
 			t.Errorf("%s: sources %+v", c.name, all)
 		}
 		types := tb.types.read()
-		if u := types.rows[c.kind]; len(types.rows) != 1 || u.frames != 2 || u.last != macKey(source(c.frame)) {
+		if u := types.rows[c.kind]; len(types.rows) != 1 || u.frames != 2 || u.last != source(c.frame) {
 			t.Errorf("%s: types %x", c.name, types.rows)
 		}
 		vlans := tb.vlans.read()

@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"ethertap/dataplane/fastpath"
+	"ethertap/lib/predicate"
 )
 
 // The tables of one thread for one interface have room for so many keys.
@@ -15,12 +19,6 @@ const (
 
 // maxTags is the number of VLAN tags of a frame that are looked at.
 const maxTags = 4
-
-// These two Ethertypes say that a VLAN tag follows.
-const (
-	typeVLAN = 0x8100 // 802.1Q
-	typeQinQ = 0x88a8 // 802.1ad
-)
 
 // maxLength is the largest value in the place of an Ethertype that is a length.
 const maxLength = 1500
@@ -37,11 +35,11 @@ const (
 	levelAt   = fastpath.LevelAt               // the lowest bit of the number of tags, above the type
 )
 
-// The keys of the table of VLANs consist of the position of the tag, the number of the VLAN, and a
-// bit that says that the tag is one of 802.1ad.
+// The keys of the table of VLANs consist of the position of the tag, the number of the VLAN, and the index
+// of the tag's type in predicate.TagTypes.
 const (
 	vlanKey  = 1 << fastpath.VLANAt
-	stagKey  = 1 << fastpath.STagAt
+	tpidAt   = fastpath.TPIDAt
 	placeAt  = fastpath.LevelAt
 	vlanMask = 0xfff
 )
@@ -70,7 +68,7 @@ func newVLANs() *table { return newTable(vlanPlaces, maxTags*batchSize) }
 // bytes.
 func (t *tables) countFrame(frame []byte, length int) {
 	if len(frame) < protected {
-		from := macKey(source(frame))
+		from := source(frame)
 		t.macs.add(from, 1, uint64(length), 0)
 		t.types.add(shortKey, 1, uint64(length), from)
 		return
@@ -83,7 +81,7 @@ func (t *tables) countFrame(frame []byte, length int) {
 		return
 	}
 	t.flush()
-	if kind := uint16(x); kind != typeVLAN && kind != typeQinQ {
+	if kind := uint16(x); !predicate.IsTag(kind) {
 		t.runKey, t.frames, t.bytes = x, 1, uint64(length)
 		return
 	}
@@ -106,16 +104,14 @@ func (t *tables) flush() {
 func (t *tables) tags(frame []byte, length uint64, from uint64, kind uint16) uint64 {
 	at := protected
 	for level := range uint64(maxTags) {
-		if kind != typeVLAN && kind != typeQinQ {
+		if !predicate.IsTag(kind) {
 			return typeOf(kind, level)
 		}
 		if len(frame) < at+4 {
 			return shortKey | level<<levelAt
 		}
-		key := vlanKey | level<<placeAt | uint64(binary.BigEndian.Uint16(frame[at:])&vlanMask)
-		if kind == typeQinQ {
-			key |= stagKey
-		}
+		tpid := uint64(slices.Index(predicate.TagTypes[:], kind))
+		key := vlanKey | tpid<<tpidAt | level<<placeAt | uint64(binary.BigEndian.Uint16(frame[at:])&vlanMask)
 		t.vlans.add(key, 1, length, from)
 		kind = binary.BigEndian.Uint16(frame[at+2:])
 		at += 4

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -9,8 +11,8 @@ import (
 
 // tapFrame makes a record of a frame for each tap in wanting. The bytes stay in the UMEM until
 // flushTaps, so nothing may change or reuse them before. number is the interface that the frame
-// counts for.
-func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction, m mark, d xsk.Desc) {
+// counts for, when the time of the record.
+func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction, m mark, d xsk.Desc, when int64) {
 	frame, long := w.umem.Bytes(d), continued(d)
 	if long {
 		w.flushTaps() // keeps the order, and frees the buffer, which holds one long frame
@@ -18,7 +20,7 @@ func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction
 	}
 	for ; wanting != 0; wanting &= wanting - 1 {
 		r := w.newRecord(p.outlets[bits.TrailingZeros16(uint16(wanting))], number)
-		r.Timestamp = w.stamp
+		r.Timestamp = when
 		r.PacketID = m.id
 		r.OrigLen = uint32(len(frame))
 		r.Interface = uint16(number)
@@ -68,7 +70,11 @@ func (w *worker) flushTaps() {
 		lane := &out.lanes[w.queue]
 		stored, all := 0, len(lane.records)
 		if lane.producer != nil {
-			stored = lane.producer.Put(lane.records)
+			if w.frames != nil {
+				stored = w.putPatiently(out)
+			} else {
+				stored = lane.producer.Put(lane.records)
+			}
 		}
 		if out.number == tapQueue {
 			for i, r := range lane.runs {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -11,22 +13,9 @@ import (
 	"ethertap/tests/netlab"
 )
 
-func TestTapGivesBothCopiesOfAFrameOneID(t *testing.T) {
-	bothEngines(t, netlab.Options{}, tapGivesBothCopiesOfAFrameOneID)
-}
-
-func tapGivesBothCopiesOfAFrameOneID(t *testing.T, lab *netlab.Bridge, fast bool) {
-	q := newQueue(t, 1024)
-	c, err := q.NewConsumer("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
-	d.mustStart()
-	if fast {
-		d.mustUseFastPath()
-	}
+// The two copies of a frame that both taps take have one number.
+func tapGivesBothCopiesOfAFrameOneID(t *testing.T, s *station) {
+	lab, d, q, c := s.lab, s.device, s.queue, s.consumer
 	if list, err := q.Interfaces(); err != nil || len(list) != 2 || list[0].Name != netlab.D0 || list[1].Index != 1 || list[1].MAC != d.Ports()[1].MAC {
 		t.Errorf("interfaces in the queue: %+v, %v", list, err)
 	}
@@ -67,20 +56,10 @@ func tapGivesBothCopiesOfAFrameOneID(t *testing.T, lab *netlab.Bridge, fast bool
 	d.checkBooks()
 }
 
-func TestTapHashAndDropHash(t *testing.T) { bothEngines(t, netlab.Options{}, tapHashAndDropHash) }
-
-func tapHashAndDropHash(t *testing.T, lab *netlab.Bridge, fast bool) {
-	q := newQueue(t, 1024)
-	c, err := q.NewConsumer("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	d := newDevice(t, lab, dataplane.Config{Queue: q, FastPath: fast})
-	d.mustStart()
-	if fast {
-		d.mustUseFastPath()
-	}
+// The machash of the TAP queue chooses what is tapped, by source or destination, and the drop list
+// what is dropped, by its source.
+func tapHashAndDropHash(t *testing.T, s *station) {
+	lab, d, c := s.lab, s.device, s.consumer
 	tapped, dropped := netlab.MAC{2, 1, 1, 1, 1, 1}, netlab.MAC{2, 2, 2, 2, 2, 2}
 	d.wish(func(p *policy.Policy) {
 		p.Taps[0].RX[0] = true

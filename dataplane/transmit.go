@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -10,6 +12,9 @@ import (
 // that makes no progress. A veth whose peer is busy needs a few.
 const patience = 16
 
+// other returns the other interface of a bridge: that by which the frames came that leave by i.
+func other(i int) int { return 1 - i }
+
 // transmit puts the first n frames of w.sending into the TX ring of interface out, sends them, and
 // taps those that found room. It counts and frees the others.
 //
@@ -21,6 +26,9 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	l := &w.lanes[out]
 	if l.blocked != 0 {
 		w.kick(out)
+	}
+	if l.described {
+		w.describe(n)
 	}
 	queued := 0
 	for stalls := 0; l.blocked == 0 && queued < n; {
@@ -53,8 +61,11 @@ func (w *worker) transmit(out int, p *plan, n int) {
 	}
 	if way := &p.ports[out].tx; way.taps != 0 {
 		for i := range queued {
-			if wanting := w.wanting(p, way, w.umem.Bytes(w.sending[i]), w.sending[i]); wanting != 0 {
-				w.tapFrame(p, wanting, out, shm.TX, w.sent[i], w.sending[i])
+			if wanting := w.wanting(p, way, w.umem.Bytes(w.sending[i]), &w.sending[i]); wanting != 0 {
+				if w.frames != nil {
+					w.stamp = w.umem.Meta(w.sending[i].Addr).Time
+				}
+				w.tapFrame(p, wanting, out, shm.TX, w.sent[i], w.sending[i], w.stamp)
 			}
 		}
 	}
@@ -63,7 +74,7 @@ func (w *worker) transmit(out int, p *plan, n int) {
 		if l.blocked != 0 {
 			reason = reasonOf(l.blocked)
 		}
-		w.tally[w.lanes[out].output][countErr+int(reason)] += uint64(n - queued)
+		w.tally[other(out)][countErr+int(reason)] += uint64(n - queued)
 		for _, d := range w.sending[queued:n] {
 			w.retire(d)
 		}
@@ -144,7 +155,7 @@ func (w *worker) countTaken(out int, errno unix.Errno) uint32 {
 		if length > uint64(l.longest.Load()) {
 			reason = reasonEMSGSIZE
 		}
-		w.tally[l.output][countErr+int(reason)]++
+		w.tally[other(out)][countErr+int(reason)]++
 	}
 	return n
 }
@@ -171,7 +182,7 @@ func (w *worker) complete(out int) int {
 func (w *worker) abandon(out int, reason reason) {
 	l := &w.lanes[out]
 	if l.waiting > 0 {
-		w.tally[l.output][countErr+int(reason)] += uint64(l.waiting)
+		w.tally[other(out)][countErr+int(reason)] += uint64(l.waiting)
 		l.waiting = 0
 	}
 	l.taken, l.begun = l.put, 0

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"ethertap/dataplane/fastpath"
 	"ethertap/dataplane/policy"
+	"ethertap/lib/predicate"
 )
 
 // Usage counts the frames that have something in common, and their bytes.
@@ -53,7 +56,7 @@ type TypeUsage struct {
 // VLANUsage counts the tags of one VLAN, of one kind and in one position.
 type VLANUsage struct {
 	Level int    // number of tags before this one: 0…3
-	TPID  uint16 // 0x8100 (802.1Q) or 0x88a8 (802.1ad)
+	TPID  uint16 // one of predicate.TagTypes
 	ID    uint16 // 0: the tag has only a priority
 	Usage
 	Last policy.MAC
@@ -127,10 +130,7 @@ func (e *Engine) typesLocked(number int) (TypeTable, error) {
 	}
 	for _, key := range sortedKeys(vlans) {
 		u := vlans.rows[key]
-		row := VLANUsage{Level: int(key >> placeAt & 3), TPID: typeVLAN, ID: uint16(key & vlanMask), Usage: u.public(), Last: macOf(u.last), Seen: time.Unix(int64(u.seen), 0)}
-		if key&stagKey != 0 {
-			row.TPID = typeQinQ
-		}
+		row := VLANUsage{Level: int(key >> placeAt & 3), TPID: predicate.TagTypes[key>>tpidAt&3], ID: uint16(key & vlanMask), Usage: u.public(), Last: macOf(u.last), Seen: time.Unix(int64(u.seen), 0)}
 		m.VLANs = append(m.VLANs, row)
 	}
 	return m, nil

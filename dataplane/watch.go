@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -72,6 +74,7 @@ func (e *Engine) observe(quit chan struct{}) {
 		why = e.restartLocked()
 	} else {
 		e.fast.adapt()
+		e.compareClocksLocked()
 		e.followJoinersLocked()
 	}
 	e.complainLocked(why)
@@ -123,12 +126,12 @@ func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 	for _, w := range e.workers {
 		for i := range w.lanes {
 			if o := w.lanes[i].output; o != mirror {
-				w.lanes[i].limit.Store(uint32(14 + min(e.ports[i].Facts().MTU, e.ports[o].Facts().MTU)))
+				w.lanes[i].limit.Store(stretchLimit(e.ports[i].Facts(), e.ports[o].Facts()))
 			}
 		}
 	}
 	if f.MTU > port.LongMTU {
-		e.config.Logf("port %s: frames longer than MTU %d are lost: ip link set %s mtu %d", f.Name, port.LongMTU, f.Device, port.LongMTU)
+		e.config.Logf("port %s: frames longer than MTU %d are lost; to fix this, run: ip link set %s mtu %d", f.Name, port.LongMTU, f.Device, port.LongMTU)
 		return false
 	}
 	again = f.Chunk > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane_test
 
 import (
@@ -120,12 +122,7 @@ func TestLinkStateAndMTUAreFollowed(t *testing.T) {
 	if d.said("port d0: the link is down") != 1 || d.said("port d0: the link is up") != 1 {
 		t.Errorf("said %q", d.lines())
 	}
-	for _, l := range []struct {
-		ns   *netlab.Namespace
-		name string
-	}{{lab.Src, netlab.S0}, {lab.Dut, netlab.D0}, {lab.Dut, netlab.D1}, {lab.Snk, netlab.K1}} {
-		l.ns.SetMTU(l.name, 3000)
-	}
+	lab.SetMTU(3000)
 	d.await("the MTU is followed", func() bool { p := d.Ports(); return p[0].MTU == 3000 && p[1].MTU == 3000 && d.Running() })
 	var frames [][]byte
 	for i := range uint64(100) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package dataplane
 
 import (
@@ -12,6 +14,7 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/port"
+	"ethertap/dataplane/stamp"
 	"ethertap/dataplane/xsk"
 	"ethertap/lib/predicate"
 )
@@ -53,6 +56,7 @@ type worker struct {
 	stopping  atomic.Bool            // set by Engine.Stop
 	asked     atomic.Bool            // set by Engine.awaitThreadsLocked, cleared by the thread when it answers
 	errand    atomic.Pointer[func()] // set by the engine; the thread runs it once, before its next answer, between two batches
+	waits     atomic.Bool            // set by the thread while it waits for the reader of a queue
 	answer    chan Chunks            // the thread puts its answer here; capacity 1
 	done      chan Chunks            // the thread puts its last answer here when it ends; capacity 1
 	wakeFD    int                    // an eventfd that ends a sleep
@@ -66,6 +70,7 @@ type worker struct {
 	free      []uint64 // unused chunks, as a stack: the last one is the likeliest to be in the cache
 	retired   []uint64 // chunks freed in this batch, which a tap may still point to
 	descs     [batchSize]xsk.Desc
+	pieces    []xsk.Desc              // the entries of a long frame on its way into a TX ring
 	nextChunk []xsk.Desc              // links the chunks of long frames; nil if there are none
 	scratch   []byte                  // room for a long frame in one piece: a tap's copy, or what a filter looks at
 	sending   [2 * batchSize]xsk.Desc // frames to be sent, with room for a duplicate of each
@@ -75,6 +80,7 @@ type worker struct {
 	stamp     int64                      // Unix time of the batch in ns: of its reception, or of the release of held frames
 	clock     int64                      // the same moment in ns since epoch, on a clock that never jumps
 	epoch     time.Time                  // the engine's
+	frames    *frameClock                // nil: time is that of the machine
 	frameID   uint64                     // the id of the next frame; the upper byte is the queue
 	seed      policy.Seed                // the seed of the dice
 	checked   int64                      // when the thread last checked that the interfaces exist, on clock
@@ -92,31 +98,36 @@ type mark struct {
 
 // lane is a worker's part of one interface.
 type lane struct {
-	sock    *xsk.Socket
-	output  int           // index of the lane by which frames leave, or mirror
-	limit   atomic.Uint32 // bytes to which a fault may lengthen a frame; the engine follows the MTU
-	longest atomic.Uint32 // bytes of a frame that the interface can send; the engine follows the MTU
-	gone    bool          // the interface has disappeared
-	busy    atomic.Bool   // the thread does the work of the device's driver; the engine sets it
-	retryAt int64         // the device is not polled before then, on the thread's clock
-	blocked unix.Errno    // why the frames in the TX ring are stuck; 0 if they are not
-	tried   int64         // when the kernel refused to send last, on the worker's clock
-	deaf    unix.Errno    // why the kernel refused to be woken for reception; 0 if it did not
-	called  int64         // when it refused that last, on the worker's clock
-	put     uint32        // number of entries put in the TX ring, modulo 2³²
-	waiting int           // frames whose entries lie between taken and put
-	taken   uint32        // number of entries that the kernel has taken and the thread has counted, modulo 2³²
-	begun   uint64        // bytes in the counted entries of a frame whose last entry was not taken yet
-	filled  int           // chunks given to the kernel for reception that have not come back
-	outside int           // chunks given to the kernel for transmission that have not come back
-	dice    dice          // for the faults of frames received here
-	torn    bool          // the next entry is a piece of a frame that was discarded
-	parts   int           // entries received of a long frame whose last entry has not come
-	first   xsk.Desc      // the first and the last of these entries
-	last    xsk.Desc
-	held    holdQueue // frames received here that wait until they are due
-	rest    uint64    // see pace.reserve
-	latest  int64     // when the last frame that had to keep its order is due
+	sock      *xsk.Socket
+	output    int                         // index of the lane by which frames leave, or mirror
+	limit     atomic.Uint32               // bytes to which a fault may lengthen a frame; the engine follows the MTU
+	longest   atomic.Uint32               // bytes of a frame that the interface can send; the engine follows the MTU
+	clock     atomic.Pointer[stamp.Clock] // relates time stamps in front of received frames to the wall clock; nil: there are none; the engine sets it
+	gone      bool                        // the interface has disappeared
+	described bool                        // the port wants to know more of the frames that leave by it: see describe
+	busy      atomic.Bool                 // the thread does the work of the device's driver; the engine sets it
+	retryAt   int64                       // the device is not polled before then, on the thread's clock
+	blocked   unix.Errno                  // why the frames in the TX ring are stuck; 0 if they are not
+	tried     int64                       // when the kernel refused to send last, on the worker's clock
+	deaf      unix.Errno                  // why the kernel refused to be woken for reception; 0 if it did not
+	called    int64                       // when it refused that last, on the worker's clock
+	put       uint32                      // number of entries put in the TX ring, modulo 2³²
+	waiting   int                         // frames whose entries lie between taken and put
+	taken     uint32                      // number of entries that the kernel has taken and the thread has counted, modulo 2³²
+	begun     uint64                      // bytes in the counted entries of a frame whose last entry was not taken yet
+	filled    int                         // chunks given to the kernel for reception that have not come back
+	outside   int                         // chunks given to the kernel for transmission that have not come back
+	dice      dice                        // for the faults of frames received here
+	trace     tracing                     // of the loss of these frames
+	spoiled   uint64                      // the number that the fast path gave the spoiled frame whose copy came last; 0: the last was of none
+	copyID    uint64                      // the id of that frame
+	torn      bool                        // the next entry is a piece of a frame that was discarded
+	parts     int                         // entries received of a long frame whose last entry has not come
+	first     xsk.Desc                    // the first and the last of these entries
+	last      xsk.Desc
+	held      holdQueue // frames received here that wait until they are due
+	rest      uint64    // see pace.reserve
+	latest    int64     // when the last frame that had to keep its order is due
 }
 
 const mirror = -1
@@ -163,7 +174,8 @@ func (w *worker) allocate() {
 	if w.long {
 		w.retired = make([]uint64, 0, w.umem.Frames())
 		w.nextChunk = make([]xsk.Desc, w.umem.Frames())
-		w.scratch = make([]byte, 0, port.MaxChunks*w.umem.FrameSize())
+		w.scratch = make([]byte, 0, port.MaxChunks*w.umem.FrameSize()) // a frame of a file may need more
+		w.pieces = make([]xsk.Desc, 0, port.MaxChunks)
 	}
 	w.pending = make([]*outlet, 0, policy.MaxTaps)
 	w.frameID = max(w.frameID, uint64(w.queue)<<56)
@@ -208,7 +220,7 @@ func (w *worker) run(ready chan<- error) {
 			continue
 		}
 		// After a wake-up without a frame it sleeps again at once: only frames are worth spinning
-		// for.
+		// for, and a port in memory that has one, or will have one in a moment.
 		mode := PollMode(w.poll.Load())
 		if idle%64 == 0 {
 			w.beat()
@@ -217,7 +229,9 @@ func (w *worker) run(ready chan<- error) {
 		idle++
 		switch {
 		case mode == PollSleep || mode == PollAdaptive && idle > spins:
-			w.sleep()
+			if w.sleep() {
+				idle = 0
+			}
 		case mode == PollAdaptive && idle%yieldEvery == 0:
 			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		}
@@ -239,7 +253,9 @@ func (w *worker) round() int {
 	for i := range w.lanes {
 		l := &w.lanes[i]
 		if l.put != l.taken && !l.gone {
+			before := l.taken
 			w.kick(i)
+			work += int(l.taken - before) // with zero-copy, what the driver took and completed after the last round
 		}
 		work += w.complete(i)
 		w.refill(i)
@@ -274,22 +290,22 @@ func (w *worker) refill(i int) {
 
 // sleep waits for a frame, a request of the engine (wakeFD) or the end of the longest sleep. It
 // leaves out a socket that copies while frames wait in its TX ring: poll would transmit them
-// itself, and hide which ones the device drops.
-func (w *worker) sleep() {
+// itself, and hide which ones the device drops. It returns whether somebody has woken the thread.
+func (w *worker) sleep() bool {
 	var fds [4]unix.PollFd
 	fds[0] = unix.PollFd{Fd: int32(w.wakeFD), Events: unix.POLLIN}
 	n, patience := 1, w.nextDue(napTime)
 	if k := w.kernel.Load(); k != nil {
 		patience = min(patience, k.nap)
 		if !k.lieDown() {
-			return
+			return false
 		}
 		defer k.getUp()
 		fds[n] = unix.PollFd{Fd: int32(k.ring.FD()), Events: unix.POLLIN}
 		n++
 	}
 	if patience < tooShort {
-		return
+		return false
 	}
 	for i := range w.lanes {
 		l := &w.lanes[i]
@@ -310,7 +326,9 @@ func (w *worker) sleep() {
 	w.beat()
 	if err == nil && ready > 0 && fds[0].Revents != 0 {
 		_, _ = unix.Read(w.wakeFD, w.inbox[:]) // empties the eventfd; it does not block
+		return true
 	}
+	return false
 }
 
 // wake ends a sleep. Any goroutine may call it while the thread runs.
@@ -320,7 +338,7 @@ func (w *worker) wake() {
 }
 
 // checkAll checks every napTime whether interfaces have disappeared. Frames do not tell: those for
-// a missing interface may vanish in the kernel.
+// a missing interface may vanish in the kernel. It publishes what was counted in rounds without work.
 func (w *worker) checkAll() {
 	if w.clock-w.checked < int64(napTime) {
 		return
@@ -329,6 +347,7 @@ func (w *worker) checkAll() {
 	for i := range w.lanes {
 		w.checkGone(i)
 	}
+	w.publish()
 }
 
 // checkGone checks whether an interface has disappeared, and if so gives up what waits in its TX

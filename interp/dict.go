@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 import (
@@ -104,7 +106,7 @@ func (d *Dict) Register(set Set) error {
 			if absent == nil {
 				absent = make(map[string]string)
 			}
-			absent[name] = a.Here
+			absent[name] = a.error()
 		}
 	}
 	d.absent.Store(&absent)
@@ -131,14 +133,14 @@ func (d *Dict) Word(name string) (*Word, bool) {
 // SetVariable stores a variable, as `!` does.
 func (d *Dict) SetVariable(name string, v Value) error { return d.define(name, isVariable, v) }
 
-// reserved returns the reserved prefix that a name begins with; its text is "" if there is none.
-func (d *Dict) reserved(name string) prefix {
+// reserved returns the longest reserved prefix that a name begins with; its text is "" if there is none.
+func (d *Dict) reserved(name string) (longest prefix) {
 	for _, p := range *d.prefixes.Load() {
-		if strings.HasPrefix(name, p.text) {
-			return p
+		if strings.HasPrefix(name, p.text) && len(p.text) > len(longest.text) {
+			longest = p
 		}
 	}
-	return prefix{}
+	return longest
 }
 
 // names returns the sorted names of the entries that keep accepts.
@@ -230,7 +232,7 @@ func (d *Dict) beginsWord(s string) bool {
 // or nil.
 func (d *Dict) Absent(name string) error {
 	if here, ok := (*d.absent.Load())[name]; ok {
-		return fmt.Errorf("not in RPCL; here: %s", here)
+		return errors.New(here)
 	}
 	return nil
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package interp is the RPCL virtual machine: values, data stack, dictionary,
 // tokens, compiler, inner loop, errors and sources.
 //

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -50,7 +53,7 @@ func (e *Error) Error() string {
 	}
 	text := e.Err.Error()
 	if !errors.As(e.Err, new(*thrown)) {
-		text = shorten(text, mostText)
+		text = shorten(OneLine(text), mostText)
 	}
 	b.WriteString(Printable(text))
 	if e.Stack != "" {
@@ -97,6 +100,21 @@ func (e *Error) at(p Place) {
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
+
+// OneLine puts a text of several lines, such as that of errors.Join, on one line. A line that has been
+// said is left out.
+func OneLine(text string) string {
+	if !strings.Contains(text, "\n") {
+		return text
+	}
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSuffix(line, "\n"); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
 
 // mostText bounds the text of an error in bytes, unless it is the user's own.
 const mostText = 400

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp_test
 
 import (
@@ -136,6 +138,15 @@ func TestLongDefinition(t *testing.T) {
 	s, _ := session(t)
 	err := s.Run("f", strings.NewReader(": w\n"+strings.Repeat("dup drop dup drop dup drop\n", 3000)+";\n"))
 	if got := message(err); !strings.HasSuffix(got, "definition longer than 65536 bytes") {
+		t.Error(got)
+	}
+}
+
+// An error of several errors is one line, and says each of them once.
+func TestErrorOfErrors(t *testing.T) {
+	pin, link := errors.New("pin: no room"), errors.New("link: gone")
+	err := &interp.Error{Place: interp.Place{Source: "f", Line: 1, Col: 2}, Word: "w", Err: errors.Join(pin, link, errors.Join(pin))}
+	if got := err.Error(); got != "f:1:2: w: pin: no room; link: gone" {
 		t.Error(got)
 	}
 }

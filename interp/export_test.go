@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 // Fusions returns the number of fused sequences of instructions.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 // accessCall does a fetch or store that is fused with the name of its variable or buffer. If it

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 // Hexdump returns b in the form of `hexdump -C`: lines of 16 bytes with offset and text, each

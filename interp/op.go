@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 // Op says what an instruction does. The zero Op calls the function of a word. The exported ones

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 // Nearest returns the built-in or compound word that a mistyped name most likely means, or "" if

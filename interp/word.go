@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package interp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +16,7 @@ type Word struct {
 	Example string               // RPCL source that shows the word; lines may be separated by newlines
 	Func    func(*Session) error // what the word does; see Session for the rules
 	Inline  Op                   // how the inner loop does it if its inputs are plain; 0: not at all
+	Asks    bool                 // it changes nothing but its session and the dictionary, and reads no files: see Set.Asking
 	Static  bool                 // in a definition, it takes the name after it at once, not when it runs
 
 	compile    func(*Session, token) error // of a control word: what it does while compiling
@@ -46,6 +50,31 @@ type Set struct {
 type Absent struct {
 	Names string // separated by blanks
 	Here  string // what to type instead
+	Why   string // the error of the name, instead of one with Here
+}
+
+func (a *Absent) error() string {
+	if a.Why != "" {
+		return a.Why
+	}
+	return "not in RPCL; here: " + a.Here
+}
+
+// Asking returns the set with only those words that ask. The names of the others are errors that say
+// why. A dictionary of such sets can be served to those who may know everything and change nothing.
+func (s Set) Asking(why string) Set {
+	var asking []Word
+	missing := Absent{Why: why}
+	for _, w := range s.Words {
+		if w.Asks {
+			asking = append(asking, w)
+		} else {
+			missing.Names += " " + w.Name
+		}
+	}
+	s.Words = asking
+	s.Absent = append(slices.Clone(s.Absent), missing)
+	return s
 }
 
 // Usage returns the word's help: its sentence and its stack comment.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package shm is the TAP queue: a multi-producer, multi-consumer packet queue in
 // POSIX shared memory that any number of processes use at once, that survives the
 // SIGKILL of any of them at any instruction, and that trusts nothing it reads from

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
 /*
  * ethertap_queue.h - the TAP queue in POSIX shared memory, layout version 1.
  *
- * The file /dev/shm/NAME. All numbers little-endian; reserved bytes zero. The Go
+ * The file /dev/shm/NAME. All numbers in the machine's byte order; reserved bytes zero. The Go
  * package shm states the same in layout.go, and its package comment the protocol.
  *
  * How to take part:
@@ -63,7 +64,8 @@ enum { ETQ_RX = 1, ETQ_TX = 2 };                                 /* slot.directi
 /* bits of interface.taps: received frames, sent ones, only those of some hosts, by pqueue.* and
  * not by tap.*, that the producer has said so (without that one nothing is known), and only those
  * that a filter takes */
-enum { ETQ_TAP_RX = 1, ETQ_TAP_TX = 2, ETQ_TAP_HOSTS = 4, ETQ_TAP_FURTHER = 8, ETQ_TAP_STATED = 16, ETQ_TAP_FILTER = 32 };
+enum { ETQ_TAP_RX = 1, ETQ_TAP_TX = 2, ETQ_TAP_HOSTS = 4, ETQ_TAP_FURTHER = 8, ETQ_TAP_STATED = 16, ETQ_TAP_FILTER = 32,
+       ETQ_TAP_STAMPED = 64 }; /* received packets have the time of the device, converted to the wall clock */
 
 struct etq_header {
 	char magic[8];                /* creator, as all of this line; never changes */

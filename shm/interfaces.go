@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -9,7 +11,7 @@ import (
 // Interface names the interface of a record's index.
 type Interface struct {
 	Index   int    // 0 to 63
-	Name    string // up to 32 bytes
+	Name    string // up to NameSize bytes
 	MAC     [6]byte
 	Taps    Taps   // what of it goes into the queue
 	Refused uint64 // packets refused because the queue was full, or written too slowly; not set by SetInterfaces
@@ -27,10 +29,14 @@ const (
 	TapFurther                  // the queue is a further one, of the words pqueue.*; otherwise that of tap.*
 	TapStated                   // the program has said so; without this bit nothing is known
 	TapFilter                   // only frames that a filter takes
+	TapStamped                  // received frames have the time stamps of the device, converted to the wall clock, but for some to which it gave none
 )
 
 // On says whether anything of the interface goes into the queue, as far as is known.
 func (t Taps) On() bool { return t&(TapRX|TapTX) != 0 }
+
+// NameSize is the room for the name of an interface, in bytes.
+const NameSize = 32
 
 // interfacePatience is how long a writer of the table is waited for. One that was killed
 // or stopped in the middle is then passed over: what it wrote is written again.
@@ -45,8 +51,8 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 		if i.Index < 0 || i.Index >= maxInterfaces {
 			return fmt.Errorf("queue %s: interface %s: index %d: must be 0 to %d", q.name, i.Name, i.Index, maxInterfaces-1)
 		}
-		if len(i.Name) > 32 {
-			return fmt.Errorf("queue %s: interface %s: name longer than 32 bytes", q.name, i.Name)
+		if len(i.Name) > NameSize {
+			return fmt.Errorf("queue %s: interface %s: name longer than %d bytes", q.name, i.Name, NameSize)
 		}
 	}
 	return q.with(func(b *member) error {
@@ -60,7 +66,7 @@ func (q *Queue) SetInterfaces(list []Interface) error {
 			if e.used == 0 || printable(e.name[:]) != i.Name && e.mac != i.MAC {
 				e.refused.Store(0)
 			}
-			e.name = [32]byte{}
+			e.name = [NameSize]byte{}
 			copy(e.name[:], i.Name)
 			e.mac = i.MAC
 			e.taps = uint32(i.Taps)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -5,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// The layout of the file, version 1. All numbers are little-endian, all fields
-// naturally aligned; reserved bytes are zero. ethertap_queue.h says the same for C:
+// The layout of the file, version 1. All numbers are in the byte order of the
+// machine, all fields naturally aligned; reserved bytes are zero. ethertap_queue.h says the same for C:
 // change both or neither, and raise layoutVersion for anything but the use of
 // reserved bytes.
 //
@@ -173,7 +175,7 @@ type iface struct {
 	index   uint32
 	mac     [6]byte
 	_       [2]byte
-	name    [32]byte
+	name    [NameSize]byte
 	taps    uint32 // Taps; 0 of a writer that knows nothing of it
 	_       [4]byte
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -81,7 +83,7 @@ func (m *memory) iface(index int) *iface {
 }
 
 // captured is the length of the record at s, read once: a liar may change it at any time.
-func (s *slot) captured() int { return int(uint32(atomic.LoadUint64(&s.lengths))) }
+func (s *slot) captured() int { return int(uint32(atomic.LoadUint64(&s.lengths) >> lengthAt)) }
 
 // head is the part of a record that a slot's head is copied to.
 func (r *Record) head() *head { return (*head)(unsafe.Pointer(r)) }
@@ -93,9 +95,8 @@ func pageBytes(page *[headerSize / 8]uint64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(page)), headerSize)
 }
 
-// The value of the semaphore is the low half of its word, which on a little-endian
-// machine comes first; a futex is 32 bits wide.
-func (s *semaphore) futex() unsafe.Pointer { return unsafe.Pointer(&s.data) }
+// The value of the semaphore is the low half of its word; a futex is 32 bits wide.
+func (s *semaphore) futex() unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&s.data), lowHalfAt) }
 
 // sleep waits until the value is not 0, it is woken, or d has passed. It goes through
 // Syscall6: RawSyscall would keep the processor of the Go scheduler occupied.

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,9 +47,6 @@ func fileSize(slots, slotSize int) int { return slotsOffset + slots*slotSize }
 func open(dir, name string, o Options) (fd int, m *memory, err error) {
 	if err := checkName(name); err != nil {
 		return -1, nil, err
-	}
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		return -1, nil, errors.New("the layout needs a little-endian machine")
 	}
 	slots, slotSize, err := geometry(o)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -76,8 +78,18 @@ func (p *Producer) init() (err error) {
 // shorter than its OrigLen already are counted as such. Seq and Producer of the
 // stored records are set. A corrupt queue stores nothing: see Err.
 func (p *Producer) Put(recs []Record) (stored int) {
+	stored, _ = p.put(recs, false)
+	return stored
+}
+
+// Offer is Put for a producer that can wait. rest are the packets that found no room. They count neither as refused nor in
+// the sequence numbers, and may be offered again.
+func (p *Producer) Offer(recs []Record) (stored int, rest []Record) { return p.put(recs, true) }
+
+// put does what Put does, and with wait what Offer does.
+func (p *Producer) put(recs []Record, wait bool) (stored int, rest []Record) {
 	if p.err != nil || len(recs) == 0 {
-		return 0
+		return 0, recs
 	}
 	old := guard()
 	p.inside = true
@@ -93,7 +105,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		p.refuse(recs)
 		p.err = fmt.Errorf("queue %s: %w: another process has found out", p.q.name, ErrCorrupt)
 		p.inside = false
-		return 0
+		return 0, recs
 	}
 	overwrite := p.h.mode.Load()&modeOverwrite != 0
 	p.hint = p.h.head.Load()
@@ -109,7 +121,11 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		f, s := p.freeAt(p.pos), p.slot(p.pos)
 		if p.tight || !s.word.CompareAndSwap(uint64(f), uint64(f+p.writing)) {
 			if p.tight = !p.claim(overwrite); p.tight {
-				p.refuse(recs[i:])
+				if rest = recs[i:]; wait && p.err == nil {
+					p.takeBack(len(rest))
+				} else {
+					p.refuse(rest)
+				}
 				break
 			}
 			f, s = p.freeAt(p.pos), p.slot(p.pos)
@@ -121,8 +137,8 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		s.seq = seq
 		s.timestamp = r.Timestamp
 		s.packetID = r.PacketID
-		s.lengths = uint64(size) | uint64(max(r.OrigLen, uint32(len(r.Data))))<<32
-		s.tags = uint64(r.Interface) | uint64(r.Queue)<<16 | uint64(p.id)<<32 | uint64(r.Direction)<<48
+		s.lengths = uint64(size)<<lengthAt | uint64(max(r.OrigLen, uint32(len(r.Data))))<<origLengthAt
+		s.tags = uint64(r.Interface)<<interfaceAt | uint64(r.Queue)<<queueAt | uint64(p.id)<<producerAt | uint64(r.Direction)<<directionAt
 		s.fault = r.Fault
 		p.step()
 		p.me.intend(countStored, p.pos, p.stored+1)
@@ -152,7 +168,7 @@ func (p *Producer) Put(recs []Record) (stored int) {
 		p.post()
 	}
 	p.inside = false
-	return stored
+	return stored, rest
 }
 
 // caught deals with a panic within Put; r is nil when the goroutine ends there.
@@ -203,6 +219,12 @@ func (p *Producer) refuse(recs []Record) {
 	for i := range recs {
 		p.missed(&recs[i])
 	}
+}
+
+// takeBack forgets that the last n packets were offered.
+func (p *Producer) takeBack(n int) {
+	p.offered -= uint64(n)
+	p.me.offered.set(p.offered)
 }
 
 // missed counts a packet that is not stored for its interface.

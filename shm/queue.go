@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -90,6 +92,11 @@ func Open(name string, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
+	if err := share(fd, name); err != nil {
+		m.unmap()
+		unix.Close(fd)
+		return nil, err
+	}
 	q := &Queue{name: name, path: dir + "/" + name, dir: o.dir, label: o.Name, logf: o.Logf, m: m, fd: fd, role: o.Role}
 	if q.self, err = q.join(o.Name, 0); err != nil {
 		m.unmap()
@@ -117,6 +124,34 @@ func where() string {
 // of the caller's, so that nothing done to them is done to the real ones. One that is
 // there in /dev/shm is there too, empty. It is for a process that only tries things out.
 func Rehearse(dir string) { directory.Store(&dir) }
+
+// group is whose members may use the queues that this process opens; 0: nobody's.
+var group atomic.Int64
+
+// Share lets the members of a group use all queues that this process opens from now on, if they
+// belong to it: read packets, and put some in. They could do harm to the contents of a queue, not to the
+// process. group is the number of the group and not 0.
+func Share(gid int) { group.Store(int64(gid)) }
+
+// share lets the group use a queue that was opened.
+func share(fd int, name string) error {
+	gid := int(group.Load())
+	if gid == 0 {
+		return nil
+	}
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	if err == nil && int(st.Gid) != gid {
+		err = unix.Fchown(fd, -1, gid)
+	}
+	if err == nil && st.Mode&0o777 != 0o660 {
+		err = unix.Fchmod(fd, 0o660)
+	}
+	if err != nil {
+		return fmt.Errorf("queue %s: give it to group %d: %w", name, gid, err)
+	}
+	return nil
+}
 
 func exists(dir, name string) bool {
 	_, err := os.Lstat(dir + "/" + name)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 import (
@@ -87,6 +89,53 @@ func TestPutGet(t *testing.T) {
 	st := status(t, q)
 	if st.Inserted != 102 || st.Retrieved != 102 || st.Truncated != 36 || st.Waiting != 0 || st.Head != 102%16 || st.Tail != 102%16 {
 		t.Fatalf("%+v", st)
+	}
+}
+
+// What is offered and finds no room counts nowhere, and can be offered again without a gap in the numbers.
+func TestOffer(t *testing.T) {
+	q := openTest(t, testName(t), Options{Slots: 16, SlotSize: 128})
+	p, c := producer(t, q), consumer(t, q)
+	recs := make([]Record, 40)
+	for i := range recs {
+		recs[i] = Record{PacketID: uint64(i), Data: []byte{byte(i)}}
+	}
+	next := uint64(0)
+	for rest := recs; len(rest) > 0; {
+		var stored int
+		before := len(rest)
+		stored, rest = p.Offer(rest)
+		if want := min(before, 16); stored != want || len(rest) != before-want {
+			t.Fatalf("%d stored and %d left of %d", stored, len(rest), before)
+		}
+		if stored, again := p.Offer(rest); stored != 0 || len(again) != len(rest) {
+			t.Fatalf("a full queue took %d and left %d of %d", stored, len(again), len(rest))
+		}
+		for {
+			out, ok, err := c.Get(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			if out.PacketID != next || out.Seq != next+1 {
+				t.Fatalf("packet %d came as %d with the number %d", next, out.PacketID, out.Seq)
+			}
+			next++
+		}
+	}
+	if st := status(t, q); next != 40 || st.Inserted != 40 || st.Full != 0 {
+		t.Fatalf("%d came; %+v", next, st)
+	}
+	if n := p.Put(recs[:20]); n != 16 || status(t, q).Full != 4 {
+		t.Fatalf("Put after Offer stored %d, %+v", n, status(t, q))
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if stored, rest := p.Offer(recs); stored != 0 || len(rest) != 40 || p.Err() == nil {
+		t.Fatalf("a closed producer stored %d and left %d, %v", stored, len(rest), p.Err())
 	}
 }
 

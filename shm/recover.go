@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 // What the dead leave: a slot, and a counter that may be one short.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package shm
 
 // word is the value of a slot's word: lap:45 | state:3 | owner:16.

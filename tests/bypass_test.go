@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -88,8 +90,10 @@ func (s *flowing) stop(t *testing.T) int {
 	return n
 }
 
-// once demands that of n numbered frames each came, and once, but for at most so many.
-func once(t *testing.T, receiver *netlab.Receiver, n, allowed int) {
+// once demands that of n numbered frames each came, and once, but for at most so many beside those
+// that the bridge counts as lost: on a busy machine a thread may be late for longer than its rings last.
+func (r *rig) once(receiver *netlab.Receiver, n, allowed int) {
+	t := r.t
 	t.Helper()
 	atMost := 20 * time.Second
 	if allowed > 0 {
@@ -111,8 +115,9 @@ func once(t *testing.T, receiver *netlab.Receiver, n, allowed int) {
 		seen[seq] = true
 	}
 	drops, err := receiver.Drops()
-	if missing := n - len(seen) - int(drops); err != nil || missing > allowed || missing < 0 {
-		t.Errorf("%d frames sent, %d came, %d found no room at the receiver, %d may be missing: %v", n, len(seen), drops, allowed, err)
+	lost := atoi(t, r.stat(0, "lost"))
+	if missing := n - len(seen) - int(drops); err != nil || missing > allowed+lost || missing < 0 {
+		t.Errorf("%d frames sent, %d came, %d found no room at the receiver, %d were lost at the bridge, %d may be missing: %v", n, len(seen), drops, lost, allowed, err)
 	}
 }
 
@@ -158,7 +163,7 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	r.daemon("--bpffs", bpffs)
 	s.goOn(t, 300)
 	n := s.stop(t)
-	once(t, receiver, n, 0)
+	r.once(receiver, n, 0)
 	netlab.Await(t, "all are counted", func() bool { return r.stat(1, "tx") == r.stat(0, "rx") && atoi(t, r.stat(0, "rx")) >= n })
 	r.rpcl("if.check bypass.disable")
 	if _, err := os.Stat(pins); !os.IsNotExist(err) {
@@ -171,6 +176,49 @@ func TestBypassOutlivesTheProcess(t *testing.T) {
 	r.rpcl("bypass.disable")
 	r.must(r.control, "ethertap", "stop")
 	r.untouched()
+}
+
+// Programs that ask the device for time stamps are taken over by a process that wants these, and
+// replaced by one that does not, or at the prompt. No frame is lost by that.
+func TestBypassWithStampsOfTheDevice(t *testing.T) {
+	netlab.RequireRoot(t)
+	netlab.Needs(t, netlab.FarEnd) // of NICs no driver that an emulator has can be asked
+	netlab.NeedsKernel(t, 6, 15, "programs bound to a device that redirect")
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	program := func() uint32 { return r.Dut.Link(netlab.D0).XDPProgram }
+	r.daemon("--bpffs", bpffs, "--timestamps", "hardware", "-e", "bypass.enable")
+	first := program()
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
+	s.goOn(t, 300)
+	r.kill()
+	s.goOn(t, 300)
+	r.daemon("--bpffs", bpffs, "--timestamps", "hardware")
+	if now := program(); now != first {
+		t.Errorf("taken over: program %d, was %d", now, first)
+	}
+	if out := r.rpcl("if.list"); strings.Count(out, " timestamps:hardware\n") != 2 {
+		t.Errorf("if.list: %s", out)
+	}
+	r.kill()
+	r.daemon("--bpffs", bpffs)
+	second := program()
+	if second == first {
+		t.Error("a process that asks for no time stamps of the device has the programs of one that did")
+	}
+	s.goOn(t, 300)
+	r.rpcl("hardware if.timestamps")
+	if now := program(); now == second || now == first {
+		t.Errorf("program %d after if.timestamps", now)
+	}
+	if out := r.rpcl("bypass.status fastpath.status"); !strings.Contains(out, "pinned in ") || strings.Contains(out, "not used") {
+		t.Errorf("status: %s", out)
+	}
+	s.goOn(t, 300)
+	n := s.stop(t)
+	r.once(receiver, n, 0)
+	r.rpcl("bypass.disable if.check")
 }
 
 // Programs of another version are replaced in one step, under traffic, on links that keep
@@ -226,7 +274,7 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 		}
 		r.daemon("--bpffs", bpffs)
 		s.goOn(t, 150)
-		once(t, receiver, s.stop(t), 0)
+		r.once(receiver, s.stop(t), 0)
 		if again := pinned(); again != version {
 			t.Errorf("pins of %v, want %v", again, version)
 		}
@@ -243,15 +291,26 @@ func TestBypassOfAnotherVersion(t *testing.T) {
 	r.untouched()
 }
 
-// With faults on every frame is diverted. A process that hangs is gone past after the
-// limit, and comes back; one that is killed loses what it had in its hands.
-func TestBypassOfWhatIsDiverted(t *testing.T) {
+// With a delay every frame is diverted. A process that hangs is gone past after the limit, and
+// comes back. Where the driver takes none of these frames, that was said.
+func TestBypassOfAHangingProcess(t *testing.T) {
 	t.Parallel()
 	r, bpffs := bypassRig(t)
-	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable 0 tap.rx.enable 50 bypass.limit bypass.enable")
+	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable 1us 0 0 fault.delay 0 tap.rx.enable 50 bypass.limit bypass.enable")
+	said, err := os.ReadFile(filepath.Join(r.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loses := netlab.Mode() == "zerocopy" && netlab.Driver(t) == "virtio_net"
+	if strings.Contains(string(said), "bypass: while a thread hangs, frames from port d0 to port d1 are lost: the driver (virtio_net)") != loses {
+		t.Errorf("said %s", said)
+	}
+	netlab.Needs(t, netlab.BypassOfHangs)
 	receiver := r.Snk.NewReceiver(netlab.K1)
 	s := r.flow()
-	netlab.Await(t, "frames are taken to user space", func() bool { return atoi(t, r.stat(0, "tapped")) > 100 })
+	// What is tapped does not tell: the queue is full after a while.
+	taken := func() int { return atoi(t, r.stat(0, "rx")) - atoi(t, r.stat(0, "bypassed")) }
+	netlab.Await(t, "frames are taken to user space", func() bool { return taken() > 100 })
 	before := atoi(t, r.stat(0, "bypassed"))
 	pid := atoi(t, r.daemonPID())
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -266,25 +325,40 @@ func TestBypassOfWhatIsDiverted(t *testing.T) {
 	if after <= before {
 		t.Errorf("%d frames went past, %d before it hung", after, before)
 	}
-	tapped := atoi(t, r.stat(0, "tapped"))
-	netlab.Await(t, "frames are taken to user space again", func() bool { return atoi(t, r.stat(0, "tapped")) > tapped+100 })
+	so := taken()
+	netlab.Await(t, "frames are taken to user space again", func() bool { return taken() > so+100 })
 	// Frames that waited when it hung came late, none is missing.
-	once(t, receiver, s.stop(t), 0)
+	r.once(receiver, s.stop(t), 0)
 	r.rpcl("if.check")
 	netlab.Await(t, "all that came is tapped or refused", func() bool {
 		return atoi(t, r.stat(0, "tapped"))+atoi(t, r.stat(0, "tap full")) == atoi(t, r.stat(0, "rx"))
 	})
+	r.rpcl("bypass.disable if.stop")
+	r.untouched()
+}
 
-	s = r.flow()
+// With a delay every frame is diverted. A process that is killed loses what it had in its hands.
+func TestBypassOfWhatIsDiverted(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable 1us 0 0 fault.delay 50 bypass.limit bypass.enable")
+	receiver := r.Snk.NewReceiver(netlab.K1)
+	s := r.flow()
 	s.goOn(t, 150)
 	r.kill()
 	s.goOn(t, 150)
-	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable")
+	r.daemon("--bpffs", bpffs, "-e", "0 fault.enable 1us 0 0 fault.delay")
 	s.goOn(t, 150)
 	// What was in the rings of the killed process is lost: at most what came within the limit
 	// after which its thread passes for dead, 50 ms, at 8 frames a millisecond.
 	const inRings = 50 * 8
-	once(t, receiver, s.stop(t), inRings)
+	sent := s.stop(t)
+	// virtio_net refuses what comes until the zero-copy of the killed process is gone, and this is counted.
+	refused := 0
+	if netlab.Mode() == "zerocopy" && netlab.Driver(t) == "virtio_net" {
+		refused = atoi(t, r.stat(0, "err"))
+	}
+	r.once(receiver, sent, inRings+refused)
 	r.rpcl("bypass.disable if.stop")
 	r.untouched()
 }
@@ -372,7 +446,7 @@ func TestBypassCleared(t *testing.T) {
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); out != "nothing to clear\n" {
 		t.Errorf("--clear again: %s", out)
 	}
-	if _, errs, status := r.run(r.ethertap, "--bpffs", r.dir, netlab.D0, netlab.D1); status != 2 || !strings.Contains(errs, "no BPF file system; mount -t bpf bpf "+r.dir) {
+	if _, errs, status := r.run(r.ethertap, "--bpffs", r.dir, netlab.D0, netlab.D1); status != 2 || !strings.Contains(errs, "no BPF file system; to fix this, run: mount -t bpf bpf "+r.dir) {
 		t.Errorf("--bpffs: status %d, %q", status, errs)
 	}
 }
@@ -446,7 +520,7 @@ func TestBypassOfRenamedInterfaces(t *testing.T) {
 	if l := r.Dut.Link("lan0"); l.XDPProgram != program {
 		t.Errorf("program %d, was %d", l.XDPProgram, program)
 	}
-	once(t, receiver, s.stop(t), 0)
+	r.once(receiver, s.stop(t), 0)
 	r.rpcl("if.check")
 	r.kill()
 	r.Dut.Rename("lan0", "east")

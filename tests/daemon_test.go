@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -7,11 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ethertap/tests/netlab"
 )
@@ -199,7 +204,7 @@ func TestCheck(t *testing.T) {
 		t.Helper()
 		args = append([]string{"--check", "--tap-queue", r.queue, "--config", config}, args...)
 		out, errs, status := r.run(r.ethertap, args...)
-		if out != "" {
+		if offers := strings.HasPrefix(out, "Linux "); offers != (status != 2) {
 			t.Errorf("%v prints %q", args, out)
 		}
 		return errs, status
@@ -268,6 +273,36 @@ begin
 	}
 	if names, _ := filepath.Glob(filepath.Join(r.dir, "x*")); len(names) != 0 {
 		t.Errorf("recorded: %v", names)
+	}
+}
+
+// --check says what this machine offers; without interfaces, of all that are there.
+func TestOffers(t *testing.T) {
+	t.Parallel()
+	r, bpffs := bypassRig(t)
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	all := r.must(r.ethertap, "--check", "--bpffs", bpffs)
+	two := r.must(r.ethertap, "--check", "--bpffs", bpffs, "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1)
+	if all != two || !strings.HasPrefix(all, "Linux "+unix.ByteSliceToString(u.Release[:])+" on "+runtime.GOARCH+"\n") {
+		t.Errorf("%q and %q", all, two)
+	}
+	for _, want := range []string{"fast path  yes", "filters in the kernel  yes", "bypass  yes", "busy polling  yes", netlab.D0 + " (veth): MTU 1500, 1 queue",
+		"native XDP  yes: up to MTU 3506 in one buffer", "zero-copy  no: the kernel copies each frame", "fast path to it  yes"} {
+		if !regexp.MustCompile(`(?m)^ *` + strings.ReplaceAll(regexp.QuoteMeta(want), "  ", " +") + `$`).MatchString(all) {
+			t.Errorf("%q is not in %s", want, all)
+		}
+	}
+	// What it says of the fast path is what a start finds.
+	r.Src.SetFeature(netlab.S0, "rx-gro", false)
+	if off := r.must(r.ethertap, "--check"); !strings.Contains(off, "no: it takes no redirected frames; to fix this, run: ") {
+		t.Errorf("%s", off)
+	}
+	r.daemon()
+	if status := r.must(r.control, "ethertap", "-e", "fastpath.status"); !strings.Contains(status, "takes no redirected frames; to fix this, run: ") {
+		t.Errorf("%s", status)
 	}
 }
 

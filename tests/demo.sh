@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
 # The main job on an embedded default: two hosts in network namespaces, ethertap as
 # a bridge between them, traffic, the tap, a collected PCAP. Everything has names
 # of its own and is removed at the end.
@@ -55,22 +56,35 @@ for link in "$a a0" "$b b0" "$dut d0" "$dut d1"; do
 	must ip -n "$1" link set "$2" up
 done
 
+for link in "$a a0" "$b b0"; do # what a host on a veth needs for the fast path, and for frames that are whole
+	set -- $link
+	offloads="ethtool -K $2 gro on tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
+	echo "# ip netns exec $1 $offloads" | plain
+	must ip netns exec "$1" $offloads >/dev/null
+done
+
 say "A bridge between d0 and d1, in the background"
 show ip netns exec $dut ethertap --daemon --tap-queue $queue d0 d1
 show control ethertap status
 
 say "Traffic through it"
 show ip netns exec $a ping -c 3 -i 0.2 10.99.0.2
+rpcl 'fastpath.status'
+ip netns exec $a ping -q -i 0.05 10.99.0.2 >/dev/null &
+pinging=$!
+rpcl 'if.rates'
+kill $pinging
 
-say "The tap: frames received on interface 0 go into the queue"
-rpcl '0 tap.rx.enable'
+say "The tap: all frames go into the queue, or those that a filter takes"
+rpcl '"icmp and src host 10.99.0.1" 0 tap.rx.filter 0 tap.rx.enable'
 show ip netns exec $a ping -c 3 -i 0.2 -q 10.99.0.2
 rpcl 'tap.queue.status'
-rpcl 'tap.queue.get .'
+rpcl 'tap.queue.get dup . packet.show'
+rpcl '"" 0 tap.rx.filter tap.on'
 
 say "Only the frames of one host"
 mac=$(ip -n $b -br link show b0 | awk '{print $3}')
-rpcl "$mac tap.hash.insert tap.hash.show"
+rpcl "$mac tap.hash.insert tap.hash.show tap.queue.reset"
 
 say "A recording of four packets"
 echo "# collect --queue ixdp.pqueue.tap --silent --plimit 4 /tmp/packets.pcap &"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
 # deps.sh COMMAND:PACKAGE ...: installs the Debian packages of the commands that are
 # missing, when it may, and says which are missing when it may not. A path in the
 # place of a command stands for a file of the package.
@@ -14,6 +15,12 @@ done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing$missing"
 	log=$(mktemp)
+	policy=/usr/sbin/policy-rc.d # packages start no service while it exists and says so
+	if [ ! -e $policy ]; then
+		trap 'rm -f $policy' EXIT
+		trap 'exit 1' INT TERM
+		printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+	fi
 	export DEBIAN_FRONTEND=noninteractive
 	if { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
 		rm -f "$log"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -59,7 +61,7 @@ func TestSignalledTwice(t *testing.T) {
 		timeoutEnds(p, sig)
 		status, err := p.Wait(patience)
 		files, _ := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil || status != 0 || !strings.Contains(p.Stderr(), "  0 packets  24 B  ") || len(files) != 1 || !strings.HasSuffix(files[0], ".pcap") || len(r.runDirectory()) > 0 {
+		if err != nil || status != 0 || !strings.Contains(p.Stderr(), "  0 packets  24 B  ") || len(files) != 2 || !strings.HasSuffix(files[0], ".pcap") || files[1] != files[0]+".index" || len(r.runDirectory()) > 0 {
 			t.Errorf("%v: status %d, %v, %q; left: %v, %v", sig, status, err, p.Stderr(), files, r.runDirectory())
 		}
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -46,6 +48,11 @@ func TestExtcapAnswers(t *testing.T) {
 	r.daemon()
 	if out := r.must(r.collect, "--extcap-interfaces"); !strings.Contains(out, named) {
 		t.Errorf("interfaces: %q", out)
+	}
+	streams := r.command(r.collect, "--extcap-interfaces")
+	streams.Env = append(streams.Env, "ETHERTAP_STREAMS=nats://a:4222/ONE nats://a:4222/TWO?host=x*")
+	if out, _, _ := netlab.Run(t, streams); !strings.Contains(out, "interface {value=nats://a:4222/TWO?host=x*}{display=EtherTAP: nats://a:4222/TWO?host=x*}\n") {
+		t.Errorf("streams: %q", out)
 	}
 	if out := r.must(r.collect, "--extcap-interface", r.queue, "--extcap-dlts"); out != "dlt {number=1}{name=EN10MB}{display=Ethernet}\n" {
 		t.Errorf("dlts: %q", out)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -15,7 +17,7 @@ import (
 	"ethertap/words/predicate"
 )
 
-// The taps get the same frames with the fast path on and off, and these are the ones that the
+// The taps get the same frames with the fast path on and off, and with filters that are too complex for the kernel, and these are the ones that the
 // filters take in this process.
 func TestFiltersChooseTheSame(t *testing.T) {
 	t.Parallel()
@@ -72,12 +74,25 @@ func TestFiltersChooseTheSame(t *testing.T) {
 		r.rpcl(line)
 	}
 	r.rpcl(`"` + rx + `" 0 tap.rx.filter 0 tap.rx.enable "` + tx + `" 1 tap.tx.filter 1 tap.tx.enable "` + drop + `" drop.filter`)
-	for _, where := range []string{"in the kernel", "in threads"} {
-		if where != "in the kernel" {
-			r.rpcl("fastpath.disable")
-		}
-		if out := r.rpcl("tap.filter.show drop.filter.show"); strings.Count(out, where) != 4 {
+	large := tx
+	for i := range 400 { // ports that no frame has
+		large += " or port " + strconv.Itoa(40000+i)
+	}
+	for _, phase := range []struct {
+		where, change, shows string
+		times                int // it is shown: two taps, and the drop filter of each port
+	}{
+		{"in the kernel", "", "fast path", 4},
+		{"in threads", "fastpath.disable", "disabled", 4},
+		{"in threads", `fastpath.enable "` + large + `" 1 tap.tx.filter`, "too complex together", 3},
+	} {
+		where := phase.where
+		r.rpcl(phase.change)
+		if out := r.rpcl("tap.filter.show drop.filter.show"); strings.Count(out, where) != phase.times {
 			t.Fatalf("%s: %s", where, out)
+		}
+		if out := r.rpcl("fastpath.status"); !strings.Contains(out, phase.shows) {
+			t.Errorf("%s: fastpath.status does not say %q: %s", where, phase.shows, out)
 		}
 		r.rpcl("if.stats.reset tap.queue.reset")
 		r.sendAll(sent...)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -16,46 +18,57 @@ var arrows = map[string]struct {
 	ours    []string
 	modules []string // nil: standard library only; "*": any
 }{
-	"interp":               {},
-	"interp/console":       {ours: []string{"interp"}, modules: []string{"golang.org/x/text/width", "github.com/chzyer/readline", "golang.org/x/sys"}},
-	"lib":                  {},
-	"lib/oui":              {},
-	"lib/predicate":        {},
-	"words/core":           {ours: []string{"interp", "lib"}},
-	"words/packet":         {ours: []string{"interp", "lib/oui", "lib/predicate"}, modules: []string{"github.com/google/gopacket"}},
-	"words/predicate":      {ours: []string{"interp", "lib/filter", "lib/predicate", "words/packet"}},
-	"words/report":         {ours: []string{"interp"}},
-	"words/port":           {ours: []string{"interp"}},
-	"words/machash":        {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},
-	"words/filter":         {ours: []string{"interp", "dataplane/policy", "lib/predicate", "words/machash", "words/predicate", "words/report"}},
-	"words/tap":            {ours: []string{"interp", "dataplane/policy", "shm", "words/filter", "words/machash", "words/port", "words/report"}},
-	"words/ixdp":           {ours: []string{"interp", "dataplane", "dataplane/policy", "lib/ethertype", "lib/oui", "lib/rate", "words/filter", "words/machash", "words/port", "words/report"}},
-	"lib/rate":             {},
-	"lib/ethertype":        {},
-	"lib/ownfile":          {modules: []string{"golang.org/x/sys"}},
-	"shm":                  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
-	"dataplane/policy":     {ours: []string{"lib/predicate"}},
-	"dataplane/xsk":        {modules: []string{"golang.org/x/sys"}},
-	"dataplane/fastpath":   {ours: []string{"lib/predicate"}, modules: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
-	"dataplane/genl":       {modules: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
-	"dataplane/port":       {ours: []string{"dataplane/policy", "dataplane/xsk"}},
-	"dataplane/nic":        {ours: []string{"dataplane/genl", "dataplane/policy", "dataplane/port", "dataplane/xsk"}, modules: []string{"github.com/asavie/xdp", "github.com/cilium/ebpf", "github.com/vishvananda/netlink", "golang.org/x/sys"}},
-	"dataplane/memory":     {ours: []string{"dataplane/policy", "dataplane/port", "dataplane/xsk"}, modules: []string{"golang.org/x/sys"}},
-	"dataplane":            {ours: []string{"dataplane/fastpath", "dataplane/nic", "dataplane/policy", "dataplane/port", "dataplane/xsk", "lib/ownfile", "lib/predicate", "shm"}, modules: []string{"github.com/cilium/ebpf", "github.com/vishvananda/netlink", "golang.org/x/sys"}},
-	"collect":              {ours: []string{"lib/ownfile", "shm", "lib/filter"}, modules: []string{"golang.org/x/sys", "github.com/klauspost/compress/zstd"}},
-	"lib/filter":           {ours: []string{"lib/predicate"}},
-	"tests/need":           {},
-	"tests/vt":             {modules: []string{"golang.org/x/sys"}},
-	"cmd/internal/about":   {modules: []string{"github.com/spf13/pflag"}},
-	"cmd/internal/heap":    {modules: []string{"golang.org/x/sys"}},
-	"cmd/internal/detach":  {ours: []string{"cmd/internal/systemd", "lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
-	"cmd/internal/live":    {ours: []string{"interp", "interp/console", "lib/rate"}, modules: []string{"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/colorprofile"}},
-	"cmd/internal/signals": {modules: []string{"golang.org/x/sys"}},
-	"cmd/internal/systemd": {modules: []string{"golang.org/x/sys"}},
-	"cmd/internal/reading": {ours: []string{"dataplane", "shm"}},
-	"cmd/internal/metrics": {ours: []string{"cmd/internal/about", "cmd/internal/reading", "dataplane", "lib/oui", "shm"}, modules: []string{"github.com/prometheus/client_golang/prometheus"}},
-	"cmd/internal/web":     {ours: []string{"cmd/internal/about", "cmd/internal/metrics", "cmd/internal/reading", "dataplane", "dataplane/policy", "interp/console", "lib/ethertype", "lib/oui", "lib/rate"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
-	"cmd/internal/rundir":  {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
+	"interp":                {},
+	"interp/console":        {ours: []string{"interp"}, modules: []string{"golang.org/x/text/width", "github.com/chzyer/readline", "golang.org/x/sys"}},
+	"lib":                   {},
+	"lib/oui":               {},
+	"lib/predicate":         {},
+	"words/core":            {ours: []string{"interp", "lib", "lib/keys"}},
+	"words/packet":          {ours: []string{"interp", "lib/oui", "lib/predicate"}, modules: []string{"github.com/google/gopacket"}},
+	"words/predicate":       {ours: []string{"interp", "lib/filter", "lib/predicate", "words/packet"}},
+	"words/report":          {ours: []string{"interp"}},
+	"words/port":            {ours: []string{"interp"}},
+	"words/machash":         {ours: []string{"interp", "dataplane/policy", "lib/oui", "words/report"}},
+	"words/filter":          {ours: []string{"interp", "dataplane/policy", "lib/predicate", "words/machash", "words/predicate", "words/report"}},
+	"words/tap":             {ours: []string{"interp", "dataplane/policy", "shm", "words/filter", "words/machash", "words/port", "words/report"}},
+	"words/replay":          {ours: []string{"interp", "dataplane/pcap", "words/report"}},
+	"words/ixdp":            {ours: []string{"interp", "dataplane", "dataplane/nic", "dataplane/policy", "lib", "lib/ethertype", "lib/oui", "lib/rate", "words/filter", "words/machash", "words/port", "words/report"}},
+	"lib/rate":              {},
+	"lib/ethertype":         {},
+	"lib/keys":              {},
+	"lib/ownfile":           {modules: []string{"golang.org/x/sys"}},
+	"shm":                   {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
+	"dataplane/policy":      {ours: []string{"lib/predicate"}},
+	"dataplane/xsk":         {modules: []string{"golang.org/x/sys"}},
+	"dataplane/stamp":       {modules: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
+	"dataplane/fastpath":    {ours: []string{"dataplane/stamp", "lib/predicate"}, modules: []string{"github.com/cilium/ebpf", "golang.org/x/sys"}},
+	"dataplane/genl":        {modules: []string{"github.com/vishvananda/netlink", "golang.org/x/sys"}},
+	"dataplane/port":        {ours: []string{"dataplane/policy", "dataplane/stamp", "dataplane/xsk"}},
+	"dataplane/nic":         {ours: []string{"dataplane/genl", "dataplane/policy", "dataplane/port", "dataplane/stamp", "dataplane/xsk"}, modules: []string{"github.com/asavie/xdp", "github.com/cilium/ebpf", "github.com/vishvananda/netlink", "golang.org/x/sys"}},
+	"dataplane/memory":      {ours: []string{"dataplane/policy", "dataplane/port", "dataplane/xsk"}, modules: []string{"golang.org/x/sys"}},
+	"dataplane/pcap":        {ours: []string{"collect", "dataplane/memory", "dataplane/port", "dataplane/xsk", "lib/capture", "shm"}, modules: []string{"golang.org/x/sys"}},
+	"dataplane":             {ours: []string{"dataplane/fastpath", "dataplane/nic", "dataplane/policy", "dataplane/port", "dataplane/stamp", "dataplane/xsk", "lib/ownfile", "lib/predicate", "shm"}, modules: []string{"github.com/cilium/ebpf", "github.com/vishvananda/netlink", "golang.org/x/sys"}},
+	"collect":               {ours: []string{"collect/index", "lib/capture", "lib/ownfile", "shm", "lib/filter"}, modules: []string{"golang.org/x/sys", "github.com/klauspost/compress/zstd"}},
+	"collect/stream":        {ours: []string{"collect", "lib/capture", "shm"}, modules: []string{"github.com/klauspost/compress/zstd", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys"}},
+	"cmd/internal/standing": {ours: []string{"cmd/internal/rundir"}},
+	"cmd/internal/login":    {ours: []string{"collect/stream"}, modules: []string{"github.com/spf13/pflag"}},
+	"lib/filter":            {ours: []string{"lib/predicate"}},
+	"collect/index":         {ours: []string{"lib/capture", "lib/predicate"}, modules: []string{"golang.org/x/sys", "github.com/RoaringBitmap/roaring/v2", "github.com/cespare/xxhash/v2"}},
+	"collect/recall":        {ours: []string{"collect/index", "lib/capture", "lib/filter", "lib/predicate"}, modules: []string{"golang.org/x/sys", "github.com/klauspost/compress/zstd"}},
+	"lib/capture":           {modules: []string{"github.com/klauspost/compress/zstd"}},
+	"tests/need":            {},
+	"tests/vt":              {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/about":    {modules: []string{"github.com/spf13/pflag"}},
+	"cmd/internal/heap":     {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/detach":   {ours: []string{"cmd/internal/systemd", "lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/live":     {ours: []string{"interp", "interp/console", "lib/keys", "lib/rate"}, modules: []string{"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/colorprofile"}},
+	"cmd/internal/signals":  {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/tty":      {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/systemd":  {modules: []string{"golang.org/x/sys"}},
+	"cmd/internal/reading":  {ours: []string{"dataplane", "shm"}},
+	"cmd/internal/metrics":  {ours: []string{"cmd/internal/about", "cmd/internal/reading", "cmd/internal/standing", "dataplane", "lib/oui", "shm"}, modules: []string{"github.com/prometheus/client_golang/prometheus"}},
+	"cmd/internal/web":      {ours: []string{"cmd/internal/about", "cmd/internal/metrics", "cmd/internal/reading", "dataplane", "dataplane/policy", "interp/console", "lib/ethertype", "lib/oui", "lib/rate"}, modules: []string{"github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/sys"}},
+	"cmd/internal/rundir":   {ours: []string{"lib/ownfile"}, modules: []string{"golang.org/x/sys"}},
 }
 
 // unsafePackages are the two that may import unsafe, and the ring that the queue is compared
@@ -113,6 +126,25 @@ func TestBareShellHasNoDataplane(t *testing.T) {
 	for _, d := range deps {
 		if d == "ethertap/dataplane" || strings.HasPrefix(d, "ethertap/dataplane/") && d != "ethertap/dataplane/policy" {
 			t.Errorf("rpclsh depends on %s", d)
+		}
+	}
+}
+
+// The client of NATS is in the programs that speak to it, and in no other; its server is in none.
+func TestWhoHasTheNetworkClient(t *testing.T) {
+	for program, want := range map[string]bool{"collect": true, "recall": true, "ethertap": false, "control": false, "rpclsh": false} {
+		cmd := exec.Command("go", "list", "-deps", "./cmd/"+program)
+		cmd.Dir = ".."
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		deps := strings.Fields(string(out))
+		if got := slices.Contains(deps, "github.com/nats-io/nats.go"); got != want {
+			t.Errorf("%s: client %v, want %v", program, got, want)
+		}
+		if slices.ContainsFunc(deps, func(d string) bool { return strings.HasPrefix(d, "github.com/nats-io/nats-server") }) {
+			t.Errorf("%s has a server in it", program)
 		}
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -40,17 +42,17 @@ func TestWhoHasTheInterface(t *testing.T) {
 		return pid
 	}
 	r.daemon("--bpffs", bpffs)
-	refused(fmt.Sprintf("ethertap: port d0: ethertap \"ethertap\" (PID %s) is on it; to end that: control ethertap stop\n", pidOf("ethertap")))
+	refused(fmt.Sprintf("ethertap: port d0: ethertap \"ethertap\" (PID %s) is on it; to end that, run: control ethertap stop\n", pidOf("ethertap")))
 	// --replace is for programs: the sockets of a process that runs stay where they are.
 	if _, errs, status := r.run(r.ethertap, "--replace", "--name", "late", "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1); status != 1 ||
-		!strings.Contains(errs, fmt.Sprintf("ethertap: port d0: queue 0 has a socket of ethertap \"ethertap\" (PID %s); to end that: control ethertap stop: ", pidOf("ethertap"))) {
+		!strings.Contains(errs, fmt.Sprintf("ethertap: port d0: queue 0 has a socket of ethertap \"ethertap\" (PID %s); to end that, run: control ethertap stop: ", pidOf("ethertap"))) {
 		t.Errorf("--replace: status %d, %q", status, errs)
 	}
 	r.rpcl("if.check")
 	r.must(r.control, "ethertap", "stop")
 
 	r.instance("a.b", "--bpffs", bpffs, "-e", "bypass.enable", netlab.D0, netlab.D1)
-	refused(fmt.Sprintf("ethertap: port d0: ethertap \"a.b\" (PID %s) is on it; to end that: control --name a.b ethertap stop\n", pidOf("ethertap.a.b")))
+	refused(fmt.Sprintf("ethertap: port d0: ethertap \"a.b\" (PID %s) is on it; to end that, run: control --name a.b ethertap stop\n", pidOf("ethertap.a.b")))
 	clear := "ethertap --clear --name a.b --bpffs " + bpffs
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); out != fmt.Sprintf("nothing to clear\nethertap \"a.b\" (PID %s) has a bypass on d0 and d1 and runs; to end it: control --name a.b ethertap -e bypass.disable\n", pidOf("ethertap.a.b")) {
 		t.Errorf("--clear: %s", out)
@@ -59,12 +61,12 @@ func TestWhoHasTheInterface(t *testing.T) {
 	other := r.command(r.ethertap, "--tap-queue", r.queue, "--config", os.DevNull, netlab.D0, netlab.D1)
 	other.Env = append(other.Env, "ETHERTAP_RUNDIR="+t.TempDir())
 	pid := pidOf("ethertap.a.b")
-	if _, errs, status := netlab.Run(t, other); status != 1 || errs != fmt.Sprintf("ethertap: port d0: ethertap (PID %s) is on it; to end that: kill %s\n", pid, pid) {
+	if _, errs, status := netlab.Run(t, other); status != 1 || errs != fmt.Sprintf("ethertap: port d0: ethertap (PID %s) is on it; to end that, run: kill %s\n", pid, pid) {
 		t.Errorf("another run directory: status %d, %q", status, errs)
 	}
 	r.must(r.control, "--name", "a.b", "ethertap", "stop")
 
-	refused("ethertap: port d0: the bypass that ethertap \"a.b\" has left is on it; to end that: " + clear + "\n")
+	refused("ethertap: port d0: the bypass that ethertap \"a.b\" has left is on it; to end that, run: " + clear + "\n")
 	if out := r.must(r.ethertap, "--clear", "--bpffs", bpffs); out != "nothing to clear\nethertap \"a.b\" has left a bypass on d0 and d1; to end it: "+clear+"\n" {
 		t.Errorf("--clear: %s", out)
 	}
@@ -79,7 +81,7 @@ func TestWhoHasTheInterface(t *testing.T) {
 	id := r.foreignProgram(netlab.K1)
 	cmd := r.Snk.Command(r.ethertap, "--tap-queue", r.queue, "--config", os.DevNull, netlab.K1)
 	cmd.Env = r.command("true").Env
-	if _, errs, status := netlab.Run(t, cmd); status != 1 || errs != fmt.Sprintf("ethertap: port k1: an XDP program of %s (PID %d) (id %d) is attached; detach or replace it first\n", comm(t), os.Getpid(), id) {
+	if _, errs, status := netlab.Run(t, cmd); status != 1 || errs != fmt.Sprintf("ethertap: port k1: an XDP program of %s (PID %d) (id %d) is attached; detach it, or start with --replace\n", comm(t), os.Getpid(), id) {
 		t.Errorf("somebody else: status %d, %q", status, errs)
 	}
 }

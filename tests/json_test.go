@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -5,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,20 +52,37 @@ func TestJSONIsDocumented(t *testing.T) {
 			holds(t, w.Name, value, documented[w.Name], "ethertap")
 		}
 	}
-	r.collecting("-ns", os.DevNull) // for it to have a consumer
+	capture := filepath.Join(t.TempDir(), "a.pcapng")
+	p := r.collecting("-n", "-p", "1", "--format", "pcapng", capture)
+	tapped := netlab.UDP(100, 1)
+	copy(tapped[6:], []byte{6, 0, 0, 0, 0, 1}) // a host of tap.hash
+	r.sendAll(tapped)
+	ended(t, p)
 	var value map[string]any
+	if err := json.Unmarshal([]byte(r.must(netlab.Build(t, "./cmd/recall"), "--list", "--json", capture)), &value); err != nil {
+		t.Fatal(err)
+	}
+	twins++
+	holds(t, recallJSON, value, documented[recallJSON], "recall")
+	r.collecting("-ns", os.DevNull) // for it to have a consumer
+	value = nil
 	if err := json.Unmarshal([]byte(r.must(r.collect, "--list", "--json", "-q", r.queue)), &value); err != nil {
 		t.Fatal(err)
 	}
 	twins++
 	holds(t, listJSON, value, documented[listJSON], "collect")
+	const logJSON = "log.json" // of the program, not of a set
+	var log map[string]any
+	r.ask(logJSON, &log)
+	twins++
+	holds(t, logJSON, log, documented[logJSON], "ethertap")
 	if twins != len(documented) {
 		t.Errorf("%d print JSON, the document has %d: %v", twins, len(documented), slices.Sorted(maps.Keys(documented)))
 	}
 }
 
-// listJSON is the title of what collect prints, as readKeys has it.
-const listJSON = "collect---list---json"
+// These are the titles of what collect and recall print, as readKeys has them.
+const listJSON, recallJSON = "collect---list---json", "recall---list---json"
 
 // holds compares the keys with those of the document: they are the same.
 func holds(t *testing.T, name string, value map[string]any, documented map[string]string, instance string) {
@@ -169,7 +189,7 @@ func readKeys(t *testing.T, file string) map[string]map[string]string {
 	}
 	words := map[string]map[string]string{}
 	for section := range sections {
-		if strings.HasSuffix(section, ".json") || section == listJSON {
+		if strings.HasSuffix(section, ".json") || section == listJSON || section == recallJSON {
 			alike[section] = section
 		}
 	}

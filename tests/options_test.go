@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -16,7 +18,7 @@ import (
 // manuals are the manuals of the programs.
 var manuals = map[string]string{
 	"ethertap": "../cmd/ethertap/ethertap.8", "collect": "../cmd/collect/collect.1",
-	"control": "../cmd/control/control.1", "rpclsh": "../cmd/rpclsh/rpclsh.1",
+	"control": "../cmd/control/control.1", "recall": "../cmd/recall/recall.1", "rpclsh": "../cmd/rpclsh/rpclsh.1",
 }
 
 // option is how the usage names it: "-q|--queue <q>", "--stay".
@@ -139,9 +141,9 @@ func TestCompletionInShells(t *testing.T) {
 }
 
 // endsBySignal is the paragraph about signals, the same in all manuals.
-const endsBySignal = "A signal that asks for the end (SIGINT, SIGTERM, or SIGHUP of a terminal that is gone) is a good end of ethertap and collect, with status 0, once everything is written and restored. " +
+const endsBySignal = "SIGINT, SIGTERM, and SIGHUP from a terminal that is gone end ethertap and collect in good order: everything is written and restored, and the status is 0. " +
 	"If a signal cuts something short (a line, a script, a wait, a start in the background), the status is 128 plus the number of the signal: 130 for SIGINT, 143 for SIGTERM. " +
-	"A signal that comes within a second of the first is the same wish; a later one ends the program at once."
+	"A further signal within a second of the first counts as the same one; a later signal ends the program at once."
 
 // The manual pages are without fault to their own checker, and say the same of signals.
 func TestManualPages(t *testing.T) {
@@ -226,10 +228,10 @@ func TestPackage(t *testing.T) {
 	}
 	list, _, _ := netlab.Run(t, exec.Command(dpkg, "--contents", file))
 	for _, want := range []string{
-		"-rwxr-xr-x root/root ./usr/sbin/ethertap", "-rwxr-xr-x root/root ./usr/bin/collect", "-rwxr-xr-x root/root ./usr/bin/control", "-rwxr-xr-x root/root ./usr/bin/rpclsh",
+		"-rwxr-xr-x root/root ./usr/sbin/ethertap", "-rwxr-xr-x root/root ./usr/bin/collect", "-rwxr-xr-x root/root ./usr/bin/control", "-rwxr-xr-x root/root ./usr/bin/recall", "-rwxr-xr-x root/root ./usr/bin/rpclsh",
 		"-rw-r--r-- root/root ./etc/ethertap.rpcl", "-rw-r--r-- root/root ./etc/default/ethertap", "-rw-r--r-- root/root ./etc/logrotate.d/ethertap",
-		"-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap.service", "-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap-collect.service",
-		"./usr/share/man/man8/ethertap.8.gz", "./usr/share/man/man1/collect.1.gz", "./usr/share/man/man1/control.1.gz", "./usr/share/man/man1/rpclsh.1.gz",
+		"-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap.service", "-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap-collect.service", "-rw-r--r-- root/root ./usr/lib/systemd/system/ethertap-collect@.service", "-rw-r--r-- root/root ./usr/share/ethertap/ethertap-collect.env",
+		"./usr/share/man/man8/ethertap.8.gz", "./usr/share/man/man1/collect.1.gz", "./usr/share/man/man1/control.1.gz", "./usr/share/man/man1/recall.1.gz", "./usr/share/man/man1/rpclsh.1.gz",
 		"./usr/share/bash-completion/completions/ethertap", "./usr/share/bash-completion/completions/collect -> ethertap", "./usr/share/zsh/vendor-completions/_ethertap",
 		"./usr/share/fish/vendor_completions.d/ethertap.fish", "./usr/share/fish/vendor_completions.d/control.fish -> ethertap.fish",
 		"./usr/include/ethertap_queue.h", "./usr/share/doc/ethertap/copyright", "/wireshark/extcap/collect -> ../../../../bin/collect",
@@ -262,7 +264,7 @@ func TestPackage(t *testing.T) {
 		t.Errorf("its collect is %q", out)
 	}
 	unit, err := os.ReadFile(filepath.Join(root, "usr/lib/systemd/system/ethertap.service"))
-	if err != nil || !strings.Contains(string(unit), "\nExecStart=/usr/sbin/ethertap --stay ") || strings.Contains(string(unit), "@") {
+	if err != nil || !strings.Contains(string(unit), "\nExecStart=/usr/sbin/ethertap --stay ") || strings.Contains(string(unit), "@PREFIX") {
 		t.Errorf("the unit: %s, %v", unit, err)
 	}
 }

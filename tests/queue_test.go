@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -90,15 +92,15 @@ func TestQueueSizesAndDeletion(t *testing.T) {
 	}
 	r.must(r.control, "ethertap", "stop")
 	out, errs, code := r.run(r.ethertap, "--tap-queue", r.queue, "--config", os.DevNull, "--queue-slots", "2048", netlab.D0, netlab.D1)
-	if code != 1 || !strings.Contains(errs, "1024 slots of 320 bytes; delete it") || out != "" {
+	if code != 1 || !strings.Contains(errs, "1024 slots of 320 bytes; to fix this, delete it") || out != "" {
 		t.Errorf("other sizes: status %d, %s%s", code, out, errs)
 	}
-	if out := r.must(shell, "-q", r.queue, "-e", "tap.queue.get drop tap.queue.delete tap.queue.status"); strings.Contains(out, "1024") {
+	if out := r.must(shell, "-q", r.queue, "-e", "tap.queue.get drop tap.queue.delete tap.queue.status"); !strings.Contains(out, "slots     4096\n") {
 		t.Errorf("after deletion:\n%s", out)
 	}
 }
 
-// Frames that a slot cuts are said at the start with what mends it, counted by the queue,
+// Frames that a slot cuts are said at the start with what fixes it, counted by the queue,
 // and told of by whoever records them.
 func TestFramesThatAreCutAreSaid(t *testing.T) {
 	t.Parallel()
@@ -211,7 +213,7 @@ func TestCollectorThatIsThereFirst(t *testing.T) {
 		t.Errorf("the queue: %v", err)
 	}
 	r.daemon()
-	const line = "or control ethertap -e '0 tap.rx.enable'\n"
+	const line = "or run: control ethertap -e '0 tap.rx.enable'\n"
 	netlab.Await(t, "it says what to do", func() bool {
 		return strings.Contains(p.Output(), " but all its taps are off;") && strings.Contains(p.Output(), line)
 	})

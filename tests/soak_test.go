@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -6,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,24 +139,25 @@ func (r *rig) pid() string {
 	return strings.Fields(string(b))[0]
 }
 
-// resident returns the memory of a process in KiB.
-func resident(t *testing.T, pid string) int {
+// resident returns the memory of a process in KiB: what it has, and the most that it has had.
+func resident(t *testing.T, pid string) (now, most int) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
-			n, err := strconv.Atoi(f[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
+		switch f := strings.Fields(line); f[0] {
+		case "VmRSS:":
+			now = atoi(t, f[1])
+		case "VmHWM:":
+			most = atoi(t, f[1])
 		}
 	}
-	t.Fatalf("no VmRSS of process %s", pid)
-	return 0
+	if now == 0 || most == 0 {
+		t.Fatalf("no VmRSS and VmHWM of process %s", pid)
+	}
+	return now, most
 }
 
 // A flood of random source addresses and Ethertypes fills the tables and nothing
@@ -192,13 +194,14 @@ func TestSoakFloodOfAddresses(t *testing.T) {
 	}
 	r.send(known)
 	flood(15_000) // touches what there is
-	before := resident(t, r.pid())
+	before, _ := resident(t, r.pid())
 	flood(n)
 	netlab.Await(t, "all are counted", counted)
 	r.send(known)
 	all++
 	netlab.Await(t, "the last one is counted", counted)
-	grown := resident(t, r.pid()) - before
+	now, _ := resident(t, r.pid())
+	grown := now - before
 	c := r.census(0)
 	var noRoom struct {
 		NoRoom tally `json:"no_room"`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -23,6 +25,7 @@ import (
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
 	"ethertap/words/predicate"
+	wordsreplay "ethertap/words/replay"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -103,7 +106,7 @@ func dictionaryOn(t *testing.T, c dataplane.Config) (*dataplane.Engine, *interp.
 		}
 	})
 	from := report.Source{Instance: "ethertap"}
-	dict, err := interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return q, nil }, engine, from), tap.Words(engine, from), ixdp.Words(engine, from))
+	dict, err := interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return q, nil }, engine, from), tap.Words(engine, from), ixdp.Words(engine, from), wordsreplay.Words(nil, nil, from))
 	if err != nil {
 		t.Fatal(err)
 	}

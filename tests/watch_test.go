@@ -1,6 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"ethertap/tests/netlab"
+	"ethertap/tests/vt"
 )
 
 // watch at a prompt on a terminal, here and through control: it draws again and again
@@ -46,6 +50,78 @@ func watchOnTerminal(t *testing.T, program *exec.Cmd) {
 	if err := s.cmd.Wait(); err != nil {
 		t.Errorf("%v: %q", err, s.seen.String())
 	}
+}
+
+// What is taller than the screen is scrolled by the keys that people expect, here and through control; other keys
+// end the watch, and nothing of a key comes to the prompt.
+func TestWatchScrolls(t *testing.T) {
+	t.Run("rpclsh", func(t *testing.T) { watchScrolls(t, exec.Command(netlab.Build(t, "./cmd/rpclsh"))) })
+	t.Run("control", func(t *testing.T) {
+		r := newRig(t)
+		r.daemon()
+		watchScrolls(t, r.command(r.control, "ethertap"))
+	})
+}
+
+func watchScrolls(t *testing.T, program *exec.Cmd) {
+	t.Helper()
+	s := sitAt(t, program)
+	s.Resize(60, 10)
+	shows := func(first, last int, footer string) {
+		t.Helper()
+		s.Until(fmt.Sprintf("lines %d to %d", first, last), func(v *vt.Screen) bool {
+			rows := strings.Split(v.String(), "\n")
+			if len(rows) < 3 || !strings.Contains(rows[0], "every ") || rows[1] != "" {
+				return false
+			}
+			rows = rows[2:]
+			for n := first; n <= last; n++ {
+				if len(rows) == 0 || rows[0] != fmt.Sprintf("line %d", n) {
+					return false
+				}
+				rows = rows[1:]
+			}
+			return strings.TrimSpace(strings.Join(rows, "\n")) == footer
+		})
+	}
+	keys := "  ↑↓ PgUp PgDn Home End scroll, q ends"
+	s.shows(false, "ok")
+	s.Type("30 n !\r: lines ( - ) n @ 0 do i \"line %d\" str.format . loop ;\r")
+	s.Type("\"lines\" 20 watch\r")
+	shows(0, 5, "1–6 of 30"+keys)
+	s.Type("\x1b[B\x1b[B")
+	shows(2, 7, "3–8 of 30"+keys)
+	s.Type("\x1b[6~")
+	shows(8, 13, "9–14 of 30"+keys)
+	s.Type("\x1bOF")
+	shows(24, 29, "25–30 of 30"+keys)
+	s.Type("\x1b[6~\x1b[A")
+	shows(23, 28, "24–29 of 30"+keys)
+	s.Type("\x1b[5~")
+	shows(17, 22, "18–23 of 30"+keys)
+	s.Resize(60, 14)
+	shows(17, 26, "18–27 of 30"+keys)
+	s.Resize(60, 40)
+	shows(0, 29, "")
+	s.Resize(60, 10)
+	s.Type("\x1b[H")
+	shows(0, 5, "1–6 of 30"+keys)
+	s.Type("\x1b[5~") // above the first
+	shows(0, 5, "1–6 of 30"+keys)
+	s.Type("q")
+	s.shows(false, "ok")
+	s.Type("1 2 + .\r")
+	s.shows(false, "\n3\nok")
+	s.Type("\"lines\" 100000 watch\r") // a key is obeyed between two runs
+	shows(0, 5, "1–6 of 30"+keys)
+	s.Type("\x1b[F")
+	shows(24, 29, "25–30 of 30"+keys)
+	s.Type("\x1b[15~") // F5
+	s.shows(false, "ok")
+	s.Type("\"still\" \"here\" str.cat .\r")
+	s.shows(false, "\nstillhere\nok")
+	s.Type("\x04")
+	s.ends(0)
 }
 
 // screen is a program at a terminal of its own.

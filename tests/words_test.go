@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tests
 
 import (
@@ -136,7 +138,7 @@ func samples() []interp.Value {
 		// the rest is for words of one and two inputs
 		interp.NewInt(7), interp.NewInt(16), interp.NewInt(1 << 40),
 		interp.NewString("x y"), interp.NewString("5"), interp.NewData(nil), interp.NewIPRange(ip, ip),
-		interp.NewString("counter"), interp.NewString("later"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
+		interp.NewString("counter"), interp.NewString("normal"), interp.NewString("wifi"), interp.NewString("later"), interp.NewString("+"), interp.NewString("%d"), interp.NewString("prelude"), interp.NewString("2026-11-24"),
 		interp.NewData(make([]byte, interp.MaxValue)), interp.NewData(tcpFrame), interp.NewData(arpFrame), interp.NewData(echoFrame), interp.NewUint(interp.Int8, 0x80),
 		interp.NewMACRange(mac, mac), interp.NewIP(ip6),
 	}
@@ -177,7 +179,8 @@ func results(w *interp.Word) (counts []int) {
 // Words on a queue by name need one, which TestExamples makes.
 var unreached = map[string]bool{
 	"throw": true, "see": true, "watch": true, "}": true, "pick": true, "roll": true, "r>": true, "r@": true, "2r>": true, "2r@": true, "abort": true,
-	"if.start": true, "if.poll": true,
+	"replay.pause": true, "replay.resume": true, "replay.seek": true, "replay.wait": true, // they need a capture
+	"if.start": true, "if.poll": true, "if.timestamps": true,
 }
 
 // Every word, on too few values and on all values of every type and size, ends well

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -12,6 +14,7 @@ import (
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
 	"ethertap/collect"
+	"ethertap/collect/stream"
 	"ethertap/shm"
 )
 
@@ -34,11 +37,15 @@ func checked(o options, stderr *os.File) (status int) {
 			status = failed
 		}
 	}
-	q, err := shm.Open(o.queue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true})
-	if err == nil {
+	if stream.Is(o.queue) {
+		mistake(stream.Check(context.Background(), o.from, *o.access))
+	} else if q, err := shm.Open(o.queue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true}); err == nil {
 		q.Close()
 	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrStrange) { // ethertap will replace a stranger's file
 		mistake(err)
+	}
+	if stream.Is(o.output) {
+		mistake(stream.Check(context.Background(), o.to, *o.access))
 	}
 	if isPath(o.output) {
 		err := collect.Check(o.output, o.streams)

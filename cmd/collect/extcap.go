@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +16,9 @@ import (
 	"ethertap/lib/filter"
 	"ethertap/shm"
 )
+
+// streamsEnv names streams that Wireshark is to offer, with blanks between them.
+const streamsEnv = "ETHERTAP_STREAMS"
 
 // extcap answers the questions of Wireshark when it finds collect in its extcap directory: it
 // offers the queues of running ethertaps as interfaces. See extcap(4).
@@ -54,6 +60,9 @@ func (e *extcap) show(w io.Writer) error {
 		fmt.Fprintf(w, "extcap {version=%s}{help=man:collect}{display=EtherTAP}\n", about.Version)
 		for _, q := range runningQueues() {
 			fmt.Fprintf(w, "interface {value=%s}{display=EtherTAP%s}\n", q.name, q.title)
+		}
+		for _, name := range strings.Fields(os.Getenv(streamsEnv)) {
+			fmt.Fprintf(w, "interface {value=%s}{display=EtherTAP: %s}\n", name, name)
 		}
 	case e.dlts:
 		fmt.Fprintln(w, "dlt {number=1}{name=EN10MB}{display=Ethernet}")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -59,7 +61,7 @@ func TestFileLimit(t *testing.T) {
 	eventually(t, "10 packets", sizeIs(path, streamOf+10*76))
 	put(t, p, 10, 11)
 	cmd.Wait()
-	want := fmt.Sprintf("collect: %s: file too large; 10 packets are safe, 1 taken from the queue are not\n", path)
+	want := fmt.Sprintf("collect: %s: file too large; 10 packets are safe, 1 more are lost\n", path)
 	if cmd.ProcessState.ExitCode() != 1 || errs.String() != want {
 		t.Errorf("status %d, said %q", cmd.ProcessState.ExitCode(), errs.String())
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -107,7 +109,7 @@ func whyIdle(ctx context.Context, source *collect.Source) string {
 		if further {
 			word = fmt.Sprintf("0 %q pqueue.rx.enable", queue.Name())
 		}
-		return fmt.Sprintf("%s fills %s, but all its taps are off; to switch one on, at its prompt: %s%s",
+		return fmt.Sprintf("%s fills %s, but all its taps are off; to switch one on, type at its prompt: %s%s",
 			who, queue.Name(), word, throughControl(ctx, participants[at].PID, word))
 	}
 	of := ""
@@ -133,9 +135,9 @@ func throughControl(ctx context.Context, pid int, word string) string {
 		switch {
 		case in.PID != pid:
 		case in.Name == "ethertap":
-			return fmt.Sprintf(", or control ethertap -e '%s'", word)
+			return fmt.Sprintf(", or run: control ethertap -e '%s'", word)
 		default:
-			return fmt.Sprintf(", or control --name %s ethertap -e '%s'", in.Name, word)
+			return fmt.Sprintf(", or run: control --name %s ethertap -e '%s'", in.Name, word)
 		}
 	}
 	return ""

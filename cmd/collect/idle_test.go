@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -85,9 +87,9 @@ func TestItSaysWhyNothingComes(t *testing.T) {
 	}
 	off, further := shm.TapStated, shm.TapStated|shm.TapFurther
 	fill(queue+".off", shm.RoleEthertap, off, off)
-	start(queue+".off", who+" fills "+queue+".off, but all its taps are off; to switch one on, at its prompt: 0 tap.rx.enable, or control --name test ethertap -e '0 tap.rx.enable'\n")
+	start(queue+".off", who+" fills "+queue+".off, but all its taps are off; to switch one on, type at its prompt: 0 tap.rx.enable, or run: control --name test ethertap -e '0 tap.rx.enable'\n")
 	fill(queue+".further", shm.RoleEthertap, further, further)
-	start(queue+".further", fmt.Sprintf("at its prompt: 0 %[1]q pqueue.rx.enable, or control --name test ethertap -e '0 %[1]q pqueue.rx.enable'\n", queue+".further"))
+	start(queue+".further", fmt.Sprintf("at its prompt: 0 %[1]q pqueue.rx.enable, or run: control --name test ethertap -e '0 %[1]q pqueue.rx.enable'\n", queue+".further"))
 	fill(queue+".on", shm.RoleEthertap, off|shm.TapRX|shm.TapTX|shm.TapHosts, off|shm.TapTX|shm.TapHosts)
 	start(queue+".on", who+" fills "+queue+".on with RX of eth0, TX of eth0, TX of eth1, but no frame from or to a host of tap.hash.show has come yet\n")
 	fill(queue+".filtered", shm.RoleEthertap, off|shm.TapRX|shm.TapFilter)

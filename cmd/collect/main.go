@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command collect writes the packets of a queue to a PCAP file or stream.
 package main
 
@@ -14,8 +16,11 @@ import (
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/signals"
+	"ethertap/cmd/internal/standing"
 	"ethertap/cmd/internal/systemd"
+	"ethertap/cmd/internal/tty"
 	"ethertap/collect"
+	"ethertap/collect/stream"
 )
 
 func main() {
@@ -32,7 +37,10 @@ const (
 // errUsage marks wrong usage that shows only when the output is opened.
 var errUsage = errors.New("collect -h shows usage")
 
-func run(args []string, _, stdout, stderr *os.File) int {
+func run(args []string, stdin, stdout, stderr *os.File) int {
+	if os.Getenv(indexerEnv) != "" {
+		return indexFiles(stdin, stdout)
+	}
 	o, err := parse(args)
 	switch {
 	case err != nil:
@@ -113,13 +121,10 @@ func background(o options, args []string, stdout, stderr *os.File) int {
 // record collects as the options say, from start to end. It makes or truncates no file before
 // everything else is known to work, and does not empty the queue before there is a file.
 func record(o options, caught *signals.Caught, child *detach.Child, stdout, stderr *os.File, says io.Writer) error {
-	progress := collect.NewProgress(says, !o.silent && isTerminal(stderr))
+	progress := collect.NewProgress(says, !o.silent && tty.Is(stderr))
 	logf := func(format string, args ...any) { progress.Say("collect: " + fmt.Sprintf(format, args...)) }
 
-	source, err := collect.OpenSource(o.queue, logf)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; a queue is for its owner alone, usually root", err)
-	}
+	source, queue, err := openInput(caught.Context(), o, logf)
 	if err != nil {
 		return err
 	}
@@ -139,12 +144,23 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 		after = &commands{line: o.exec, queue: o.queue, stderr: stderr, logf: logf}
 		o.streams.Closed = after.closed
 	}
-	out, err := openOutput(caught.Context(), o, stdout, stderr, logf)
+	var indexes *indexer
+	if o.index {
+		indexes = newIndexer(logf)
+		o.streams.Digest = indexes.digest
+		o.streams.Closed = func(f collect.ClosedFile) {
+			indexes.closed(f)
+			if after != nil {
+				after.closed(f)
+			}
+		}
+	}
+	out, err := openOutput(caught.Context(), o, queue, stdout, stderr, logf)
 	if err != nil {
 		return err
 	}
-	if !o.noReset {
-		if err := source.Reset(); err != nil {
+	if !o.noReset && queue != nil {
+		if err := queue.Reset(); err != nil {
 			return errors.Join(err, out.Close(time.Now()))
 		}
 	}
@@ -174,13 +190,18 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	defer stop()
 	go obey(ctx, stop, caught, c, o.output == "-", logf)
 	run := recording{source: source, out: out, c: c, start: time.Now(), progress: progress}
+	if stop, err := run.tellStanding(instance, o); err != nil {
+		logf("control does not show how the stream stands: %v", err)
+	} else {
+		defer stop()
+	}
 	logged := child != nil || systemd.Managed() // nobody looks on, so the totals go to the log
-	if !o.silent || logged {
-		said := unfilled(source)
+	if queue != nil && (!o.silent || logged) {
+		said := unfilled(queue)
 		if said != "" {
 			logf("%s", said)
 		}
-		go sayWhyIdle(ctx, source, c, said, logf)
+		go sayWhyIdle(ctx, queue, c, said, logf)
 	}
 	after.begin()
 	switch {
@@ -191,6 +212,7 @@ func record(o options, caught *signals.Caught, child *detach.Child, stdout, stde
 	default:
 		err = c.Collect(ctx)
 	}
+	indexes.end()
 	return after.end(caught.Context(), err)
 }
 
@@ -223,7 +245,7 @@ func notify(state string, logf func(string, ...any)) {
 
 // recording is a running collector.
 type recording struct {
-	source   *collect.Source
+	source   collect.Input
 	out      collect.Output
 	c        *collect.Collector
 	start    time.Time
@@ -232,14 +254,34 @@ type recording struct {
 
 func (r *recording) counts() collect.Counts {
 	tally := r.c.Tally()
+	_, line, _ := streamed(r.source, r.out)
 	return collect.Counts{
 		Packets: tally.Packets,
 		Bytes:   tally.Bytes,
 		Lost:    r.source.Refused(),
 		Elapsed: time.Since(r.start),
 
-		Truncated: tally.Truncated,
+		Truncated: tally.Truncated, Stream: line,
 	}
+}
+
+// tellStanding tells those who ask how the stream stands, if there is one, until stop is called.
+func (r *recording) tellStanding(instance *rundir.Instance, o options) (stop func(), err error) {
+	_, _, ok := streamed(r.source, r.out)
+	if !ok || instance == nil {
+		return func() {}, nil
+	}
+	address, reads := o.to.String(), stream.Is(o.queue)
+	if reads {
+		address = o.from.String()
+	}
+	return standing.Serve(instance.SocketPath(), func() standing.Standing {
+		s, _, _ := streamed(r.source, r.out)
+		return standing.Standing{
+			Address: address, Reads: reads, Lost: r.source.Refused(), Acknowledged: s.Acknowledged, InFlight: s.InFlight, Held: s.Held,
+			Retried: s.Retried, Behind: s.Behind, Late: s.Late, Connected: s.Connected,
+		}
+	})
 }
 
 // note returns the text after the totals, and remark a line of its own, "" if there is none.

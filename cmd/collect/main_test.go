@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -191,6 +193,26 @@ func TestWrongUsage(t *testing.T) {
 		"x.pcap -d":      "give the whole path: " + here + "/x.pcap",
 		"a --plimit":     "flag needs an argument",
 		"--daemon=maybe": "invalid argument \"maybe\"",
+		// of streams
+		"nats://a:4222":                             "the name of the stream is missing",
+		"nats://u:p@a/T":                            "a password in an address can be seen by all users",
+		"-q nats://a/T nats://b/T":                  "from a stream into a stream",
+		"--hold 5M a":                               "--hold is for streams; name one: nats://host:4222/NAME",
+		"--creds f a":                               "--creds is for streams",
+		"--hold 5 nats://a/T":                       "at least 1Mi",
+		"--window 2 nats://a/T":                     "--window is for who reads a stream",
+		"-q nats://a/T --window never x":            "--window never: a time such as",
+		"-q nats://a/T --replicas 3 x":              "--replicas is for a stream that is made, and this one is read",
+		"--replicas 9 nats://a/T":                   "1 to 5",
+		"--format pcap nats://a/T":                  "--format pcap: a stream has pcapng",
+		"-b 1M nats://a/T":                          "--blimit is for files",
+		"--rotate size=1M nats://a/T":               "is one stream; name a file",
+		"--exec true nats://a/T":                    "is one stream, which others close",
+		"nats://a/T?host=x":                         "choose what is read",
+		"--tlscert c nats://a/T":                    "--tlscert and --tlskey go together",
+		"--creds c --nkey n nats://a/T":             "--creds has an NKEY of its own",
+		"--daemon --nkey n nats://a/T":              "so n of --nkey would not be found; give the whole path",
+		"--stream-max-age 5 -q nats://a/T x.pcapng": "is for a stream that is made",
 	} {
 		status, out, errs := outcome(t, command(t, strings.Fields(args)...))
 		if status != 2 || out != "" || !strings.HasPrefix(errs, "collect: ") || !strings.Contains(errs, want) || !strings.HasSuffix(errs, "; collect -h shows usage\n") || strings.Count(errs, "\n") != 1 {

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,12 +14,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"ethertap/cmd/internal/about"
+	"ethertap/cmd/internal/login"
 	"ethertap/collect"
+	"ethertap/collect/stream"
 	"ethertap/lib/filter"
 	"ethertap/shm"
 )
 
-const usage = `usage: collect [options] output.pcap
+const usage = `usage: collect [options] output.pcap|nats://host:4222/STREAM
        options:
        -b|--blimit <n>    specify a byte limit
        -p|--plimit <n>    specify a packet limit
@@ -33,11 +38,18 @@ const usage = `usage: collect [options] output.pcap
           --zstd          compress
           --rotate <when> next file: size=1G,packets=n,seconds=n,interval=1h
           --ring <n>      keep the last n files
+          --index=false   make no indexes, by which recall(1) finds packets
           --exec <cmd>    run a command on each file that is closed
           --floor <n>     bytes to be left free on the disk
           --check         say what is wrong, record nothing
           --name <name>   name for control(1) (default the PID)
           --log <file>    log of a daemon, or journal
+          --stream-max-bytes <n>, --stream-max-age <t>, --replicas <n>
+                          limits and copies of a stream that is made
+          --hold <n>      bytes held until a stream has them (default 64Mi)
+          --window <t>    so long packets of several taps wait for order (1s)
+          --creds <f>, --nkey <f>, --tlsca <f>, --tlscert <f>, --tlskey <f>
+                          files that say who we are to a NATS server
           --list          list the queues, who fills them and what waits
           --json          the list as one line of JSON
        -h|--help          show usage
@@ -57,8 +69,16 @@ type options struct {
 	noReset, silent, daemon bool
 	list, json, oneQueue    bool // oneQueue: --queue names it
 	check                   bool
+	index                   bool
 	info                    *about.Info // the question about the program itself, if any
 	extcap                  extcap
+
+	// of streams
+	to, from stream.Address // the output and the queue, if they are
+	limits   stream.Limits
+	hold     uint64
+	window   time.Duration
+	access   *stream.Access
 }
 
 // parsing is the command line before its options are checked together.
@@ -66,6 +86,7 @@ type parsing struct {
 	options
 	format, timestamp, filter, duration string
 	rotate                              []string
+	window, age                         string
 }
 
 // flags returns the set of options.
@@ -89,10 +110,17 @@ func flags(p *parsing) *pflag.FlagSet {
 	f.Var((*amount)(&p.streams.Floor), "floor", "")
 	f.BoolVar(&p.check, "check", false, "")
 	f.StringVar(&p.name, "name", "", "")
+	f.BoolVar(&p.index, "index", true, "")
 	f.StringVar(&p.log, "log", "", "")
 	f.StringVar(&p.exec, "exec", "", "")
 	f.BoolVar(&p.list, "list", false, "")
 	f.BoolVar(&p.json, "json", false, "")
+	f.Var((*amount)(&p.limits.Bytes), "stream-max-bytes", "")
+	f.StringVar(&p.age, "stream-max-age", "", "")
+	f.IntVar(&p.limits.Replicas, "replicas", 0, "")
+	f.Var((*amount)(&p.hold), "hold", "")
+	f.StringVar(&p.window, "window", "", "")
+	p.access = login.Flags(f)
 	p.info = about.Flags(f)
 	p.extcap.flags(f)
 	return f
@@ -133,13 +161,72 @@ func parse(args []string) (options, error) {
 	default:
 		return p.options, operands(f.Args())
 	}
-	for _, step := range []func(*pflag.FlagSet) error{p.stream, p.together} {
+	for _, step := range []func(*pflag.FlagSet) error{p.nats, p.stream, p.together} {
 		if err := step(f); err != nil {
 			return p.options, err
 		}
 	}
 	p.silent = p.silent || p.daemon
 	return p.options, nil
+}
+
+// nats reads what is for streams of NATS, as input or as output.
+func (p *parsing) nats(f *pflag.FlagSet) (err error) {
+	from, to := stream.Is(p.queue), stream.Is(p.output)
+	if from {
+		if p.from, err = stream.Parse(p.queue); err != nil {
+			return err
+		}
+	}
+	if to {
+		if p.to, err = stream.Parse(p.output); err != nil {
+			return err
+		}
+	}
+	if from && to {
+		return errors.New("from a stream into a stream: the server itself does that, with a mirror or a source; name a file")
+	}
+	for _, name := range slices.Concat([]string{"stream-max-bytes", "stream-max-age", "replicas", "hold", "window"}, login.Options) {
+		switch changed := f.Changed(name); {
+		case changed && !from && !to:
+			return fmt.Errorf("--%s is for streams; name one: nats://host:4222/NAME", name)
+		case changed && from && (name == "replicas" || strings.HasPrefix(name, "stream-")):
+			return fmt.Errorf("--%s is for a stream that is made, and this one is read", name)
+		case changed && to && name == "window":
+			return errors.New("--window is for who reads a stream")
+		}
+	}
+	if !from && !to {
+		return nil
+	}
+	if !f.Changed("format") {
+		p.format = collect.PCAPNG.String()
+	}
+	switch {
+	case to && p.format != collect.PCAPNG.String():
+		return fmt.Errorf("--format %s: a stream has pcapng", p.format)
+	case to && p.to.Chooses():
+		return errors.New("host, instance and queue in an address choose what is read; what is written has those of this tap")
+	case to && f.Changed("blimit"):
+		return errors.New("--blimit is for files; a stream has --stream-max-bytes, and --plimit or --duration end a run")
+	case f.Changed("hold") && p.hold < 1<<20:
+		return fmt.Errorf("--hold %d: at least 1Mi", p.hold)
+	case f.Changed("replicas") && (p.limits.Replicas < 1 || p.limits.Replicas > 5):
+		return fmt.Errorf("--replicas %d: 1 to 5", p.limits.Replicas)
+	}
+	for _, t := range []struct {
+		name, text string
+		to         *time.Duration
+		least      time.Duration
+	}{{"stream-max-age", p.age, &p.limits.Age, time.Second}, {"window", p.window, &p.options.window, 0}} {
+		if !f.Changed(t.name) {
+			continue
+		}
+		if *t.to, err = parseTime(t.text); err != nil || *t.to < t.least {
+			return fmt.Errorf("--%s %s: a time such as 0.5, 90, 5m or 48h", t.name, t.text)
+		}
+	}
+	return login.Check(p.access, p.daemon)
 }
 
 // stream reads the options of the streams.
@@ -173,7 +260,7 @@ func (p *parsing) stream(f *pflag.FlagSet) (err error) {
 	default:
 		// A plain PCAP file has the time of writing, as always documented. If packets may have
 		// waited for long, or the format is newer, that would be the wrong time.
-		p.received = p.streams.Format == collect.PCAPNG || p.noReset || p.streams.Rotate.Any()
+		p.received = p.streams.Format == collect.PCAPNG || p.noReset || p.streams.Rotate.Any() || stream.Is(p.queue)
 	}
 	return nil
 }

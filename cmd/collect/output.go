@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -6,14 +8,14 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/tty"
 	"ethertap/collect"
+	"ethertap/collect/stream"
 )
 
-// isPath says whether an output is named by its path in the file system. Standard output is not.
-func isPath(output string) bool { return output != "-" }
+// isPath says whether an output is named by its path in the file system. Standard output and a stream are not.
+func isPath(output string) bool { return output != "-" && !stream.Is(output) }
 
 // outputName is what an output is called in messages.
 func outputName(output string) string {
@@ -25,8 +27,12 @@ func outputName(output string) string {
 
 // openOutput opens the file, or takes standard output for "-". A new file is only for its owner
 // (mode 0600), since it contains the communication of others; an existing file is overwritten and
-// keeps its mode. A FIFO waits for its reader, until ctx is done.
-func openOutput(ctx context.Context, o options, stdout, stderr *os.File, logf func(string, ...any)) (out collect.Output, err error) {
+// keeps its mode. A FIFO waits for its reader, until ctx is done. queue is where packets come from, nil
+// if that is a stream.
+func openOutput(ctx context.Context, o options, queue *collect.Source, stdout, stderr *os.File, logf func(string, ...any)) (out collect.Output, err error) {
+	if stream.Is(o.output) {
+		return openStream(ctx, o, queue, logf)
+	}
 	o.streams.Accept = func(f *os.File, name string) error {
 		if st, err := f.Stat(); o.exec != "" && err == nil && !st.Mode().IsRegular() {
 			return noFile(name)
@@ -69,7 +75,7 @@ func noFile(name string) error {
 
 // acceptable refuses streams of packets that would end up where text goes.
 func acceptable(f *os.File, name string, stderr *os.File) error {
-	if isTerminal(f) {
+	if tty.Is(f) {
 		return fmt.Errorf("%s is a terminal; redirect it, or pipe it as in collect - | tshark -r -; %w", name, errUsage)
 	}
 	ours, err := f.Stat()
@@ -94,17 +100,4 @@ func since(ctx context.Context, pid int) string {
 		}
 	}
 	return ""
-}
-
-func isTerminal(f *os.File) bool {
-	conn, err := f.SyscallConn() // f.Fd would make a pipe block
-	if err != nil {
-		return false
-	}
-	terminal := false
-	conn.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		terminal = err == nil
-	})
-	return terminal
 }

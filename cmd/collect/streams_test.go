@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ethertap/cmd/internal/rundir"
+	"ethertap/collect/index"
 	"ethertap/shm"
 	"ethertap/tests/need"
 )
@@ -97,7 +100,8 @@ func TestOldPacketsAreToldOf(t *testing.T) {
 		"receive": "",
 	} {
 		now := time.Now()
-		for _, age := range []time.Duration{90 * time.Second, 0, 2 * time.Second, -time.Hour} {
+		// Those of the future are not old, however late a busy machine writes them.
+		for _, age := range []time.Duration{90 * time.Second, -30 * time.Second, 2 * time.Second, -time.Hour} {
 			p.Put([]shm.Record{{Data: frame(1), Timestamp: now.Add(-age).UnixNano()}})
 		}
 		p.Put([]shm.Record{{Data: frame(1)}}) // whose producer tells no time
@@ -163,13 +167,31 @@ func TestRotateOptions(t *testing.T) {
 	for i, name := range set(dir + "/a_*.pcap") {
 		checkFile(t, name, 10*i, min(25, 10*i+10))
 	}
-	if n := len(set(dir + "/*")); n != 3 {
+	if n := len(set(dir + "/*")); n != 6 {
 		t.Errorf("packets: %v", set(dir+"/*"))
+	}
+	for _, name := range set(dir + "/a_*.pcap") {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := index.Open(name, f)
+		if err != nil {
+			t.Error(err)
+		} else if x.Close(); x.Packets != 10 && x.Packets != 5 {
+			t.Errorf("%s: an index of %d packets", name, x.Packets)
+		}
+		f.Close()
+	}
+	put(t, p, 0, 2)
+	well(t, "-nsq", queue, "-p", "2", "--index=false", "--rotate", "packets=1", filepath.Join(dir, "e.pcap"))
+	if names := set(dir + "/e_*"); len(names) != 2 {
+		t.Errorf("--index=false: %v", names)
 	}
 	put(t, p, 0, 25)
 	well(t, "-nsq", queue, "-p", "25", "--rotate=size=1000,packets=20", "--ring", "2", filepath.Join(dir, "b.pcap"))
-	if names := set(dir + "/b_*"); len(names) != 2 {
-		t.Errorf("ring: %v", names)
+	if names := set(dir + "/b_*.pcap"); len(names) != 2 || len(set(dir+"/b_*")) != 4 {
+		t.Errorf("ring: %v", set(dir+"/b_*"))
 	} else {
 		checkFile(t, names[0], 12, 24)
 		checkFile(t, names[1], 24, 25)

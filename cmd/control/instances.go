@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 
 	"ethertap/cmd/internal/detach"
 	"ethertap/cmd/internal/rundir"
+	"ethertap/cmd/internal/standing"
 )
 
 // find returns the running instances that the options select. A name takes precedence over an
@@ -60,6 +63,21 @@ func known(in rundir.Info) string {
 func logged(in rundir.Info) string {
 	if log := detach.LogOf(in.PID); log != "" && detached(in.PID) {
 		return "  log " + log + "\n"
+	}
+	return ""
+}
+
+// stands returns a line about the stream of a collect, if it has one.
+func stands(in rundir.Info) string {
+	if in.Program != "collect" {
+		return ""
+	}
+	s, ok, err := standing.Ask(in)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("  %v\n", err)
+	case ok:
+		return fmt.Sprintf("  %v\n", s)
 	}
 	return ""
 }

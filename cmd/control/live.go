@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -18,7 +20,7 @@ import (
 // liveView is the view of an instance. It has a connection of its own, beside that of a prompt.
 func liveView(in rundir.Info) console.View {
 	return func(s *console.Screen) error {
-		l := &line{socket: in.Socket}
+		l := &line{instance: in}
 		defer l.close()
 		return live.Show(s, l.ask)
 	}
@@ -45,7 +47,7 @@ func watched(in rundir.Info, caught *signalled, stdin io.Reader, stdout, stderr 
 // line is a connection to an ethertap. It is made again when it was lost, since the ethertap may
 // have been restarted.
 type line struct {
-	socket string
+	instance rundir.Info
 
 	mu     sync.Mutex
 	client *console.Client // nil: none
@@ -78,7 +80,7 @@ func (l *line) connected() (*console.Client, error) {
 	if cl != nil {
 		return cl, nil
 	}
-	cl, err := console.Dial(l.socket)
+	cl, err := dial(l.instance)
 	if err != nil {
 		return nil, reason(err)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command control is the frontend to the programs of EtherTAP that run in the
 // background: it lists them, stops them, and gives the prompt of an ethertap.
 package main
@@ -60,7 +62,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
 	case o.action == status:
 		for _, in := range found {
-			fmt.Fprintf(stdout, "%s running%s\n%s", title(in), known(in), logged(in))
+			fmt.Fprintf(stdout, "%s running%s\n%s%s", title(in), known(in), logged(in), stands(in))
 		}
 		return ok
 	case len(found) > 1 && !o.all:
@@ -86,7 +88,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // connect gives the prompt of an instance, or runs lines in it.
 func connect(o options, in rundir.Info, caught *signalled, stdin io.Reader, stdout, stderr io.Writer) int {
-	cl, err := console.Dial(in.Socket)
+	cl, err := dial(in)
 	if err != nil {
 		fmt.Fprintf(stderr, "control: %s: %v\n", title(in), reason(err))
 		return failed
@@ -186,6 +188,18 @@ func (s *signalled) connected(cl *console.Client, con *console.Console, stdin *w
 type watchedReader struct {
 	io.Reader
 	waits atomic.Bool
+}
+
+// dial connects to an instance. Who may not control it is connected to the socket for those who ask, if
+// there is one for him.
+func dial(in rundir.Info) (*console.Client, error) {
+	cl, err := console.Dial(in.Socket)
+	if errors.Is(err, fs.ErrPermission) {
+		if asking, askErr := console.Dial(in.Ask); askErr == nil {
+			return asking, nil
+		}
+	}
+	return cl, err
 }
 
 func (r *watchedReader) Read(p []byte) (int, error) {

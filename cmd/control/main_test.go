@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -63,7 +65,7 @@ func instance(what string) int {
 	}
 	server := console.NewServer(dict, f[1], console.ServerOptions{})
 	if f[0] == "ethertap" {
-		l, err := console.Listen(in.SocketPath())
+		l, err := console.Listen(in.SocketPath(), console.OwnGroup)
 		if err != nil {
 			fmt.Println(err)
 			return 1

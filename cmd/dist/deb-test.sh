@@ -1,30 +1,42 @@
 #!/bin/bash
-# deb-test.sh PACKAGE: the package in a Debian of its own (debootstrap, below
-# DEBROOT if that is set, else in a temporary directory): installed, run as a bridge
-# between two namespaces, upgraded, removed and purged. Needs root. Nothing stays.
+# SPDX-License-Identifier: BSD-3-Clause
+# deb-test.sh PACKAGE [OLDER [RELEASE]]: the package in a Debian of its own (debootstrap, this machine's release or
+# another, below DEBROOT if that is set) with a live systemd: the older package installed, used and upgraded, the
+# units started, the demo run, all removed and purged. Needs root. Nothing stays.
 set -u
-package=$(realpath "$1")
+package=$(realpath "$1") older=$(realpath "${2:-$1}")
+release=${3:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
 [ "$(id -u)" = 0 ] || { echo "deb-test needs root"; exit 1; }
 root=${DEBROOT:-$(mktemp -d)}
+[ -n "${DEBROOT:-}" ] || chmod 755 "$root" # it is the / of all users in it
 id=$$
 src=etdeb$id-src snk=etdeb$id-snk dut=etdeb$id-dut
+group=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)/etdeb$id
+init=
 
 cleanup() {
 	trap - EXIT INT TERM
-	inside control collect stop --all --kill >/dev/null 2>&1
-	inside control ethertap stop --all --kill >/dev/null 2>&1
+	[ -z "$init" ] || kill -9 "$init" # and with it every process of its Debian
 	for ns in $src $snk $dut; do ip netns del $ns 2>/dev/null; done
-	for m in dev/shm dev sys/fs/bpf sys proc run; do mountpoint -q "$root/$m" && umount -l "$root/$m"; done
+	for _ in $(seq 50); do # the kernel needs a moment to empty the groups
+		find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+		[ -d "$group" ] || break
+		sleep 0.1
+	done
 	[ -n "${DEBROOT:-}" ] || rm -rf --one-file-system "$root"
+	rm -f "/tmp/etdeb$id-before" "/tmp/etdeb$id-after" "/tmp/etdeb$id-init"
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 fail() { echo "deb-test: $*"; exit 1; }
-inside() { ip netns exec $dut chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
-must() { "$@" >"$root/tmp/out" 2>&1 || { cat "$root/tmp/out"; fail "$* failed"; }; }
+inside() { nsenter -t "$init" -m -p -u -i -n -C -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
+must() { inside "$@" >"$root/out" 2>&1 || { cat "$root/out"; inside journalctl --no-pager -n 30 2>/dev/null; fail "$* failed"; }; }
+# await CONDITION...: up to 20 seconds
+await() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; fail "waited in vain: $*"; }
+files() { find "$root" -xdev \( -path "$root/tmp" -o -path "$root/var" -o -path "$root/run" -o -path "$root/out" -o -name '__pycache__' \) -prune -o -print | sort; }
 
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-[ -e "$root/usr/bin/dpkg" ] || debootstrap --variant=minbase "$release" "$root" >"$root.log" 2>&1 || { tail -n 5 "$root.log"; fail "debootstrap failed"; }
+[ -e "$root/usr/bin/dpkg" ] || debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,iproute2,iputils-ping,ethtool,tcpdump "$release" "$root" >"$root.log" 2>&1 ||
+	{ tail -n 5 "$root.log"; fail "debootstrap failed"; }
 rm -f "$root.log"
 
 for ns in $src $snk $dut; do ip netns add $ns || fail "namespaces"; done
@@ -34,47 +46,105 @@ for link in "$src s0 10.98.0.1/24" "$snk k1 10.98.0.2/24"; do
 	set -- $link
 	ip -n "$1" addr add "$3" dev "$2"
 	ip -n "$1" link set "$2" up
+	ip netns exec "$1" ethtool -K "$2" gro on >/dev/null 2>&1
 done
-for d in d0 d1; do ip -n $dut link set $d up; done
-mkdir -p "$root/dev/shm"
-mount -t proc proc "$root/proc" && mount -t sysfs sys "$root/sys" && mount -t tmpfs run "$root/run" || fail "mounts"
-mount -t tmpfs dev "$root/dev" && mkdir "$root/dev/shm" && mount -t tmpfs shm "$root/dev/shm" || fail "mounts"
-for n in null zero random urandom tty; do touch "$root/dev/$n" && mount --bind /dev/$n "$root/dev/$n" || fail "devices"; done
+for d in lo d0 d1; do ip -n $dut link set $d up; done
 
-cp "$package" "$root/tmp/ethertap.deb"
-find "$root" -xdev \( -path "$root/tmp" -o -path "$root/var" -o -path "$root/run" \) -prune -o -print | sort >"/tmp/etdeb$id-before"
+# The first process of a Debian with namespaces of its own.
+boot() {
+	set -e
+	mount --make-rprivate /
+	mount --bind "$root" "$root"
+	mount -t proc proc "$root/proc"
+	mount -t sysfs sys "$root/sys"
+	mount -t cgroup2 cgroup "$root/sys/fs/cgroup"
+	mount -t bpf bpf "$root/sys/fs/bpf"
+	mount -t tmpfs -o mode=755 dev "$root/dev"
+	mkdir "$root/dev/shm" "$root/dev/pts"
+	for n in null zero full random urandom tty; do touch "$root/dev/$n" && mount --bind /dev/$n "$root/dev/$n"; done
+	mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
+	mount -t devpts -o newinstance,ptmxmode=0666 pts "$root/dev/pts"
+	ln -s pts/ptmx "$root/dev/ptmx"
+	mount -t tmpfs -o mode=755 run "$root/run"
+	mkdir -p "$root/run/old"
+	cd "$root"
+	pivot_root . run/old
+	umount -l /run/old
+	exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb /lib/systemd/systemd
+}
+export root
+export -f boot
+mkdir "$group" || fail "no control group of version 2"
+(echo "$BASHPID" >"$group/cgroup.procs" && exec ip netns exec $dut unshare -m -p -u -i -C --fork bash -c boot) >/dev/null 2>"/tmp/etdeb$id-init" </dev/null &
+started=$!
+booted() {
+	init=$(cat "/proc/$started/task/$started/children" 2>/dev/null | tr -d ' ')
+	[ -n "$init" ] && [ "$(cat "/proc/$init/comm" 2>/dev/null)" = systemd ] && inside systemctl is-system-running 2>/dev/null | grep -q 'running\|degraded'
+}
+await booted
+version() { dpkg-deb --field "$1" Version; }
+echo "$release: $(inside systemctl --version | head -n 1); $(version "$older"), then $(version "$package")"
+cp "$package" "$root/root/ethertap.deb" && cp "$older" "$root/root/older.deb"
+files >"/tmp/etdeb$id-before"
 
 echo "install"
-must inside dpkg -i /tmp/ethertap.deb
+must dpkg -i /root/older.deb
 [ -e "$root/etc/ethertap.rpcl" ] || fail "no configuration"
-must inside sh -c 'for p in ethertap collect control rpclsh; do $p --version; done'
+must sh -c 'for p in ethertap collect control recall rpclsh; do $p --version; done'
 
-echo "start"
-must inside ethertap --daemon -e '0 tap.rx.enable' d0 d1
-must inside collect --daemon --format pcapng /tmp/tap.pcapng
-must ip netns exec $src ping -c 3 -i 0.2 10.98.0.2
-must inside control ethertap -e if.stats
-must inside control ethertap reload
-must inside control ethertap restart
-must ip netns exec $src ping -c 1 10.98.0.2
+echo "start by hand"
+must ethertap --daemon --name hand -e '0 tap.rx.enable' d0 d1
+must collect --daemon -q ixdp.pqueue.hand --format pcapng /root/tap.pcapng
+must control --name hand ethertap -e if.stats
+ip netns exec $src ping -c 3 -i 0.2 10.98.0.2 >/dev/null || fail "no ping"
 
 echo "upgrade"
 echo '# changed by hand' >>"$root/etc/ethertap.rpcl"
-must inside dpkg -i --force-confold /tmp/ethertap.deb
-must inside control ethertap status
+must dpkg -i --force-confold /root/ethertap.deb
+must getent group ethertap
+must control --name hand ethertap status
+must control --name hand ethertap restart
+ip netns exec $src ping -c 1 10.98.0.2 >/dev/null || fail "no ping after the restart"
 grep -q 'changed by hand' "$root/etc/ethertap.rpcl" || fail "the configuration was replaced"
+must control collect stop --all
+must control ethertap stop --all
+
+echo "demo"
+must sh -c 'echo fastpath.status | ethertap --demo'
+grep -q '0 d0 in use' "$root/out" || { cat "$root/out"; fail "the demo has no fast path"; }
+[ -z "$(inside ip netns list)" ] || fail "the demo has left namespaces: $(inside ip netns list)"
+
+echo "units"
+sed -i -e 's/^INTERFACES=.*/INTERFACES="d0 d1"/' -e 's/^OPTIONS=.*/OPTIONS="--http 9977"/' "$root/etc/default/ethertap"
+echo '0 tap.rx.enable bypass.enable' >>"$root/etc/ethertap.rpcl"
+must systemctl start ethertap ethertap-collect
+ip netns exec $src ping -c 3 -i 0.2 10.98.0.2 >/dev/null || fail "no ping through the unit"
+must control ethertap -e 'if.check'
+inside control ethertap -e bypass.status | grep -q 'pinned in /sys/fs/bpf' || fail "the unit has no bypass"
+must systemctl reload ethertap
+must systemctl reload ethertap-collect
+must systemctl restart ethertap
+ip netns exec $src ping -c 3 -i 0.2 10.98.0.2 >/dev/null || fail "no ping after the unit's restart"
+recorded() { inside sh -c 'recall --count icmp /var/log/ethertap' | grep -q '^[1-9]'; }
+await recorded
+for unit in ethertap ethertap-collect; do
+	exposure=$(inside systemd-analyze security --no-pager $unit | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+	echo "  $unit: exposure $exposure"
+	[ "${exposure%.*}" -lt 4 ] || fail "$unit is exposed by $exposure"
+done
 
 echo "remove"
-must inside dpkg -r ethertap
-pgrep -a -x -f "(/usr/sbin/)?ethertap --daemon.*" | grep -q "d0 d1" && fail "ethertap goes on"
-ip -n $dut link show d0 | grep -q xdp && fail "a program is left on d0"
-[ "$(stat -c %s "$root/tmp/tap.pcapng")" -gt 500 ] || fail "nothing was recorded"
+must dpkg -r ethertap
+inside sh -c "cat /proc/[0-9]*/comm" 2>/dev/null | grep -qx ethertap && fail "ethertap goes on"
 [ -e "$root/etc/ethertap.rpcl" ] || fail "remove took the configuration"
 
 echo "purge"
-must inside dpkg -P ethertap
-find "$root" -xdev \( -path "$root/tmp" -o -path "$root/var" -o -path "$root/run" \) -prune -o -print | sort >"/tmp/etdeb$id-after"
+inside test -e /usr/sbin/ethertap && fail "ethertap is still there"
+must dpkg -P ethertap
+rm -f "$root/root/tap.pcapng"* 
+files >"/tmp/etdeb$id-after"
 diff "/tmp/etdeb$id-before" "/tmp/etdeb$id-after" || fail "files are left, or missing"
-rm -f "/tmp/etdeb$id-before" "/tmp/etdeb$id-after" "$root/tmp/tap.pcapng"
-[ -z "$(ls -A "$root/run/ethertap" 2>/dev/null)" ] && [ ! -e "$root/dev/shm/ixdp.pqueue.tap" ] || fail "left behind: $(ls "$root/run" "$root/dev/shm")"
+inside getent group ethertap && fail "the group is left"
+[ -z "$(inside sh -c 'ls /run/ethertap /dev/shm/ixdp* /var/log/ethertap 2>/dev/null')" ] || fail "left behind: $(inside sh -c 'ls /run/ethertap /dev/shm /var/log/ethertap')"
+inside ip link show d0 | grep -q xdp && fail "a program is left on d0"
 echo "deb-test: complete"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -18,12 +20,15 @@ import (
 // check looks for everything that would keep ethertap from starting: interfaces, queue, log and
 // run directory, configuration and -e lines. It attaches to nothing and changes nothing: the
 // configuration runs on an engine that only rehearses, and on queues of its own. Each mistake is
-// printed as a line with its place.
+// printed as a line with its place. What this machine offers is printed before.
 func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status int) {
 	status = ok
 	mistake := func(err error) {
 		status = failed
 		p.say(err)
+	}
+	if os.Getenv(detach.Replaces) == "" { // control, which restarts an instance, wants to know the mistakes alone
+		_ = p.printOffers() // the mistakes of the engine say which privileges are missing
 	}
 	running, err := p.alreadyRuns(caught)
 	if err != nil {

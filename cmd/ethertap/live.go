@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -14,7 +16,7 @@ import (
 // liveWord shows the view at the terminal of the session: here, or at the control that is connected.
 func (p *program) liveWord() interp.Word {
 	return interp.Word{
-		Name: live.Name, Stack: "( - )",
+		Name: live.Name, Stack: "( - )", Asks: true,
 		Help: "show rates, senders, the TAP queue and events on the whole screen, until q is pressed", Example: live.Name,
 		Func: func(s *interp.Session) error {
 			err := s.View(live.Name)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command ethertap is the tap: a bridge between two interfaces, or a listener on
 // one, with a prompt to control it.
 package main
@@ -18,6 +20,7 @@ import (
 	"ethertap/cmd/internal/rundir"
 	"ethertap/cmd/internal/signals"
 	"ethertap/cmd/internal/systemd"
+	"ethertap/collect"
 	"ethertap/dataplane"
 	"ethertap/interp"
 	"ethertap/interp/console"
@@ -26,6 +29,7 @@ import (
 	"ethertap/words/ixdp"
 	"ethertap/words/packet"
 	"ethertap/words/predicate"
+	"ethertap/words/replay"
 	"ethertap/words/report"
 	"ethertap/words/tap"
 )
@@ -47,7 +51,8 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 	child := detach.Inherit()
 	o, err := parse(args)
 	var probe *dataplane.Engine
-	if err == nil && !o.info.Asked() && !o.clear {
+	machine := o.check && len(o.plane.Interfaces) == 0 // what it offers, and no more
+	if err == nil && !o.info.Asked() && !o.clear && !o.demo && !machine {
 		probe, err = dataplane.New(o.plane) // for errors of the command line alone
 	}
 	switch {
@@ -58,6 +63,15 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		return ok
 	case o.clear:
 		if err := clearBypass(o, stdout); err != nil {
+			fmt.Fprintf(stderr, "ethertap: %v\n", err)
+			return failed
+		}
+		return ok
+	case o.demo:
+		return demo(stdin, stdout, stderr)
+	case machine:
+		p := &program{options: o, stdout: stdout, stderr: stderr}
+		if err := p.printOffers(); err != nil {
 			fmt.Fprintf(stderr, "ethertap: %v\n", err)
 			return failed
 		}
@@ -84,7 +98,7 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 		fmt.Fprintf(stdout, "ethertap going to background, PID %d\n", pid)
 		return ok
 	}
-	p := &program{options: o, child: child}
+	p := &program{options: o, child: child, errorFile: stderr}
 	p.stdout, p.stderr = child.Output(stdout, stderr)
 	p.console = console.New(stdin, p.stdout, p.stderr)
 	p.stay = p.stay || console.Unreadable(stdin) // an input that cannot be read has no end either
@@ -113,7 +127,7 @@ func (p *program) say(err error) {
 	if errors.As(err, new(*interp.Error)) {
 		program = "error"
 	}
-	fmt.Fprintf(p.stderr, "%s: %v\n", program, err)
+	fmt.Fprintf(p.stderr, "%s: %s\n", program, interp.OneLine(err.Error()))
 }
 
 // program is one running ethertap.
@@ -122,12 +136,17 @@ type program struct {
 	child          *detach.Child
 	console        *console.Console
 	stdout, stderr io.Writer
+	errorFile      *os.File                         // standard error
+	above          atomic.Pointer[collect.Progress] // lines are written above it; nil: nothing is drawn
 
 	engine  *dataplane.Engine
 	dict    *interp.Dict
 	session *interp.Session // of the configuration, the -e lines and the prompt
 	errors  errorOutput     // of the session
 	mistake func(error)     // called for every error of configuration and lines; nil: the first error ends them
+
+	journal journal
+	quiet   atomic.Bool // a terminal is not shown what the start logs, but three lines at its end
 
 	reloading atomic.Pointer[interp.Session] // runs the configuration on SIGHUP; nil: none does
 }
@@ -144,6 +163,12 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 		return failed, err
 	}
 	defer instance.Close()
+	if p.group != 0 {
+		shm.Share(p.group)
+		if err := instance.Share(p.group); err != nil {
+			return failed, err
+		}
+	}
 	if err := probe.Check(); err != nil { // before queue and configuration
 		return failed, err
 	}
@@ -151,6 +176,7 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 	if err != nil {
 		return failed, p.queueError(err)
 	}
+	defer p.deleteQueue()
 	defer q.Close()
 	p.plane.Queue, p.plane.Logf, p.plane.RunDir = q, p.logf, instance.Dir()
 	if err := p.prepare(p.console.Input(), p.stdout); err != nil {
@@ -162,6 +188,8 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 		return failed, err
 	}
 	defer stop()
+	p.quiet.Store(p.console.Terminal() && p.child == nil)
+	defer p.tell() // what the start said, if it fails
 	if left, err := p.configureUnder(caught.Stop); err != nil || left {
 		return ok, err
 	}
@@ -171,24 +199,25 @@ func (p *program) run(probe *dataplane.Engine, caught *signals.Caught) (status i
 		}
 	}
 
-	server := console.NewServer(p.dict, p.name, console.ServerOptions{Logf: p.logf})
-	listener, err := console.Listen(instance.SocketPath())
+	closeSockets, err := p.serveSockets(instance)
 	if err != nil {
 		return failed, err
 	}
-	defer server.Close()
-	go func() {
-		if err := server.Serve(listener); err != nil {
-			p.logf("control: %v", err)
-		}
-	}()
+	defer closeSockets()
 	if err := p.child.Ready(); err != nil {
 		return failed, err
 	}
 	p.notify(systemd.Ready)
+	if p.quiet.CompareAndSwap(true, false) {
+		p.greet()
+	}
+	shown := p.showProgress()
 	status = p.serve(caught)
 	p.notify(systemd.Stopping)
-	return status, p.engine.Stop()
+	err = p.engine.Stop()
+	shown()
+	p.sayLost()
+	return status, errors.Join(err, p.files.close(p.logf))
 }
 
 // prepare makes the engine and the session that configures it.
@@ -196,8 +225,7 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 	if p.engine, err = dataplane.New(p.plane); err != nil {
 		return err
 	}
-	from := report.Source{Instance: p.name}
-	if p.dict, err = interp.NewDict(core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, p.engine, from), tap.Words(p.engine, from), ixdp.Words(p.engine, from), p.words()); err != nil {
+	if p.dict, err = interp.NewDict(p.sets()...); err != nil {
 		return err
 	}
 	p.errors.w = p.console.Errors()
@@ -205,10 +233,19 @@ func (p *program) prepare(stdin io.Reader, stdout io.Writer) (err error) {
 	return nil
 }
 
+// sets returns all words of the program.
+func (p *program) sets() []interp.Set {
+	from := report.Source{Instance: p.name}
+	return []interp.Set{
+		core.Set(), packet.Set(), predicate.Set(), tap.QueueWords(func() (*shm.Queue, error) { return p.engine.Queue(), nil }, p.engine, from),
+		tap.Words(p.engine, from), ixdp.Words(p.engine, from), replay.Words(p.files.in, p.forwarded, from), p.words(),
+	}
+}
+
 // queueError adds advice to an error of opening the TAP queue.
 func (p *program) queueError(err error) error {
 	if errors.Is(err, shm.ErrSizes) {
-		return fmt.Errorf("%w; delete it (rpclsh -q %s -e tap.queue.delete) or leave --queue-slots and --queue-slot-size out", err, p.tapQueue)
+		return fmt.Errorf("%w; to fix this, delete it (rpclsh -q %s -e tap.queue.delete), or leave out --queue-slots and --queue-slot-size", err, p.tapQueue)
 	}
 	return err
 }
@@ -276,10 +313,21 @@ func (p *program) serve(caught *signals.Caught) (status int) {
 		o := console.Options{History: console.HistoryFile(), Views: map[string]console.View{live.Name: p.liveView}}
 		go func() { done <- p.console.Run(p.session, o) }()
 	}
+	finished, unwritable := p.finished(), p.files.failed()
 	for {
 		select {
+		case <-unwritable:
+			return failed
+		case <-finished:
+			if !p.stay {
+				p.errors.ended.Store(true)
+				p.session.Interrupt()
+				p.console.Close()
+				return ok
+			}
+			finished = nil
 		case status = <-done:
-			stays := p.stay && !p.console.Terminal() || p.console.Orphaned()
+			stays := (p.stay || finished != nil) && !p.console.Terminal() || p.console.Orphaned()
 			if !stays || status != ok || p.session.Left() {
 				return status
 			}
@@ -317,5 +365,23 @@ func (e *errorOutput) Write(b []byte) (int, error) {
 // logf writes a line for the dataplane: above the prompt in the foreground, or into a daemon's
 // log.
 func (p *program) logf(format string, args ...any) {
-	fmt.Fprintf(p.console.Log(), format+"\n", args...)
+	line := interp.OneLine(fmt.Sprintf(format, args...))
+	p.journal.add(line)
+	progress := p.above.Load()
+	switch {
+	case p.quiet.Load():
+	case progress != nil:
+		progress.Say(line)
+	default:
+		fmt.Fprintln(p.console.Log(), line)
+	}
+}
+
+// tell shows what was kept from a terminal during a start.
+func (p *program) tell() {
+	if p.quiet.CompareAndSwap(true, false) {
+		for _, l := range p.journal.view().Lines {
+			fmt.Fprintln(p.console.Log(), l.Text)
+		}
+	}
 }

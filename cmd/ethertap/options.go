@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +25,7 @@ import (
 const defaultConfig = "/etc/ethertap.rpcl"
 
 const usage = `usage: ethertap [options] interface0 [interface1]
-       one interface is mirrored, two are bridged
+       one interface is mirrored, two are bridged; pcap:FILE is a capture file
        options:
           --config <file>     load this instead of ` + defaultConfig + `
        -e|--eval <line>       run a line of RPCL before starting (repeatable)
@@ -32,28 +36,28 @@ const usage = `usage: ethertap [options] interface0 [interface1]
           --tap-queue <q>     name of the TAP queue (default ` + shm.DefaultName + `,
                               of an instance with a name ixdp.pqueue.<name>)
           --queue-slots <n>   slots of the TAP queue when it is made (default 4096)
-          --queue-slot-size <n>  bytes of a slot, 64 of which are the record's header
-                              (default 2112)
+          --queue-slot-size <n>  bytes of a slot with 64 of its header (default 2112)
        -q|--queues <n>        threads, one per RX queue (default: as many as
                               the interfaces have, at most 8)
           --cpus <list>       pin thread i to the i-th CPU of the list: 2,3
           --poll <mode>       when idle: spin, adaptive (default), sleep or busy
+          --timestamps <mode> of frames: software (default), hardware or auto
           --fastpath=false    take every frame to user space; see fastpath.status
           --bpffs <dir>       BPF file system for bypass.enable (default /sys/fs/bpf)
-          --check             say what would keep it from starting; attach nothing
+          --check             what this machine offers, and what would keep it from starting
           --clear             end the bypass that an instance left which is gone
-          --hold <n>          frames that a delay or a limited rate may hold, of
-                              each queue of an interface (default 2048)
+          --hold <n>          frames of a queue that faults may hold (default 2048)
           --rings <n>         frames of each ring, a power of two (default 2048)
           --xdp_drv           native XDP or fail;  --xdp_skb  generic XDP
           --zerocopy          zero-copy or fail;   --copy     always copy
           --replace           replace an XDP program that is on an interface
-          --http <address>    serve a page and metrics: a port of 127.0.0.1, host:port,
-                              or the path of a Unix socket
+          --pace <pace>       of a capture that is read: original, max, 2 (times), 10000/s
+          --loop <n>          read it n times
+          --http <address>    serve a page and metrics: [host:]port or a Unix socket
           --http-top <n>      senders of each interface in the metrics (default 0)
-       -h|--help              show usage
-       -v|--version           show version
-       -c|--copyright         show copyright
+          --demo              a lab with two hosts and a prompt, gone when it ends
+          --group <group>     its members may read the queues, and ask by control
+       -h|--help, -v|--version, -c|--copyright
 `
 
 // defaultName is the name of an instance without --name.
@@ -74,15 +78,21 @@ type options struct {
 	slotSize int // 0: the default
 	bpffs    string
 	check    bool
+	demo     bool
 	clear    bool
+	group    int          // number of the group of --group; 0: none
 	http     *web.Address // where to serve; nil: nowhere
 	top      int          // senders in the metrics
+	files    files
+
+	queueNamed bool // --tap-queue was given
 }
 
 // parse reads the command line. Its errors mean wrong usage.
 func parse(args []string) (options, error) {
 	var o options
-	var cpus, poll, address string
+	var cpus, poll, stamps, address, pace, group string
+	var loop int
 	var skb, drv, zerocopy, copying bool
 	f := pflag.NewFlagSet("ethertap", pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -99,10 +109,12 @@ func parse(args []string) (options, error) {
 	f.IntVarP(&o.plane.Queues, "queues", "q", 0, "")
 	f.StringVar(&cpus, "cpus", "", "")
 	f.StringVar(&poll, "poll", "adaptive", "")
+	f.StringVar(&stamps, "timestamps", "software", "")
 	f.BoolVar(&o.plane.FastPath, "fastpath", true, "")
 	f.StringVar(&o.bpffs, "bpffs", defaultBPFFS, "")
 	f.BoolVar(&o.check, "check", false, "")
 	f.BoolVar(&o.clear, "clear", false, "")
+	f.BoolVar(&o.demo, "demo", false, "")
 	f.IntVar(&o.plane.Hold, "hold", dataplane.DefaultHold, "")
 	f.IntVar(&o.plane.Rings, "rings", dataplane.DefaultRings, "")
 	f.BoolVar(&skb, "xdp_skb", false, "")
@@ -110,6 +122,9 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&zerocopy, "zerocopy", false, "")
 	f.BoolVar(&copying, "copy", false, "")
 	f.BoolVar(&o.plane.Replace, "replace", false, "")
+	f.StringVar(&pace, "pace", "", "")
+	f.IntVar(&loop, "loop", 1, "")
+	f.StringVar(&group, "group", "", "")
 	f.StringVar(&address, "http", "", "")
 	f.IntVar(&o.top, "http-top", 0, "")
 	o.info = about.Flags(f)
@@ -132,11 +147,25 @@ func parse(args []string) (options, error) {
 		}
 		return o, nil
 	}
+	if o.demo {
+		if len(f.Args()) > 0 || f.NFlag() > 1 {
+			return o, errors.New("--demo takes no interfaces and no other options: it makes all it needs")
+		}
+		return o, nil
+	}
 	if o.plane.CPUs, err = parseCPUs(cpus); err != nil {
 		return o, err
 	}
 	if o.plane.Poll, err = dataplane.ParsePollMode(poll); err != nil {
 		return o, fmt.Errorf("--poll %s: %w", poll, err)
+	}
+	if o.plane.Stamps, err = nic.ParseStampMode(stamps); err != nil {
+		return o, fmt.Errorf("--timestamps %s: %w", stamps, err)
+	}
+	if f.Changed("group") {
+		if o.group, err = groupNumber(group); err != nil {
+			return o, fmt.Errorf("--group %s: %w", group, err)
+		}
 	}
 	if f.Changed("http") {
 		a, err := web.ParseAddress(address)
@@ -184,6 +213,22 @@ func parse(args []string) (options, error) {
 		o.plane.Copy = nic.CopyForced
 	}
 	o.plane.Interfaces = f.Args()
+	if err := o.makePorts(pace, f.Changed("pace"), loop, f.Changed("loop")); err != nil {
+		return o, err
+	}
+	o.queueNamed = o.tapQueue != ""
+	if o.files.alone { // nothing of this machine decides on what comes out
+		if !o.named {
+			o.name = aloneName()
+		}
+		if o.config == "" {
+			o.config = os.DevNull
+		}
+		o.plane.BypassDir = ""
+	}
+	if (o.files.in != nil || o.files.out != nil) && !f.Changed("fastpath") {
+		o.plane.FastPath = false
+	}
 	if o.tapQueue == "" {
 		o.tapQueue = shm.DefaultName
 		if o.name != defaultName {
@@ -191,6 +236,21 @@ func parse(args []string) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+// groupNumber returns the number of a group, which is named or is a number.
+func groupNumber(name string) (int, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		if g, err = user.LookupGroupId(name); err != nil {
+			return 0, fmt.Errorf("no such group; to make it, run groupadd --system %s", name)
+		}
+	}
+	n, err := strconv.Atoi(g.Gid)
+	if err == nil && n == 0 {
+		err = errors.New("that is the group of root, who may do everything anyway")
+	}
+	return n, err
 }
 
 const defaultBPFFS = "/sys/fs/bpf"
@@ -201,7 +261,7 @@ func bypassDir(dir, instance string, named bool) (string, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil || st.Type != unix.BPF_FS_MAGIC {
 		if named {
-			return "", fmt.Errorf("--bpffs %s: no BPF file system; mount -t bpf bpf %s", dir, dir)
+			return "", fmt.Errorf("--bpffs %s: no BPF file system; to fix this, run: mount -t bpf bpf %s", dir, dir)
 		}
 		return "", nil
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -13,14 +15,14 @@ import (
 
 // words returns the words of the program itself.
 func (p *program) words() interp.Set {
-	return interp.Set{Name: "ethertap", Help: "the program", Prefixes: []string{"ethertap."}, Words: []interp.Word{
+	return interp.Set{Name: "ethertap", Help: "the program", Prefixes: []string{"ethertap.", "log."}, Words: append([]interp.Word{
 		{
 			Name: "ethertap.reload", Stack: "( - )",
-			Help: "load the configuration again; what it does not speak of stays as it is", Example: "ethertap.reload",
+			Help: "load the configuration again; what it does not mention stays as it is", Example: "ethertap.reload",
 			Func: func(s *interp.Session) error { return p.reload(s) },
 		},
 		p.liveWord(),
-	}}
+	}, p.logWords()...)}
 }
 
 // loading returns the line that loads the configuration. The default file may be missing.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command rpclsh is the bare RPCL shell: the language and the words of the TAP
 // queue, without a dataplane.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -68,6 +70,9 @@ type emitter struct {
 	fail      string // where it goes on when the predicate fails
 	short     string // and when bytes are not in the first buffer
 	undecided string
+
+	shape *shape // of the frames for which it writes; nil: any
+	far   bool   // the verifier may know of more bytes than those of the shape
 }
 
 // state is what is known before a step on each way to it.
@@ -90,14 +95,33 @@ func (s *state) meet(o state) {
 
 // emit writes a program that returns rest with the bits of those predicates that match.
 func emit(questions []question, rest objectVerdict) (asm.Instructions, error) {
+	depth := predicate.ToNothing
+	for _, q := range questions {
+		depth = max(depth, q.code.Depth)
+	}
+	var shapes []*shape
+	if depth > predicate.ToNothing || len(questions) > 1 { // one predicate that dissects nothing is faster alone
+		shapes = shapesOf(depth)
+	}
+	ins := write(questions, rest, depth, shapes)
+	if len(ins) > maxInstructions {
+		ins = write(questions, rest, depth, nil)
+	}
+	if len(ins) > maxInstructions {
+		return nil, errComplex
+	}
+	return ins, nil
+}
+
+// write writes a program that tells some shapes apart. It stops when it has more instructions than a program may have.
+func write(questions []question, rest objectVerdict, depth predicate.Depth, shapes []*shape) asm.Instructions {
 	e := &emitter{same: make(map[string]string), used: make(map[string]bool), undecided: "undecided"}
-	e.begin(questions)
-	e.add(asm.Mov.Imm(maskReg, int32(rest)))
+	e.add(asm.StoreMem(asm.R10, contextSlot, asm.R1, asm.DWord), asm.Mov.Imm(maskReg, int32(rest)))
+	e.length(questions)
+	e.shapes(shapes, questions)
+	e.dissect(depth)
 	for i := range questions {
 		e.predicate(i, &questions[i])
-		if len(e.ins) > maxInstructions {
-			return nil, errComplex
-		}
 	}
 	e.add(asm.Mov.Reg(asm.R0, maskReg), asm.Return())
 	e.dead = true
@@ -110,36 +134,47 @@ func emit(questions []question, rest objectVerdict) (asm.Instructions, error) {
 			e.ins[i] = e.ins[i].WithReference(to)
 		}
 	}
-	return e.ins, nil
+	return e.ins
 }
 
-// begin dissects the frame as far as one of the predicates needs it, and asks for its length.
-func (e *emitter) begin(questions []question) {
-	depth, length := predicate.ToNothing, false
+// length asks for the length of the frame, if one of the predicates needs it.
+func (e *emitter) length(questions []question) {
 	for _, q := range questions {
-		depth = max(depth, q.code.Depth)
 		for _, s := range q.code.Steps {
-			length = length || s.Do == predicate.PutLength
+			if s.Do == predicate.PutLength {
+				e.loadContext()
+				e.add(asm.FnXdpGetBuffLen.Call(), asm.StoreMem(asm.R10, lengthSlot, asm.R0, asm.DWord))
+				return
+			}
 		}
 	}
-	e.add(asm.StoreMem(asm.R10, contextSlot, asm.R1, asm.DWord))
-	if depth > predicate.ToNothing {
-		e.add(asm.Mov.Imm(asm.R0, 0))
-		for at := headersSlot; at < contextSlot; at += 8 {
-			e.add(asm.StoreMem(asm.R10, at, asm.R0, asm.DWord))
-		}
-		e.add(asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, int32(headersSlot)), asm.Mov.Imm(asm.R3, int32(depth)))
-		e.add(asm.Call.Label(dissector))
-		e.jumpImm(asm.JEq, asm.R0, int32(objectDissectedDISSECTED), "dissected")
-		e.jumpImm(asm.JEq, asm.R0, int32(objectDissectedDISSECTED_NOT), e.undecided)
-		e.add(asm.LoadMem(asm.R1, asm.R10, contextSlot, asm.DWord),
-			asm.LoadMem(dataReg, asm.R1, 0, asm.Word), asm.LoadMem(endReg, asm.R1, 4, asm.Word))
-		e.oneBuffer()
-		e.place("dissected")
+}
+
+// dissect dissects the frame as far as one of the predicates needs it.
+func (e *emitter) dissect(depth predicate.Depth) {
+	if depth == predicate.ToNothing {
+		return
 	}
-	if length {
-		e.add(asm.LoadMem(asm.R1, asm.R10, contextSlot, asm.DWord), asm.FnXdpGetBuffLen.Call(), asm.StoreMem(asm.R10, lengthSlot, asm.R0, asm.DWord))
+	e.add(asm.Mov.Imm(asm.R0, 0))
+	for at := headersSlot; at < contextSlot; at += 8 {
+		e.add(asm.StoreMem(asm.R10, at, asm.R0, asm.DWord))
 	}
+	e.loadContext()
+	e.add(asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, int32(headersSlot)), asm.Mov.Imm(asm.R3, int32(depth)))
+	e.add(asm.Call.Label(dissector))
+	e.jumpImm(asm.JEq, asm.R0, int32(objectDissectedDISSECTED), "dissected")
+	e.jumpImm(asm.JEq, asm.R0, int32(objectDissectedDISSECTED_NOT), e.undecided)
+	e.loadPointers()
+	e.oneBuffer()
+	e.place("dissected")
+}
+
+func (e *emitter) loadContext() { e.add(asm.LoadMem(asm.R1, asm.R10, contextSlot, asm.DWord)) }
+
+// loadPointers loads where the first buffer begins and ends.
+func (e *emitter) loadPointers() {
+	e.loadContext()
+	e.add(asm.LoadMem(dataReg, asm.R1, 0, asm.Word), asm.LoadMem(endReg, asm.R1, 4, asm.Word))
 }
 
 func (e *emitter) add(ins ...asm.Instruction) {
@@ -187,14 +222,29 @@ func (e *emitter) jumpImm(op asm.JumpOp, r asm.Register, k int32, label string) 
 // predicate writes the i-th predicate. What the verifier learned before it is forgotten: it has
 // one state to follow from here on, whatever the predicates before did.
 func (e *emitter) predicate(i int, q *question) {
+	if len(e.ins) > maxInstructions {
+		return
+	}
 	e.name, e.question = fmt.Sprintf("p%d-", i), q
+	first := state{reached: true}
+	if e.shape != nil {
+		e.name = e.shape.name + "-" + e.name
+		first.bytes, first.layers = e.shape.bytes, e.shape.layers
+	}
 	e.fail, e.short = e.name+"next", e.name+"short"
 	e.states = make([]state, len(q.code.Steps))
-	e.states[0].reached = true
-	e.add(asm.LoadMem(asm.R1, asm.R10, contextSlot, asm.DWord),
-		asm.LoadMem(dataReg, asm.R1, 0, asm.Word), asm.LoadMem(endReg, asm.R1, 4, asm.Word))
-	if q.code.Depth > predicate.ToNothing {
-		e.add(asm.LoadMem(layersReg, asm.R10, headersSlot+int16(objectHeadersLayoutHEADERS_LAYERS), asm.Word))
+	e.states[0] = first
+	switch {
+	case e.shape == nil:
+		e.loadPointers()
+		if q.code.Depth > predicate.ToNothing {
+			e.add(asm.LoadMem(layersReg, asm.R10, headersSlot+int16(objectHeadersLayoutHEADERS_LAYERS), asm.Word))
+		}
+	case e.far:
+		e.loadPointers()
+		e.short = e.undecided // for the verifier: the bytes are there
+		e.bound(dataReg, int32(e.shape.bytes))
+		e.short, e.far = e.name+"short", false
 	}
 	for n := range q.code.Steps {
 		if !e.states[n].reached {
@@ -220,8 +270,8 @@ func (e *emitter) predicate(i int, q *question) {
 
 // oneBuffer goes on if the frame is all in its first buffer.
 func (e *emitter) oneBuffer() {
-	e.add(asm.LoadMem(asm.R1, asm.R10, contextSlot, asm.DWord), asm.FnXdpGetBuffLen.Call(),
-		asm.Mov.Reg(asm.R1, endReg), asm.Sub.Reg(asm.R1, dataReg))
+	e.loadContext()
+	e.add(asm.FnXdpGetBuffLen.Call(), asm.Mov.Reg(asm.R1, endReg), asm.Sub.Reg(asm.R1, dataReg))
 	e.jumpImm(asm.JGT, asm.R1, reach, e.undecided)
 	e.add(asm.JNE.Reg(asm.R0, asm.R1, e.use(e.undecided)))
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -10,6 +12,7 @@ import (
 
 // write writes one step of a predicate.
 func (e *emitter) write(n int, s *predicate.Step) {
+	s = e.placed(s)
 	switch s.Do {
 	case predicate.PutNumber:
 		r := e.target(s.A)
@@ -48,7 +51,9 @@ func (e *emitter) write(n int, s *predicate.Step) {
 		a := e.source(s.A, asm.R3)
 		e.compare(n, s, a)
 	case predicate.TestLoad:
-		if e.have(s.At + int(s.Size)) {
+		if holds, ok := e.known(s); ok {
+			e.settled(n, s, holds)
+		} else if e.have(s.At + int(s.Size)) {
 			e.fetch(asm.R3, dataReg, int16(s.At), s.Size)
 			e.masked(n, s)
 		}
@@ -58,6 +63,10 @@ func (e *emitter) write(n int, s *predicate.Step) {
 			e.masked(n, s)
 		}
 	case predicate.TestLayers:
+		if e.shape != nil {
+			e.settled(n, s, e.shape.layers&s.Layers != 0)
+			return
+		}
 		e.layers(s.Layers)
 		e.branch(n, s, func(op bool, label string) {
 			if op {
@@ -74,11 +83,7 @@ func (e *emitter) write(n int, s *predicate.Step) {
 	case predicate.TestAddress:
 		e.address(n, s)
 	case predicate.TestInbound:
-		to := s.Yes
-		if e.question.outbound {
-			to = s.No
-		}
-		e.goOn(n, to)
+		e.settled(n, s, !e.question.outbound)
 	case predicate.Go:
 		e.goOn(n, s.Yes)
 	case predicate.Accept:
@@ -86,6 +91,15 @@ func (e *emitter) write(n int, s *predicate.Step) {
 		e.jump(e.fail)
 	case predicate.Reject:
 		e.jump(e.fail)
+	}
+}
+
+// settled goes on at a step of a test whose answer is known.
+func (e *emitter) settled(n int, s *predicate.Step, holds bool) {
+	if holds {
+		e.goOn(n, s.Yes)
+	} else {
+		e.goOn(n, s.No)
 	}
 }
 
@@ -149,7 +163,7 @@ func (e *emitter) have(n int) bool {
 		return false
 	default:
 		e.bound(dataReg, int32(n))
-		e.now.bytes = n
+		e.now.bytes, e.far = n, true
 	}
 	return true
 }
@@ -191,7 +205,11 @@ func (e *emitter) layers(l predicate.Layers) {
 
 // need goes to fail unless one of the layers is there.
 func (e *emitter) need(l predicate.Layers) {
-	if l&predicate.Ethernet != 0 || e.now.layers != 0 && e.now.layers&^l == 0 {
+	switch {
+	case l&predicate.Ethernet != 0 || e.now.layers != 0 && e.now.layers&^l == 0 || e.shape != nil && e.shape.layers&l != 0:
+		return
+	case e.shape != nil:
+		e.jump(e.fail)
 		return
 	}
 	e.layers(l)
@@ -236,6 +254,10 @@ func (e *emitter) field(s *predicate.Step) {
 			panic(fmt.Sprintf("no field %d", s.Field))
 		}
 		e.need(s.Field.Needs())
+		if e.shape != nil {
+			e.shapedField(r, s.Field)
+			break
+		}
 		e.add(asm.LoadMem(r, asm.R10, headersSlot+int16(f.at), sizes[f.size]))
 		if s.Field == predicate.VLAN {
 			e.add(asm.LSh.Imm(r, 32), asm.ArSh.Imm(r, 32))
@@ -308,17 +330,26 @@ func (e *emitter) address(n int, s *predicate.Step) {
 			at += 8
 		}
 	}
+	if e.shape != nil && e.shape.layers&layer == 0 {
+		e.settled(n, s, false)
+		return
+	}
 	yes, no := e.use(e.goTo(s.Yes)), e.use(e.goTo(s.No))
-	e.layers(layer)
-	e.jumpImm(asm.JEq, asm.R3, 0, no)
-	e.add(asm.LoadMem(asm.R4, asm.R10, headersSlot+int16(objectHeadersLayoutHEADERS_NETWORK), asm.Half),
-		asm.And.Imm(asm.R4, 63), asm.Add.Reg(asm.R4, dataReg))
-	e.bound(asm.R4, int32(header))
+	from := asm.R4
+	if e.shape != nil {
+		from, at = dataReg, at+shapeNetwork
+	} else {
+		e.layers(layer)
+		e.jumpImm(asm.JEq, asm.R3, 0, no)
+		e.add(asm.LoadMem(asm.R4, asm.R10, headersSlot+int16(objectHeadersLayoutHEADERS_NETWORK), asm.Half),
+			asm.And.Imm(asm.R4, 63), asm.Add.Reg(asm.R4, dataReg))
+		e.bound(asm.R4, int32(header))
+	}
 	test := func(op asm.JumpOp, k uint64, label string) {
 		e.constant(asm.R5, int64(k))
 		e.add(op.Reg(asm.R3, asm.R5, e.use(label)))
 	}
-	e.fetch(asm.R3, asm.R4, at, size)
+	e.fetch(asm.R3, from, at, size)
 	switch {
 	case !r.Six && r.LowLow == r.HighLow:
 		test(asm.JNE, r.LowLow, no)
@@ -329,13 +360,13 @@ func (e *emitter) address(n int, s *predicate.Step) {
 		above := e.step(n) + "above"
 		test(asm.JLT, r.LowHigh, no)
 		test(asm.JGT, r.LowHigh, above)
-		e.fetch(asm.R3, asm.R4, at+8, 8)
+		e.fetch(asm.R3, from, at+8, 8)
 		test(asm.JLT, r.LowLow, no)
-		e.fetch(asm.R3, asm.R4, at, 8)
+		e.fetch(asm.R3, from, at, 8)
 		e.place(above)
 		test(asm.JGT, r.HighHigh, no)
 		test(asm.JLT, r.HighHigh, yes)
-		e.fetch(asm.R3, asm.R4, at+8, 8)
+		e.fetch(asm.R3, from, at+8, 8)
 		test(asm.JGT, r.HighLow, no)
 	}
 	e.jump(yes)

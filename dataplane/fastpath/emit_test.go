@@ -1,8 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -29,7 +33,7 @@ func questionsOf(r frames.Random, n, levels int) (list []question, trees []predi
 
 func loadQuestions(t testing.TB, frags bool, list []question) *ebpf.Program {
 	t.Helper()
-	p, err := specify(frags, 2)
+	p, err := specify(frags, 2, &Stamps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +118,89 @@ func TestFilterProgramLikeEvaluator(t *testing.T) {
 	t.Logf("%d compared, %d frames undecided", compared, undecided)
 }
 
+// Programs know frames of some shapes without dissecting them. They say what the evaluator says when any bit of such a
+// frame is another one, when it ends earlier, and when its lengths say so.
+func TestShapesLikeEvaluator(t *testing.T) {
+	netlab.RequireRoot(t)
+	udp4 := slices.Concat(tcp4[:14], []byte{0x45, 0, 0, 60, 0, 1, 0x40, 0, 64, 17}, tcp4[24:38], []byte{0, 40}, tcp4[40:])
+	for name, frame := range map[string][]byte{"tcp": tcp4, "udp": udp4} {
+		var all [][]byte
+		for i := range 8 * 70 {
+			b := slices.Clone(frame)
+			b[i/8] ^= 1 << (i % 8)
+			all = append(all, b)
+		}
+		for n := 14; n <= len(frame); n++ {
+			all = append(all, frame[:n])
+		}
+		for n := range 80 {
+			ip, transport := slices.Clone(frame), slices.Clone(frame)
+			binary.BigEndian.PutUint16(ip[16:], uint16(n))
+			binary.BigEndian.PutUint16(transport[38:], uint16(n))
+			all = append(all, ip, transport)
+			for offset := range 16 {
+				b := slices.Clone(ip)
+				b[46] = byte(offset << 4)
+				all = append(all, b, b[:min(len(b), 54+n%20)])
+			}
+		}
+		for depth, trees := range map[string][]predicate.Expr{"headers": everyQuestion(frame, predicate.ICMPCode, predicate.ICMP6), "tags": everyQuestion(frame, predicate.VLAN, predicate.Tag)} {
+			for len(trees) > 0 {
+				some := trees[:min(18, len(trees))]
+				trees = trees[len(some):]
+				var list []question
+				for i, e := range some {
+					list = append(list, question{compiled(t, e), 1 << i, false})
+				}
+				program := loadQuestions(t, false, list)
+				for _, b := range all {
+					if !judged(t, program, list, some, b, len(b)) && !deep(b) {
+						t.Errorf("%s, %s: %x is undecided", name, depth, b)
+					}
+				}
+				if err := program.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// everyQuestion asks for each field up to one and for each layer up to one, and for some bytes.
+func everyQuestion(frame []byte, last predicate.Field, deepest predicate.Layers) (all []predicate.Expr) {
+	var h predicate.Headers
+	h.Dissect(frame, len(frame), predicate.ToTransport)
+	for f := range last + 1 {
+		if f == predicate.IPSource || f == predicate.IPDestination {
+			a := h.Address(frame, f)
+			all = append(all, predicate.Address{Of: f, Low: a, High: a})
+			continue
+		}
+		n, _ := h.Value(frame, f)
+		all = append(all, predicate.Compare{A: f, B: predicate.Number(n)})
+	}
+	for l := predicate.Ethernet; l <= deepest; l <<= 1 {
+		all = append(all, predicate.Is{Any: l})
+	}
+	if deepest == predicate.Tag {
+		return slices.DeleteFunc(all, func(e predicate.Expr) bool { return compiledDepth(e) > predicate.ToTags })
+	}
+	for _, at := range []predicate.Expr{predicate.Number(12), predicate.Number(20), predicate.BehindIP4(14, 0), predicate.BehindIP4(14, 12)} {
+		load := predicate.Load{At: at, Size: 2}
+		all = append(all, predicate.Compare{A: load, B: predicate.Number(80)}, predicate.Compare{A: predicate.Calculate{Op: predicate.BitAnd, A: load, B: predicate.Number(0x1fff)}, B: predicate.Number(0)},
+			predicate.Compare{Op: predicate.Greater, A: load, B: predicate.Number(1000)})
+	}
+	return all
+}
+
+func compiledDepth(e predicate.Expr) predicate.Depth {
+	code, err := predicate.Compile(e)
+	if err != nil {
+		return predicate.ToTransport
+	}
+	return code.Depth
+}
+
 // deep says whether a frame has more tags or extension headers than a program goes through.
 func deep(b []byte) bool {
 	var h predicate.Headers
@@ -153,7 +240,7 @@ func FuzzFilterProgram(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := specify(true, 2)
+		p, err := specify(true, 2, &Stamps{})
 		if err != nil {
 			t.Fatal(err)
 		}

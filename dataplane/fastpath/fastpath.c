@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
 //go:build ignore
 
 /* This is the chain of dataplane/doc.go inside the kernel, for frames that need nothing
  * from user space. It counts frames, also by source, type and VLAN, drops those of the
- * drop list, forwards the others, and copies them for taps. It diverts all other frames,
+ * drop list, loses and spoils frames as their dice say (faults.h), forwards the others, and
+ * copies them for taps. It diverts all other frames,
  * uncounted, to the AF_XDP socket of their queue, whose thread takes them through the
  * whole chain. With bypass on, it forwards these frames too when there is no such socket,
  * or its thread shows no sign of life.
@@ -33,12 +36,13 @@ enum flag {
 	FORWARD = 0x01,	  /* they leave by the other port; without it they are only counted */
 	DIVERT = 0x02,	  /* all are diverted */
 	DROP_SET = 0x04,  /* those whose source is in the set are dropped */
-	FAULT = 0x08,	  /* they suffer faults */
+	FAULT = 0x08,	  /* they suffer faults: see faults.h */
 	FAULT_SET = 0x10, /* only those whose source is in the set */
 	COPY = 0x20,	  /* those that are only tapped are copied to a ring; without it diverted */
 	BYPASS = 0x40,	  /* those that cannot be diverted are forwarded */
 	ALONE = 0x80,	  /* none can be diverted: user space is about to end */
 	WHOLE = 0x100,	  /* those of several buffers are diverted, as the other port takes none */
+	AWAY = 0x200,	  /* a thread carries out all faults */
 };
 
 /* The lists that an address is in. */
@@ -49,6 +53,16 @@ enum in {
 };
 _Static_assert(IN_TAP_AT + TAPS <= 8 * sizeof(__u32), "an address has no bit for each tap");
 _Static_assert((QUEUES & (QUEUES - 1)) == 0, "copy() takes a queue out of a place by a mask");
+
+/* How far a frame is looked into. */
+enum frame {
+	HEADER = 14,
+	MAX_TAGS = 4,
+	MAX_LENGTH = 1500, /* what is larger is a type */
+	VLAN_MASK = 0xfff,
+};
+
+#include "faults.h"
 
 /* Sets of taps have a bit for each tap; the lowest one is the TAP queue. */
 struct policy {
@@ -61,6 +75,7 @@ struct policy {
 	__u32 set;	 /* the index in `sets` */
 	__u32 longest[PORTS]; /* bytes; longer frames are diverted, as a redirect would refuse them */
 	__u16 filter[PORTS]; /* which of the port's `filters`, from 1 on; 0: none */
+	struct faults faults[PORTS];
 };
 
 /* The one element is the policy in force. User space changes it by replacing the inner
@@ -171,22 +186,55 @@ struct {
 /* The header of a copy in a ring. The bytes of the frame follow. */
 struct tapped {
 	__u64 when;   /* the time of reception, ns since boot */
+	__u64 stamp;  /* the time of reception on the device's clock, ns; 0: unknown */
 	__u32 length; /* bytes on the wire */
 	__u32 kept;   /* bytes that follow */
 	__u16 rx;     /* taps that want it as received on port */
 	__u16 tx;     /* taps that want it as sent by the other one */
 	__u32 port;
+	__u32 faults; /* what the frame has suffered, one bit each */
+	__u32 unused;
+	__u64 frame; /* the number of a spoiled frame and 1: its copies, one behind the other, have the same; else 0 */
 };
 enum tapped_layout {
 	TAPPED_WHEN = __builtin_offsetof(struct tapped, when),
+	TAPPED_STAMP = __builtin_offsetof(struct tapped, stamp),
 	TAPPED_LENGTH = __builtin_offsetof(struct tapped, length),
 	TAPPED_KEPT = __builtin_offsetof(struct tapped, kept),
 	TAPPED_RX = __builtin_offsetof(struct tapped, rx),
 	TAPPED_TX = __builtin_offsetof(struct tapped, tx),
 	TAPPED_PORT = __builtin_offsetof(struct tapped, port),
+	TAPPED_FAULTS = __builtin_offsetof(struct tapped, faults),
+	TAPPED_FRAME = __builtin_offsetof(struct tapped, frame),
 	TAPPED_SIZE = sizeof(struct tapped),
 };
 _Static_assert(TAPS <= 8 * sizeof(((struct tapped *)0)->rx), "a copy has no bit for each tap");
+
+/* What a program puts in front of a frame for a thread; package stamp has the same. */
+struct front {
+	__u64 stamp; /* the time of reception on the device's clock, ns; 0: unknown */
+	__u64 seal;  /* the same with all bits of SEAL + port changed */
+};
+enum front_layout {
+	FRONT_SIZE = sizeof(struct front),
+	SEAL = 0x73746d70,
+	UNASKED = 1000, /* less than 0: a call in the place of bpf_xdp_metadata_rx_timestamp asks nobody */
+};
+
+/* What stands in front of that, or of the frame, if its dice were thrown here. Drivers of older
+ * kernels have room for 32 bytes in all. */
+struct told {
+	__u64 frame; /* its number */
+	__u32 hits;  /* the faults that happen to it, one bit each */
+	__u32 check; /* both halves of frame, hits, the epoch of the dice, and CHECK + port, by exclusive or */
+};
+enum told_layout {
+	TOLD_FRAME = __builtin_offsetof(struct told, frame),
+	TOLD_HITS = __builtin_offsetof(struct told, hits),
+	TOLD_CHECK = __builtin_offsetof(struct told, check),
+	TOLD_SIZE = sizeof(struct told),
+	CHECK = 0x64696365,
+};
 
 /* Frames that taps did not get: the ring had no room, or nobody reads it. */
 struct missed {
@@ -342,28 +390,17 @@ enum key {
 	LENGTH_AT = 32, /* an 802.3 length instead of a type */
 	SHORT_AT = 33,	/* the frame ends before its type */
 	VLAN_AT = 63,	/* set in the key of each tag, with the VLAN in the lowest bits */
-	STAG_AT = 20,	/* a tag of 802.1ad */
+	TPID_AT = 20,	/* the type of a tag: two bits, see TPID() */
 	LEVEL_AT = 16,	/* the number of tags before the type or the tag */
 };
 #define TYPE_KEY (1ULL << TYPE_AT)
 #define LENGTH_KEY (TYPE_KEY | 1ULL << LENGTH_AT)
 #define SHORT_KEY (TYPE_KEY | 1ULL << SHORT_AT)
 #define VLAN_KEY (1ULL << VLAN_AT)
-#define STAG_KEY (1ULL << STAG_AT)
 #define MAC_KEY(x) ((x) | 1ULL << MAC_AT)
 
 #define ENXIO 6
 #define EOPNOTSUPP 95
-
-/* How far a frame is looked into. */
-enum frame {
-	HEADER = 14,
-	MAX_TAGS = 4,
-	MAX_LENGTH = 1500, /* what is larger is a type */
-	TYPE_VLAN = 0x8100,
-	TYPE_QINQ = 0x88a8,
-	VLAN_MASK = 0xfff,
-};
 
 #include "headers.h"
 
@@ -374,17 +411,26 @@ const struct {
 	enum in in;
 	enum life_layout life_layout;
 	enum tapped_layout tapped_layout;
+	enum front_layout front_layout;
+	enum told_layout told_layout;
+	enum fault fault;
+	enum dice_size dice_size;
 	enum table table;
 	enum key key;
 	enum frame frame;
 	enum filter_size filter_size;
 	enum verdict verdict;
 	enum layer layer;
+	enum tag tag;
 	enum depth depth;
 	enum dissected dissected;
 	enum headers_layout headers_layout;
 	struct policy policy;
+	struct faults faults;
+	struct chance chance;
+	struct dice dice;
 	struct tapped tapped;
+	struct told told;
 } *shared;
 
 inlined struct entry *find(struct bucket *b, __u64 key)
@@ -471,6 +517,7 @@ struct wish {
 	__u32 tx; /* taps, as sent */
 	int drop;
 	int divert;
+	int fault; /* it may suffer faults, as far as is known */
 };
 
 inlined int wish(struct wish *w, const struct policy *p, int port, __u64 source, __u64 destination, __u32 verdict)
@@ -496,9 +543,11 @@ inlined int wish(struct wish *w, const struct policy *p, int port, __u64 source,
 	w->rx = p->rx[port] & taps & verdict;
 	w->tx = 0;
 	w->divert = flags & DIVERT || verdict & VERDICT_UNDECIDED;
+	w->fault = 0;
 	if (flags & FORWARD && !w->drop) {
 		w->tx = p->tx[port] & taps & verdict >> VERDICT_TX_AT;
-		if (flags & FAULT && verdict & VERDICT_FAULT && (!(flags & FAULT_SET) || in & IN_FAULT))
+		w->fault = flags & FAULT && verdict & (VERDICT_FAULT | VERDICT_UNDECIDED) && (!(flags & FAULT_SET) || in & IN_FAULT);
+		if (w->fault && flags & AWAY)
 			w->divert = 1;
 	}
 	if (w->rx | w->tx && !(flags & COPY))
@@ -526,6 +575,37 @@ inlined void miss(__u32 place, __u32 rx, __u32 tx)
 	}
 }
 
+/* Says whether the program asks for the time at which the device received a frame. User space
+ * decides: it binds the program to the device, or replaces the call. stamp becomes the time on the
+ * device's clock, or 0 if the device gave none. */
+inlined int stamped(struct xdp_md *ctx, __u64 *stamp)
+{
+	*stamp = 0;
+	int error = bpf_xdp_metadata_rx_timestamp(ctx, stamp);
+	if (error == -UNASKED)
+		return 0;
+	if (error)
+		*stamp = 0;
+	return 1;
+}
+
+/* Puts the stamp in front of a frame that goes to a thread. A driver that has no room there has
+ * none for any frame, and the thread finds no seal. It is not inlined, so that the verifier looks
+ * at it once. */
+__attribute__((noinline)) int mark(struct xdp_md *ctx, __u32 port)
+{
+	__u64 stamp;
+
+	if (!stamped(ctx, &stamp) || bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct front)))
+		return 0;
+	struct front *f = (void *)(long)ctx->data_meta;
+	if ((void *)(f + 1) > (void *)(long)ctx->data)
+		return 0;
+	f->stamp = stamp;
+	f->seal = stamp ^ (SEAL + port);
+	return 0;
+}
+
 /* The verifier has to know the size of the room that a ring gives. */
 #define COPY_INTO(size)                                                                        \
 	do {                                                                                   \
@@ -540,10 +620,11 @@ inlined void miss(__u32 place, __u32 rx, __u32 tx)
 
 #define FITS(size) (n <= (size) - sizeof(struct tapped))
 
-/* Copies the frame for the taps. It is not inlined, so that the verifier looks at it once. */
-__attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, __u32 kept)
+/* Copies the frame for the taps. copied is 0 for a frame that is as it came. It is not inlined, so
+ * that the verifier looks at it once. */
+__attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, __u32 kept, const struct copied *copied)
 {
-	__u32 queue = place & (QUEUES - 1), length = bpf_xdp_get_buff_len(ctx), n = length;
+	__u32 queue = place & (QUEUES - 1), length = copied ? copied->length : bpf_xdp_get_buff_len(ctx), n = length;
 	struct tapped *c;
 	void *ring = bpf_map_lookup_elem(&rings, &queue);
 	struct life *l = bpf_map_lookup_elem(&lives, &queue);
@@ -576,11 +657,16 @@ __attribute__((noinline)) int copy(struct xdp_md *ctx, __u32 place, __u32 taps, 
 	else
 		COPY_INTO(65536);
 	c->when = bpf_ktime_get_ns();
+	__u64 stamp;
+	stamped(ctx, &stamp);
+	c->stamp = stamp;
 	c->length = length;
 	c->kept = n;
 	c->rx = taps;
 	c->tx = taps >> 16;
 	c->port = place / QUEUES;
+	c->faults = copied ? copied->faults : 0;
+	c->frame = copied ? copied->frame : 0;
 	/* It is read after room was reserved, with a barrier between. A thread that announces its
 	 * sleep looks into the ring afterwards, so one of the two sees the other. */
 	__u32 asleep = __sync_fetch_and_or(&l->asleep, 0);
@@ -651,9 +737,26 @@ inlined void fail(__u32 place, __u32 number)
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Gives a frame to the socket of its queue. */
-inlined long divert(void *sockets, __u32 queue, __u32 port)
+/* Tells the thread what the dice say of a frame that it will get. Where a driver has no room for
+ * that, the thread throws its own. */
+inlined void tell(struct xdp_md *ctx, __u32 port, const struct faults *f, const struct damage *b)
 {
+	__u64 frame = b->copied.frame - 1;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct told)))
+		return;
+	struct told *t = (void *)(long)ctx->data_meta;
+	if ((void *)(t + 1) > (void *)(long)ctx->data)
+		return;
+	t->frame = frame;
+	t->hits = b->hits;
+	t->check = (__u32)frame ^ (__u32)(frame >> 32) ^ b->hits ^ f->epoch ^ (CHECK + port);
+}
+
+/* Gives a frame to the socket of its queue. */
+inlined long divert(struct xdp_md *ctx, void *sockets, __u32 queue, __u32 port)
+{
+	mark(ctx, port);
 	long action = bpf_redirect_map(sockets, queue, XDP_PASS);
 	if (action == XDP_PASS) {
 		__u64 *count = bpf_map_lookup_elem(&unserved, &port);
@@ -704,12 +807,14 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	/* The frame is parsed before anything is counted: frames with tags in another buffer go to
 	 * the thread. */
 	struct seen s = {.bytes = bpf_xdp_get_buff_len(ctx), .source = source, .now = bpf_ktime_get_coarse_ns()};
-	__u64 tags[MAX_TAGS], level = 0, short_key = 0;
+	/* The tags are in one word, 14 bits each: Linux 6.1 counts the stack in steps of 32 bytes, and takes
+	 * no tail call below 256. */
+	__u64 tags = 0, level = 0, short_key = 0;
 	__u16 type = x;
 	void *at = data + HEADER;
 #pragma unroll
 	for (int i = 0; i < MAX_TAGS; i++) {
-		if (type != TYPE_VLAN && type != TYPE_QINQ)
+		if (!is_tag(type))
 			break;
 		if (at + 4 > end) {
 			if (s.bytes != (__u64)(end - data))
@@ -717,7 +822,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 			short_key = SHORT_KEY | level << LEVEL_AT;
 			break;
 		}
-		tags[i] = VLAN_KEY | (__u64)i << LEVEL_AT | (from_be16(*(__u16 *)at) & VLAN_MASK) | (type == TYPE_QINQ ? STAG_KEY : 0);
+		tags |= (__u64)((from_be16(*(__u16 *)at) & VLAN_MASK) | TPID(type) << 12) << 14 * i;
 		type = from_be16(*(__u16 *)(at + 2));
 		at += 4;
 		level = i + 1;
@@ -729,18 +834,40 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	asm volatile("" : "+r"(linear)); /* else the compiler computes with pointers */
 	w.divert |= unfit | below(policy->longest[port], s.bytes) | (flags / WHOLE & below(linear, s.bytes));
 
+	/* Each frame that comes while faults are enabled has a number, also if it is spared. */
+	struct damage damage = {};
+	if (flags & FAULT) {
+		if (!roll(&policy->faults[port], &damage, place, !w.fault))
+			goto divert;
+		w.divert |= damage.hits >> FAULT_DUP & 1;
+	}
+
 	int bypassed = 0;
 	if (w.divert || *no) {
 		if (!(flags & ALONE) && lives_on(policy, queue)) {
-			if (!(flags & BYPASS))
-				goto divert;
-			long action = bpf_redirect_map(sockets, queue, XDP_PASS);
-			if (action == XDP_REDIRECT)
+			if (flags & BYPASS)
+				mark(ctx, port);
+			long action = flags & BYPASS ? bpf_redirect_map(sockets, queue, XDP_PASS) : divert(ctx, sockets, queue, port);
+			if (action == XDP_REDIRECT && flags & FAULT)
+				tell(ctx, port, &policy->faults[port], &damage);
+			if (action == XDP_REDIRECT || !(flags & BYPASS))
 				return action;
 		} else if (!(flags & BYPASS))
 			goto divert;
 		bypassed = 1;
 		c->bypassed++;
+		damage.hits = 0;
+	}
+	damage.copied.length = s.bytes;
+	if (damage.hits & SPOILS) {
+		damage.taps = w.rx;
+		w.rx = 0;
+		if (!spoil(ctx, &policy->faults[port], &damage, place, policy->kept)) {
+			long action = divert(ctx, sockets, queue, port);
+			if (action == XDP_REDIRECT)
+				tell(ctx, port, &policy->faults[port], &damage);
+			return action;
+		}
 	}
 
 	add(&s, OF_MACS, port, source);
@@ -748,7 +875,8 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (i >= level)
 			break;
-		add(&s, OF_VLANS, port, tags[i]);
+		add(&s, OF_VLANS, port, VLAN_KEY | (__u64)i << LEVEL_AT | (tags & VLAN_MASK) | (tags >> 12 & 3) << TPID_AT);
+		tags >>= 14;
 	}
 
 	long action = XDP_DROP;
@@ -765,6 +893,8 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	} else if (unfit) { /* bypassed */
 		c->forwarded++;
 		fail(place, EOPNOTSUPP);
+	} else if (damage.hits & LOSSES) {
+		suffer(place, damage.hits);
 	} else {
 		*now = queue;
 		action = bpf_redirect_map(&outputs, port, XDP_DROP);
@@ -772,7 +902,9 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 			c->forwarded++;
 			if (way->next - way->first >= UNDERWAY) /* some left unseen, when programs were exchanged */
 				way->first = way->next;
-			way->lengths[way->next++ & (UNDERWAY - 1)] = s.bytes;
+			way->lengths[way->next++ & (UNDERWAY - 1)] = damage.copied.length;
+			if (damage.copied.faults)
+				suffer(place, damage.copied.faults);
 		} else
 			c->noif++;
 	}
@@ -784,12 +916,12 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		if (bypassed)
 			miss(place, taps & 0xffff, taps >> 16);
 		else
-			copy(ctx, place, taps, policy->kept);
+			copy(ctx, place, taps, policy->kept, damage.copied.faults ? &damage.copied : 0);
 	}
 	return action;
 
 divert:
-	return divert(sockets, queue, port);
+	return divert(ctx, sockets, queue, port);
 }
 
 SEC("xdp")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -9,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/stamp"
 )
 
 // Config is what Load makes a Path from.
@@ -17,7 +21,11 @@ type Config struct {
 	Links   []int       // the index of each port's interface, in the network namespace of the caller
 	Frags   bool        // the sockets take frames of several buffers
 	Stats   *Stats      // where the programs count
+	Stamps  Stamps
 }
+
+// Stamps says for each port where its program gets the time stamps of received frames from.
+type Stamps [ports]stamp.Source
 
 // Path holds the programs, one for each port, and their maps. Its methods are not for concurrent
 // use.
@@ -53,19 +61,13 @@ var (
 // interface. It fails if the kernel lacks anything: without the traces of frames that could not be
 // redirected, for instance, the counters would be guesses.
 func Load(c Config) (*Path, error) {
-	p, err := specify(c.Frags, len(c.Links))
+	p, err := specify(c.Frags, len(c.Links), &c.Stamps)
 	if err != nil {
 		return nil, err
 	}
-	err = p.load(&c)
-	if err != nil && !errors.Is(err, unix.EPERM) { // without filters it may be possible
-		withoutTailCalls(p.spec)
-		if p.load(&c) == nil {
-			p.tailless, err = fmt.Errorf("this kernel has no filters: %w", err), nil
-			p.version += "-no-filters" // what is pinned is not for those that have
-		}
-	}
-	if errors.Is(err, unix.EPERM) {
+	err = p.loadAny(&c)
+	// Without CAP_PERFMON the verifier refuses what our programs do with pointers, by EACCES.
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !traces() {
 		return nil, errors.New("load: not permitted without CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
 	}
 	if err != nil {
@@ -75,6 +77,46 @@ func Load(c Config) (*Path, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// Supported returns the error with which Load fails on this kernel, or nil; and why the kernel evaluates no
+// filters, nil if it does. It loads the programs and attaches them to no interface.
+func Supported() (filters, err error) {
+	stats, err := NewStats()
+	if err != nil {
+		return nil, err
+	}
+	p, err := Load(Config{Stats: stats})
+	if err != nil {
+		return nil, errors.Join(err, stats.Close())
+	}
+	return p.tailless, errors.Join(p.Release(), stats.Close())
+}
+
+// traces says whether this process has CAP_PERFMON, or CAP_SYS_ADMIN, which includes it.
+func traces() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return true // not known
+	}
+	has := func(c int) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	return has(unix.CAP_PERFMON) || has(unix.CAP_SYS_ADMIN)
+}
+
+// loadAny loads the programs, in a kernel that has no tail calls from a subprogram without them.
+func (p *Path) loadAny(c *Config) error {
+	err := p.load(c)
+	if err == nil || errors.Is(err, unix.EPERM) {
+		return err
+	}
+	withoutTailCalls(p.spec)
+	if p.load(c) != nil {
+		return err
+	}
+	p.tailless = fmt.Errorf("this kernel has no filters: %w", err)
+	p.version += "-no-filters" // what is pinned is not for those that have
+	return nil
 }
 
 // load loads the programs and makes the maps that there are not yet.
@@ -95,7 +137,7 @@ func (p *Path) load(c *Config) error {
 }
 
 // specify makes a Path that has no objects in the kernel yet.
-func specify(frags bool, links int) (*Path, error) {
+func specify(frags bool, links int, stamps *Stamps) (*Path, error) {
 	spec, err := loadObject()
 	if err != nil {
 		return nil, fmt.Errorf("object: %w", err)
@@ -105,6 +147,14 @@ func specify(frags bool, links int) (*Path, error) {
 		p.version += "-frags"
 	}
 	fitRings(spec)
+	for i := range stamps {
+		if err := stamps[i].Put(spec.Programs[portPrograms[i]]); err != nil {
+			return nil, err
+		}
+		if stamps[i].Given() {
+			p.version += fmt.Sprintf("-stamps%d", i)
+		}
+	}
 	p.filter = spec.Programs[objectProgFilter]
 	delete(spec.Programs, objectProgFilter)
 	for _, program := range []*ebpf.ProgramSpec{spec.Programs[portPrograms[0]], spec.Programs[portPrograms[1]], p.filter} {

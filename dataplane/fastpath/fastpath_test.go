@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -40,7 +42,7 @@ type path struct {
 	*Stats
 }
 
-func load(t *testing.T, c Config) *path {
+func load(t testing.TB, c Config) *path {
 	t.Helper()
 	netlab.RequireRoot(t)
 	if c.Links == nil {
@@ -66,7 +68,7 @@ func load(t *testing.T, c Config) *path {
 	return &path{p, stats}
 }
 
-func apply(t *testing.T, p *path, r Rules) {
+func apply(t testing.TB, p *path, r Rules) {
 	t.Helper()
 	if err := p.Apply(&r); err != nil {
 		t.Fatal(err)
@@ -99,12 +101,33 @@ func counts(t *testing.T, p *path, port int) (sum Counts) {
 		sum.NoIf += c.NoIf
 		sum.Mirrored += c.Mirrored
 		sum.Bypassed += c.Bypassed
+		for i := range c.Suffered {
+			sum.Suffered[i] += c.Suffered[i]
+		}
 		for i := range MaxTaps {
 			sum.MissedRX[i] += c.MissedRX[i]
 			sum.MissedTX[i] += c.MissedTX[i]
 		}
 	}
 	return sum
+}
+
+// since returns the counts between two reads.
+func since(before, now Counts) Counts {
+	for _, c := range []struct{ now, before *uint64 }{
+		{&now.Forwarded, &before.Forwarded}, {&now.Dropped, &before.Dropped}, {&now.NoIf, &before.NoIf},
+		{&now.Mirrored, &before.Mirrored}, {&now.Bypassed, &before.Bypassed},
+	} {
+		*c.now -= *c.before
+	}
+	for i := range now.Suffered {
+		now.Suffered[i] -= before.Suffered[i]
+	}
+	for i := range MaxTaps {
+		now.MissedRX[i] -= before.MissedRX[i]
+		now.MissedTX[i] -= before.MissedTX[i]
+	}
+	return now
 }
 
 var (
@@ -135,7 +158,7 @@ func TestChain(t *testing.T) {
 			r.Taps[n] = Tap{RX: [2]bool{true, false}, TX: [2]bool{false, true}, Choosy: len(list) > 0, MACs: list}
 		}
 	}
-	fault := func(r *Rules) { r.Port[0].Fault = true }
+	fault := func(r *Rules) { r.Port[0].Fault, r.Port[0].Away = true, true }
 	faultOf := func(list ...MAC) func(*Rules) { return func(r *Rules) { r.Fault = list } }
 	drop := func(list ...MAC) func(*Rules) { return func(r *Rules) { r.Drop = list } }
 	mirror := func(r *Rules) { r.Port[0].Forward = false }
@@ -152,6 +175,11 @@ func TestChain(t *testing.T) {
 	dropFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.DropFilter = f } }
 	faultFilter := func(f *predicate.Code) func(*Rules) { return func(r *Rules) { r.FaultFilter = f } }
 	type taps struct{ rx, tx uint16 }
+	p := load(t, Config{}) // of all cases: programs take longer to load than everything else
+	ring := p.reader(t)
+	if action := run(t, p, 0, netlab.UDP(64, 1)); action != diverted {
+		t.Errorf("before there are rules: action %d", action)
+	}
 	for _, test := range []struct {
 		name   string
 		rules  Rules
@@ -252,11 +280,15 @@ func TestChain(t *testing.T) {
 		{"alone: fault", with(bypass, alone, fault), false, forwarded, Counts{Forwarded: 1, Bypassed: 1}, taps{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := load(t, Config{})
-			ring := p.reader(t)
-			if action := run(t, p, 0, netlab.UDP(64, 1)); action != diverted {
-				t.Errorf("before there are rules: action %d", action)
+			p, ring := p, ring
+			if test.gone {
+				p = load(t, Config{})
+				ring = p.reader(t)
 			}
+			if err := p.Reset(MACs); err != nil {
+				t.Fatal(err)
+			}
+			before := [2]Counts{counts(t, p, 0), counts(t, p, 1)}
 			apply(t, p, test.rules)
 			if test.gone {
 				if err := p.Path.maps[objectMapOutputs].Delete(uint32(0)); err != nil {
@@ -267,10 +299,10 @@ func TestChain(t *testing.T) {
 			if action := run(t, p, 0, frame); action != test.action {
 				t.Errorf("action %d, want %d", action, test.action)
 			}
-			if got := counts(t, p, 0); got != test.counts {
+			if got := since(before[0], counts(t, p, 0)); got != test.counts {
 				t.Errorf("counts %+v, want %+v", got, test.counts)
 			}
-			if got := counts(t, p, 1); got != (Counts{}) {
+			if got := since(before[1], counts(t, p, 1)); got != (Counts{}) {
 				t.Errorf("the other port has %+v", got)
 			}
 			uncounted := test.counts == (Counts{})
@@ -489,7 +521,7 @@ func TestOneAddressAfterTheOther(t *testing.T) {
 		check(i, dropped)
 	}
 	check(0, dropped)
-	r.Fault, r.Port[0].Fault = r.Drop[:1], true // the same address in another list, and a flag
+	r.Fault, r.Port[0].Fault, r.Port[0].Away = r.Drop[:1], true, true // the same address in another list, and a flag
 	apply(t, p, r)
 	check(1, dropped)
 	for i := range n {
@@ -515,6 +547,8 @@ func table(t *testing.T, p *path, port int, which Table) (rows map[uint64]uint64
 func TestTagsAndTypes(t *testing.T) {
 	q, s := netlab.Tag{Type: netlab.TypeVLAN, TCI: 5}, netlab.Tag{Type: netlab.TypeQinQ, TCI: 0xe007}
 	const typeKey, length, short, stag = 1 << 63, 1 << 32, 1 << 33, 1 << 20
+	p := load(t, Config{})
+	apply(t, p, Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}})
 	for _, test := range []struct {
 		name  string
 		frame []byte
@@ -529,14 +563,18 @@ func TestTagsAndTypes(t *testing.T) {
 		{"one tag", netlab.Frame{Tags: []netlab.Tag{q}, Type: 0x86dd}.Bytes(), typeKey | 1<<16 | 0x86dd, []uint64{typeKey | 5}},
 		{"two tags", netlab.Frame{Tags: []netlab.Tag{s, q}, Type: 0x86dd}.Bytes(), typeKey | 2<<16 | 0x86dd, []uint64{typeKey | stag | 7, typeKey | 1<<16 | 5}},
 		{"four tags", netlab.Frame{Tags: []netlab.Tag{s, q, q, s}, Type: 9}.Bytes(), typeKey | length | 4<<16, []uint64{typeKey | stag | 7, typeKey | 1<<16 | 5, typeKey | 2<<16 | 5, typeKey | 3<<16 | stag | 7}},
+		{"old tags", netlab.Frame{Tags: []netlab.Tag{{Type: 0x9100, TCI: 5}, {Type: 0x9200, TCI: 7}}, Type: 0x86dd}.Bytes(), typeKey | 2<<16 | 0x86dd, []uint64{typeKey | 2*stag | 5, typeKey | 3*stag | 1<<16 | 7}},
 		{"five tags", netlab.Frame{Tags: []netlab.Tag{q, q, q, q, q}}.Bytes(), typeKey | 4<<16 | 0x8100, []uint64{typeKey | 5, typeKey | 1<<16 | 5, typeKey | 2<<16 | 5, typeKey | 3<<16 | 5}},
 		{"a tag cut short", netlab.Frame{Tags: []netlab.Tag{q}, Size: 17}.Bytes(), typeKey | short, nil},
 		{"the second tag missing", netlab.Frame{Tags: []netlab.Tag{q, s}, Size: 18}.Bytes(), typeKey | short | 1<<16, []uint64{typeKey | 5}},
 		{"the fourth tag cut short", netlab.Frame{Tags: []netlab.Tag{q, q, q, q}, Size: 29}.Bytes(), typeKey | short | 3<<16, []uint64{typeKey | 5, typeKey | 1<<16 | 5, typeKey | 2<<16 | 5}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := load(t, Config{})
-			apply(t, p, Rules{Port: [2]PortRules{{Forward: true}, {Forward: true}}})
+			for _, which := range []Table{MACs, Types, VLANs} {
+				if err := p.Reset(which); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for range 2 {
 				if action := run(t, p, 1, test.frame); action != forwarded {
 					t.Errorf("action %d", action)

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
-	"errors"
 	"strings"
 	"testing"
+
+	"github.com/cilium/ebpf"
 
 	"ethertap/lib/predicate"
 	"ethertap/tests/netlab"
@@ -93,8 +96,7 @@ func TestFiltersChangeWithThePolicy(t *testing.T) {
 	}
 }
 
-// Filters that are too much for the kernel leave the port to the thread, and say so; so do
-// all in a kernel without tail calls from a subprogram.
+// Filters that are too much for the kernel leave the port to the thread, and say so.
 func TestFiltersThatTheKernelDoesNotTake(t *testing.T) {
 	large := predicate.Expr(predicate.Number(0))
 	for i := range 1000 {
@@ -120,45 +122,60 @@ func TestFiltersThatTheKernelDoesNotTake(t *testing.T) {
 	r.DropFilter = compiled(t, isFrom(macA))
 	check(t, p, dropped, "")
 
-	p = load(t, Config{})
-	p.tailless = errors.New("no tail calls")
-	check(t, p, diverted, "no tail calls")
-	r.DropFilter = nil
-	check(t, p, forwarded, "")
 }
 
-// The programs load without tail calls, and forward what no filter is asked about.
-func TestProgramsWithoutTailCalls(t *testing.T) {
+// In a kernel that takes no tail calls from a subprogram, or no filter programs, everything works but filters: frames
+// about which they are asked go to the thread, and the reason is told.
+func TestKernelsThatTakeNoFilters(t *testing.T) {
 	netlab.RequireRoot(t)
-	stats, err := NewStats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stats.Close()
-	p, err := specify(false, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range portPrograms {
-		if n := tailCalls(p, name); n != 2*int(objectFilterSizeFILTER_TURNS) {
-			t.Errorf("%s has %d tail calls", name, n)
-		}
-	}
-	withoutTailCalls(p.spec)
-	if err := p.load(&Config{Stats: stats}); err != nil {
-		t.Fatal(err)
-	}
-	defer p.Release()
-	for _, name := range portPrograms {
-		if n := tailCalls(p, name); n != 0 {
-			t.Errorf("%s has %d tail calls", name, n)
-		}
-	}
-	if err := p.Apply(&Rules{Port: [2]PortRules{{Forward: true}, {Divert: true}}}); err != nil {
-		t.Fatal(err)
-	}
-	if action := run(t, &path{p, stats}, 0, netlab.UDP(64, 1)); action != dropped { // there is no output
-		t.Errorf("action %d", action)
+	for name, is := range map[string]struct {
+		spoil  func(*Path) // so that the kernel refuses
+		calls  int         // tail calls that are left
+		reason string
+	}{
+		"no tail calls":      {func(p *Path) { p.spec.Maps[objectMapFilters].Type = ebpf.Array }, 0, "this kernel has no filters: "},
+		"no filter programs": {func(p *Path) { p.filter.Flags |= 1 << 30 }, 2 * int(objectFilterSizeFILTER_TURNS), "load filters: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stats, err := NewStats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stats.Close()
+			p, err := specify(false, 2, &Stamps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			is.spoil(p)
+			if err := p.loadAny(&Config{Stats: stats}); err != nil {
+				t.Fatal(err)
+			}
+			defer p.Release()
+			for _, program := range portPrograms {
+				if n := tailCalls(p, program); n != is.calls {
+					t.Errorf("%s has %d tail calls", program, n)
+				}
+			}
+			for _, rules := range []struct {
+				drop   *predicate.Code
+				action uint32
+				reason string
+			}{
+				{nil, dropped, ""}, // there is no output
+				{compiled(t, predicate.Is{Any: predicate.ARP}), diverted, is.reason},
+				{nil, dropped, ""},
+			} {
+				if err := p.Apply(&Rules{Port: [2]PortRules{{Forward: true}, {Divert: true}}, DropFilter: rules.drop}); err != nil {
+					t.Fatal(err)
+				}
+				if action := run(t, &path{p, stats}, 0, netlab.UDP(64, 1)); action != rules.action {
+					t.Errorf("action %d, not %d", action, rules.action)
+				}
+				if _, err := p.Filters(0); (err == nil) != (rules.reason == "") || err != nil && !strings.HasPrefix(err.Error(), rules.reason) {
+					t.Errorf("the reason is %v, not %q", err, rules.reason)
+				}
+			}
+		})
 	}
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The dissector of frames for the filters that emit.go writes: lib/predicate/dissect.go in
  * C, and in the kernel. The tests run both on the same frames. What this one does not find
  * out, it leaves to the other one, in a thread: frames with more tags or extension headers
@@ -77,7 +78,15 @@ _Static_assert(sizeof(struct headers) % 8 == 0, "emit.go clears it by words of 8
 inlined __u32 byte(const void *p) { return *(__u8 *)p; }
 inlined __u32 half(const void *p) { return from_be16(*(__u16 *)p); }
 
-inlined int is_tag(__u32 type) { return type == 0x8100 || type == 0x88a8 || type == 0x9100 || type == 0x9200; }
+/* As lib/predicate knows them. */
+enum tag { TAG_C = 0x8100, TAG_S = 0x88a8, TAG_9100 = 0x9100, TAG_9200 = 0x9200 };
+
+inlined int is_tag(__u32 type) { return type == TAG_C || type == TAG_S || type == TAG_9100 || type == TAG_9200; }
+
+/* The index of a type of tags in that order, without branches, each of which would double the ways for the
+ * verifier. */
+#define TPID(type) ((((type) >> 11 | (type) >> 9) & 1) | ((type) >> 11 & 2))
+_Static_assert(TPID(TAG_C) == 0 && TPID(TAG_S) == 1 && TPID(TAG_9100) == 2 && TPID(TAG_9200) == 3, "the types of tags have other numbers");
 
 inlined int extends(__u32 protocol, const struct headers *h)
 {

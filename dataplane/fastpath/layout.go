@@ -1,6 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
-import "ethertap/lib/predicate"
+import (
+	"ethertap/dataplane/stamp"
+	"ethertap/lib/predicate"
+)
 
 // Go shares these numbers with the programs. They are written in fastpath.c alone: bpf2go takes
 // them from the BTF of the object. Other packages have some of these numbers too, and layout.go of
@@ -39,7 +44,7 @@ const (
 	LengthAt = int(objectKeyLENGTH_AT) // also set for an 802.3 length instead of a type
 	ShortAt  = int(objectKeySHORT_AT)  // also set if the frame ends before its type
 	VLANAt   = int(objectKeyVLAN_AT)   // set in each key of a tag
-	STagAt   = int(objectKeySTAG_AT)   // also set for a tag of 802.1ad
+	TPIDAt   = int(objectKeyTPID_AT)   // of a tag: the lowest of two bits, the index of its type in predicate.TagTypes
 	LevelAt  = int(objectKeyLEVEL_AT)
 )
 
@@ -48,8 +53,6 @@ const (
 	Header    = int(objectFrameHEADER)     // in bytes; shorter frames are diverted
 	MaxTags   = int(objectFrameMAX_TAGS)   // number of VLAN tags
 	MaxLength = int(objectFrameMAX_LENGTH) // the largest value in the place of a type that is a length
-	TypeVLAN  = int(objectFrameTYPE_VLAN)  // a tag of 802.1Q follows
-	TypeQinQ  = int(objectFrameTYPE_QINQ)  // a tag of 802.1ad follows
 	VLANMask  = int(objectFrameVLAN_MASK)  // the bits of a tag that are the number of the VLAN
 )
 
@@ -67,23 +70,36 @@ const (
 const (
 	tappedSize   = int(objectTappedLayoutTAPPED_SIZE)
 	tappedWhen   = int(objectTappedLayoutTAPPED_WHEN)
+	tappedStamp  = int(objectTappedLayoutTAPPED_STAMP)
 	tappedLength = int(objectTappedLayoutTAPPED_LENGTH)
 	tappedKept   = int(objectTappedLayoutTAPPED_KEPT)
 	tappedRX     = int(objectTappedLayoutTAPPED_RX)
 	tappedTX     = int(objectTappedLayoutTAPPED_TX)
 	tappedPort   = int(objectTappedLayoutTAPPED_PORT)
+	tappedFaults = int(objectTappedLayoutTAPPED_FAULTS)
+	tappedFrame  = int(objectTappedLayoutTAPPED_FRAME)
 )
 
 // This does not compile unless the fields are as wide as this package and package xsk read them.
 var (
-	_ = func(t objectTapped) (when uint64, length, kept uint32, rx, tx uint16, port uint32) {
-		return t.When, t.Length, t.Kept, t.Rx, t.Tx, t.Port
+	_ = func(t objectTapped) (when, stamp uint64, length, kept uint32, rx, tx uint16, port, faults uint32, frame uint64) {
+		return t.When, t.Stamp, t.Length, t.Kept, t.Rx, t.Tx, t.Port, t.Faults, t.Frame
+	}
+	_ = func(t objectTold) (frame uint64, hits, check uint32) {
+		return t.Frame, t.Hits, t.Check
 	}
 	_ = func(l objectLife) (beat uint64, asleep, thread uint32) { return l.Beat, l.Asleep, l.Thread }
 )
 
-// The dissector in headers.h and package predicate number layers and depths alike: else this
-// does not compile.
+// What is in front of a frame for a thread is as package stamp reads it: else this does not compile.
+var (
+	_ = [1]struct{}{}[objectFrontLayoutFRONT_SIZE-stamp.FrontSize]
+	_ = [1]struct{}{}[objectFrontLayoutSEAL-stamp.SealOfFirst]
+	_ = [1]struct{}{}[objectFrontLayoutUNASKED-stamp.Unasked]
+)
+
+// The dissector in headers.h and package predicate number layers and depths alike, and know the same tags:
+// else this does not compile.
 var (
 	_ = [1]struct{}{}[objectLayerLAYER_ETHERNET-objectLayer(predicate.Ethernet)]
 	_ = [1]struct{}{}[objectLayerLAYER_TAG-objectLayer(predicate.Tag)]
@@ -97,6 +113,10 @@ var (
 	_ = [1]struct{}{}[objectLayerLAYER_SCTP-objectLayer(predicate.SCTP)]
 	_ = [1]struct{}{}[objectLayerLAYER_ICMP4-objectLayer(predicate.ICMP4)]
 	_ = [1]struct{}{}[objectLayerLAYER_ICMP6-objectLayer(predicate.ICMP6)]
+	_ = [1]struct{}{}[objectTagTAG_C-predicate.TagC]
+	_ = [1]struct{}{}[objectTagTAG_S-predicate.TagS]
+	_ = [1]struct{}{}[objectTagTAG_9100-predicate.Tag9100]
+	_ = [1]struct{}{}[objectTagTAG_9200-predicate.Tag9200]
 	_ = [1]struct{}{}[objectDepthTO_TAGS-objectDepth(predicate.ToTags)]
 	_ = [1]struct{}{}[objectDepthTO_NETWORK-objectDepth(predicate.ToNetwork)]
 	_ = [1]struct{}{}[objectDepthTO_TRANSPORT-objectDepth(predicate.ToTransport)]

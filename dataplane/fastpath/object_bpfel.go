@@ -19,6 +19,13 @@ type objectBucket struct {
 	Entries [8]objectEntry
 }
 
+type objectChance struct {
+	_           structs.HostLayout
+	Probability uint32
+	Every       uint32
+	Correlation uint32
+}
+
 type objectDeparted struct {
 	_      structs.HostLayout
 	Frames uint64
@@ -32,6 +39,29 @@ const (
 	objectDepthTO_TAGS      objectDepth = 1
 	objectDepthTO_NETWORK   objectDepth = 2
 	objectDepthTO_TRANSPORT objectDepth = 3
+)
+
+type objectDice struct {
+	_     structs.HostLayout
+	Key   uint64
+	Next  uint64
+	Seed  uint64
+	Epoch uint32
+	Begun uint32
+	Bad   uint32
+	Every [6]uint32
+	Seen  [6]uint32
+	Last  uint32
+}
+
+type objectDiceSize uint32
+
+const (
+	objectDiceSizeCERTAIN    objectDiceSize = 100000
+	objectDiceSizeNUMBER_AT  objectDiceSize = 5
+	objectDiceSizeCOPY_AT    objectDiceSize = 8
+	objectDiceSizeFRAME_AT   objectDiceSize = 9
+	objectDiceSizeDRAW_AGAIN objectDiceSize = 4
 )
 
 type objectDissected uint32
@@ -61,6 +91,36 @@ type objectFates struct {
 	Bytes     uint64
 }
 
+type objectFault uint32
+
+const (
+	objectFaultFAULT_OUTAGE  objectFault = 0
+	objectFaultFAULT_BURST   objectFault = 1
+	objectFaultFAULT_DROP    objectFault = 2
+	objectFaultFAULT_LENGTH  objectFault = 3
+	objectFaultFAULT_BITFLIP objectFault = 4
+	objectFaultFAULT_DUP     objectFault = 5
+	objectFaultFAULTS_KNOWN  objectFault = 6
+	objectFaultLOSSES        objectFault = 7
+	objectFaultSPOILS        objectFault = 24
+	objectFaultUNROLLED      objectFault = 1073741824
+)
+
+type objectFaults struct {
+	_       structs.HostLayout
+	Outage  uint64
+	Seed    uint64
+	Chances [6]objectChance
+	Enter   uint32
+	Leave   uint32
+	Bad     uint32
+	Good    uint32
+	Epoch   uint32
+	Limit   uint32
+	Chunk   uint32
+	Own     uint32
+}
+
 type objectFilterSize uint32
 
 const (
@@ -79,6 +139,7 @@ const (
 	objectFlagBYPASS    objectFlag = 64
 	objectFlagALONE     objectFlag = 128
 	objectFlagWHOLE     objectFlag = 256
+	objectFlagAWAY      objectFlag = 512
 )
 
 type objectFrame uint32
@@ -87,9 +148,15 @@ const (
 	objectFrameHEADER     objectFrame = 14
 	objectFrameMAX_TAGS   objectFrame = 4
 	objectFrameMAX_LENGTH objectFrame = 1500
-	objectFrameTYPE_VLAN  objectFrame = 33024
-	objectFrameTYPE_QINQ  objectFrame = 34984
 	objectFrameVLAN_MASK  objectFrame = 4095
+)
+
+type objectFrontLayout uint32
+
+const (
+	objectFrontLayoutFRONT_SIZE objectFrontLayout = 16
+	objectFrontLayoutSEAL       objectFrontLayout = 1937010032
+	objectFrontLayoutUNASKED    objectFrontLayout = 1000
 )
 
 type objectHeadersLayout uint32
@@ -136,7 +203,7 @@ const (
 	objectKeyLENGTH_AT objectKey = 32
 	objectKeySHORT_AT  objectKey = 33
 	objectKeyVLAN_AT   objectKey = 63
-	objectKeySTAG_AT   objectKey = 20
+	objectKeyTPID_AT   objectKey = 20
 	objectKeyLEVEL_AT  objectKey = 16
 )
 
@@ -191,6 +258,7 @@ type objectPolicy struct {
 	Set      uint32
 	Longest  [2]uint32
 	Filter   [2]uint16
+	Faults   [2]objectFaults
 }
 
 type objectSize uint32
@@ -206,6 +274,11 @@ const (
 	objectSizeVLAN_BITS objectSize = 10
 )
 
+type objectSuffered struct {
+	_      structs.HostLayout
+	Frames [6]uint64
+}
+
 type objectTable uint32
 
 const (
@@ -215,26 +288,59 @@ const (
 	objectTableTABLES   objectTable = 3
 )
 
+type objectTag uint32
+
+const (
+	objectTagTAG_C    objectTag = 33024
+	objectTagTAG_S    objectTag = 34984
+	objectTagTAG_9100 objectTag = 37120
+	objectTagTAG_9200 objectTag = 37376
+)
+
 type objectTapped struct {
 	_      structs.HostLayout
 	When   uint64
+	Stamp  uint64
 	Length uint32
 	Kept   uint32
 	Rx     uint16
 	Tx     uint16
 	Port   uint32
+	Faults uint32
+	Unused uint32
+	Frame  uint64
 }
 
 type objectTappedLayout uint32
 
 const (
 	objectTappedLayoutTAPPED_WHEN   objectTappedLayout = 0
-	objectTappedLayoutTAPPED_LENGTH objectTappedLayout = 8
-	objectTappedLayoutTAPPED_KEPT   objectTappedLayout = 12
-	objectTappedLayoutTAPPED_RX     objectTappedLayout = 16
-	objectTappedLayoutTAPPED_TX     objectTappedLayout = 18
-	objectTappedLayoutTAPPED_PORT   objectTappedLayout = 20
-	objectTappedLayoutTAPPED_SIZE   objectTappedLayout = 24
+	objectTappedLayoutTAPPED_STAMP  objectTappedLayout = 8
+	objectTappedLayoutTAPPED_LENGTH objectTappedLayout = 16
+	objectTappedLayoutTAPPED_KEPT   objectTappedLayout = 20
+	objectTappedLayoutTAPPED_RX     objectTappedLayout = 24
+	objectTappedLayoutTAPPED_TX     objectTappedLayout = 26
+	objectTappedLayoutTAPPED_PORT   objectTappedLayout = 28
+	objectTappedLayoutTAPPED_FAULTS objectTappedLayout = 32
+	objectTappedLayoutTAPPED_FRAME  objectTappedLayout = 40
+	objectTappedLayoutTAPPED_SIZE   objectTappedLayout = 48
+)
+
+type objectTold struct {
+	_     structs.HostLayout
+	Frame uint64
+	Hits  uint32
+	Check uint32
+}
+
+type objectToldLayout uint32
+
+const (
+	objectToldLayoutTOLD_FRAME objectToldLayout = 0
+	objectToldLayoutTOLD_HITS  objectToldLayout = 8
+	objectToldLayoutTOLD_CHECK objectToldLayout = 12
+	objectToldLayoutTOLD_SIZE  objectToldLayout = 16
+	objectToldLayoutCHECK      objectToldLayout = 1684628325
 )
 
 type objectUnderway struct {
@@ -275,6 +381,8 @@ const (
 	objectMapSets         = "sets"
 	objectMapSockets0     = "sockets0"
 	objectMapSockets1     = "sockets1"
+	objectMapSufferings   = "sufferings"
+	objectMapThrows       = "throws"
 	objectMapTypes        = "types"
 	objectMapUnserved     = "unserved"
 	objectMapVlans        = "vlans"
@@ -342,27 +450,29 @@ type objectProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectMapSpecs struct {
-	Counts   *ebpf.MapSpec `ebpf:"counts"`
-	Current  *ebpf.MapSpec `ebpf:"current"`
-	Errors   *ebpf.MapSpec `ebpf:"errors"`
-	Filters  *ebpf.MapSpec `ebpf:"filters"`
-	Links    *ebpf.MapSpec `ebpf:"links"`
-	Lives    *ebpf.MapSpec `ebpf:"lives"`
-	Macs     *ebpf.MapSpec `ebpf:"macs"`
-	Misses   *ebpf.MapSpec `ebpf:"misses"`
-	Outputs  *ebpf.MapSpec `ebpf:"outputs"`
-	Policies *ebpf.MapSpec `ebpf:"policies"`
-	Refused  *ebpf.MapSpec `ebpf:"refused"`
-	Rest     *ebpf.MapSpec `ebpf:"rest"`
-	Rings    *ebpf.MapSpec `ebpf:"rings"`
-	Sent     *ebpf.MapSpec `ebpf:"sent"`
-	Sets     *ebpf.MapSpec `ebpf:"sets"`
-	Sockets0 *ebpf.MapSpec `ebpf:"sockets0"`
-	Sockets1 *ebpf.MapSpec `ebpf:"sockets1"`
-	Types    *ebpf.MapSpec `ebpf:"types"`
-	Unserved *ebpf.MapSpec `ebpf:"unserved"`
-	Vlans    *ebpf.MapSpec `ebpf:"vlans"`
-	Ways     *ebpf.MapSpec `ebpf:"ways"`
+	Counts     *ebpf.MapSpec `ebpf:"counts"`
+	Current    *ebpf.MapSpec `ebpf:"current"`
+	Errors     *ebpf.MapSpec `ebpf:"errors"`
+	Filters    *ebpf.MapSpec `ebpf:"filters"`
+	Links      *ebpf.MapSpec `ebpf:"links"`
+	Lives      *ebpf.MapSpec `ebpf:"lives"`
+	Macs       *ebpf.MapSpec `ebpf:"macs"`
+	Misses     *ebpf.MapSpec `ebpf:"misses"`
+	Outputs    *ebpf.MapSpec `ebpf:"outputs"`
+	Policies   *ebpf.MapSpec `ebpf:"policies"`
+	Refused    *ebpf.MapSpec `ebpf:"refused"`
+	Rest       *ebpf.MapSpec `ebpf:"rest"`
+	Rings      *ebpf.MapSpec `ebpf:"rings"`
+	Sent       *ebpf.MapSpec `ebpf:"sent"`
+	Sets       *ebpf.MapSpec `ebpf:"sets"`
+	Sockets0   *ebpf.MapSpec `ebpf:"sockets0"`
+	Sockets1   *ebpf.MapSpec `ebpf:"sockets1"`
+	Sufferings *ebpf.MapSpec `ebpf:"sufferings"`
+	Throws     *ebpf.MapSpec `ebpf:"throws"`
+	Types      *ebpf.MapSpec `ebpf:"types"`
+	Unserved   *ebpf.MapSpec `ebpf:"unserved"`
+	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Ways       *ebpf.MapSpec `ebpf:"ways"`
 }
 
 // objectVariableSpecs contains global variables before they are loaded into the kernel.
@@ -392,27 +502,29 @@ func (o *objectObjects) Close() error {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectMaps struct {
-	Counts   *ebpf.Map `ebpf:"counts"`
-	Current  *ebpf.Map `ebpf:"current"`
-	Errors   *ebpf.Map `ebpf:"errors"`
-	Filters  *ebpf.Map `ebpf:"filters"`
-	Links    *ebpf.Map `ebpf:"links"`
-	Lives    *ebpf.Map `ebpf:"lives"`
-	Macs     *ebpf.Map `ebpf:"macs"`
-	Misses   *ebpf.Map `ebpf:"misses"`
-	Outputs  *ebpf.Map `ebpf:"outputs"`
-	Policies *ebpf.Map `ebpf:"policies"`
-	Refused  *ebpf.Map `ebpf:"refused"`
-	Rest     *ebpf.Map `ebpf:"rest"`
-	Rings    *ebpf.Map `ebpf:"rings"`
-	Sent     *ebpf.Map `ebpf:"sent"`
-	Sets     *ebpf.Map `ebpf:"sets"`
-	Sockets0 *ebpf.Map `ebpf:"sockets0"`
-	Sockets1 *ebpf.Map `ebpf:"sockets1"`
-	Types    *ebpf.Map `ebpf:"types"`
-	Unserved *ebpf.Map `ebpf:"unserved"`
-	Vlans    *ebpf.Map `ebpf:"vlans"`
-	Ways     *ebpf.Map `ebpf:"ways"`
+	Counts     *ebpf.Map `ebpf:"counts"`
+	Current    *ebpf.Map `ebpf:"current"`
+	Errors     *ebpf.Map `ebpf:"errors"`
+	Filters    *ebpf.Map `ebpf:"filters"`
+	Links      *ebpf.Map `ebpf:"links"`
+	Lives      *ebpf.Map `ebpf:"lives"`
+	Macs       *ebpf.Map `ebpf:"macs"`
+	Misses     *ebpf.Map `ebpf:"misses"`
+	Outputs    *ebpf.Map `ebpf:"outputs"`
+	Policies   *ebpf.Map `ebpf:"policies"`
+	Refused    *ebpf.Map `ebpf:"refused"`
+	Rest       *ebpf.Map `ebpf:"rest"`
+	Rings      *ebpf.Map `ebpf:"rings"`
+	Sent       *ebpf.Map `ebpf:"sent"`
+	Sets       *ebpf.Map `ebpf:"sets"`
+	Sockets0   *ebpf.Map `ebpf:"sockets0"`
+	Sockets1   *ebpf.Map `ebpf:"sockets1"`
+	Sufferings *ebpf.Map `ebpf:"sufferings"`
+	Throws     *ebpf.Map `ebpf:"throws"`
+	Types      *ebpf.Map `ebpf:"types"`
+	Unserved   *ebpf.Map `ebpf:"unserved"`
+	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Ways       *ebpf.Map `ebpf:"ways"`
 }
 
 func (m *objectMaps) Close() error {
@@ -434,6 +546,8 @@ func (m *objectMaps) Close() error {
 		m.Sets,
 		m.Sockets0,
 		m.Sockets1,
+		m.Sufferings,
+		m.Throws,
 		m.Types,
 		m.Unserved,
 		m.Vlans,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -182,10 +184,10 @@ type Pinned struct {
 }
 
 // Open opens what is pinned in dir for interfaces of the network namespace of the calling thread.
-// It returns nil if there is nothing. frags is as in Config. It changes nothing. An error that is
+// It returns nil if there is nothing. frags and stamps are as in Config. It changes nothing. An error that is
 // ErrOther says that the links are of other interfaces; one that is ErrGone, that the pins are
 // useless.
-func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
+func Open(dir string, indexes []int, frags bool, stamps *Stamps) (*Pinned, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -214,7 +216,7 @@ func Open(dir string, indexes []int, frags bool) (*Pinned, error) {
 		}
 		found.Programs = append(found.Programs, info.Program)
 	}
-	_ = found.adopt(dir, indexes, frags) // an error leaves Path nil
+	_ = found.adopt(dir, indexes, frags, stamps) // an error leaves Path nil
 	return found, nil
 }
 
@@ -246,8 +248,8 @@ func linkName(dir string, port int) string {
 }
 
 // adopt opens the programs and maps, if this version would load the same.
-func (f *Pinned) adopt(dir string, indexes []int, frags bool) (err error) {
-	p, err := specify(frags, len(indexes))
+func (f *Pinned) adopt(dir string, indexes []int, frags bool, stamps *Stamps) (err error) {
+	p, err := specify(frags, len(indexes), stamps)
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -40,7 +42,9 @@ type Rules struct {
 type PortRules struct {
 	Forward bool // frames leave by the other port; otherwise they are only counted
 	Divert  bool // all frames are diverted
-	Fault   bool // frames that may suffer faults are diverted, if Forward is set
+	Fault   bool // frames suffer Faults, if Forward is set
+	Away    bool // frames that may suffer faults are diverted, as the thread carries out the faults
+	Faults  Faults
 	Longest int  // in bytes; longer frames are diverted, if Forward is set; 0 means no limit
 	Whole   bool // frames of several buffers are diverted, if Forward is set
 }
@@ -64,7 +68,7 @@ func (r *Rules) flags(port int) (flags uint32) {
 	}{
 		{p.Forward, objectFlagFORWARD}, {p.Divert, objectFlagDIVERT},
 		{len(r.Drop) > 0, objectFlagDROP_SET},
-		{p.Fault, objectFlagFAULT}, {len(r.Fault) > 0 && p.Fault, objectFlagFAULT_SET},
+		{p.Fault, objectFlagFAULT}, {p.Fault && p.Away, objectFlagAWAY}, {len(r.Fault) > 0 && p.Fault, objectFlagFAULT_SET},
 		{r.Copy, objectFlagCOPY}, {r.Bypass > 0 && p.Forward, objectFlagBYPASS}, {r.Alone && p.Forward, objectFlagALONE},
 		{p.Whole && p.Forward, objectFlagWHOLE},
 	} {
@@ -81,6 +85,9 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 	p := objectPolicy{Set: set, Kept: uint32(r.Kept), Patience: uint64(r.Bypass)}
 	for port := range n {
 		p.Flags[port] = r.flags(port)
+		if r.Port[port].Fault {
+			p.Faults[port] = r.Port[port].Faults.object()
+		}
 		p.Longest[port] = math.MaxUint32
 		if l := r.Port[port].Longest; l > 0 && r.Port[port].Forward {
 			p.Longest[port] = uint32(l)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
@@ -18,7 +20,7 @@ type Stats struct {
 
 var statsMaps = [...]string{
 	objectMapCounts, objectMapSent, objectMapErrors, objectMapMisses, objectMapMacs, objectMapTypes, objectMapVlans, objectMapRest,
-	objectMapLives, objectMapRings, objectMapUnserved,
+	objectMapLives, objectMapRings, objectMapUnserved, objectMapSufferings,
 }
 
 // NewStats makes the maps. They take about 0.7 MB for each port and CPU.
@@ -113,11 +115,14 @@ func (s *Stats) openRing(queue uint32, size int) (*ebpf.Map, error) {
 // Tapped is the header of a record in a ring.
 type Tapped struct {
 	When   int64  // time of reception, ns on CLOCK_MONOTONIC
+	Stamp  uint64 // the same on the device's clock, ns; 0: unknown
 	Length uint32 // bytes on the wire
 	Kept   uint32 // bytes that follow the header
 	RX     uint16 // bit n: tap n wants the frame as received on Port
 	TX     uint16 // bit n: tap n wants the frame as sent by the other port
 	Port   uint32
+	Faults uint32 // what the frame has suffered, a bit for each fault
+	Frame  uint64 // the same for two copies of one spoiled frame, which follow each other; 0 otherwise
 }
 
 // ParseTapped splits a record of a ring. ok is false if the record is not well-formed; our programs
@@ -128,11 +133,14 @@ func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 	}
 	t = Tapped{
 		When:   int64(binary.NativeEndian.Uint64(record[tappedWhen:])),
+		Stamp:  binary.NativeEndian.Uint64(record[tappedStamp:]),
 		Length: binary.NativeEndian.Uint32(record[tappedLength:]),
 		Kept:   binary.NativeEndian.Uint32(record[tappedKept:]),
 		RX:     binary.NativeEndian.Uint16(record[tappedRX:]),
 		TX:     binary.NativeEndian.Uint16(record[tappedTX:]),
 		Port:   binary.NativeEndian.Uint32(record[tappedPort:]),
+		Faults: binary.NativeEndian.Uint32(record[tappedFaults:]),
+		Frame:  binary.NativeEndian.Uint64(record[tappedFrame:]),
 	}
 	frame = record[tappedSize:]
 	if uint64(t.Kept) > uint64(len(frame)) || int(t.Port) >= ports {
@@ -142,13 +150,14 @@ func ParseTapped(record []byte) (t Tapped, frame []byte, ok bool) {
 }
 
 // Counts says what became of the frames of one queue that were not diverted. The counters are never
-// reset. The number of received frames is the sum of Forwarded, Dropped, NoIf and Mirrored.
+// reset. The number of received frames is the sum of Forwarded, Dropped, NoIf, Mirrored and Lost.
 type Counts struct {
-	Forwarded uint64 // given to the other port
-	Dropped   uint64 // dropped by Rules.Drop
-	NoIf      uint64 // the interface of the other port has disappeared
-	Mirrored  uint64 // not to be forwarded
-	Bypassed  uint64 // part of the four above: frames that should have been diverted, but no thread was there
+	Forwarded uint64              // given to the other port
+	Dropped   uint64              // dropped by Rules.Drop
+	NoIf      uint64              // the interface of the other port has disappeared
+	Mirrored  uint64              // not to be forwarded
+	Suffered  [FaultsKnown]uint64 // frames that have suffered each fault
+	Bypassed  uint64              // part of the four above: frames that should have been diverted, but no thread was there
 
 	Bytes uint64 // bytes of the received frames
 
@@ -158,6 +167,16 @@ type Counts struct {
 
 	MissedRX [MaxTaps]uint64 // frames received here of which a tap got no copy
 	MissedTX [MaxTaps]uint64 // frames received here and sent by the other port, of which a tap of sent frames got no copy
+}
+
+// Lost returns the number of frames that faults have lost.
+func (c *Counts) Lost() (n uint64) {
+	for fault, frames := range c.Suffered {
+		if Losses>>fault&1 != 0 {
+			n += frames
+		}
+	}
+	return n
 }
 
 // Held returns the number of frames on their way from the programs to a driver.
@@ -213,7 +232,7 @@ func (s *Stats) Read() (all [ports][queues]Counts, err error) {
 			}
 		}
 	}
-	return all, nil
+	return all, s.readSuffered(&all)
 }
 
 // Unserved returns the number of frames of a port that went to the network stack of the kernel,

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package fastpath
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
 // Table is one of the three tables of a port. Keys and sizes are those of the tables of package
@@ -83,14 +85,7 @@ func (e *objectEntry) usage(boot int64) Usage {
 
 // bootTime returns the Unix time in ns at which the clock of the programs was 0.
 func bootTime() (int64, error) {
-	var real, mono unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &real); err != nil {
-		return 0, fmt.Errorf("clock: %w", err)
-	}
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
-		return 0, fmt.Errorf("clock: %w", err)
-	}
-	return real.Nano() - mono.Nano(), nil
+	return Zero(func() int64 { return time.Now().UnixNano() })
 }
 
 // Reset empties a table of all ports. A frame that is counted at the same time is counted before or

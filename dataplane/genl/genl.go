@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package genl sends requests to the kernel by generic netlink (Linux documentation,
 // userspace-api/netlink). It uses the requests of vishvananda/netlink, except for the header: its
 // Genlmsg of two bytes sends four, whatever stands after it in memory, and the kernel requires

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package memory is a port in memory: its user gives it the frames that the engine receives, and
 // gets those that it sends. It needs no rights and no kernel, so a test can run a whole engine on
 // it, with threads, chain, taps and counters.
@@ -23,6 +25,12 @@ type Options struct {
 	// Sent gets each frame that leaves by the port. The thread of the queue calls it. It must not
 	// keep the frame, and returns whether the device took it. With nil every frame is taken.
 	Sent func(queue int, frame []byte) bool
+	// SentWith replaces Sent for a port that wants to know more of a frame.
+	SentWith func(queue int, frame []byte, meta xsk.Meta) bool
+	// Elastic says that the other port decides on Queues and MTU, and Timed that frames have times of
+	// their own: see port.Facts.
+	Elastic, Timed bool
+	NoTX, NoRX     bool // see port.Facts
 }
 
 // Port implements port.Port. All its methods may be called from any goroutine.
@@ -38,6 +46,8 @@ type Port struct {
 	downs    uint64
 	queues   map[int]*openQueue
 	admitted bool // between Admit and its undo
+	ended    bool // see End
+	longest  int  // bytes of the longest frame
 }
 
 // openQueue is a queue that has a socket.
@@ -57,8 +67,14 @@ func New(name string, o Options) *Port {
 	if o.Sent == nil {
 		o.Sent = func(int, []byte) bool { return true }
 	}
-	return &Port{name: name, options: o, mode: port.NotAttached, queues: map[int]*openQueue{}}
+	if o.SentWith == nil {
+		o.SentWith = func(queue int, frame []byte, _ xsk.Meta) bool { return o.Sent(queue, frame) }
+	}
+	return &Port{name: name, options: o, longest: tagged(o.MTU), mode: port.NotAttached, queues: map[int]*openQueue{}}
 }
+
+// tagged returns the length in bytes of the longest frame of an MTU, with one tag.
+func tagged(mtu int) int { return 14 + 4 + mtu }
 
 // Receive gives the engine a frame on a queue. It returns false if there is no room for the frame,
 // or the engine does not run.
@@ -71,6 +87,58 @@ func (p *Port) Receive(number int, frame []byte) bool {
 	}
 	q.wake()
 	return true
+}
+
+// Given says what became of a frame that was given.
+type Given uint8
+
+const (
+	Shut  Given = iota // the engine does not run
+	Full               // there is no room for the frame yet
+	Taken              // the engine has it
+)
+
+// Give is Receive for a frame of which something is known. It does not wake the thread: see Wake.
+func (p *Port) Give(number int, frame []byte, meta xsk.Meta) Given {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.queues[number]
+	switch {
+	case !p.admitted || q == nil || p.removed.Load():
+		return Shut
+	case q.kernel.ReceiveWith(frame, meta):
+		return Taken
+	}
+	return Full
+}
+
+// Wake wakes the thread of a queue if it sleeps, so that it sees what it was given.
+func (p *Port) Wake(number int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := p.queues[number]; q != nil {
+		q.wake()
+	}
+}
+
+// End says that no frame will come any more.
+func (p *Port) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	for _, q := range p.queues {
+		q.kernel.Ended.Store(true)
+		q.wake()
+	}
+}
+
+// Fit implements port.Port.
+func (p *Port) Fit(queues, mtu, longest int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.options.Elastic {
+		p.options.Queues, p.options.MTU, p.longest = queues, mtu, longest
+	}
 }
 
 // SetUp takes the link up or down. While the link is down, no frame leaves by the port.
@@ -112,8 +180,8 @@ func (p *Port) Facts() port.Facts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return port.Facts{
-		Name: p.name, Device: p.name, Driver: "memory", Mode: p.mode, MAC: p.options.MAC, MTU: p.options.MTU, Chunk: port.ChunkFor(p.options.MTU), Longest: uint32(14 + 4 + p.options.MTU),
-		RXQueues: p.options.Queues, TXQueues: p.options.Queues, Up: p.up, Downs: p.downs,
+		Name: p.name, Device: p.name, Driver: "memory", Mode: p.mode, MAC: p.options.MAC, MTU: p.options.MTU, Chunk: port.ChunkFor(max(p.options.MTU, p.longest-tagged(0))), Longest: uint32(p.longest),
+		RXQueues: p.options.Queues, TXQueues: p.options.Queues, Up: p.up, Downs: p.downs, Elastic: p.options.Elastic, Timed: p.options.Timed, NoTX: p.options.NoTX, NoRX: p.options.NoRX,
 	}
 }
 
@@ -148,12 +216,13 @@ func (p *Port) Open(q port.Queue) (*xsk.Socket, func() error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("port %s: queue %d: %w", p.name, q.Number, err)
 	}
-	kernel.Copying(q.Budget, p.ready, func(frame []byte) bool { return p.options.Sent(q.Number, frame) })
+	kernel.Copying(q.Budget, p.ready, func(frame []byte) bool { return p.options.SentWith(q.Number, frame, kernel.Meta()) })
 	if n := s.Fill.Put(q.Frames); n != len(q.Frames) {
 		return nil, nil, fmt.Errorf("port %s: queue %d: fill ring took %d of %d frames", p.name, q.Number, n, len(q.Frames))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	kernel.Ended.Store(p.ended)
 	p.queues[q.Number] = &openQueue{kernel, q.Wake}
 	p.mode = port.Memory
 	return s, func() error {

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
 	"errors"
 	"fmt"
 
+	"github.com/asavie/xdp"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -29,6 +32,11 @@ func (p *Port) Attach(long bool) (func() error, error) {
 }
 
 func (p *Port) attachAll(long bool, undo *port.Undo) error {
+	undo.Push(func() error { p.dropStamps(); return nil })
+	why, err := p.chooseStamps()
+	if err != nil {
+		return err
+	}
 	if err := p.load(long, undo); err != nil {
 		return err
 	}
@@ -39,6 +47,7 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 	undo.Push(end)
 	if p.inherited != nil {
 		p.link = p.inherited.link
+		p.sayStamps(why)
 		undo.Push(func() error {
 			if p.inherited != nil {
 				return nil // its finder closes it
@@ -62,7 +71,9 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 			})
 		}
 	}
-	err = p.attach()
+	if err = p.fits(); err == nil {
+		err = p.attach()
+	}
 	if err != nil && !p.generic && p.options.Attach == AttachAuto && p.options.Copy != ZeroCopyForced {
 		p.logf("port %s: the driver (%s) refuses native XDP, so generic XDP is used: %v", p.name, p.driver, err)
 		p.generic = true
@@ -73,9 +84,10 @@ func (p *Port) attachAll(long bool, undo *port.Undo) error {
 		if p.generic {
 			how = "generic"
 		}
-		return fmt.Errorf("port %s: attach %s XDP (driver %s)%s: %w", p.name, how, p.driver, p.aboutMTU(err), err)
+		return fmt.Errorf("port %s: attach %s XDP (driver %s): %w%s", p.name, how, p.driver, err, p.aboutMTU(err))
 	}
 	undo.Push(p.detach)
+	p.sayStamps(why)
 	return nil
 }
 
@@ -91,13 +103,18 @@ func (p *Port) load(long bool, undo *port.Undo) error {
 	}
 	p.unserved.count = count
 	undo.Push(func() error { p.unserved.count = nil; return count.Close() })
-	program, err := newProgram(long, sockets, count)
+	program, err := p.newProgram(long, sockets)
 	if err != nil {
 		return fmt.Errorf("port %s: %w", p.name, err)
 	}
 	p.program, p.long = program, long
 	undo.Push(func() error { p.program = nil; return program.Close() })
 	return nil
+}
+
+// newProgram loads the plain program for the interface.
+func (p *Port) newProgram(long bool, sockets *ebpf.Map) (*xdp.Program, error) {
+	return newProgram(long, sockets, p.unserved.count, p.number, &p.stamps.source)
 }
 
 // attach puts the program on the interface by a BPF link, which the kernel removes when the process
@@ -206,7 +223,7 @@ func (p *Port) Sockets() *ebpf.Map { return p.program.Sockets }
 // time, and frames on other queues pass the program. Setting the program that is already there has
 // no effect, so another one is set for a moment in between.
 func (p *Port) CoverNewQueues(program *ebpf.Program) error {
-	between, err := newProgram(p.long, p.program.Sockets, p.unserved.count)
+	between, err := p.newProgram(p.long, p.program.Sockets)
 	if err != nil {
 		return err
 	}

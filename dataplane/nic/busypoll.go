@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -22,9 +24,14 @@ type interrupts struct {
 // The time must be longer than a thread needs for a full batch.
 var deferred = interrupts{Defer: 2, Timeout: 200_000}
 
-// Real says whether the interface is a device with interrupts of its own, as last inspected. Others
-// are software, and the sender of a frame does their work.
-func (p *Port) Real() bool { return p.onBus }
+// Unpollable says why busy polling cannot do the work of the interface's driver, as last seen; "" if
+// it can. The sender of a frame does the work of an interface that is software.
+func (p *Port) Unpollable() string {
+	if !p.onBus {
+		return fmt.Sprintf("the driver (%s) has no interrupts to leave off", p.driver)
+	}
+	return ""
+}
 
 // DeferInterrupts leaves the interrupts of the interface off while its queues are polled, or
 // restores the settings. The record has the former settings, in case this process is killed.
@@ -52,7 +59,7 @@ func (p *Port) DeferInterrupts(on bool) error {
 
 // isChanged says whether a setting of the interface is to be restored.
 func (p *Port) isChanged() bool {
-	return p.interrupts != nil || len(p.switchedOff) > 0 || p.promisc
+	return p.interrupts != nil || len(p.switchedOff) > 0 || p.promisc || p.takenDown || p.stamps.before != nil
 }
 
 // keepRecord writes the record again, or removes it if no setting is changed any more.

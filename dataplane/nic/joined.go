@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -24,9 +26,14 @@ type joiner struct {
 	options  []string // their names for ethtool -K
 }
 
-// String says which interface joins frames, and by which command that ends.
+// String says which interface joins frames.
 func (j joiner) String() string {
-	return fmt.Sprintf("%s beneath it joins frames (%s): ethtool -K %s %s off", j.name, strings.Join(j.features, " "), j.name, strings.Join(j.options, " off "))
+	return fmt.Sprintf("%s beneath it joins frames (%s)", j.name, strings.Join(j.features, " "))
+}
+
+// command returns the command that ends the joining.
+func (j joiner) command() string {
+	return fmt.Sprintf("ethtool -K %s %s off", j.name, strings.Join(j.options, " off "))
 }
 
 // joiners returns the interfaces beneath the port that join frames before the program of the port
@@ -138,25 +145,27 @@ func (p *Port) FollowJoiners(longest int) {
 	if err != nil {
 		return
 	}
-	list := p.joiners(tool)
 	before := p.joined
-	p.joined = nil
-	for _, j := range list {
-		text := j.String()
-		if p.joined = append(p.joined, text); !slices.Contains(before, text) {
-			p.logf("port %s: %s; joined frames longer than %d bytes are lost", p.name, text, longest)
+	p.joined = p.joiners(tool)
+	for _, j := range p.joined {
+		if !slices.ContainsFunc(before, func(b joiner) bool { return b.String() == j.String() }) {
+			p.logf("port %s: %s, and joined frames longer than %d bytes are lost; to fix this, run: %s", p.name, j, longest, j.command())
 		}
 	}
 }
 
 // WhyTooLong says why there are frames longer than the MTU, as far as that is known, and how to
-// mend it.
+// fix that.
 func (p *Port) WhyTooLong() string {
 	switch {
 	case len(p.joined) > 0:
-		return strings.Join(p.joined, "; ")
+		var causes, commands []string
+		for _, j := range p.joined {
+			causes, commands = append(causes, j.String()), append(commands, j.command())
+		}
+		return fmt.Sprintf("%s; to fix this, run: %s", strings.Join(causes, ", "), strings.Join(commands, "; "))
 	case p.other.name != "" && !p.generic:
-		return "the other end of this veth may send several as one: " + p.other.ethtoolCommand("tso off gso off")
+		return "the other end of this veth may send several as one" + p.other.fix("tso off gso off")
 	}
 	return fmt.Sprintf("their sender has a larger MTU than %d, or joins frames", p.mtu)
 }

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,26 +16,44 @@ import (
 // bytes: an Ethernet header and one tag.
 const linkHeader = 14 + 4
 
-// nativeMTU is the largest MTU with which drivers take native XDP without frames of several
-// buffers, as their sources say: a frame with its headers has to fit in a buffer.
-var nativeMTU = map[string]int{
-	"igb":        3072 - (14 + 4 + 2*4),   // igb_xdp_setup, igb_rx_bufsz: with checksum and two tags
-	"virtio_net": 4096 - (256 + 320) - 14, // virtnet_xdp_set: less headroom and skb_shared_info
-	"veth":       4096 - 256 - 320 - 14,   // veth_xdp_set: likewise
+// native is what a driver takes for native XDP.
+type native struct {
+	mtu   int  // the largest MTU without frames of several buffers: a frame with its headers has to fit in a buffer
+	long  bool // it takes frames of several buffers
+	loses bool // it takes a program at a larger MTU too, and then loses the longest frames
+}
+
+// natives are drivers that take less than every MTU, as their sources say.
+var natives = map[string]native{
+	"igb":  {3072 - (14 + 4 + 2*4), false, false},  // igb_xdp_setup, igb_rx_bufsz: with checksum and two tags
+	"veth": {page - (256 + 320) - 14, true, false}, // veth_xdp_set: less headroom and skb_shared_info
+	// virtnet_xdp_set compares in the same way, but a frame has the driver's own header of 12 bytes before it, and
+	// may have a tag: xdp_linearize_page drops what does not fit in a page with these.
+	"virtio_net": {page - (256 + 320) - 14 - 12 - 4, true, true},
+}
+
+var page = os.Getpagesize()
+
+// fits returns the error that the driver should return where it takes a program and loses frames.
+func (p *Port) fits() error {
+	if n := natives[p.driver]; n.loses && !p.generic && !p.long && p.mtu > n.mtu {
+		return unix.EINVAL
+	}
+	return nil
 }
 
 // aboutMTU says how an MTU may be the reason why a driver refuses native XDP; "" if it is none.
 func (p *Port) aboutMTU(err error) string {
-	most, known := nativeMTU[p.driver]
+	n, known := natives[p.driver]
 	switch {
-	case p.generic || p.long || p.mtu <= 1500 || !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ERANGE):
+	case p.generic || p.mtu <= 1500 || !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ERANGE):
 		return ""
 	case !known:
-		return fmt.Sprintf(": its MTU is %d, and few drivers take more than 3000 for native XDP", p.mtu)
-	case p.mtu <= most:
+		return fmt.Sprintf("; its MTU is %d, and few drivers take more than 3000 for native XDP", p.mtu)
+	case p.mtu <= n.mtu || p.long && n.long:
 		return ""
 	}
-	return fmt.Sprintf(": its MTU is %d, and the driver takes %d at most for native XDP: ip link set %s mtu %d", p.mtu, most, p.device, most)
+	return fmt.Sprintf("; its MTU is %d, and the driver takes %d at most for native XDP; to fix this, run: ip link set %s mtu %d", p.mtu, n.mtu, p.device, n.mtu)
 }
 
 // limits are the lengths in bytes of the longest frames that can leave by an interface.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -91,8 +93,8 @@ func (p *Port) warnPeer(tool *ethtool, l netlink.Link) {
 	}
 	const off = "tx off tso off gso off txvlan off tx-vlan-stag-hw-insert off"
 	if peer.nsid >= 0 {
-		p.logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken: %s",
-			p.name, peer.where(), peer.ethtoolCommand(off))
+		p.logf("port %s: the other end of this veth is %s; unless its offloads are off, TCP and tagged frames of that host arrive broken%s",
+			p.name, peer.where(), peer.fix(off))
 		return
 	}
 	active, _, err := tool.features(peer.index)
@@ -101,7 +103,7 @@ func (p *Port) warnPeer(tool *ethtool, l netlink.Link) {
 	}
 	for _, f := range falsifying {
 		if active[f] && strings.HasPrefix(f, "tx-") {
-			p.logf("port %s: its veth peer has %s on, so frames of that host may arrive broken: %s", p.name, f, peer.ethtoolCommand(off))
+			p.logf("port %s: its veth peer has %s on, so frames of that host may arrive broken%s", p.name, f, peer.fix(off))
 			return
 		}
 	}

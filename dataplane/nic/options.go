@@ -1,4 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
+
+import "github.com/cilium/ebpf/asm"
 
 // AttachMode says where in the kernel XDP runs.
 type AttachMode uint8
@@ -24,6 +28,7 @@ const (
 type Options struct {
 	Attach  AttachMode
 	Copy    CopyMode
+	Stamps  StampMode
 	Replace bool // an XDP program of somebody else is replaced
 	// RunDir is a directory for records of the settings that were changed on interfaces. If this
 	// process is killed, the next start restores them by these records. "" means none.
@@ -31,6 +36,9 @@ type Options struct {
 	// Owner says who attached an XDP program with this id, and which command ends that. Either is
 	// "" where it is unknown.
 	Owner func(program uint32) (who, end string)
+	// StampClock stands for the clock of every device, for tests; nil: the devices have theirs. See
+	// stamp.Source.
+	StampClock asm.Instructions
 	// Logf gets one line per event.
 	Logf func(format string, args ...any)
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -57,15 +59,15 @@ func (p peer) where() string {
 	return p.name + " in another namespace"
 }
 
-// ethtoolCommand returns the command that changes features of the peer, or a description of it.
-func (p peer) ethtoolCommand(features string) string {
+// fix returns the end of a message: the command that sets features of the peer.
+func (p peer) fix(features string) string {
 	switch {
 	case p.name == "":
-		return fmt.Sprintf("in the namespace of its other end, where ip link shows that as %d, ethtool -K with its name and %s", p.index, features)
+		return fmt.Sprintf("; to fix this, run in the namespace of its other end, where ip link shows its NAME for the number %d: ethtool -K NAME %s", p.index, features)
 	case p.nsid >= 0 && p.commandPrefix == "":
-		return fmt.Sprintf("in the namespace of its other end, ethtool -K %s %s", p.name, features)
+		return fmt.Sprintf("; to fix this, run in the namespace of its other end: ethtool -K %s %s", p.name, features)
 	}
-	return fmt.Sprintf("%sethtool -K %s %s", p.commandPrefix, p.name, features)
+	return fmt.Sprintf("; to fix this, run: %sethtool -K %s %s", p.commandPrefix, p.name, features)
 }
 
 // linkElsewhere looks up an interface in the namespace that has the id nsid here. The kernel

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import "testing"
@@ -8,12 +10,12 @@ func TestPeerMessages(t *testing.T) {
 		peer
 		where, command string
 	}{
-		{peer{index: 7, nsid: -1, name: "v1"}, "", "ethtool -K v1 gro on"},
-		{peer{index: 7, nsid: 3, name: "v1", commandPrefix: "ip netns exec red "}, "v1 in another namespace", "ip netns exec red ethtool -K v1 gro on"},
-		{peer{index: 7, nsid: 3, name: "v1"}, "v1 in another namespace", "in the namespace of its other end, ethtool -K v1 gro on"},
-		{peer{index: 7, nsid: 3}, "interface 7 of another namespace", "in the namespace of its other end, where ip link shows that as 7, ethtool -K with its name and gro on"},
+		{peer{index: 7, nsid: -1, name: "v1"}, "", "; to fix this, run: ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3, name: "v1", commandPrefix: "ip netns exec red "}, "v1 in another namespace", "; to fix this, run: ip netns exec red ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3, name: "v1"}, "v1 in another namespace", "; to fix this, run in the namespace of its other end: ethtool -K v1 gro on"},
+		{peer{index: 7, nsid: 3}, "interface 7 of another namespace", "; to fix this, run in the namespace of its other end, where ip link shows its NAME for the number 7: ethtool -K NAME gro on"},
 	} {
-		if got := c.peer.ethtoolCommand("gro on"); got != c.command {
+		if got := c.peer.fix("gro on"); got != c.command {
 			t.Errorf("%+v: %q, want %q", c.peer, got, c.command)
 		}
 		if got := c.peer.where(); c.nsid >= 0 && got != c.where {

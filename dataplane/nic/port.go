@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -35,7 +37,7 @@ type Port struct {
 	master   int      // index of the bridge or bond to which it belongs, as last seen; 0 if there is none
 	up       bool     // the link is up and has carrier, as last seen
 	other    peer     // the other end of a veth, as last looked up
-	joined   []string // which interfaces beneath join frames, as last logged
+	joined   []joiner // which interfaces beneath join frames, as last logged
 	downs    uint64
 
 	ours    bool // an XDP program on the interface is ours, left by an earlier process
@@ -55,10 +57,12 @@ type Port struct {
 
 	switchedOff []string    // offloads
 	interrupts  *interrupts // the settings before busy polling; nil: they were not changed
-	promisc     bool        // a bypass has made the interface promiscuous
-	record      *os.File    // holds the lock of the record, which lists the changed settings; nil if there is none
-	recorded    string      // its file name
-	bypass      string      // the directory of the bypass in the record
+	stamps      stamps
+	promisc     bool     // a bypass has made the interface promiscuous
+	takenDown   bool     // the interface is set down, for a link that is cut
+	record      *os.File // holds the lock of the record, which lists the changed settings; nil if there is none
+	recorded    string   // its file name
+	bypass      string   // the directory of the bypass in the record
 }
 
 // New returns a port for each name, by number; nil for the name "". Inspect looks the interfaces
@@ -86,7 +90,7 @@ func (p *Port) logf(format string, args ...any) { p.options.Logf(format, args...
 func (p *Port) Facts() port.Facts {
 	return port.Facts{
 		Name: p.name, Device: p.device, Driver: p.driver, Mode: p.mode, MAC: p.mac, MTU: p.mtu, Chunk: p.chunk(), Longest: p.limits.send,
-		RXQueues: p.rxQueues, TXQueues: p.txQueues, Up: p.up, Downs: p.downs,
+		Stamps: p.stamps.clock, RXQueues: p.rxQueues, TXQueues: p.txQueues, Up: p.up, Downs: p.downs,
 	}
 }
 
@@ -133,16 +137,19 @@ func (p *Port) inspect() error {
 		return err
 	}
 	a := l.Attrs()
-	switch {
-	case a.Flags&net.FlagLoopback != 0:
-		return fmt.Errorf("port %s: a loopback interface has no other side", p.name)
-	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
-		return fmt.Errorf("port %s: not an Ethernet interface (%s)", p.name, a.EncapType)
+	switch why := unfit(a); {
+	case why != "":
+		return fmt.Errorf("port %s: %s", p.name, why)
 	case a.Xdp != nil && a.Xdp.Attached && !p.options.Replace && !p.ours:
 		return p.programPresent(a.Xdp.ProgId)
 	case a.MTU > port.LongMTU:
-		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d: ip link set %s mtu %d",
+		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d; to fix this, run: ip link set %s mtu %d",
 			p.name, a.MTU, port.MaxChunks, port.LongMTU, a.Name, port.LongMTU)
+	}
+	if p.options.Stamps == StampsHardware { // some reasons show only when it is attached
+		if why := p.stampsLack(a.Index, a.Name, p.options.Attach == AttachSKB); why != "" {
+			return p.noStamps(why)
+		}
 	}
 	tool, err := newEthtool()
 	if err != nil {
@@ -155,6 +162,20 @@ func (p *Port) inspect() error {
 	p.countQueues(tool)
 	return nil
 }
+
+// unfit says why an interface can never be a port; "" if it can.
+func unfit(a *netlink.LinkAttrs) string {
+	switch {
+	case a.Flags&net.FlagLoopback != 0:
+		return "a loopback interface has no other side"
+	case a.EncapType != "ether" || len(a.HardwareAddr) != 6:
+		return fmt.Sprintf("not an Ethernet interface (%s)", a.EncapType)
+	}
+	return ""
+}
+
+// Fit implements port.Port. A network interface has the queues and the MTU that it has.
+func (p *Port) Fit(queues, mtu, longest int) {}
 
 // Prepare implements port.Port. It switches off the features that falsify frames.
 func (p *Port) Prepare() (undo func() error, err error) {
@@ -185,11 +206,11 @@ func (p *Port) programPresent(program uint32) error {
 	who, end := p.options.Owner(program)
 	switch {
 	case end != "":
-		return fmt.Errorf("port %s: %s is on it; to end that: %s", p.name, who, end)
+		return fmt.Errorf("port %s: %s is on it; to end that, run: %s", p.name, who, end)
 	case who == "":
 		who = "somebody else"
 	}
-	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach or replace it first", p.name, who, program)
+	return fmt.Errorf("port %s: an XDP program of %s (id %d) is attached; detach it, or start with --replace", p.name, who, program)
 }
 
 // holder says who uses the interface, by the owner of the XDP program on it.
@@ -204,7 +225,7 @@ func (p *Port) holder() string {
 	case who == "":
 		return "somebody else"
 	case end != "":
-		return fmt.Sprintf("%s; to end that: %s", who, end)
+		return fmt.Sprintf("%s; to end that, run: %s", who, end)
 	}
 	return who
 }
@@ -218,7 +239,7 @@ func (p *Port) warn(tool *ethtool) {
 	a := l.Attrs()
 	p.up = working(a)
 	if a.Flags&net.FlagUp == 0 {
-		p.logf("port %s: the link is down: ip link set %s up", p.name, p.device)
+		p.logf("port %s: the link is down; to fix this, run: ip link set %s up", p.name, p.device)
 	} else if !p.up {
 		p.logf("port %s: the link has no carrier", p.name)
 	}

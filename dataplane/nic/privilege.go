@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,5 +37,19 @@ func Privileged(memory uint64) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("privileges: missing %s", strings.Join(missing, ", "))
 	}
-	return nil
+	return bpfWorks()
+}
+
+// bpfWorks returns an error if the kernel refuses bpf(2) to a process that has the capabilities for
+// it, or nil. It makes a map of the kind that holds our sockets, which takes CAP_NET_ADMIN and is
+// refused in a user namespace.
+func bpfWorks() error {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "ixdp_probe", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return errors.New("privileges: bpf() is refused although the capabilities are there. In a container, its seccomp profile has to allow bpf and perf_event_open; in a user namespace it is never allowed")
+	case err != nil:
+		return fmt.Errorf("privileges: bpf(): %w", err)
+	}
+	return m.Close()
 }

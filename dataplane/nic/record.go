@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -28,8 +30,11 @@ type record struct {
 	Features []string `json:"switched_off"`
 	Promisc  bool     `json:"promiscuous,omitempty"` // a bypass has made the interface promiscuous
 	Bypass   string   `json:"bypass,omitempty"`      // directory of the bypass, which is in force while the directory exists
+	Down     bool     `json:"down,omitempty"`        // it was set down
 	// Interrupts holds the settings before busy polling; nil: they were not changed.
 	Interrupts *interrupts `json:"interrupts,omitempty"`
+	// Stamps holds the settings before the device was made to stamp all frames; nil likewise.
+	Stamps *stampSettings `json:"time_stamps,omitempty"`
 }
 
 const (
@@ -61,7 +66,7 @@ func (p *Port) writeRecord(bypass string) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), p.switchedOff, p.promisc, bypass, p.interrupts})
+	b, err := json.Marshal(record{boot, netns, p.index, p.device, p.mac.String(), p.switchedOff, p.promisc, bypass, p.takenDown, p.interrupts, p.stamps.before})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
@@ -113,7 +118,7 @@ func (p *Port) removeRecord() {
 
 // readRecord reads what an earlier process has changed on the interface.
 func (p *Port) readRecord() {
-	p.switchedOff, p.promisc, p.interrupts = nil, false, nil
+	p.switchedOff, p.promisc, p.takenDown, p.interrupts, p.stamps.before = nil, false, false, nil, nil
 	dir := p.options.RunDir
 	_, netns, err := here()
 	if dir == "" || err != nil {
@@ -132,7 +137,7 @@ func (p *Port) readRecord() {
 		return // another interface had the index before
 	}
 	p.switchedOff = slices.DeleteFunc(r.Features, func(f string) bool { return !slices.Contains(falsifying, f) })
-	p.promisc, p.interrupts = r.Promisc, r.Interrupts
+	p.promisc, p.takenDown, p.interrupts, p.stamps.before = r.Promisc, r.Down, r.Interrupts, r.Stamps
 }
 
 // RestoreChanges restores the settings that killed processes have changed on interfaces of the
@@ -212,11 +217,23 @@ func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 		}
 		features = append(features, "promiscuous mode")
 	}
+	if r.Down {
+		if err := netlink.LinkSetUp(l); err != nil {
+			return fmt.Errorf("it stays down: %w", err)
+		}
+		features = append(features, "link up")
+	}
 	if r.Interrupts != nil {
 		if err := r.Interrupts.set(l.Attrs().Name, r.Index); err != nil {
 			return err
 		}
 		features = append(features, "interrupts")
+	}
+	if r.Stamps != nil {
+		if err := r.Stamps.set(r.Index); err != nil {
+			return err
+		}
+		features = append(features, "settings of time stamps")
 	}
 	why := "since an earlier process was killed"
 	if r.Bypass != "" {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -21,7 +23,8 @@ type Redirects struct {
 // Redirects returns which redirected frames the interface takes now. A veth takes them while its
 // other end has NAPI on.
 func (p *Port) Redirects() (r Redirects) {
-	r.Taken, r.Buffers, r.Known = takesRedirected(p.index)
+	flags, known := featuresOf(p.index)
+	r.Known, r.Taken, r.Buffers = known, flags&xdpRedirected != 0, flags&xdpRedirectedLong != 0
 	r.Longest = p.limits.redirect
 	return r
 }
@@ -36,6 +39,16 @@ func (p *Port) Untold() uint32 {
 	return math.MaxUint32
 }
 
+// ownHeader are the drivers that put a header of their own before each frame that is redirected to
+// them, and refuse frames without room for it.
+var ownHeader = map[string]bool{
+	"virtio_net": true, // __virtnet_xdp_xmit_one
+}
+
+// TakesFromZeroCopy says whether the interface takes redirected frames that were received by
+// zero-copy. The kernel copies these to a page, in which nothing is free before the frame.
+func (p *Port) TakesFromZeroCopy() bool { return !ownHeader[p.driver] }
+
 // TakeRedirects returns the end of a sentence: the command that makes the interface take redirected
 // frames, or "" if there is none.
 func (p *Port) TakeRedirects() string {
@@ -47,7 +60,7 @@ func (p *Port) TakeRedirects() string {
 	if a := l.Attrs(); p.other.index != a.ParentIndex || p.other.nsid != a.NetNsID || p.other.name == "" {
 		p.other, _ = peerOf(l)
 	}
-	return ": " + p.other.ethtoolCommand("gro on")
+	return p.other.fix("gro on")
 }
 
 // Numbers of the kernel's netdev protocol (6.3 and later).
@@ -55,21 +68,29 @@ const (
 	netdevCommandGet  = 1
 	netdevIndex       = 1
 	netdevXDPFeatures = 3
-	netdevFlagXmit    = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
-	netdevFlagXmitSG  = 1 << 6 // NETDEV_XDP_ACT_NDO_XMIT_SG
 )
 
-// takesRedirected says whether a driver takes frames that are redirected to its interface, and
-// whether it takes those of several buffers. known is false if the kernel does not report it.
-func takesRedirected(index int) (xmit, buffers, known bool) {
+// xdpFeatures are what a driver has for XDP (NETDEV_XDP_ACT_*).
+type xdpFeatures uint64
+
+const (
+	xdpBasic          xdpFeatures = 1 << 0
+	xdpRedirected     xdpFeatures = 1 << 2 // takes frames that are redirected to it: NDO_XMIT
+	xdpZeroCopy       xdpFeatures = 1 << 3
+	xdpReceivesLong   xdpFeatures = 1 << 5 // gives frames of several buffers: RX_SG
+	xdpRedirectedLong xdpFeatures = 1 << 6 // NDO_XMIT_SG
+)
+
+// featuresOf returns what the driver of an interface has for XDP now. known is false if the kernel does not
+// report it.
+func featuresOf(index int) (flags xdpFeatures, known bool) {
 	family, err := genl.Family("netdev")
 	if err != nil {
-		return false, false, false
+		return 0, false
 	}
 	attrs, err := request(family, netdevCommandGet, 1, nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
 	if v := attrs[netdevXDPFeatures]; err == nil && len(v) == 8 {
-		flags := nl.NativeEndian().Uint64(v)
-		return flags&netdevFlagXmit != 0, flags&netdevFlagXmitSG != 0, true
+		return xdpFeatures(nl.NativeEndian().Uint64(v)), true
 	}
-	return false, false, false
+	return 0, false
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package nic
 
 import (
@@ -38,7 +40,7 @@ func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 			is.part += ", a " + kind
 		}
 	}
-	p.logf("port %s: the interface %s, which no longer gets the frames that arrive at %s: "+is.out,
+	p.logf("port %s: the interface %s, which no longer gets the frames that arrive at %s; to fix this, run: "+is.out,
 		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
 }
 

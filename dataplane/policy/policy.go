@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package policy describes the wishes of the user about frames: which are tapped, which are
 // dropped, and which faults they suffer. Its values are plain: they can be compared, printed and
 // written as JSON, and nothing in them is open, running or shared. The package does not know who
@@ -80,9 +82,38 @@ var (
 	ErrNoFault = errors.New("interface 0 is mirrored: nothing is forwarded that a fault could be done to; that takes two interfaces")
 )
 
-// Check returns an error if a policy is out of range, or can have no effect on this number of
-// interfaces.
-func (p *Policy) Check(ports int) error {
+// End is what an interface does. A file that is read sends nothing, and one that is written receives nothing.
+type End struct{ Receives, Sends bool }
+
+// CheckFault returns an error if no fault can be done to frames received on interface i.
+func CheckFault(ends []End, i int) error {
+	switch {
+	case len(ends) == 1:
+		return ErrNoFault
+	case !ends[i].Receives:
+		return fmt.Errorf("interface %d is a file that is written: nothing is received there that a fault could be done to; faults are for interface %d", i, 1-i)
+	case !ends[1-i].Sends:
+		return fmt.Errorf("interface %d is a file that is read: what interface %d receives is mirrored, and no fault can be done to it; faults are for interface %[1]d", 1-i, i)
+	}
+	return nil
+}
+
+// check returns an error if a tap has wishes for which no frame can come.
+func (t *Tap) check(ends []End) error {
+	for i, end := range ends {
+		switch {
+		case !end.Sends && (t.TX[i] || t.TXFilter[i].Tree != nil):
+			return fmt.Errorf("interface %d is a file that is read: nothing is sent there that a TX tap could take", i)
+		case !end.Receives && (t.RX[i] || t.RXFilter[i].Tree != nil):
+			return fmt.Errorf("interface %d is a file that is written: nothing is received there that an RX tap could take", i)
+		}
+	}
+	return nil
+}
+
+// Check returns an error if a policy is out of range, or has a wish that can have no effect between
+// interfaces with these ends.
+func (p *Policy) Check(ends []End) error {
 	for i := range p.Ports {
 		if err := p.Ports[i].Fault.check(i); err != nil {
 			return err
@@ -99,7 +130,20 @@ func (p *Policy) Check(ports int) error {
 			return fmt.Errorf("queue %s is fed twice", t.Name)
 		}
 	}
-	if ports > 1 {
+	if len(ends) > 1 {
+		for i := range ends {
+			if p.Ports[i].Fault == (Fault{}) {
+				continue
+			}
+			if err := CheckFault(ends, i); err != nil {
+				return err
+			}
+		}
+		for i := range p.Taps {
+			if err := p.Taps[i].check(ends); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	if slices.ContainsFunc(p.Taps, func(t Tap) bool { return t.TX[0] || t.TXFilter[0].Tree != nil }) {

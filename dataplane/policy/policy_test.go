@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package policy
 
 import (
@@ -40,7 +42,7 @@ func TestPoliciesAreValues(t *testing.T) {
 		if !before.Equal(&first) {
 			t.Errorf("%s: the original has changed", what)
 		}
-		if err := changed.Check(MaxPorts); err != nil {
+		if err := changed.Check(bridge); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -98,7 +100,7 @@ func TestCheckRefuses(t *testing.T) {
 	} {
 		p := New()
 		change(&p)
-		if err := p.Check(MaxPorts); err == nil || !strings.Contains(err.Error(), want) {
+		if err := p.Check(bridge); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
@@ -118,7 +120,7 @@ func TestChances(t *testing.T) {
 		k.Chance(&f).Every = uint32(i + 1)
 		named = append(named, k.Name+": "+k.Help)
 	}
-	if f.Drop.Every != FaultDrop+1 || f.Length.Every != FaultLength+1 || f.Bitflip.Every != FaultBitflip+1 || f.Dup.Every != FaultDup+1 || f.Reorder.Every != FaultReorder+1 {
+	if f.Drop.Every != FaultDrop+1 || f.Length.Every != FaultLength+1 || f.Bitflip.Every != FaultBitflip+1 || f.Dup.Every != FaultDup+1 || f.Reorder.Every != FaultReorder+1 || f.ECN.Every != FaultECN+1 || f.Corrupt.Every != FaultCorrupt+1 {
 		t.Errorf("%+v", f)
 	}
 	if want := []string{
@@ -127,8 +129,54 @@ func TestChances(t *testing.T) {
 		"bitflip: that one bit of a frame is inverted, from byte 15 on",
 		"dup: that a frame is sent twice",
 		"reorder: that a frame is spared the delay and overtakes others",
+		"ecn: that a frame whose sender knows ECN is marked as having met congestion (CE)",
+		"corrupt: that in a frame with TCP, UDP or an ICMP echo one bit of the payload is inverted and the checksum corrected",
 	}; !slices.Equal(named, want) {
 		t.Errorf("%q", named)
+	}
+}
+
+// bridge are the ends of two network interfaces.
+var bridge = []End{{Receives: true, Sends: true}, {Receives: true, Sends: true}}
+
+// Nothing can be wished of frames that never come: of those that a file receives which is written, or which a file would send
+// that is read.
+func TestCheckOfFiles(t *testing.T) {
+	link, read, written := End{true, true}, End{Receives: true}, End{Sends: true}
+	fault := func(i int) func(*Policy) { return func(p *Policy) { p.Ports[i].Fault.Enabled = true } }
+	tree := Filter{Source: "?", Tree: predicate.Compare{A: predicate.DestinationPort, B: predicate.Number(443)}}
+	const (
+		noFault = "interface 1 is a file that is written: nothing is received there that a fault could be done to; faults are for interface 0"
+		noTX    = "interface 0 is a file that is read: nothing is sent there that a TX tap could take"
+		noRX    = "interface 1 is a file that is written: nothing is received there that an RX tap could take"
+	)
+	for _, c := range []struct {
+		ends []End
+		wish func(*Policy)
+		want string
+	}{
+		{[]End{read, written}, fault(0), ""},
+		{[]End{read, written}, fault(1), noFault},
+		{[]End{link, written}, fault(0), ""},
+		{[]End{link, written}, fault(1), noFault},
+		{[]End{read, link}, fault(0), ""},
+		{[]End{read, link}, fault(1), "interface 0 is a file that is read: what interface 1 receives is mirrored, and no fault can be done to it; faults are for interface 0"},
+		{[]End{read, link}, func(p *Policy) { p.First().RX = [2]bool{true, true}; p.First().TX[1] = true }, ""},
+		{[]End{read, link}, func(p *Policy) { p.First().TX[0] = true }, noTX},
+		{[]End{read, link}, func(p *Policy) { p.First().TXFilter[0] = tree }, noTX},
+		{[]End{link, written}, func(p *Policy) { p.First().RX[1] = true }, noRX},
+		{[]End{link, written}, func(p *Policy) { p.First().RXFilter[1] = tree }, noRX},
+		{[]End{link, written}, func(p *Policy) { p.First().TX = [2]bool{true, true}; p.First().RX[0] = true }, ""},
+		{[]End{read, written}, func(p *Policy) { p.Seed.Seed = 1 }, ""},
+	} {
+		p, got := New(), ""
+		c.wish(&p)
+		if err := p.Check(c.ends); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: %q, want %q", c.ends, got, c.want)
+		}
 	}
 }
 
@@ -141,8 +189,43 @@ func TestCheckOfAMirror(t *testing.T) {
 	} {
 		p := New()
 		change(&p)
-		if err := p.Check(1); err != want {
+		if err := p.Check(bridge[:1]); err != want {
 			t.Errorf("%v, want %v", err, want)
 		}
+	}
+}
+
+// Every fault says whether it is set, and no other does so.
+func TestFaultsSayWhetherTheyAreSet(t *testing.T) {
+	trace, err := TraceOf("t", []Step{{0, 1}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wishes := map[int]func(f *Fault){
+		FaultOutage: func(f *Fault) { f.Outage = Endless },
+		FaultBurst:  func(f *Fault) { f.Burst.LossGood = 1 },
+		FaultTrace:  func(f *Fault) { f.Trace = trace },
+	}
+	for i, k := range Faults {
+		if k.Chance != nil {
+			wishes[i] = func(f *Fault) { k.Chance(f).Probability = 1 }
+		}
+	}
+	for fault, wish := range wishes {
+		f := Fault{Enabled: true}
+		for i := range Faults {
+			if f.Set(i) {
+				t.Errorf("%s is set, and nobody has wished it", Faults[i].Name)
+			}
+		}
+		wish(&f)
+		for i := range Faults {
+			if f.Set(i) != (i == fault) {
+				t.Errorf("%s is %v where %s is wished", Faults[i].Name, f.Set(i), Faults[fault].Name)
+			}
+		}
+	}
+	if delay, rate := (Fault{Jitter: 1}), (Fault{Rate: Rate{Kbits: 1}}); !delay.Set(FaultDelay) || !rate.Set(FaultRate) || !delay.Set(FaultHold) || !rate.Set(FaultHold) || rate.Set(FaultDelay) {
+		t.Error("delay and rate hold frames")
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package port
 
 import "ethertap/dataplane/xsk"
@@ -23,6 +25,12 @@ const MaxMTU = LargeChunk - xsk.Headroom - Header
 
 // LongMTU is the largest MTU whose frames fit in MaxChunks chunks.
 const LongMTU = MaxChunks*(LargeChunk-xsk.Headroom) - Header
+
+// FileMTU is the MTU of the link that files stand for when no other port has one: no fault makes a frame longer.
+const FileMTU = 1500
+
+// FileLongest is the largest length in bytes of a frame of a file: what libpcap takes for Ethernet.
+const FileLongest = 262144
 
 // ChunkFor returns the size of a chunk in bytes for frames of an MTU.
 func ChunkFor(mtu int) int {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package port defines what the engine asks of a port, which is an end of a bridge or the interface
 // that is mirrored. Package dataplane/nic implements it by a network interface, package
 // dataplane/memory in memory.
@@ -7,6 +9,7 @@ import (
 	"errors"
 
 	"ethertap/dataplane/policy"
+	"ethertap/dataplane/stamp"
 	"ethertap/dataplane/xsk"
 )
 
@@ -33,6 +36,9 @@ type Port interface {
 	// Check returns the error with which Inspect would refuse the port, or nil. It does not even
 	// change what is known of the port. The error is ErrMissing if the port is not there.
 	Check() error
+	// Fit tells a port whose Facts are Elastic how many queues and which MTU it has from now on, and
+	// how many bytes of a frame it takes. A start calls it after Inspect. It does nothing to others.
+	Fit(queues, mtu, longest int)
 	// Prepare makes the port fit for the bridge, and logs what is unusual about it. undo restores
 	// its settings; it is nil if none was changed.
 	Prepare() (undo func() error, err error)
@@ -67,13 +73,23 @@ type Facts struct {
 	Driver   string // "-" if unknown
 	Mode     string // one of the constants below
 	MAC      policy.MAC
-	MTU      int    // bytes of a frame after its header
-	Chunk    int    // bytes of a chunk of memory that its frames need: ChunkFor(MTU) or more
-	Longest  uint32 // bytes of the longest frame that a socket can send
+	MTU      int          // bytes of a frame after its header
+	Chunk    int          // bytes of a chunk of memory that its frames need: ChunkFor(MTU) or more
+	Longest  uint32       // bytes of the longest frame that a socket can send
+	Stamps   *stamp.Clock // relates the time stamps in front of received frames to the wall clock; nil: they have none
 	RXQueues int
 	TXQueues int
 	Up       bool   // the link is up and has carrier
 	Downs    uint64 // how often the link went down while it was observed
+	Elastic  bool   // the port has as many queues, and takes as long frames, as the other port needs: see Port.Fit
+	Timed    bool   // frames have times of their own, in xsk.Meta: the clock of a bridge whose ports all are such is that of the frames. It never changes
+	NoTX     bool   // nothing can be sent by the port: what the other port receives is mirrored. It never changes
+	NoRX     bool   // nothing is received by the port. It never changes
+}
+
+// Long says whether frames may need several chunks of the larger size.
+func (f *Facts) Long() bool {
+	return f.MTU > MaxMTU || f.Elastic && f.Longest > LargeChunk-xsk.Headroom
 }
 
 // The modes say how frames get between a port and the memory of the threads.
@@ -83,6 +99,7 @@ const (
 	Copy        = "COPY"     // native XDP, with copies
 	Generic     = "SKB"      // generic XDP, with copies
 	Memory      = "MEMORY"   // a port in memory
+	File        = "FILE"     // a file
 )
 
 // Queue describes the socket to be opened for a queue.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package xsk is AF_XDP for a thread that owns its sockets: user memory (UMEM),
 // the four rings, sockets on one queue each, and the system calls between them.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package xsk
 
 import (
@@ -26,6 +28,9 @@ type Kernel struct {
 	Starved atomic.Uint64 // frames that found the fill ring empty
 	Full    atomic.Uint64 // frames that found the RX ring full
 	Removed atomic.Bool   // the interface has disappeared; anybody may set it
+	Ended   atomic.Bool   // no frame will come any more; anybody may set it
+
+	meta Meta // of the frame that is being transmitted
 
 	transmit func() unix.Errno // see Copying
 	budget   int               // see Copying
@@ -116,15 +121,31 @@ func Simulate(u *UMEM, o Options) (*Socket, *Kernel, error) {
 // Receive puts a frame in the RX ring as the kernel does, in as many chunks as it needs, and says
 // whether there was room.
 func (k *Kernel) Receive(frame []byte) bool {
+	full, starved := k.receive(frame, Meta{})
+	if full {
+		k.Full.Add(1)
+	}
+	if starved {
+		k.Starved.Add(1)
+	}
+	return !full && !starved
+}
+
+// ReceiveWith is Receive for a frame of which something is known, and which is not lost without room: the caller tries
+// again.
+func (k *Kernel) ReceiveWith(frame []byte, meta Meta) bool {
+	full, starved := k.receive(frame, meta)
+	return !full && !starved
+}
+
+func (k *Kernel) receive(frame []byte, meta Meta) (full, starved bool) {
 	size := k.umem.FrameSize() - Headroom
 	n := max(1, (len(frame)+size-1)/size)
 	if int(k.rx.room(uint32(n))) < n {
-		k.Full.Add(1)
-		return false
+		return true, false
 	}
 	if k.fill.Ready() < n {
-		k.Starved.Add(1)
-		return false
+		return false, true
 	}
 	for i := range n {
 		var at [1]uint64
@@ -136,9 +157,10 @@ func (k *Kernel) Receive(frame []byte) bool {
 			d.Options = Continued
 		}
 		copy(k.umem.Bytes(d), part)
+		*k.umem.Meta(d.Addr) = meta
 		k.rx.Put([]Desc{d})
 	}
-	return true
+	return false, false
 }
 
 // Transmit takes up to n entries from the TX ring. It calls fn for each frame whose last entry it
@@ -149,6 +171,9 @@ func (k *Kernel) Transmit(n int, fn func([]byte)) int {
 	for i := range n {
 		if k.tx.Get(d[:]) == 0 {
 			return i
+		}
+		if len(k.partial) == 0 {
+			k.meta = *k.umem.Meta(d[0].Addr)
 		}
 		switch b := k.umem.Bytes(d[0]); {
 		case d[0].Options&Continued != 0:
@@ -164,6 +189,9 @@ func (k *Kernel) Transmit(n int, fn func([]byte)) int {
 	}
 	return n
 }
+
+// Meta returns what is known of the frame that fn of Transmit, or send of Copying, has been given.
+func (k *Kernel) Meta() Meta { return k.meta }
 
 // Complete gives back up to n transmitted frames and returns how many.
 func (k *Kernel) Complete(n int) int {

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package xsk
 
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +61,8 @@ type Socket struct {
 	maps     [][]byte
 	bound    bool
 	zeroCopy bool
-	kernel   *Kernel // of a simulated socket; otherwise nil
+	polled   atomic.Bool // BusyPoll is on
+	kernel   *Kernel     // of a simulated socket; otherwise nil
 }
 
 // Open makes a socket with its rings. It receives nothing before Bind. Frames should be put in
@@ -211,7 +215,14 @@ func (s *Socket) Kick() unix.Errno {
 	if s.kernel != nil {
 		return s.kernel.kick()
 	}
-	return kick(s.fd)
+	errno := kick(s.fd)
+	if errno == 0 && s.zeroCopy && s.polled.Load() && s.TX.Taken() != s.TX.next && s.TX.NeedWakeup() {
+		// The call has polled the NAPI of reception, and nothing was sent: this driver sends in another
+		// one, which sendto does not wake for a socket that prefers busy polling (xsk_no_wakeup in
+		// net/xdp/xsk.c). poll does (xsk_poll).
+		return pollOnce(s.fd)
+	}
+	return errno
 }
 
 // Wake makes the kernel go on with reception; it is needed only if Fill.NeedWakeup, or with
@@ -228,7 +239,10 @@ func (s *Socket) Wake() unix.Errno {
 const busyTime = 20
 
 // BusyPoll switches on or off that Wake and Kick do the work of the device's driver, up to budget
-// frames per call (SO_PREFER_BUSY_POLL, Linux 5.11 and later). It needs CAP_NET_ADMIN.
+// frames per call (SO_PREFER_BUSY_POLL, Linux 5.11 and later). It needs CAP_NET_ADMIN. What is
+// polled is the NAPI of the queue's reception. With zero-copy, virtio_net sends in another one, and so
+// does igb unless it has so many queues that two share an interrupt: there Kick takes a second system
+// call, as long as the queue's reception has not sent all by itself.
 func (s *Socket) BusyPoll(on bool, budget int) error {
 	if s.kernel != nil {
 		return nil
@@ -237,6 +251,7 @@ func (s *Socket) BusyPoll(on bool, budget int) error {
 	if on {
 		prefer, time = 1, busyTime
 	}
+	s.polled.Store(on)
 	for _, o := range []struct{ option, value int }{
 		{unix.SO_PREFER_BUSY_POLL, prefer}, {unix.SO_BUSY_POLL, time}, {unix.SO_BUSY_POLL_BUDGET, budget},
 	} {
@@ -256,6 +271,9 @@ func (s *Socket) Removed() bool {
 	soerr, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	return err == nil && soerr != 0
 }
+
+// Ended says whether no frame will come any more, which only a Kernel knows of its frames.
+func (s *Socket) Ended() bool { return s.kernel != nil && s.kernel.Ended.Load() }
 
 // Simulated says whether the socket belongs to a Kernel.
 func (s *Socket) Simulated() bool { return s.kernel != nil }

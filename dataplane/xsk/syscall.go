@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package xsk
 
 import (
@@ -58,5 +60,14 @@ func kick(fd int) unix.Errno {
 
 func wake(fd int) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+	return errno
+}
+
+// pollOnce asks what the socket is ready for, without waiting. The kernel wakes the driver of a
+// zero-copy socket meanwhile.
+func pollOnce(fd int) unix.Errno {
+	var now unix.Timespec
+	fds := unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 	return errno
 }

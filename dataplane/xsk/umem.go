@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package xsk
 
 import (
@@ -67,6 +69,14 @@ func (u *UMEM) Bytes(d Desc) []byte {
 		return nil
 	}
 	return u.mem[d.Addr : d.Addr+uint64(d.Len) : d.Addr+uint64(d.Len)]
+}
+
+// Front returns the n bytes in front of d. It is nil if they do not lie in the same chunk.
+func (u *UMEM) Front(d Desc, n int) []byte {
+	if d.Addr >= uint64(len(u.mem)) || d.Addr&uint64(u.frameSize-1) < uint64(n) {
+		return nil
+	}
+	return u.mem[d.Addr-uint64(n) : d.Addr : d.Addr]
 }
 
 // Close unmaps the memory. It fails while sockets use it, since the kernel would go on writing

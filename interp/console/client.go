@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -45,7 +47,7 @@ func Dial(path string) (*Client, error) {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-			hint = "; run as root or as a member of the socket's group"
+			hint = "; run as root, or start ethertap with --group for your group"
 		}
 		return nil, fmt.Errorf("connect: %w%s", err, hint)
 	}
@@ -270,7 +272,8 @@ func (c *Client) write(kind byte, parts ...string) error {
 type remote struct {
 	cl     *Client
 	tty    *terminal // nil if there is none
-	size   [2]int    // size of the screen, as the server knows it
+	sizes  sync.Mutex
+	size   [2]int // under sizes: size of the screen, as the server knows it
 	stdout io.Writer
 	stderr io.Writer
 	midst  bool // the last byte written to stdout was not a newline
@@ -278,13 +281,21 @@ type remote struct {
 
 func (r *remote) eval(line string) (Result, error) {
 	if r.tty != nil && !r.tty.plain {
-		if columns, rows := r.tty.Screen(); [2]int{columns, rows} != r.size {
-			r.size = [2]int{columns, rows}
-			r.cl.screen(columns, rows)
-		}
+		r.tellSize()
 		r.cl.keys, r.cl.page, r.cl.view = r.tty.forward, r.page, r.view
 	}
 	return r.cl.Eval(line, (*remoteOutput)(r), (*remoteErrors)(r))
+}
+
+// tellSize sends the size of the screen if the server does not know it. It is called before each line,
+// and when the size changes while a word like watch draws.
+func (r *remote) tellSize() {
+	r.sizes.Lock()
+	defer r.sizes.Unlock()
+	if columns, rows := r.tty.Screen(); [2]int{columns, rows} != r.size {
+		r.size = [2]int{columns, rows}
+		r.cl.screen(columns, rows)
+	}
 }
 
 // page shows text page by page. If there is no pager, the connection stays all the same.

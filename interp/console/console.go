@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package console connects people and programs with RPCL: the prompt on a terminal, lines from a
 // pipe, the Unix socket that serves prompts of other processes, and the client of `control`. All
 // prompts work in the same way: they read a line, give it to a target (a session of this process,
@@ -138,7 +140,11 @@ func (c *Console) Attach(cl *Client, o Options) int {
 		}
 		return r.ExitStatus()
 	}
-	return c.prompt(&remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.Errors()}, o)
+	r := &remote{cl: cl, tty: c.tty, stdout: c.stdout, stderr: c.Errors()}
+	if c.tty != nil {
+		c.tty.onSize = r.tellSize
+	}
+	return c.prompt(r, o)
 }
 
 // target is the session that a prompt talks to, in this process or in another.

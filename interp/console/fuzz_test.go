@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -37,7 +39,7 @@ func FuzzServer(f *testing.F) {
 	f.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "s")
 	server := NewServer(dict, "fuzz", ServerOptions{ReadTimeout: 50 * time.Millisecond, WriteTimeout: time.Second})
-	l, err := Listen(path)
+	l, err := Listen(path, OwnGroup)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -22,8 +24,8 @@ const sameResume = time.Second
 // background says whether another process group has the terminal. It returns false if the
 // terminal is not the process's controlling terminal (any more).
 func (t *terminal) background() bool {
-	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
-	return err == nil && group != unix.Getpgrp()
+	group, err := unix.IoctlGetUint32(int(t.in.Fd()), unix.TIOCGPGRP)
+	return err == nil && int(group) != unix.Getpgrp()
 }
 
 // awaitForeground waits until the terminal may be taken, is closed, or is gone.
@@ -45,7 +47,7 @@ func (t *terminal) awaitForeground() {
 // missing notes and returns that the terminal has disappeared while others had it, for instance
 // because its shell has ended without a hangup for its jobs.
 func (t *terminal) missing() bool {
-	_, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
+	_, err := unix.IoctlGetUint32(int(t.in.Fd()), unix.TIOCGPGRP)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.orphan = t.orphan || err != nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -63,10 +65,13 @@ func NewServer(d *interp.Dict, instance string, o ServerOptions) *Server {
 	}
 }
 
-// Listen makes a socket at path for root and its group, with mode 0660 from the beginning. It
-// fails if there is a file; the owner of the directory removes stale ones. The socket is removed
-// when the listener closes.
-func Listen(path string) (*net.UnixListener, error) {
+// OwnGroup is the group of this process, for Listen.
+const OwnGroup = -1
+
+// Listen makes a socket at path for root and a group, which is OwnGroup or a number, with mode 0660.
+// It fails if there is a file; the owner of the directory removes stale ones. The socket is removed when
+// the listener closes.
+func Listen(path string, group int) (*net.UnixListener, error) {
 	const longest = 107 // struct sockaddr_un, with the final 0
 	if len(path) > longest {
 		return nil, fmt.Errorf("socket %s: path longer than %d bytes", path, longest)
@@ -83,7 +88,13 @@ func Listen(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil { // restores the bits that the umask removed
+	if group != OwnGroup {
+		err = os.Chown(path, -1, group)
+	}
+	if err == nil {
+		err = os.Chmod(path, 0o660) // restores the bits that the umask removed
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("socket: %w", err)
 	}

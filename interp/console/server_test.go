@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -30,7 +32,7 @@ func startServer(t *testing.T, o ServerOptions) (path string, d *interp.Dict, s 
 	d = testDict(t)
 	registerDangerous(t, d)
 	path = filepath.Join(t.TempDir(), "s")
-	l, err := Listen(path)
+	l, err := Listen(path, OwnGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +299,7 @@ func TestListen(t *testing.T) {
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := Listen(path)
+	l, err := Listen(path, OwnGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,10 +307,10 @@ func TestListen(t *testing.T) {
 	if fi, err := os.Stat(path); err != nil || fi.Mode() != fs.ModeSocket|0o660 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
 	}
-	if _, err := Listen(path); err == nil {
+	if _, err := Listen(path, OwnGroup); err == nil {
 		t.Error("listens where another does")
 	}
-	if _, err := Listen("/" + strings.Repeat("x", 107)); err == nil || !strings.Contains(err.Error(), "107 bytes") {
+	if _, err := Listen("/"+strings.Repeat("x", 107), OwnGroup); err == nil || !strings.Contains(err.Error(), "107 bytes") {
 		t.Errorf("long path: %v", err)
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package console
 
 import (
@@ -48,6 +50,7 @@ type terminal struct {
 	stopping bool         // Ctrl-C came for the words that are running or ran last
 	onBreak  func()       // action of Ctrl-C while words run; nil at the prompt
 	lines    int          // how often onBreak has changed
+	onSize   func()       // tells a server the size of the screen; otherwise nil. Set before start
 	onKeys   func([]byte) // takes keys while words of a server want them; otherwise nil
 	viewed   *Screen      // of the view that has the terminal; nil: none has it
 
@@ -251,7 +254,7 @@ func (t *terminal) pump() {
 
 // waits says whether the kernel has keys that were not read yet.
 func (t *terminal) waits() bool {
-	n, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCINQ)
+	n, err := unix.IoctlGetUint32(int(t.in.Fd()), unix.TIOCINQ)
 	return err == nil && n > 0
 }
 
@@ -315,6 +318,9 @@ func (t *terminal) resized() {
 	t.mu.Lock()
 	if t.viewed != nil {
 		t.viewed.change()
+	}
+	if t.onSize != nil && !t.plain {
+		go t.onSize() // the server may not read
 	}
 	t.mu.Unlock()
 	if ed := t.edited(); ed != nil {

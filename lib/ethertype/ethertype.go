@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package ethertype names the protocols of Ethertypes.
 package ethertype
 

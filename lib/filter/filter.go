@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package filter is the capture filter language of tcpdump, pcap-filter(7), for
 // Ethernet frames: an expression becomes a tree of package predicate.
 //
@@ -51,6 +53,7 @@ const maxExpr = 16 << 10
 // Filter is an expression that is ready to be applied to frames. It is for one goroutine.
 type Filter struct {
 	expr    string
+	tree    predicate.Expr
 	code    *predicate.Code
 	frame   predicate.Frame
 	scratch predicate.Scratch
@@ -66,11 +69,14 @@ func Compile(expr string) (*Filter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("filter %q: %w", expr, err)
 	}
-	return &Filter{expr: expr, code: code}, nil
+	return &Filter{expr: expr, tree: e, code: code}, nil
 }
 
 // String returns the expression.
 func (f *Filter) String() string { return f.expr }
+
+// Tree returns the tree of the expression.
+func (f *Filter) Tree() predicate.Expr { return f.tree }
 
 // Match says whether a frame matches. data is its captured part, wire its length on the wire in
 // bytes; outbound says that a port sends it, and did not receive it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 //go:build ignore
 
 // Generate makes registry.dat from the csv files of Debian's package ieee-data. The documentation

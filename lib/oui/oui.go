@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package oui names the vendor of the network card that has an Ethernet address. It
 // has the IEEE's assignments of 24 bits (MA-L), 28 bits (MA-M) and 36 bits (MA-S, and
 // the older IAB), embedded and searched in place. Looking a name up needs no

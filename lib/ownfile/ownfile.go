@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package ownfile keeps our files apart from those of strangers. In a directory where everybody
 // may create files, such as /dev/shm or /tmp, any user can create something with the name of our
 // file first: a file of his own, which he could read and change, a symbolic or hard link to

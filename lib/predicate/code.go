@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package predicate
 
 // Code is a compiled tree: a list of steps. After a step the next one follows, unless the step

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package predicate
 
 import "encoding/binary"
@@ -82,10 +84,20 @@ const (
 	protoSCTP        = 132
 )
 
-// IsTag says whether an Ethertype announces a VLAN tag: 802.1Q, 802.1ad, and the types in use
-// before them.
+// These Ethertypes announce a VLAN tag: 802.1Q, 802.1ad, and two that were in use before it.
+const (
+	TagC    = 0x8100
+	TagS    = 0x88a8
+	Tag9100 = 0x9100
+	Tag9200 = 0x9200
+)
+
+// TagTypes are these in the order in which tables number them.
+var TagTypes = [...]uint16{TagC, TagS, Tag9100, Tag9200}
+
+// IsTag says whether an Ethertype is one of TagTypes.
 func IsTag(etype uint16) bool {
-	return etype == 0x8100 || etype == 0x88a8 || etype == 0x9100 || etype == 0x9200
+	return etype == TagC || etype == TagS || etype == Tag9100 || etype == Tag9200
 }
 
 // Dissect reads the headers of a frame: Ethernet, tags, then ARP or IP, its extension headers,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package predicate decides which frames a filter takes. It has expression trees with a fixed
 // meaning, the only dissector of headers, and an evaluator. Front ends make trees (from words
 // of RPCL, or from tcpdump's language); a tree gives the same answer wherever it is evaluated,

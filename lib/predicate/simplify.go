@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package predicate
 
 // simplify returns a cheaper tree with the same meaning. It computes operations on constants and

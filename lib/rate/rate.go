@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package rate turns counters that were read at several times into rates, keeps the last ones for
 // plots, and formats them for people. It does not know what is counted.
 package rate

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 /*
  * reader - takes packets out of a TAP queue and prints a line for each:
  *

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package frames makes random inputs for tests of predicates: frames with all kinds of headers,
 // most of them nearly valid, and expression trees.
 package frames
@@ -29,11 +31,18 @@ func (r Random) be16(b []byte, of ...int) []byte {
 	return binary.BigEndian.AppendUint16(b, uint16(r.pick(of...)))
 }
 
-// Frame makes a frame: up to five tags, ARP, IPv4 with options, IPv6, up to four extension
-// headers and now and then more, fragments, TCP, UDP, SCTP, ICMP and others. It uses few
-// different values, so that filters match some frames.
+// Frame makes a frame. A third are TCP and UDP over IPv4 without tags; the others have up to five tags, ARP,
+// IPv4 with options, IPv6, up to four extension headers and now and then more, fragments, TCP, UDP, SCTP, ICMP and
+// others. It uses few different values, so that filters match some frames.
 func (r Random) Frame() []byte {
 	b := append(r.mac(), r.mac()...)
+	if r.IntN(3) == 0 {
+		proto, rest := r.transport()
+		for proto != 6 && proto != 17 {
+			proto, rest = r.transport()
+		}
+		return slices.Concat(b, []byte{8, 0}, r.ip4(proto, len(rest)), rest)
+	}
 	for range r.pick(0, 0, 0, 0, 1, 1, 2, 3, 4, 5) {
 		b = r.be16(b, 0x8100, 0x88a8, 0x9100, 0x9200)
 		b = r.be16(b, 5, 7, 0x2007, r.IntN(1<<16))

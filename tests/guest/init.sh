@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# SPDX-License-Identifier: BSD-3-Clause
 # The first process of a guest: makes it a small system, runs the tests of /run-tests and
 # switches it off. What it writes to the port "results" is read by results.go; what the kernel
 # says goes to the serial line.
@@ -42,6 +43,8 @@ ln -s "$(port monitor)" /dev/monitor
 read -r up _ </proc/uptime
 echo "@up $up $(uname -r)"
 . /run-tests
+read -r tainted </proc/sys/kernel/tainted # bits: bad page, died, warned, soft lockup
+[ $((tainted & (32 | 128 | 512 | 16384))) -eq 0 ] || echo "@fault the kernel says: it is tainted ($tainted)"
 echo "@end"
 sync
 poweroff -f

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Guest runs the project's tests in virtual machines, over the kernels that people have and
 // the drivers that no machine of ours has: `make guest-test`, or `make guest-test ROW=virtio`
 // for one row of the matrix (matrix.go). Emulator and kernels are packages of Debian that
@@ -5,6 +7,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,7 +18,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,11 +34,16 @@ type options struct {
 	verbose bool
 	quiet   time.Duration
 	limit   time.Duration
+	total   time.Duration
 	save    string
 	into    string
 	shown   bool
 	maybe   bool
 	keep    bool
+	resume  bool
+	jobs    int
+	count   int
+	plant   bool
 }
 
 func command(args []string, stdout, stderr io.Writer) int {
@@ -45,12 +56,21 @@ func command(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.verbose, "v", false, "print what tests print, also when they pass")
 	flags.DurationVar(&o.quiet, "quiet", 3*time.Minute, "a guest that says nothing for so long is ended")
 	flags.DurationVar(&o.limit, "limit", 15*time.Minute, "a guest that takes longer is ended")
+	flags.DurationVar(&o.total, "total", 24*time.Hour, "the last guest is ended after so long, and no further one is started")
 	flags.StringVar(&o.save, "save", "", "a directory for what came of each row, as JSON")
 	flags.StringVar(&o.into, "into", "", "a document whose table is filled with what -save has; no guest runs")
 	flags.BoolVar(&o.shown, "features", false, "run only the tests of the table in docs/requirements.md")
 	flags.BoolVar(&o.maybe, "if-possible", false, "say so, and do not fail, where the packages cannot be had")
 	flags.BoolVar(&o.keep, "keep", false, "keep the files of the guests, and say where they are")
+	flags.BoolVar(&o.resume, "resume", false, "leave out the tests that -save has of this commit already, and add the others to them")
+	flags.BoolVar(&o.plant, "plant", false, "have each guest's kernel warn of something: every row must fail")
+	flags.IntVar(&o.count, "count", 1, "run each test so often")
+	flags.IntVar(&o.jobs, "j", 2, "number of guests that run at a time; they wait for links more than they compute")
 	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if o.jobs < 1 {
+		fmt.Fprintf(stderr, "guest: -j %d: give at least 1\n", o.jobs)
 		return 2
 	}
 	if o.into != "" {
@@ -75,15 +95,16 @@ func command(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// runRows runs one guest after the other and returns how many rows failed.
+// runRows runs a guest for each row, some at a time, and returns how many rows failed.
 func runRows(o options, stdout, stderr io.Writer) (failed int, err error) {
+	end := time.Now().Add(o.total)
 	picked, err := pick(o.rows, o.pkg)
 	if err != nil {
 		return 0, err
 	}
 	if o.shown {
 		for i := range picked {
-			picked[i].runs = onLinks()
+			picked[i].runs = onLinks
 		}
 	}
 	if runtime.GOARCH != "amd64" {
@@ -98,26 +119,82 @@ func runRows(o options, stdout, stderr io.Writer) (failed int, err error) {
 	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	}
-	s := &session{options: o, work: work, stdout: stdout, stderr: stderr, interrupted: make(chan os.Signal, 1)}
-	signal.Notify(s.interrupted, os.Interrupt, syscall.SIGTERM)
+	had := map[string]*report{}
+	if o.resume {
+		dir, err := root()
+		if err != nil {
+			return 0, err
+		}
+		for i, r := range picked {
+			if picked[i], had[r.name], err = rest(r, o.save, commit(dir)); err != nil {
+				return 0, err
+			}
+		}
+		picked = slices.DeleteFunc(picked, func(r row) bool { return len(r.runs) == 0 })
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	s := &session{options: o, work: work, stderr: stderr}
 	if err := s.prepare(picked); err != nil {
 		return 0, err
 	}
+	next := make(chan row, len(picked))
 	for _, r := range picked {
-		rep, err := s.run(r)
-		if err != nil {
-			return failed, fmt.Errorf("row %s: %w", r.name, err)
-		}
-		if !s.conclude(rep) {
-			failed++
-		}
-		if o.save != "" {
-			if err := rep.save(o.save); err != nil {
-				return failed, err
-			}
-		}
+		next <- r
 	}
-	return failed, nil
+	close(next)
+	var mu sync.Mutex // of failed, err and stdout
+	var guests sync.WaitGroup
+	for range o.jobs {
+		guests.Go(func() {
+			for r := range next {
+				if ctx.Err() != nil {
+					return
+				}
+				g := &guest{session: s, row: r, out: stdout}
+				var lines bytes.Buffer
+				if o.jobs > 1 && len(picked) > 1 { // those of a row stay together
+					g.out = &lines
+				}
+				good, e := g.attempt(ctx, end, had[r.name])
+				mu.Lock()
+				if _, e2 := lines.WriteTo(stdout); e == nil {
+					e = e2
+				}
+				if !good {
+					failed++
+				}
+				if e != nil {
+					err = errors.Join(err, fmt.Errorf("row %s: %w", r.name, e))
+					giveUp()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	guests.Wait()
+	return failed, err
+}
+
+// attempt runs a row unless it is too late for that, says what came of it and saves it.
+func (g *guest) attempt(ctx context.Context, end time.Time, had *report) (good bool, err error) {
+	if g.limit = min(g.options.limit, time.Until(end)); g.limit < time.Minute {
+		g.say("row %s is not run: the time is over", g.row.name)
+		return false, nil
+	}
+	rep, err := g.run(ctx)
+	if err != nil {
+		return false, err
+	}
+	rep.add(had)
+	rep.Seconds = time.Since(rep.started).Seconds()
+	good = g.conclude(rep)
+	if g.save != "" && g.only == "" && g.pkg == "" && g.count == 1 && !g.plant { // what a part of a row has shown takes no cells away
+		err = rep.save(g.save)
+	}
+	return good, err
 }
 
 // root is the top of the module.

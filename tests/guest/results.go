@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +20,9 @@ import (
 
 // An outcome is what came of a test.
 type outcome struct {
-	Result string `json:"result"` // pass, skip or fail
-	Why    string `json:"why,omitempty"`
+	Result  string  `json:"result"` // pass, skip or fail
+	Why     string  `json:"why,omitempty"`
+	Seconds float64 `json:"seconds"` // it took so long
 }
 
 // A report is what came of a row.
@@ -29,6 +33,7 @@ type report struct {
 	Mode    string             `json:"mode"`
 	Date    string             `json:"date"`
 	Commit  string             `json:"commit"`
+	Seconds float64            `json:"seconds"`          // it took so long
 	Faults  []string           `json:"faults,omitempty"` // of the row as a whole
 	Tests   map[string]outcome `json:"tests"`            // by package and name
 	started time.Time
@@ -127,7 +132,7 @@ type converter struct {
 }
 
 func (l *listener) begin(pkg string) (*converter, error) {
-	c := &converter{cmd: exec.Command("go", "tool", "test2json", "-p", pkg), started: time.Now(), read: make(chan error, 1)}
+	c := &converter{cmd: exec.Command("go", "tool", "test2json", "-t", "-p", pkg), started: time.Now(), read: make(chan error, 1)}
 	c.cmd.Stderr = os.Stderr
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -165,8 +170,17 @@ func (l *listener) finish(c *converter, status string) error {
 		fmt.Fprintf(l.out, "FAIL\t%s\t%.3fs\n", l.pkg, took)
 		l.report.Faults = append(l.report.Faults, fmt.Sprintf("%s: exit status %s", l.pkg, status))
 	}
-	l.pkg, l.running = "", nil
+	l.abandonLocked("it had not ended when its package did")
+	l.pkg = ""
 	return nil
+}
+
+// abandonLocked notes that the tests that run have failed.
+func (l *listener) abandonLocked(why string) {
+	for _, test := range l.running {
+		l.report.Tests[l.pkg+" "+test] = outcome{Result: "fail", Why: why}
+	}
+	l.running = nil
 }
 
 // noise are the lines that only `go test -v` prints.
@@ -176,6 +190,7 @@ var noise = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME)`)
 // what belongs to none at once.
 func (l *listener) follow(pkg string, events *json.Decoder) error {
 	said := map[string][]string{} // by test without its subtests
+	own := map[string][]string{}  // by test, of subtests too
 	for {
 		var e event
 		if err := events.Decode(&e); errors.Is(err, io.EOF) {
@@ -201,6 +216,7 @@ func (l *listener) follow(pkg string, events *json.Decoder) error {
 				}
 			default:
 				said[top] = append(said[top], e.Output)
+				own[e.Test] = append(own[e.Test], e.Output)
 			}
 		case "pass", "fail", "skip":
 			if e.Test == "" {
@@ -212,7 +228,8 @@ func (l *listener) follow(pkg string, events *json.Decoder) error {
 				l.count++
 			}
 			l.mu.Unlock()
-			l.report.Tests[pkg+" "+e.Test] = outcome{e.Action, reason(e.Action, said[top])}
+			l.report.Tests[pkg+" "+e.Test] = outcome{e.Action, cmp.Or(reason(e.Action, own[e.Test]), reason(e.Action, said[top])), e.Elapsed}
+			delete(own, e.Test)
 			if sub {
 				continue
 			}

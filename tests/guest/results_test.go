@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -53,8 +55,8 @@ PASS
 			t.Errorf("%q in\n%s", bad, text)
 		}
 	}
-	want := map[string]outcome{"ethertap/a TestGood": {"pass", ""}, "ethertap/a TestBad": {"fail", "it is wrong"},
-		"ethertap/a TestBad/part": {"fail", "it is wrong"}, "ethertap/a TestAway": {"skip", "needs nothing"}}
+	want := map[string]outcome{"ethertap/a TestGood": {"pass", "", 0.01}, "ethertap/a TestBad": {"fail", "it is wrong", 0.02},
+		"ethertap/a TestBad/part": {"fail", "it is wrong", 0.01}, "ethertap/a TestAway": {"skip", "needs nothing", 0}}
 	if !reflect.DeepEqual(l.report.Tests, want) {
 		t.Errorf("%v, want %v", l.report.Tests, want)
 	}
@@ -82,7 +84,7 @@ func TestComplaints(t *testing.T) {
 	if err := os.WriteFile(console, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := complaints(console); len(got) != 2 || !strings.Contains(got[0], "dev.c:1") {
+	if got := complaints(console); len(got) != 3 || !strings.Contains(got[0], "dev.c:1") {
 		t.Errorf("%q", got)
 	}
 }
@@ -94,7 +96,7 @@ func TestPickedRows(t *testing.T) {
 	if got, err := pick("igb,6.1", ""); err != nil || len(got) != 2 || got[0].nic != "igb" || got[1].kernel.name != old.name {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if got, err := pick("6.1", "dataplane/xsk"); err != nil || len(got) != 1 || len(got[0].runs) != 1 || len(rows[0].runs) < 2 {
+	if got, err := pick("6.1", "dataplane/fastpath"); err != nil || len(got) != 1 || len(got[0].runs) != 1 || len(rows[0].runs) < 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := pick("6.1", "nothing"); err == nil {
@@ -102,5 +104,32 @@ func TestPickedRows(t *testing.T) {
 	}
 	if _, err := pick("ibg", ""); err == nil || !strings.Contains(err.Error(), "virtio-copy") {
 		t.Errorf("error %v does not list the rows", err)
+	}
+}
+
+// A row that was cut off goes on where it was: what has passed at the same commit is left out, what
+// has failed or has not begun runs.
+func TestRowGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	r := row{name: "igb", runs: []run{{"dataplane", []string{"TestA", "TestB", "TestC"}}, {"tests", []string{"TestD"}}}}
+	if left, had, err := rest(r, dir, "abc"); err != nil || had != nil || len(left.runs) != 2 {
+		t.Errorf("nothing was saved: %+v %v %v", left, had, err)
+	}
+	before := &report{Row: "igb", Commit: "abc", Seconds: 100, Faults: []string{"the guest was ended", kernelSays + "WARNING: x"},
+		Tests: map[string]outcome{"ethertap/dataplane TestA": {"pass", "", 1}, "ethertap/dataplane TestB": {"fail", "no", 1}, "ethertap/tests TestD": {"skip", "why", 1}}}
+	if err := before.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, had, err := rest(r, dir, "abc")
+	if err != nil || len(left.runs) != 1 || !reflect.DeepEqual(left.runs[0].tests, []string{"TestB", "TestC"}) || len(r.runs[0].tests) != 3 {
+		t.Fatalf("%+v %v", left, err)
+	}
+	now := &report{Tests: map[string]outcome{"ethertap/dataplane TestB": {"pass", "", 1}}}
+	now.add(had)
+	if len(now.Tests) != 3 || now.Tests["ethertap/dataplane TestB"].Result != "pass" || !reflect.DeepEqual(now.Faults, before.Faults[1:]) {
+		t.Errorf("%+v", now)
+	}
+	if left, had, err := rest(r, dir, "def"); err != nil || had != nil || len(left.runs) != 2 {
+		t.Errorf("another commit: %+v %v %v", left, had, err)
 	}
 }

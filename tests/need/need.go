@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package need says what a test needs. If that is missing, the test is skipped. With CI=true it
 // fails instead, since everything that tests need is installed there, and a test must not be
 // skipped unnoticed.

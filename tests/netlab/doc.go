@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package netlab is a laboratory of network namespaces for tests: links,
 // frames, senders, receivers and processes that never touch the machine's own
 // interfaces and leave nothing behind.

@@ -1,6 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package netlab
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // The links of the standard topology.
 const (
@@ -71,4 +77,25 @@ func NewBridgeWith(t testing.TB, o Options) *Bridge {
 		b.Snk.AddAddress(K1, SnkAddress+"/24")
 	}
 	return b
+}
+
+// SetMTU changes the largest payload of all four links, in bytes.
+func (b *Bridge) SetMTU(mtu int) {
+	for _, end := range b.ends() {
+		end.n.t.Helper()
+		end.n.SetMTU(end.link, mtu)
+	}
+}
+
+// Counters is what the kernel has counted at each end, for a test that misses frames.
+func (b *Bridge) Counters() string {
+	var text strings.Builder
+	for _, end := range b.ends() {
+		if l, err := end.n.lookLink(end.link); err != nil {
+			fmt.Fprintf(&text, "%s: %v\n", end.link, err)
+		} else {
+			fmt.Fprintf(&text, "%s: carrier %v, %+v\n", end.link, l.Carrier, l.Counters)
+		}
+	}
+	return text.String()
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package netlab
 
 import (
@@ -26,6 +28,10 @@ const (
 // Mode is how programs under test are to use the NICs of this machine: "zerocopy", "copy" or
 // "generic". It is empty where the links are veths, and tests choose for themselves.
 func Mode() string { return os.Getenv(modeVariable) }
+
+// InGuest tells whether this is a virtual machine of tests/guest, with an emulated processor most
+// likely.
+func InGuest() bool { return os.Getenv(programsVariable) != "" }
 
 // OnNICs tells whether the four ends of a Bridge are NICs, joined in pairs by a hub, instead of
 // veths. There is one such set in a machine, so one Bridge at a time: tests run with
@@ -64,8 +70,9 @@ const (
 	AnyOffload    Need = "the driver has offloads that it does not switch"
 	ManyQueues    Need = "the number of queues is the device's" // igb has them
 	ChosenModes   Need = "the mode of the ports is that of the row"
-	FastPath      Need = "frames go through the threads" // but with native XDP that copies
-	Bypass        Need = "generic XDP has no bypass"     // native XDP has
+	FastPath      Need = "frames go through the threads"                      // but with native XDP that copies
+	Bypass        Need = "generic XDP has no bypass"                          // native XDP has
+	BypassOfHangs Need = "while a thread hangs the driver refuses the frames" // in zero-copy, where they lack room for its header
 	NoLossAtAKill Need = "frames go through the threads, and what one has in its hands when it is killed is lost"
 )
 
@@ -80,6 +87,7 @@ func Needs(t testing.TB, needs ...Need) {
 		case n == ManyQueues && Driver(t) == "igb":
 		case (n == FastPath || n == NoLossAtAKill) && Mode() == "copy":
 		case n == Bypass && Mode() != "generic":
+		case n == BypassOfHangs && (Mode() != "zerocopy" || Driver(t) != "virtio_net"):
 		default:
 			t.Skipf("not on links of %s in mode %s: %s", Driver(t), Mode(), string(n))
 		}
@@ -154,7 +162,10 @@ func nicBridge(t testing.TB, b *Bridge, o Options) {
 	for _, end := range b.ends() {
 		end.n.SetUp(end.link)
 	}
-	b.Settle()
+	// The ends under test may lose their carrier once more when a program is attached, so that is
+	// when a test waits for it, by Settle.
+	b.Src.WaitUp(S0)
+	b.Snk.WaitUp(K1)
 	home = func() {
 		for _, end := range b.ends() {
 			// One that was unplugged or moved is not there.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package netlab
 
 import (
@@ -52,8 +54,9 @@ func (n *Namespace) packetSocket(link string, protocol uint16, prepare func(fd i
 
 // Sender sends frames on a link byte for byte. It is not for concurrent use.
 type Sender struct {
-	link string
-	fd   int
+	link   string
+	fd     int
+	steady bool // it sends on the first CPU only: see StayOnCPUs
 }
 
 // NewSender opens a sender on a link. With bypass it goes around the queueing
@@ -69,7 +72,7 @@ func (n *Namespace) NewSender(link string, bypass bool) *Sender {
 		return err
 	})
 	n.must(err)
-	s := &Sender{link: link, fd: fd}
+	s := &Sender{link: link, fd: fd, steady: len(StayOnCPUs(n.t, 1)) > 0}
 	n.t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -78,7 +81,14 @@ func (n *Namespace) NewSender(link string, bypass bool) *Sender {
 // byte without the checksum: 14 bytes at least, 18 more than the MTU at most,
 // and then only with a VLAN tag. A frame that finds the far end's ring full is
 // sent again until there is room, for some seconds.
-func (s *Sender) Send(frames ...[]byte) error {
+func (s *Sender) Send(frames ...[]byte) (err error) {
+	if s.steady {
+		back, failed := Pin(0)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, back()) }()
+	}
 	for i, frame := range frames {
 		deadline := time.Now().Add(sendPatience)
 		for {

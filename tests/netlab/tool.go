@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package netlab
 
 import (
@@ -18,7 +20,7 @@ type Capture struct {
 	Path string
 }
 
-// Tcpdump records what passes a link, both ways, all bytes, with a filter of
+// Tcpdump records what passes a link, both ways, all bytes, with times in ns and a filter of
 // tcpdump's or "". It returns when tcpdump listens. Without tcpdump the test is
 // skipped, or fails when CI=true.
 func (n *Namespace) Tcpdump(link, filter string) *Capture {
@@ -27,7 +29,7 @@ func (n *Namespace) Tcpdump(link, filter string) *Capture {
 	c := &Capture{Path: filepath.Join(n.t.TempDir(), link+".pcap")}
 	// -Z root: keep the right to write there; -U and immediate mode: every
 	// frame at once.
-	args := []string{"-i", link, "-s", "0", "-U", "--immediate-mode", "-n", "-Z", "root", "-B", "65536", "-w", c.Path}
+	args := []string{"-i", link, "-s", "0", "-U", "--immediate-mode", "-n", "-Z", "root", "-B", "65536", "--time-stamp-precision=nano", "-w", c.Path}
 	if filter != "" {
 		args = append(args, filter)
 	}

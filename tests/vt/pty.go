@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package vt
 
 import (
@@ -41,7 +43,7 @@ func Open(t testing.TB, cols, rows int, width func(rune) int, seen func([]byte))
 	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
-	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	n, err := unix.IoctlGetUint32(m, unix.TIOCGPTN)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package vt is a terminal for tests: an emulator of its screen, and the pair of devices between a
 // program and a test.
 package vt

@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package core is the word set of the language itself: stack, arithmetic,
 // variables, printing, data and networking types, files. It knows the VM and the
 // embedded library, and no application.
 package core
 
 import (
+	"slices"
+
 	"ethertap/interp"
 	"ethertap/lib"
 )
@@ -17,6 +21,9 @@ func Set() interp.Set {
 	} {
 		words = append(words, table...)
 	}
+	for i := range words {
+		words[i].Asks = !slices.Contains(outside, words[i].Name)
+	}
 	return interp.Set{
 		Name:     "core",
 		Help:     "the language: stack, numbers, variables, strings, data, addresses, printing, time, files, help",
@@ -27,6 +34,9 @@ func Set() interp.Set {
 		Names:    loadable,
 	}
 }
+
+// outside are the words that read files, or what the process was given.
+var outside = []string{"load", "load-if-present", "getenv", "argc", "argv"}
 
 // Prelude runs the embedded prelude in a session. It defines compound words in the dictionary of
 // the session.

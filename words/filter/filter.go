@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package filter makes the words of the filters of a policy: `tap.rx.filter`, `drop.filter` and
 // their like set one, and each of the words `.filter.show` shows some. It does not know what a
 // filter is for, nor who carries out the policy.

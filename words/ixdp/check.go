@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package ixdp
 
 import (
@@ -11,7 +13,7 @@ import (
 type books struct {
 	Closes   bool      `json:"closes"` // every account closes
 	Accounts []account `json:"accounts"`
-	Hints    []string  `json:"hints"` // why frames are lost, where that is known, and how to mend it
+	Hints    []string  `json:"hints"` // why frames are lost, where that is known, and how to fix that
 }
 
 type account struct {

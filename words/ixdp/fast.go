@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package ixdp
 
 import (
@@ -13,7 +15,7 @@ import (
 // fastWords returns the words of the fast path and the bypass.
 func (w words) fastWords() []interp.Word {
 	return slices.Concat([]interp.Word{
-		{Name: "fastpath.enable", Stack: "( - )", Help: "leave frames that suffer no faults in the kernel, where the interfaces can", Example: "fastpath.enable",
+		{Name: "fastpath.enable", Stack: "( - )", Help: "leave frames that need not wait in the kernel, where the interfaces can", Example: "fastpath.enable",
 			Func: func(*interp.Session) error { return w.engine.SetFastPath(true) }},
 		{Name: "fastpath.disable", Stack: "( - )", Help: "take all frames to user space", Example: "fastpath.disable",
 			Func: func(*interp.Session) error { return w.engine.SetFastPath(false) }},
@@ -24,18 +26,18 @@ func (w words) fastWords() []interp.Word {
 				Func: func(*interp.Session) error { return w.engine.SetBypass(true) }},
 			{Name: "bypass.disable", Stack: "( - )", Help: "let the link end with ethertap", Example: "bypass.disable",
 				Func: func(*interp.Session) error { return w.engine.SetBypass(false) }},
-			{Name: "bypass.limit", Stack: "( milliseconds - )", Help: "take a thread for dead when it has shown no sign of life for so long: 10 to 60000", Example: "200 bypass.limit", Func: w.bypassLimit},
+			{Name: "bypass.limit", Stack: "( milliseconds - )", Help: "set how long a thread may show no sign of life before it counts as dead: 10 to 60000 milliseconds, or as 200ms", Example: "200 bypass.limit", Func: w.bypassLimit},
 		},
 		report.Pair[bypass]{Name: "bypass.status", Stack: "( - )", Help: "show whether the link would go on without ethertap, and how many frames went past it", Example: "bypass.status", Get: w.bypass, Text: showBypass}.Words(w.from),
 	)
 }
 
 func (w words) bypassLimit(s *interp.Session) error {
-	n, err := s.PopRange("limit in milliseconds", dataplane.MinBypass.Milliseconds(), dataplane.MaxBypass.Milliseconds())
+	limit, err := popTime(s, "limit in milliseconds", time.Millisecond, dataplane.MinBypass, dataplane.MaxBypass)
 	if err != nil {
 		return err
 	}
-	return w.engine.SetBypassLimit(time.Duration(n) * time.Millisecond)
+	return w.engine.SetBypassLimit(limit)
 }
 
 // bypass describes what happens to the link when this process is gone.

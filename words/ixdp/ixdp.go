@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package ixdp is the word set of the dataplane: interfaces and their counters (`if.*`), faults
 // (`fault.*`), the drop list (`drop.*`), the fast path and the bypass. It translates between the
 // VM and the engine and holds nothing but a pointer to the engine.
@@ -23,7 +25,7 @@ func Words(e *dataplane.Engine, from report.Source) interp.Set {
 		Name:     "ixdp",
 		Help:     "the dataplane: interfaces and their counters, fault injection, the drop list",
 		Prefixes: []string{"if.", "fault.", "drop.", "fastpath.", "bypass."},
-		Shared:   []string{"link."}, // profiles of links, which users define in files with the words of fault injection
+		Shared:   []string{"link.", presetPrefix}, // profiles of links, which users define in files with the words of fault injection
 		Words: slices.Concat(
 			report.Pair[interfaces]{Name: "if.stats", Stack: "( - )", Help: "show counters and flags of all interfaces, summed over their queues", Example: "if.stats", Get: w.interfaces, Text: showStats}.Words(from),
 			[]interp.Word{
@@ -127,7 +129,7 @@ func listStats(s *interp.Session, v interfaces, all bool) {
 		row(s, "RX tap", filtered(p.RX, p.RXFilter))
 		row(s, "TX tap", filtered(p.TX, p.TXFilter))
 		listFaults(s, p, all || p.Fault.Enabled)
-		rows(s, p.stats, "", lastRows(len(v.Interfaces) == 1)...)
+		rows(s, p.stats, "", lastRows(len(v.Interfaces) == 1 || p.stats.Mirrored > 0)...)
 	}
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package ixdp
 
 import (
@@ -20,7 +22,7 @@ func counted() dataplane.PortStats {
 		DroppedByFI: 111, HeldByFI: 122,
 		ByFI: [policy.FaultKinds]uint64{
 			policy.FaultDrop: 112, policy.FaultBurst: 113, policy.FaultOutage: 114, policy.FaultRate: 115, policy.FaultHold: 116,
-			policy.FaultBitflip: 117, policy.FaultDup: 118, policy.FaultLength: 119, policy.FaultDelay: 120, policy.FaultReorder: 121,
+			policy.FaultBitflip: 117, policy.FaultDup: 118, policy.FaultLength: 119, policy.FaultDelay: 120, policy.FaultReorder: 121, policy.FaultECN: 131, policy.FaultCorrupt: 132, policy.FaultTrace: 133,
 		},
 		TapQualified: 123, TapStored: 124, TapLost: 125, TapRefused: 126,
 		ErrReasons: dataplane.Counts{{Name: "full", N: 201}, {Name: "ENXIO", N: 202}},
@@ -70,11 +72,14 @@ func TestRowsOfStats(t *testing.T) {
     length probability  4000 (4.000%)
     length by FI        119
     burst loss by FI    113
+    trace loss by FI    133
     outage by FI        114
     rate limit by FI    115
     hold limit by FI    116
     delayed by FI       120
     reordered by FI     121
+    CE marked by FI     131
+    corrupted by FI     132
   bypassed              108
   lost                  109
   held                  110
@@ -82,11 +87,16 @@ func TestRowsOfStats(t *testing.T) {
   tap lost              125
   tap full              126
 `
-	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != one+one {
+	mirror := strings.Replace(one, "  bypassed", "  mirrored              107\n  bypassed", 1) // with a capture that is read
+	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != mirror+mirror {
+		t.Errorf("if.stats:\n%s", got)
+	}
+	none := stats.Interfaces[1]
+	none.stats.Mirrored = 0
+	if got := printed(t, func(s *interp.Session) { showStats(s, interfaces{Interfaces: []portState{none, none}}) }); got != one+one {
 		t.Errorf("if.stats:\n%s", got)
 	}
 	stats.Interfaces = stats.Interfaces[:1]
-	mirror := strings.Replace(one, "  bypassed", "  mirrored              107\n  bypassed", 1)
 	if got := printed(t, func(s *interp.Session) { showStats(s, stats) }); got != mirror {
 		t.Errorf("if.stats of a mirror:\n%s", got)
 	}
@@ -178,34 +188,42 @@ func TestKeysOfStats(t *testing.T) {
 func TestRowsOfFaults(t *testing.T) {
 	d := done{held: 11, by: [policy.FaultKinds]uint64{
 		policy.FaultOutage: 1, policy.FaultBurst: 2, policy.FaultDrop: 3, policy.FaultLength: 4, policy.FaultBitflip: 5,
-		policy.FaultDup: 6, policy.FaultReorder: 7, policy.FaultDelay: 8, policy.FaultRate: 9, policy.FaultHold: 10,
+		policy.FaultDup: 6, policy.FaultReorder: 7, policy.FaultDelay: 8, policy.FaultRate: 9, policy.FaultHold: 10, policy.FaultECN: 12, policy.FaultCorrupt: 13, policy.FaultTrace: 14,
 	}}
 	f := settings().Fault
 	f.Burst = policy.Burst{Enter: 21, Leave: 22, LossBad: 23, LossGood: 24}
 	f.Reorder = policy.Chance{Every: 25}
+	var err error
+	if f.Trace, err = policy.TraceOf("/tmp/t", []policy.Step{{At: 0, Loss: 1}, {At: 1, Loss: 2}}, 3); err != nil {
+		t.Fatal(err)
+	}
+	f.Corrupt = policy.Chance{Probability: 50, Correlation: 12500}
 	f.Delay, f.Jitter, f.KeepOrder = 26000, 27000, true
 	f.Rate = policy.Rate{Kbits: 28, Queue: 29e6}
-	v := faults{Seed: 30, HoldLimit: 31, Interfaces: []faultPort{{Name: "eth0", Fault: f, OutageLeft: 32e6, Done: d}}}
+	v := faults{Seed: 30, HoldLimit: 31, Interfaces: []faultPort{{Name: "eth0", Fault: f, OutageLeft: 32e6, Done: d, Where: places{policy.FaultDrop: dataplane.InKernel, policy.FaultDup: dataplane.InThreads}}}}
 	want := `  seed                  30
   sources               all
 0 eth0 fault injection enabled
   outage                32 ms left                       1
   burst                 21 22 23 24                      2
-  drop                  1 (0.001%)                       3
+  drop                  1 (0.001%)                       3           kernel
   length                4000 (4.000%)                    4
   bitflip               every 2                          5
-  dup                   3 (0.003%)                       6
+  dup                   3 (0.003%)                       6           threads
   reorder               every 25                         7
   delay                 26 ± 27 us, ordered              8
   rate limit            28 kbit/s, 29 ms                 9
   hold limit            31 frames                        10
+  ecn                   0 (0.000%)                       12
+  corrupt               50 (0.050%), corr. 12.5%         13
+  trace                 t, 2 steps, repeated             14
   held                  now                              11
 `
 	if got := printed(t, func(s *interp.Session) { showFaults(s, v) }); got != want {
 		t.Errorf("fault.show:\n%s", got)
 	}
 	b, err := json.Marshal(d)
-	if want := `{"outage":1,"burst":2,"drop":3,"length":4,"bitflip":5,"dup":6,"reorder":7,"delay":8,"rate_limit":9,"hold_limit":10,"held":11}`; err != nil || string(b) != want {
+	if want := `{"outage":1,"burst":2,"drop":3,"length":4,"bitflip":5,"dup":6,"reorder":7,"delay":8,"rate_limit":9,"hold_limit":10,"ecn":12,"corrupt":13,"trace":14,"held":11}`; err != nil || string(b) != want {
 		t.Errorf("%s, %v", b, err)
 	}
 }

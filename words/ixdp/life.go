@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package ixdp
 
 import (
 	"ethertap/dataplane"
+	"ethertap/dataplane/nic"
 	"ethertap/interp"
 	"ethertap/words/report"
 )
@@ -12,21 +15,23 @@ func (w words) lifeWords() []interp.Word {
 		{Name: "if.start", Stack: "( - )", Help: "attach to the interfaces and forward", Example: "\"if.start\" try drop", Func: func(*interp.Session) error { return w.engine.Start() }},
 		{Name: "if.stop", Stack: "( - )", Help: "stop forwarding and restore the interfaces; counters and settings stay", Example: "if.stop", Func: func(*interp.Session) error { return w.engine.Stop() }},
 		{Name: "if.poll", Stack: "( mode - )", Help: "set what threads do when no frame comes: spin, adaptive, sleep or busy", Example: "adaptive if.poll", Func: w.poll},
+		{Name: "if.timestamps", Stack: "( mode - )", Help: "set where the time stamps of received frames come from: software, hardware or auto", Example: "software if.timestamps", Func: w.timestamps},
 	}...)
 }
 
 // list is the state of the engine and of the interfaces.
 type list struct {
-	State      string               `json:"state"`   // "running", "stopped", or "waiting"
-	Waiting    string               `json:"waiting"` // what the engine waits for, "" if it does not wait
-	Short      string               `json:"short"`   // what is lost though the engine runs, because queues and threads do not match; "" if nothing is
-	Idle       string               `json:"idle"`    // what threads do when no frame comes
+	State      string               `json:"state"`       // "running", "stopped", or "waiting"
+	Waiting    string               `json:"waiting"`     // what the engine waits for, "" if it does not wait
+	Short      string               `json:"short"`       // what is lost though the engine runs, because queues and threads do not match; "" if nothing is
+	Idle       string               `json:"idle"`        // what threads do when no frame comes
+	Stamps     string               `json:"time_stamps"` // where time stamps of received frames come from, as asked for: "software", "hardware" or "auto"
 	Interfaces []dataplane.PortInfo `json:"interfaces"`
 }
 
 func (w words) list(*interp.Session) (list, error) {
 	now := w.engine.Snapshot(false)
-	v := list{State: "stopped", Waiting: now.Waiting, Short: now.Short, Idle: now.Poll.String()}
+	v := list{State: "stopped", Waiting: now.Waiting, Short: now.Short, Idle: now.Poll.String(), Stamps: now.Stamps.String()}
 	for _, p := range now.Ports {
 		v.Interfaces = append(v.Interfaces, p.PortInfo)
 	}
@@ -63,8 +68,24 @@ func showList(s *interp.Session, v list) {
 		case p.Up:
 			link = "up"
 		}
-		s.Printf("%d %s %s queues:%d %s link:%s downs:%d mtu:%d mac:%s\n", p.Index, p.Name, p.Driver, p.Queues, p.Mode, link, p.Downs, p.MTU, p.MAC)
+		stamps := ""
+		if p.Stamps == nic.StampsHardware.String() {
+			stamps = " timestamps:hardware"
+		}
+		s.Printf("%d %s %s queues:%d %s link:%s downs:%d mtu:%d mac:%s%s\n", p.Index, p.Name, p.Driver, p.Queues, p.Mode, link, p.Downs, p.MTU, p.MAC, stamps)
 	}
+}
+
+func (w words) timestamps(s *interp.Session) error {
+	name, err := s.PopString()
+	if err != nil {
+		return err
+	}
+	mode, err := nic.ParseStampMode(name)
+	if err != nil {
+		return err
+	}
+	return w.engine.SetStamps(mode)
 }
 
 func (w words) poll(s *interp.Session) error {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package ixdp
 
 import (
@@ -40,7 +42,7 @@ func (w words) popQueue(s *interp.Session) (v oneQueue, err error) {
 		return v, err
 	}
 	p := &now.Ports[i]
-	return oneQueue{PortInfo: p.PortInfo, Queue: int(q), QueueStats: p.Threads[q], mirror: len(now.Ports) == 1}, nil
+	return oneQueue{PortInfo: p.PortInfo, Queue: int(q), QueueStats: p.Threads[q], mirror: len(now.Ports) == 1 || p.Threads[q].Mirrored > 0}, nil
 }
 
 func showQueue(s *interp.Session, v oneQueue) {

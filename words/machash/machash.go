@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package machash makes the words of a set of addresses in a policy: `tap.hash.*`,
 // `pqueue.hash.*`, `drop.hash.*` and `fault.hash.*` are the same words on different sets. It
 // does not know what a set is for, nor who carries out the policy.

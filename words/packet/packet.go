@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package packet is the word set that decodes packets, `packet.*`: words for the fields of the
 // common headers, and one that shows a packet layer by layer. The fields are those that filters
 // see, by the dissector of lib/predicate. The view uses gopacket's decoders; what they report
@@ -11,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ethertap/interp"
@@ -19,11 +22,15 @@ import (
 
 // Set returns the words that decode packets.
 func Set() interp.Set {
+	words := append(slices.Clone(words), fieldWords()...)
+	for i := range words {
+		words[i].Asks = true
+	}
 	return interp.Set{
 		Name:     "packet",
 		Help:     "packets: fields of their headers, a view layer by layer",
 		Prefixes: []string{"packet."},
-		Words:    append(words, fieldWords()...),
+		Words:    words,
 	}
 }
 

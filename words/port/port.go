@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package port takes interfaces from the stack, for all words that ask for one. It knows
 // only the names of the interfaces.
 package port

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package predicate compiles filters, which users write to choose frames: the name of a word
 // ( packet - flag ), or an expression in tcpdump's language. Both become trees of
 // lib/predicate. Its word is `filter.match`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package report makes words in pairs: a word that shows values to a person, and its twin, which
 // prints the same values as one line of JSON. It does not know what the values are.
 package report
@@ -41,11 +43,11 @@ type Pair[T any] struct {
 func (p Pair[T]) Words(from Source) []interp.Word {
 	twin := TwinName(p.Name)
 	return []interp.Word{
-		{Name: p.Name, Stack: p.Stack, Help: p.Help, Example: p.Example, Func: p.function(func(s *interp.Session, v T) error {
+		{Name: p.Name, Stack: p.Stack, Help: p.Help, Example: p.Example, Asks: true, Func: p.function(func(s *interp.Session, v T) error {
 			p.Text(s, v)
 			return nil
 		})},
-		{Name: twin, Stack: p.Stack, Help: "print what " + p.Name + " shows as one line of JSON", Example: replaceLast(p.Example, p.Name, twin),
+		{Name: twin, Asks: true, Stack: p.Stack, Help: "print what " + p.Name + " shows as one line of JSON", Example: replaceLast(p.Example, p.Name, twin),
 			Func: p.function(func(s *interp.Session, v T) error { return from.print(s, v) })},
 	}
 }

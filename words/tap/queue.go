@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tap
 
 import (
@@ -37,6 +39,7 @@ func tapQueueWords(open func() (*shm.Queue, error), from report.Source) []interp
 	return slices.Concat(
 		[]interp.Word{
 			{Name: "tap.queue.get", Stack: "( - packet )", Help: "retrieve packet from TAP queue", Example: "tap.queue.get .", Func: t.get},
+			{Name: "tap.queue.fault", Stack: "( - text )", Help: "what fault injection did to the packet that was taken out of a queue last, such as bit flip; empty if nothing", Example: "tap.queue.get drop tap.queue.fault .", Func: fault},
 			{Name: "tap.queue.reset", Stack: "( - )", Help: "reset (clear) TAP queue", Example: "tap.queue.reset", Func: on(t.use, reset)},
 		},
 		shown(t.use, stateOf, report.Pair[state]{Name: "tap.queue.status", Stack: "( - )", Help: "show TAP packet queue status", Example: "tap.queue.status", Text: showState}).Words(from),

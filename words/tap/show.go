@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package tap
 
 import (
@@ -6,6 +8,15 @@ import (
 	"ethertap/interp"
 	"ethertap/shm"
 )
+
+// lastFault is the key under which a session keeps what fault injection has done to the packet that it took last.
+type lastFault struct{}
+
+// fault leaves the names of the faults of the packet that the session took last.
+func fault(s *interp.Session) error {
+	names, _ := s.Local(lastFault{}).(string)
+	return s.Push(interp.NewString(names))
+}
 
 // get leaves the next packet of a queue, and returns buf, grown if the packet needed it. It
 // takes the packet only when the stack has room for it.
@@ -20,6 +31,7 @@ func get(s *interp.Session, c *shm.Consumer, buf []byte) ([]byte, error) {
 	if !ok {
 		return buf, s.Push(interp.NewData(nil))
 	}
+	s.SetLocal(lastFault{}, shm.FaultNames(rec.Fault))
 	return rec.Data, s.Push(interp.NewData(rec.Data[:min(len(rec.Data), interp.MaxValue)]))
 }
 

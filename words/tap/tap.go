@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package tap is the word sets of the tap and its queues. The set `tap` says which frames go
 // into the TAP queue; the set `queue` takes packets out of the TAP queue (`tap.queue.*`) and
 // has all words of queues by name (`pqueue.*`), those that feed further queues among them.
@@ -21,6 +23,7 @@ import (
 const intro = `The tap: frames go from one interface to the other; those that are tapped go
 into a queue as well, from which collect writes them to a file.
   if.stats             interfaces: counters, settings; repeated: "if.stats" 1000 watch
+  tap.on               taps all that the interfaces receive; tap.off ends it
   0 tap.rx.enable      taps what interface 0 receives; tap.tx.enable what it sends
   MAC tap.hash.insert  taps only frames of this address, and of others inserted
   tap.queue.status     what waits in the queue, and what it refused
@@ -51,12 +54,32 @@ func Words(e Engine, from report.Source) interp.Set {
 		Intro:    intro,
 		Prefixes: []string{"tap."},
 		Words: slices.Concat(
+			[]interp.Word{
+				{Name: "tap.on", Stack: "( - )", Help: "tap all that the interfaces receive, so each frame once", Example: "tap.on", Func: switchAll(e, true)},
+				{Name: "tap.off", Stack: "( - )", Help: "tap nothing: all RX TAPs and TX TAPs are off; what they take stays set", Example: "tap.off", Func: switchAll(e, false)},
+			},
 			switches(e, "tap", "( interface - )", "for interface", first, func(word string) string { return "0 " + word }),
 			filters(e, "tap", "( filter interface - )", "of interface", first, func(word string) string { return udp53 + "0 " + word }),
 			report.Pair[filter.Rows]{Name: "tap.filter.show", Stack: "( - )", Help: "show the filters of all taps, and where they are evaluated", Example: udp53 + "0 tap.rx.filter tap.filter.show",
 				Get: func(s *interp.Session) (filter.Rows, error) { return filterRows(s, e), nil }, Text: filter.Show}.Words(from),
 			machash.Set{Policy: e, From: from, Prefix: "tap.hash", Name: "TAP", Of: func(p *policy.Policy) *policy.MACs { return &p.First().MACs }}.Words(),
 		),
+	}
+}
+
+// switchAll makes the function of a word that switches the tap of the TAP queue on or off for all
+// interfaces. What one interface sends the other one has received, so TX TAPs would store it twice.
+func switchAll(e Engine, on bool) func(*interp.Session) error {
+	return func(*interp.Session) error {
+		ports := len(e.PortNames())
+		return e.Update(func(p *policy.Policy) error {
+			t := p.First()
+			t.RX, t.TX = [policy.MaxPorts]bool{}, [policy.MaxPorts]bool{}
+			for i := range ports {
+				t.RX[i] = on
+			}
+			return nil
+		})
 	}
 }
 

@@ -1,4 +1,5 @@
-# bash completion for ethertap, collect, control and rpclsh
+# SPDX-License-Identifier: BSD-3-Clause
+# bash completion for ethertap, collect, control, recall and rpclsh
 
 # names of the running instances of a program
 _ethertap_instances() {
@@ -42,21 +43,27 @@ _ethertap_complete() {
 		[ "$program:$before" = ethertap:-q ] || words=$(_ethertap_queues)
 		COMPREPLY=($(compgen -W "$words" -- "$word")); return ;;
 	*:--bpffs) COMPREPLY=($(compgen -d -- "$word")); return ;;
-	*:--config | *:--log) COMPREPLY=($(compgen -f -- "$word")); return ;;
+	*:--config | *:--log | *:--creds | *:--nkey | *:--tls*) COMPREPLY=($(compgen -f -- "$word")); return ;;
 	control:--name) COMPREPLY=($(compgen -W "$(_ethertap_instances "${target:-ethertap}")" -- "$word")); return ;;
+	ethertap:--timestamps) COMPREPLY=($(compgen -W "software hardware auto" -- "$word")); return ;;
 	ethertap:--poll) COMPREPLY=($(compgen -W "spin adaptive sleep busy" -- "$word")); return ;;
 	collect:--exec) COMPREPLY=($(compgen -c -- "$word")); return ;;
-	collect:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
+	collect:--format | recall:--format) COMPREPLY=($(compgen -W "pcap pcap-ns pcapng" -- "$word")); return ;;
+	recall:--direction) COMPREPLY=($(compgen -W "in out" -- "$word")); return ;;
+	recall:-w | recall:--write) COMPREPLY=($(compgen -f -- "$word")); return ;;
+	recall:--from | recall:--to | recall:-n | recall:--limit | recall:--interface) return ;;
 	collect:--timestamp) COMPREPLY=($(compgen -W "write receive" -- "$word")); return ;;
 	collect:--rotate) compopt -o nospace; COMPREPLY=($(compgen -W "size= packets= seconds= interval=" -- "$word")); return ;;
 	*:-e | *:--eval) _ethertap_line "$instance" "$word"; return ;;
-	*:--name | *:--http | *:--http-top | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
+	*:--name | *:--group | *:--stream-max-* | *:--replicas | *:--window | *:--http | *:--http-top | *:--pace | *:--loop | *:--queues | *:--cpus | *:--hold | *:--rings | *:--queue-slots | *:--queue-slot-size | *:-b | *:--blimit | *:-p | *:--plimit | *:--duration | *:--snaplen | *:--filter | *:--ring | *:--floor | *:--timeout) return ;;
 	esac
 	case $program:$word in
-	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace --http --http-top $common" ;;
-	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --exec --floor --check --name --log --list --json $common" ;;
+	ethertap:-*) words="--config -e --eval -d --daemon --log --stay --name --tap-queue --queue-slots --queue-slot-size -q --queues --cpus --poll --timestamps --hold --rings --fastpath --bpffs --check --clear --xdp_drv --xdp_skb --zerocopy --copy --replace --pace --loop --demo --group --http --http-top $common" ;;
+	collect:-*) words="-b --blimit -p --plimit -q --queue -n --noreset -s --silent -d --daemon --duration --snaplen --filter --format --timestamp --zstd --rotate --ring --index --exec --floor --check --name --log --stream-max-bytes --stream-max-age --replicas --hold --window --creds --nkey --tlsca --tlscert --tlskey --list --json $common" ;;
 	control:-*) words="-e --eval --name --all --timeout --kill $common" ;;
+	recall:-*) words="-w --write --format --zstd --from --to -n --limit --first --last --interface --direction --count --list --json --index --whole --creds --nkey --tlsca --tlscert --tlskey -s --silent $common" ;;
 	rpclsh:-*) words="-q --queue -e --eval -i --interactive $common" ;;
+	ethertap:pcap:*) COMPREPLY=($(compgen -P pcap: -f -- "${word#pcap:}")); return ;;
 	ethertap:*) words=$(ls /sys/class/net) ;;
 	control:*)
 		case $target in
@@ -70,4 +77,4 @@ _ethertap_complete() {
 }
 
 complete -o bashdefault -F _ethertap_complete ethertap control
-complete -o filenames -F _ethertap_complete collect rpclsh
+complete -o filenames -F _ethertap_complete collect recall rpclsh

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package about answers the questions that every program answers in the same way: usage, version,
 // copyright.
 package about

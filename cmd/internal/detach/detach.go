@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package detach puts a program into the background.
 //
 // A Go process cannot fork, so the program starts itself again: the same

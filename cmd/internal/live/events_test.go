@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package live
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -65,39 +66,6 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 	if n := len(s.events); n != keptEvents || s.events[n-1].text != "1499" {
 		t.Errorf("%d events, the last is %s", n, s.events[n-1].text)
-	}
-}
-
-var errNoMore = errors.New("no more keys")
-
-// typing gives keys as a terminal does, and then none.
-type typing struct{ b []byte }
-
-func (k *typing) Key(wait time.Duration) (byte, bool, error) {
-	if len(k.b) == 0 {
-		if wait < 0 {
-			return 0, false, errNoMore
-		}
-		return 0, false, nil
-	}
-	c := k.b[0]
-	k.b = k.b[1:]
-	return c, true, nil
-}
-
-// Keys are told apart however many bytes they have; those that nobody knows are passed over.
-func TestKeys(t *testing.T) {
-	k := &typing{b: []byte("q\té\x1b[A\x1b[5~\x1bOB\x1b[Z\x1b[200;7~p\x1b")}
-	var got []keyMsg
-	for {
-		key, err := nextKey(k)
-		if err != nil {
-			break
-		}
-		got = append(got, key)
-	}
-	if want := []keyMsg{"q", "tab", "é", "up", "page-up", "down", "shift-tab", "", "p", "escape"}; !slices.Equal(got, want) {
-		t.Errorf("%q, not %q", got, want)
 	}
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package live is the terminal view of an ethertap: rates with plots, senders, the TAP queue and
 // events, on a screen that changes once a second. It reads the JSON that words print
 // (docs/json.md); its caller runs the words. It does not know the dataplane or the protocol of
@@ -20,6 +22,7 @@ import (
 
 	"ethertap/interp"
 	"ethertap/interp/console"
+	"ethertap/lib/keys"
 )
 
 // Name is the name of the view in console.Options, and of the word that shows it.
@@ -69,7 +72,7 @@ func show(s *console.Screen, ask Ask, ticks <-chan time.Time) error {
 // pressed sends keys to the program until there are no more.
 func pressed(p *tea.Program, s *console.Screen) error {
 	for {
-		key, err := nextKey(s)
+		key, _, err := keys.Reader(s.Key).Next(-1)
 		if err != nil {
 			return err
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package live
 
 import (
@@ -8,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ethertap/interp"
+	"ethertap/lib/keys"
 )
 
 // page is one of the pages that Tab goes through.
@@ -119,7 +122,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 				m.state.takeTables(msg.tables)
 			}
 		})
-	case keyMsg:
+	case keys.Key:
 		return m, m.press(msg)
 	}
 	return m, nil
@@ -159,7 +162,7 @@ func (m *model) looked(l lookMsg) {
 }
 
 // press handles a key.
-func (m *model) press(key keyMsg) tea.Cmd {
+func (m *model) press(key keys.Key) tea.Cmd {
 	if m.typing {
 		m.edit(key)
 		return nil
@@ -218,7 +221,7 @@ func (m *model) pause() {
 }
 
 // edit changes the filter.
-func (m *model) edit(key keyMsg) {
+func (m *model) edit(key keys.Key) {
 	switch key {
 	case "enter":
 		m.typing = false
@@ -342,9 +345,9 @@ func (m *model) keys() string {
 	if m.paused {
 		pause = "go on"
 	}
-	keys := [][2]string{{"Tab", "page"}, {"p", pause}, {"s", "by " + orders[m.order].name}, {"/", "filter"}, {"↑↓", "scroll"}, {"q", "leave"}}
+	all := [][2]string{{"Tab", "page"}, {"p", pause}, {"s", "by " + orders[m.order].name}, {"/", "filter"}, {"↑↓", "scroll"}, {"q", "leave"}}
 	var b strings.Builder
-	for _, k := range keys {
+	for _, k := range all {
 		b.WriteString(m.style.key.Render(k[0]) + " " + m.style.dim.Render(k[1]) + "  ")
 	}
 	if m.filter != "" {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package metrics gives the counters and gauges of a running tap to Prometheus. It makes them of a
 // reading and of the tables that describe counters; it does not know who scrapes.
 package metrics
@@ -57,6 +59,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		o.top(&r.Ports[i], c.Top)
 	}
 	o.queues(r)
+	o.streams(ctx, r)
 }
 
 // output sends metrics. Those of counters that if.stats.reset resets have the time of that as their beginning.

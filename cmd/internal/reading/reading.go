@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package reading is what all views of a running tap show: the engine's snapshot and the state of the
 // queues that it feeds. A view takes it from a Source, which many views share. The package does not know how
 // anything is shown.

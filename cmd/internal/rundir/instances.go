@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package rundir
 
 import (
@@ -21,6 +23,7 @@ type Info struct {
 	Name    string
 	PID     int
 	Socket  string    // where it listens, if it does; the file may be missing
+	Ask     string    // where it answers those who only ask, if it does
 	Started time.Time // when it registered
 
 	path string // its pid file
@@ -56,7 +59,7 @@ func List(ctx context.Context, program string) ([]Info, error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		socket := filepath.Join(dir, base+socketSuffix)
+		socket, ask := filepath.Join(dir, base+socketSuffix), filepath.Join(dir, base+askSuffix)
 		p, err := readPidFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // it ended a moment ago
@@ -65,9 +68,10 @@ func List(ctx context.Context, program string) ([]Info, error) {
 		case !p.held:
 			// Without the right to remove them they stay, which does no harm.
 			os.Remove(socket)
+			os.Remove(ask)
 			os.Remove(path)
 		default:
-			infos = append(infos, Info{Program: program, Name: name, PID: p.pid, Socket: socket, Started: p.started, path: path})
+			infos = append(infos, Info{Program: program, Name: name, PID: p.pid, Socket: socket, Ask: ask, Started: p.started, path: path})
 		}
 	}
 	slices.SortFunc(infos, func(a, b Info) int {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package rundir keeps the run directory: which instances of which program run,
 // what their process ids are, and where their sockets are.
 //
@@ -33,6 +35,9 @@ import (
 const (
 	// defaultDir is the run directory unless Env names another.
 	defaultDir = "/run/ethertap"
+	// userDir is the run directory of a user who may not use defaultDir, in $XDG_RUNTIME_DIR. Without that it is
+	// userDir with the number of the user, in the directory for temporary files.
+	userDir = "ethertap"
 	// Env is the environment variable that names another run directory.
 	Env = "ETHERTAP_RUNDIR"
 
@@ -45,16 +50,25 @@ const (
 )
 
 // Path returns the run directory in use. It need not exist.
-func Path() string {
+func Path() string { return path(unix.R_OK | unix.X_OK) }
+
+// path returns the run directory: the default one for root and for users who may use it in this way, else one of the user's own.
+func path(mode uint32) string {
 	if d := os.Getenv(Env); d != "" {
 		return d
 	}
-	return defaultDir
+	if os.Geteuid() == 0 || unix.Access(defaultDir, mode) == nil {
+		return defaultDir
+	}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
+		return filepath.Join(d, userDir)
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", userDir, os.Geteuid()))
 }
 
 // prepare makes the run directory if it is missing, and returns its full path.
 func prepare() (dir string, err error) {
-	if dir, err = filepath.Abs(Path()); err == nil {
+	if dir, err = filepath.Abs(path(unix.W_OK | unix.X_OK)); err == nil {
 		err = makeDir(dir)
 	}
 	if err != nil {
@@ -102,8 +116,10 @@ func Register(ctx context.Context, program, name string) (*Instance, error) {
 			return nil, fmt.Errorf("run directory: stale pid file: %w", err)
 		}
 	}
-	if err := os.Remove(in.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("run directory: stale socket: %w", err)
+	for _, socket := range []string{in.socket, in.AskPath()} {
+		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("run directory: stale socket: %w", err)
+		}
 	}
 	if in.pid, err = createPidFile(path); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
@@ -143,6 +159,19 @@ func taken(program, name string, pid int) error {
 // of that name.
 func (in *Instance) SocketPath() string { return in.socket }
 
+// AskPath returns the path on which the instance may listen for those who only ask.
+func (in *Instance) AskPath() string { return filepath.Join(in.dir, in.base+askSuffix) }
+
+// Share lets the members of a group list the instances of the run directory and reach the sockets
+// that are theirs. The directory has one such group, the last one that was named.
+func (in *Instance) Share(group int) error {
+	err := errors.Join(os.Chown(in.dir, -1, group), os.Chmod(in.dir, dirMode), in.pid.Chown(-1, group), in.pid.Chmod(pidMode))
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	return nil
+}
+
 // Dir returns the run directory.
 func (in *Instance) Dir() string { return in.dir }
 
@@ -155,7 +184,7 @@ func (in *Instance) Close() error {
 	// The lock is released last: nobody else can take the name before, so the removed files are
 	// our own.
 	var failed error
-	for _, suffix := range []string{socketSuffix, pidSuffix} {
+	for _, suffix := range []string{socketSuffix, askSuffix, pidSuffix} {
 		err := os.Remove(filepath.Join(in.dir, in.base+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && failed == nil {
 			failed = fmt.Errorf("run directory: %w", err)
@@ -184,6 +213,7 @@ func CheckName(program, name string) error {
 const (
 	pidSuffix    = ".pid"
 	socketSuffix = ".sock"
+	askSuffix    = ".ask" // a second socket, which the instance need not have
 )
 
 // baseName returns the common part of the file names of an instance. The instance with the name
@@ -233,7 +263,7 @@ func checkDir(dir string) error {
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s: belongs to user %d, not to root or us; set %s", dir, st.Uid, Env)
 	case st.Mode&unix.S_IWOTH != 0:
-		return fmt.Errorf("%s: anybody may write in it; chmod o-w %s, or set %s", dir, dir, Env)
+		return fmt.Errorf("%s: anybody may write in it; to fix this, run chmod o-w %s, or set %s", dir, dir, Env)
 	}
 	return nil
 }
@@ -333,7 +363,7 @@ func inspect(f *os.File) (pidFile, error) {
 	}
 	first, rest, _ := strings.Cut(string(buf[:n]), "\n")
 	pid, err := strconv.Atoi(first)
-	if err != nil || pid <= 1 {
+	if err != nil || pid < 1 { // in a container it may be 1
 		return pidFile{}, fmt.Errorf("%s: no pid in it", f.Name())
 	}
 	// If the time cannot be read, it is zero; nothing depends on it.

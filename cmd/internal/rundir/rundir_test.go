@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package rundir
 
 import (
@@ -268,6 +270,20 @@ func TestForeignPid(t *testing.T) {
 	}
 	if !alive(t, by) {
 		t.Error("the bystander was signalled")
+	}
+
+	// A program may be the process 1 of its container. Init, which is no holder, is not signalled.
+	if err := in.pid.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.pid.WriteAt([]byte("1\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if infos = list(t, "prog"); len(infos) != 1 || infos[0].PID != 1 {
+		t.Fatalf("listed %+v", infos)
+	}
+	if err := Signal(infos[0], unix.SIGURG); err == nil { // which would do nothing
+		t.Error("the process 1 was signalled")
 	}
 }
 

@@ -1,4 +1,6 @@
-// Package signals handles the signals of the four programs.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package signals handles the signals of the five programs.
 //
 // SIGINT, SIGTERM and a terminal that hangs up ask for the end. A signal within a second of the
 // first one is the same wish: timeout(1) sends two, to its child and to the child's group, and so
@@ -159,8 +161,7 @@ func CatchShell(s *Shell) (end func()) {
 				continue
 			case s.held.Load() && !again:
 				s.cut.Store(int32(sig.(unix.Signal)))
-			case sig == unix.SIGINT && !again && s.Interrupt():
-				s.cut.Store(int32(unix.SIGINT))
+			case sig == unix.SIGINT && !again && s.interrupt():
 				time.AfterFunc(patience, func() { s.leave(sig) })
 			default:
 				s.leave(sig)
@@ -176,6 +177,17 @@ func CatchShell(s *Shell) (end func()) {
 			close(raw)
 		}
 	}
+}
+
+// interrupt stops the running words, and returns false if there are none. What has stopped them is known
+// before, since the program may ask for its status as soon as they have ended.
+func (s *Shell) interrupt() bool {
+	s.cut.Store(int32(unix.SIGINT))
+	if s.Interrupt() {
+		return true
+	}
+	s.cut.Store(0)
+	return false
 }
 
 // Hold delays the first signal while fn does work that must not stay incomplete; a later signal

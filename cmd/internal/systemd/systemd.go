@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package systemd talks to a service manager: it sends the state, by sd_notify(3), and the log,
 // to the stream of the journal. Without a service manager it does nothing.
 package systemd

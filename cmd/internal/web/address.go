@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package web
 
 import (
@@ -50,7 +52,7 @@ func (a Address) Listen() (net.Listener, error) {
 	if err := removeStale(a.address); err != nil {
 		return nil, err
 	}
-	return console.Listen(a.address)
+	return console.Listen(a.address, console.OwnGroup)
 }
 
 // removeStale removes a socket on which nobody listens. What is not a socket stays, and so does a socket of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-3-Clause
 // Replaces the parts of the page by those that the server draws once a second. A part that is the same stays untouched.
 "use strict";
 const source = new EventSource("events");

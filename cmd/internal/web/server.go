@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package web serves what a running tap shows by HTTP: metrics, health, and a page for people. Nothing that
 // it serves can change anything, and no client can keep it from serving others: connections, headers and times are limited.
 // It reads the tap through a reading.Source and knows nothing of its words.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package web
 
 import (
@@ -283,7 +285,7 @@ func TestWithoutPaths(t *testing.T) {
 // Whatever is sent, an answer is a whole one of HTTP or none, and the server lives.
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
-		"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET /events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: br\r\n\r\nGET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
 		"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\nAccept-Encoding: gzip, zstd\r\n\r\n",
 		"GET http://evil/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\x00\x01",
 		"GET /%2e%2e/%00 HTTP/1.1\r\nHost: [::1]\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", "GET /metrics?name[]=a HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-1,1-2\r\n\r\n",

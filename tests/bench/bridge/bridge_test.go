@@ -1,9 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"ethertap/tests/bench/rounds"
 	"ethertap/tests/bench/wire"
 	"ethertap/tests/netlab"
 )
@@ -47,6 +51,27 @@ func TestMeasurements(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func TestReplays(t *testing.T) {
+	netlab.RequireRoot(t)
+	for _, row := range replayRows(t, replaySize{frames: 2000, rounds: 2, gaps: 20}) {
+		for _, c := range append([]rounds.Contender{row.Ours}, contenders(row.Peers)...) {
+			if strings.HasPrefix(c.Name, "tcpreplay") {
+				continue // not among the packages of the tests
+			}
+			if v, err := c.Run(); err != nil || v <= 0 {
+				t.Errorf("%s: %s: %v, %v", row.Name, c.Name, v, err)
+			}
+		}
+	}
+}
+
+func contenders(peers []rounds.Peer) (list []rounds.Contender) {
+	for _, p := range peers {
+		list = append(list, p.Contender)
+	}
+	return list
 }
 
 func TestRecording(t *testing.T) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -22,7 +24,11 @@ const (
 	aimOfRedirect = 0.6
 	aimOfThreads  = 2.0
 	aimTapped     = 0.5
-	aimCPU        = 0.5 // of the threads'
+	aimOneFlow    = 0.95 // with a tap of one flow among many
+	aimCPU        = 0.5  // of the threads'
+	// What it is to reach with faults: of itself without any, and of our threads with the same.
+	aimUnspoiled      = 0.9
+	aimSpoilingThread = 2.5
 )
 
 // fastPath compares frames that stay in the kernel with a bare redirect, and with frames
@@ -38,9 +44,13 @@ func fastPath(t testing.TB, during time.Duration) []rounds.Row {
 	}
 	fast, threads := stays("fast path"), ethertap("threads", 1, nil)
 	tapped := stays("fast path, tapped", "0 tap.rx.enable")
+	const faults = "0 fault.enable 1 fault.enable 1% 0 fault.drop.probability 1% 1 fault.drop.probability" +
+		" 0.1% 0 fault.bitflip.probability 0.1% 1 fault.bitflip.probability"
 	return []rounds.Row{
 		{Name: "fast path, 64 bytes", Unit: "kpps", More: true, Ours: rate(fast), Peers: []rounds.Peer{
 			{Contender: rate(redirect()), Aim: aimOfRedirect}, {Contender: rate(threads), Aim: aimOfThreads}, {Contender: rate(kernelBridge()), Aim: 1}}},
+		{Name: "fast path, 64 bytes, 1 % lost and 0.1 % damaged by faults", Unit: "kpps", More: true, Ours: rate(stays("faults", faults)), Peers: []rounds.Peer{
+			{Contender: rate(stays("no faults")), Aim: aimUnspoiled}, {Contender: rate(ethertap("threads, faults", 1, nil, faults)), Aim: aimSpoilingThread}}},
 		{Name: "CPU of the device's core in that flood", Unit: "%", Ours: cpu(fast), Peers: []rounds.Peer{{Contender: cpu(threads), Aim: aimCPU}}},
 		{Name: "fast path, 64 bytes, RX tap and collector, none lost on the way", Unit: "kpps", More: true,
 			Ours: contender(t, tapped, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
@@ -50,11 +60,25 @@ func fastPath(t testing.TB, during time.Duration) []rounds.Row {
 			Peers: []rounds.Peer{{Contender: contender(t, stays("untapped"), func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
 				return unlost(l, during)
 			}), Aim: aimTapped}}},
+		{Name: "fast path, 64 bytes of 64 senders, a filter taps one, collector", Unit: "kpps", More: true,
+			Ours:  ofMany(t, stays("one tapped", `"ether src host 02:00:00:01:00:00" 0 tap.rx.filter 0 tap.rx.enable`), true, during),
+			Peers: []rounds.Peer{{Contender: ofMany(t, stays("untapped"), false, during), Aim: aimOneFlow}}},
 		{Name: "bypass: frames lost of a million at 500 kpps, killed and started again", Unit: "frames", Ours: killed(t), Peers: []rounds.Peer{
 			{Contender: constant("limit", 0.5), Aim: 1}}},
 		{Name: "bypass: silence when the thread hangs, limit 50 ms", Unit: "ms", Ours: hung(t), Peers: []rounds.Peer{
 			{Contender: constant("limit + 10 ms", 60), Aim: 1}}},
 	}
+}
+
+// ofMany is what comes out of a device in a flood from 64 senders.
+func ofMany(t testing.TB, d device, collecting bool, during time.Duration) rounds.Contender {
+	return contender(t, d, func(t testing.TB, l *wire.Lab, _ *netlab.Process) (float64, error) {
+		if collecting {
+			collector(t, l)
+		}
+		r, err := l.Saturate(warm, during, l.Generator(wire.GeneratorCore, wire.Traffic{Size: 64, Sources: 64}))
+		return r / 1000, err
+	})
 }
 
 // bypassing is ours with bypass on, on a BPF file system of its own.
@@ -124,7 +148,7 @@ func killed(t testing.TB) rounds.Contender {
 func hung(t testing.TB) rounds.Contender {
 	return rounds.Contender{Name: "bypass", Run: func() (silence float64, err error) {
 		err = wire.In(t, func(t testing.TB) error {
-			d, err := bypassing(t, "0 fault.enable", "50 bypass.limit")
+			d, err := bypassing(t, "0 fault.enable 1us 0 0 fault.delay", "50 bypass.limit")
 			if err != nil {
 				return err
 			}

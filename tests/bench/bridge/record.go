@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 package main
 
 import (
@@ -19,13 +21,27 @@ import (
 	"ethertap/tests/netlab"
 )
 
-// recorder is what writes the frames that come to d0 into a file, on the device's
-// core alone.
+// recorder is what writes the frames that come to d0 into a file.
 type recorder struct {
 	name string
-	// start returns when it records, with the process that SIGINT ends in an orderly
-	// way.
-	start func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error)
+	// start returns when it records, on the device's core alone or on two, with its
+	// processes: SIGINT ends the first one in an orderly way.
+	start func(t testing.TB, l *wire.Lab, cores int, file string) ([]*netlab.Process, error)
+	// frames returns how many frames of a length are in the file so far; nil: as in a pcap file.
+	frames func(file string, size int) (float64, error)
+	// direct says that it does not write through the page cache, and hangs at the end until a packet
+	// comes, so that it is killed.
+	direct bool
+}
+
+// awaitFile waits until a recorder has made its file.
+func (r *recorder) awaitFile(p *netlab.Process, file string) error {
+	for deadline := time.Now().Add(startTime); length(file) < 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s makes no file: %s", r.name, p.Output())
+		}
+	}
+	return nil
 }
 
 // All have buffers of 128 MiB, so that a recorder which loses its CPU for a while loses
@@ -38,7 +54,7 @@ const (
 )
 
 // ourRecorder is ethertap as a mirror and collect behind it.
-var ourRecorder = recorder{"ethertap", func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error) {
+var ourRecorder = recorder{name: "ethertap", start: func(t testing.TB, l *wire.Lab, cores int, file string) ([]*netlab.Process, error) {
 	q, err := shm.Open(queueName(), shm.Options{Slots: queueSlots, Role: shm.RoleEthertap, Name: "bench"})
 	if err != nil {
 		return nil, err
@@ -53,19 +69,19 @@ var ourRecorder = recorder{"ethertap", func(t testing.TB, l *wire.Lab, file stri
 	if err := p.WaitOutput("}\n", startTime); err != nil {
 		return nil, err
 	}
-	return pinned(t, l, 1, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file), nil
+	return []*netlab.Process{pinned(t, l, cores, netlab.Build(t, "./cmd/collect"), "--silent", "--queue", queueName(), file), p}, nil
 }}
 
 // peerRecorder is a program that says when it records.
 func peerRecorder(name, says string, args ...string) recorder {
-	return recorder{name, func(t testing.TB, l *wire.Lab, file string) (*netlab.Process, error) {
+	return recorder{name: name, start: func(t testing.TB, l *wire.Lab, cores int, file string) ([]*netlab.Process, error) {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			return nil, errors.New("not installed")
 		}
 		wire.NAPI(t, l.Dut, netlab.D0)
-		p := pinned(t, l, 1, path, append(args, file)...)
-		return p, p.WaitOutput(says, startTime)
+		p := pinned(t, l, cores, path, append(args, file)...)
+		return []*netlab.Process{p}, p.WaitOutput(says, startTime)
 	}}
 }
 
@@ -175,14 +191,13 @@ func saves(t testing.TB, r recorder, size int, kpps float64, during time.Duratio
 		file := filepath.Join("/dev/shm", fmt.Sprintf("ethertap-bench-%d.pcap", os.Getpid()))
 		t.Cleanup(func() { os.Remove(file) })
 		g := l.Generator(wire.GeneratorCore, wire.Traffic{Size: size, Rate: kpps * 1000})
-		p, err := r.start(t, l, file)
+		processes, err := r.start(t, l, 1, file)
 		if err != nil {
 			return err
 		}
-		for deadline := time.Now().Add(startTime); length(file) < 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%s makes no file: %s", r.name, p.Output())
-			}
+		p := processes[0]
+		if err := r.awaitFile(p, file); err != nil {
+			return err
 		}
 		time.Sleep(patience) // some say that they record a little before they do
 		if took, err = g.Send(sent); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command queue measures the TAP queue beside a plain Vyukov ring of the same size: in
 // one process and between processes, one and two at either end, one packet a call and
 // 32, consumers that spin and consumers that sleep; and what a full queue costs a

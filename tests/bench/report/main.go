@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command report prints the tables that the benchmarks have saved, with the machine
 // they were measured on, or puts them in a document in the place of the last ones.
 //
@@ -30,6 +32,7 @@ var titles = []struct{ name, title string }{
 	{"bridge", "Bridge and recording"},
 	{"chain", "User-space cost of the chain, on rings in memory"},
 	{"queue", "Queue"},
+	{"stream", "A stream of NATS beside a file"},
 	{"vm", "RPCL"},
 }
 

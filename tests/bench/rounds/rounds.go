@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package rounds measures things side by side. Machines are noisy and drift, so
 // every contender of a row is measured once in each round, in turn, and what is
 // compared is the ratio within a round; medians over the rounds are reported,
@@ -43,7 +45,7 @@ type Peer struct {
 
 // Options say how to measure.
 type Options struct {
-	Rounds   int       // counted rounds; at least 3
+	Rounds   int       // counted rounds, at least 1; fewer than 3 say little
 	Warm     int       // rounds before, not counted
 	Progress io.Writer // a dot for every measurement; nil: none
 }
@@ -80,7 +82,7 @@ func measure(row Row, o Options) (Result, error) {
 		fmt.Fprintf(o.Progress, "%s ", row.Name)
 		defer fmt.Fprintln(o.Progress)
 	}
-	for round := -o.Warm; round < max(o.Rounds, 3); round++ {
+	for round := -o.Warm; round < max(o.Rounds, 1); round++ {
 		v, err := row.Ours.Run()
 		if err != nil {
 			return r, err

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command vm measures RPCL beside other interpreters: gforth, Lua 5.4 and python3
 // as the machine has them, and the Go-hosted gopher-lua, Starlark and Tengo. Each
 // program of programs/ is written in every language, must give the same result in
@@ -80,7 +82,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			rows = append(rows, row(r.program, r.result))
 		}
 	}
-	debug.SetGCPercent(400) // as our programs do; the other hosted ones have it too
+	debug.SetGCPercent(400) // as our programs do while they have little data; the other hosted ones have it too
 	measured, err := rounds.Measure(rows, rounds.Options{Rounds: *n, Warm: 1, Progress: stderr})
 	if err == nil {
 		err = rounds.Report(stdout, *save, "vm", measured)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package wire is where speed is measured: a generator that leaves the device
 // under test its CPU, a sink that costs next to nothing, and the topology of
 // netlab between them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Command l2fwd is the bridge of asavie/xdp's example of that name, made to spin
 // instead of poll: a socket with a UMEM of its own on each interface, and every frame
 // copied from one to the other. EtherTAP is measured beside it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 /* bridge: two interfaces joined by AF_XDP, as one would write it in C on libxdp:
  * one UMEM for both, a frame is moved by its address, batches of BATCH, a thread
  * for each queue, which spins. It counts nothing and decides nothing. It is what

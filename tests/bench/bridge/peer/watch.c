@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 /* watch: a thread that spins on a core and does nothing but look at the clock. What
  * takes the core away from it (the timer's tick, the hypervisor, others) is seen as a
  * gap between two looks; a frame that came within it would have waited for its end. So

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
 // Package vyukov is the plain bounded multi-producer, multi-consumer ring that the TAP
 // queue is measured beside: Dmitry Vyukov's, with a sequence number a cell, in shared
 // memory, with a semaphore to wait at. It is as fast as such a ring gets and stops for

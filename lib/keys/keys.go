@@ -1,15 +1,18 @@
-package live
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package keys tells the keys of a terminal apart by the bytes that it sends for them.
+package keys
 
 import (
 	"time"
 	"unicode/utf8"
 )
 
-// keyMsg is a key that was pressed: its name if it has one, and the character otherwise.
-type keyMsg string
+// Key is a key that was pressed: its name if it has one, and the character otherwise.
+type Key string
 
-// named are the keys of the view, by the bytes that terminals send for them.
-var named = map[string]keyMsg{
+// named are the keys that have names, by the bytes that terminals send for them.
+var named = map[string]Key{
 	"\t": "tab", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace", "\x03": "ctrl-c", "\x04": "ctrl-d",
 	"\x1b": "escape", "\x1b[Z": "shift-tab",
 	"\x1b[A": "up", "\x1bOA": "up", "\x1b[B": "down", "\x1bOB": "down",
@@ -22,22 +25,22 @@ var named = map[string]keyMsg{
 // of other keys.
 const within = 50 * time.Millisecond
 
-// keyboard gives keys byte by byte, as console.Screen does.
-type keyboard interface {
-	Key(wait time.Duration) (key byte, ok bool, err error)
-}
+// Reader gives keys byte by byte. It waits for a byte at most so long, or for ever if wait is
+// negative; ok is false when none came.
+type Reader func(wait time.Duration) (b byte, ok bool, err error)
 
-// nextKey waits for a key. It returns "" for one that the view does not know.
-func nextKey(k keyboard) (keyMsg, error) {
-	first, _, err := k.Key(-1)
-	if err != nil {
-		return "", err
+// Next waits for a key at most so long, or for ever if wait is negative; ok is false when none
+// came. The key is "" if it has no name and is no character.
+func (r Reader) Next(wait time.Duration) (key Key, ok bool, err error) {
+	first, ok, err := r(wait)
+	if err != nil || !ok {
+		return "", false, err
 	}
 	b := []byte{first}
 	for !complete(b) {
-		c, ok, err := k.Key(within)
+		c, ok, err := r(within)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		if !ok {
 			break
@@ -45,12 +48,12 @@ func nextKey(k keyboard) (keyMsg, error) {
 		b = append(b, c)
 	}
 	if key, ok := named[string(b)]; ok {
-		return key, nil
+		return key, true, nil
 	}
 	if r, n := utf8.DecodeRune(b); n == len(b) && r >= ' ' && r != utf8.RuneError {
-		return keyMsg(b), nil
+		return Key(b), true, nil
 	}
-	return "", nil
+	return "", true, nil
 }
 
 // complete tells whether the bytes are a whole key.

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package stream
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+
+	"ethertap/collect"
+	"ethertap/lib/capture"
+	"ethertap/shm"
+)
+
+// notes are the lines of a log.
+type notes struct {
+	t     testing.TB
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notes) logf(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
+	n.t.Log(n.lines[len(n.lines)-1])
+}
+
+func (n *notes) has(text string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Contains(strings.Join(n.lines, "\n"), text)
+}
+
+// ordered checks that packets of one tap came once each and in their order, and returns how many.
+func ordered(t testing.TB, all []kept) int {
+	t.Helper()
+	for i, k := range all {
+		if k.data != fmt.Sprintf("tap %d", i) {
+			t.Fatalf("packet %d is %q", i, k.data)
+		}
+	}
+	return len(all)
+}
+
+// A server that is gone is waited for. What is held is sent then, and no packet is lost or doubled; beyond
+// what may be held the queue fills and refuses packets, which are counted and told.
+func TestServerGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, func(o *server.Options) { o.StoreDir = dir })
+	at, o := address(t, "TAPS", s), optionsOf(s, dir)
+	q, p := queue(t, shm.Options{Slots: 1024})
+	if err := q.SetInterfaces([]shm.Interface{{Index: 0, Name: "eth1", Taps: shm.TapStated | shm.TapRX}}); err != nil {
+		t.Fatal(err)
+	}
+	log := &notes{t: t}
+	pub := publish(t, q, PublishOptions{Address: at, Hold: 1 << 20, Logf: log.logf})
+	put(t, p, "tap", 0, 1000)
+	eventually(t, "the first packets are acknowledged", func() bool { return pub.out.Status().Acknowledged == 1000 })
+	s.Shutdown()
+	s.WaitForShutdown()
+	eventually(t, "it says so", func() bool { return log.has("the server is gone") })
+	// Without a server a megabyte is held, and then a queue of 1024 packets fills up.
+	sent := 1000
+	big := make([]byte, 1200)
+	for refused := 0; refused < 1000; {
+		copy(big, fmt.Sprintf("tap %d\x00", sent))
+		if p.Put([]shm.Record{{Timestamp: time.Now().UnixNano(), Direction: shm.RX, OrigLen: uint32(len(big)), Data: big}}) == 1 {
+			sent++
+			continue
+		}
+		if st, err := q.Status(); err != nil || st.Waiting >= 1000 {
+			refused++
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+	held := pub.out.Status().Held
+	if held < 1<<20 || held > 1<<20+64*2112+sectionSize {
+		t.Errorf("%d bytes are held", held)
+	}
+	again(t, s, o)
+	eventually(t, "the rest is acknowledged", func() bool { return pub.out.Status().Acknowledged == uint64(sent) })
+	if !log.has("connected to") {
+		t.Error("it does not say that the server is there again")
+	}
+	if err := pub.end(); err != nil {
+		t.Error(err)
+	}
+	st, err := q.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, ReadOptions{Address: at, All: true})
+	eventually(t, "all is read", func() bool { return r.out.count() == sent && r.in.Refused() == st.Full })
+	all := r.out.got()
+	for i := range all {
+		all[i].data, _, _ = strings.Cut(all[i].data, "\x00")
+	}
+	if n := ordered(t, all); uint64(n) != st.Inserted {
+		t.Errorf("%d packets were put in and %d read", st.Inserted, n)
+	}
+	if st.Full < 1000 {
+		t.Errorf("%d packets were refused", st.Full)
+	}
+}
+
+// A server that does not come back is given up when the run is to end, and what is lost is told.
+func TestServerGoneForGood(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	q, p := queue(t, shm.Options{})
+	pub := publish(t, q, PublishOptions{Address: address(t, "TAPS", s)})
+	put(t, p, "tap", 0, 10)
+	eventually(t, "they are acknowledged", func() bool { return pub.out.Status().Acknowledged == 10 })
+	s.Shutdown()
+	s.WaitForShutdown()
+	put(t, p, "tap", 10, 5)
+	eventually(t, "they are taken", func() bool { return pub.c.Tally().Packets == 15 && pub.out.Status().Behind == 5 })
+	err := pub.end()
+	if err == nil || !strings.HasSuffix(err.Error(), "; 10 packets are safe, 5 more are lost") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whatever keeps packets out of a stream is one clear line, before anything is taken from the queue.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	plain := serve(t, func(o *server.Options) { o.JetStream = false })
+	usual := serve(t, nil)
+	users := serve(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "a", Password: "b"}}
+	})
+	small := serve(t, func(o *server.Options) { o.MaxPayload = 10_000 })
+	js := jetStream(t, usual)
+	for _, c := range []jetstream.StreamConfig{
+		{Name: "ORDERS", Subjects: []string{"orders.>"}},
+		{Name: "DEAF", Subjects: []string{"ethertap.rack1.>"}, NoAck: true},
+		{Name: "SHORT", Subjects: []string{"ethertap.rack2.>"}, MaxMsgSize: 1000},
+		{Name: "FULL", Subjects: []string{"ethertap.rack3.>"}, MaxMsgs: 1, Discard: jetstream.DiscardNew},
+	} {
+		if _, err := js.CreateStream(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.Publish(t.Context(), "ethertap.rack3.x.y", nil); err != nil {
+		t.Fatal(err)
+	}
+	nowhere, err := Parse("nats://127.0.0.1:1/TAPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		o    PublishOptions
+		want string
+	}{
+		{"wrong address", PublishOptions{Address: nowhere}, "nats://127.0.0.1:1/TAPS: no server answers there"},
+		{"no JetStream", PublishOptions{Address: address(t, "TAPS", plain)}, "the server has no JetStream for us; it is switched on in its configuration: jetstream {}"},
+		{"no credentials", PublishOptions{Address: address(t, "TAPS", users)}, "the server does not let us in; --creds, --nkey, or --tlscert with --tlskey say who we are"},
+		{"short payload", PublishOptions{Address: address(t, "TAPS", small)}, "its max_payload is 10000 bytes, and packets need 73728"},
+		{"another's stream", PublishOptions{Address: address(t, "ORDERS", usual)}, "the stream is for orders.>, and the packets of this tap are ethertap.rack1.ethertap.tap; name another, or one that is not there yet and is made"},
+		{"no acknowledgement", PublishOptions{Address: address(t, "DEAF", usual)}, "the stream acknowledges nothing (no_ack), so packets would be lost; choose another"},
+		{"short messages", PublishOptions{Address: address(t, "SHORT", usual), Host: "rack2"}, "the stream takes messages of 1000 bytes, and packets need 73728"},
+		{"full", PublishOptions{Address: address(t, "FULL", usual), Host: "rack3"}, "the server refuses packets: maximum messages exceeded"},
+		{"another has the subjects", PublishOptions{Address: address(t, "TAPS", usual)}, "there is no such stream, and the server does not make it: subjects overlap with an existing stream"},
+		{"replicas", PublishOptions{Address: address(t, "MORE", usual), Limits: Limits{Replicas: 3}}, "there is no such stream, and the server does not make it: replicas > 1 not supported in non-clustered mode"},
+		{"no such file", PublishOptions{Address: address(t, "TAPS", usual), Access: Access{Creds: "/nowhere/x.creds"}}, "open /nowhere/x.creds: no such file or directory"},
+		{"no such NKEY", PublishOptions{Address: address(t, "TAPS", usual), Access: Access{NKey: "/nowhere/x.nk"}}, "/TAPS: open /nowhere/x.nk: no such file or directory"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			q, p := queue(t, shm.Options{})
+			put(t, p, "tap", 0, 10)
+			pub, err := tryPublish(t, q, c.o)
+			if err == nil {
+				pub.end()
+				t.Fatal("no error")
+			}
+			if got := err.Error(); !strings.HasSuffix(got, c.want) || !strings.HasPrefix(got, c.o.Address.String()+": ") || strings.Contains(got, "\n") {
+				t.Errorf("%q, not %q", got, c.want)
+			}
+			if st, err := q.Status(); err != nil || st.Waiting != 10 || st.Retrieved != 0 {
+				t.Errorf("%+v, %v", st, err)
+			}
+		})
+	}
+	for name, want := range map[string]string{
+		"TAPS":   "there is no such stream; a collector that writes to it makes it",
+		"ORDERS": "the stream is for orders.>, and packets are ethertap.*.*.*",
+	} {
+		if _, err := Read(t.Context(), ReadOptions{Address: address(t, name, usual), Logf: t.Logf}); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
+		}
+	}
+}
+
+// The rights that docs/many-taps.md gives: a tap can make the stream and write, and a reader can read and
+// search, and cannot write, which it is told.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	readOnly := &server.Permissions{
+		Publish: &server.SubjectPermission{Allow: []string{
+			"$JS.API.STREAM.INFO.TAPS", "$JS.API.CONSUMER.INFO.TAPS.>", "$JS.API.CONSUMER.CREATE.TAPS.>", "$JS.API.CONSUMER.DELETE.TAPS.>",
+			"$JS.API.CONSUMER.MSG.NEXT.TAPS.>", "$JS.API.DIRECT.GET.TAPS.>", "$JS.API.DIRECT.GET.TAPS", "$JS.API.STREAM.MSG.GET.TAPS", "$JS.ACK.TAPS.>",
+		}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}
+	writes := &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{"ethertap.>", "$JS.API.STREAM.INFO.TAPS", "$JS.API.STREAM.CREATE.TAPS"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}
+	reader, writer := newKey(t), newKey(t)
+	s := serve(t, func(o *server.Options) {
+		o.Nkeys = []*server.NkeyUser{{Nkey: writer.public, Permissions: writes}, {Nkey: reader.public, Permissions: readOnly}}
+	})
+	at := address(t, "TAPS", s)
+	q, p := queue(t, shm.Options{})
+	pub := publish(t, q, PublishOptions{Address: at, Access: Access{NKey: writer.file}})
+	put(t, p, "tap", 0, 100)
+	r := read(t, ReadOptions{Address: at, Access: Access{NKey: reader.file}, Name: "all", All: true})
+	eventually(t, "all is read", func() bool { return r.out.count() == 100 })
+	ordered(t, r.out.got())
+	eventually(t, "all is acknowledged", func() bool { return pub.out.Status().Acknowledged == 100 })
+	found, err := Open(t.Context(), FindOptions{Address: at, Access: Access{NKey: reader.file}, From: 0, To: time.Now().UnixNano(), Logf: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	packets := uint64(0)
+	for _, m := range found.Messages() {
+		in, err := found.Section(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		section, err := capture.NewReader(in, m.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p capture.Packet
+		for err = section.Next(&p); err == nil; err = section.Next(&p) {
+			if want := fmt.Sprintf("tap %d", packets); string(p.Data) != want || p.Time < m.First || p.Time > m.Last {
+				t.Errorf("%q, not %q", p.Data, want)
+			}
+			packets++
+		}
+	}
+	if packets != 100 {
+		t.Errorf("%d packets are found", packets)
+	}
+	q2, p2 := queue(t, shm.Options{})
+	put(t, p2, "tap", 0, 10)
+	_, err = tryPublish(t, q2, PublishOptions{Address: at, Access: Access{NKey: reader.file}, Host: "rack9"})
+	if err == nil || !strings.Contains(err.Error(), `the server does not allow it: Permissions Violation for Publish to "ethertap.rack9.ethertap.tap"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The server's disk is full: that is said, nothing is lost, and it goes on when there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("a small file system is mounted by root alone")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("no small file system: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	s := serve(t, func(o *server.Options) { o.StoreDir, o.JetStreamMaxStore = filepath.Join(dir, "store"), 1<<30 })
+	at, o := address(t, "TAPS", s), optionsOf(s, filepath.Join(dir, "store"))
+	o.JetStreamMaxStore = 1 << 30
+	q, p := queue(t, shm.Options{})
+	log := &notes{t: t}
+	pub := publish(t, q, PublishOptions{Address: at, Logf: log.logf, ackWait: 2 * time.Second})
+	const n = 10_000
+	for sent := 0; sent < n; {
+		data := make([]byte, 1400)
+		copy(data, fmt.Sprintf("tap %d\x00", sent))
+		if p.Put([]shm.Record{{Timestamp: time.Now().UnixNano(), Direction: shm.RX, OrigLen: 1400, Data: data}}) == 1 {
+			sent++
+		} else {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	eventually(t, "it is said", func() bool { return log.has("trying again") })
+	if st := pub.out.Status(); st.Acknowledged == n {
+		t.Error("all is acknowledged")
+	}
+	// A server that has met a full disk serves no streams until it is started again.
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, "size=200m"); err != nil {
+		t.Fatal(err)
+	}
+	s.Shutdown()
+	s.WaitForShutdown()
+	again(t, s, o)
+	eventually(t, "all is acknowledged", func() bool { return pub.out.Status().Acknowledged == n })
+	r := read(t, ReadOptions{Address: at, All: true})
+	eventually(t, "all is read", func() bool { return r.out.count() == n })
+	all := r.out.got()
+	for i := range all {
+		all[i].data, _, _ = strings.Cut(all[i].data, "\x00")
+	}
+	ordered(t, all)
+}
+
+// A reader with a name goes on behind what its output has written. What it had got and not written comes
+// again; nothing comes twice.
+func TestReaderGoesOn(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	at := address(t, "TAPS", s)
+	q, p := queue(t, shm.Options{})
+	publish(t, q, PublishOptions{Address: at})
+	put(t, p, "tap", 0, 500)
+	first := read(t, ReadOptions{Address: at, Name: "keeper", All: true})
+	eventually(t, "the first are read", func() bool { return first.out.count() == 500 })
+	first.end(t)
+	put(t, p, "tap", 500, 500)
+	in, err := Read(t.Context(), ReadOptions{Address: at, Name: "keeper", All: true, Logf: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	eventually(t, "the next are got", func() bool {
+		in.Drain(64, func(*shm.Record) error { seen++; return nil })
+		return seen == 500
+	})
+	in.Close() // without Written
+	third := read(t, ReadOptions{Address: at, Name: "keeper", All: true})
+	eventually(t, "they come again", func() bool { return third.out.count() >= 500 })
+	all := append(first.out.got(), third.out.got()...)
+	if n := ordered(t, all); n != 1000 {
+		t.Errorf("%d", n)
+	}
+	third.end(t)
+	put(t, p, "tap", 1000, 1)
+	// Without All it begins anew with what comes.
+	fourth := read(t, ReadOptions{Address: at, Name: "keeper"})
+	eventually(t, "the tap has sent it", func() bool { st, err := q.Status(); return err == nil && st.Waiting == 0 })
+	put(t, p, "tap", 1001, 1)
+	eventually(t, "one comes", func() bool { return fourth.out.count() > 0 })
+	if k := fourth.out.got(); k[len(k)-1].data != "tap 1001" {
+		t.Errorf("%+v", k)
+	}
+}
+
+// Another collector in the place of one that was killed goes on, and what it takes is told apart from what
+// the first one sent.
+func TestCollectorKilled(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	at := address(t, "TAPS", s)
+	q, p := queue(t, shm.Options{})
+	st, err := q.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := collect.OpenSource(st.Name, t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Publish(t.Context(), PublishOptions{Address: at, Host: "rack1", Queue: "tap", Created: source.Created, Instance: func() string { return "ethertap" }, Logf: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	c := collect.New(collect.Run{Source: source, Output: out, Received: true})
+	go func() { ended <- c.Collect(ctx) }()
+	put(t, p, "tap", 0, 300)
+	eventually(t, "acknowledged", func() bool { return out.Status().Acknowledged == 300 })
+	out.link.nc.Close() // as if it were killed: nothing more is sent
+	stop()
+	<-ended
+	source.Close()
+	put(t, p, "tap", 300, 200)
+	publish(t, q, PublishOptions{Address: at})
+	r := read(t, ReadOptions{Address: at, All: true})
+	eventually(t, "all is read", func() bool { return r.out.count() == 500 })
+	ordered(t, r.out.got())
+}
