@@ -47,8 +47,8 @@ type Output interface {
 	Counts() (packets, bytes uint64)
 	// Title names the output for a summary at the end.
 	Title() string
-	// HurryUp begins the end: what cannot be passed on within two seconds is given up. It may be
-	// called from any goroutine.
+	// HurryUp begins the end: what the other side does not take within the patience of the output, two
+	// seconds of a pipe, is given up. It may be called from any goroutine.
 	HurryUp()
 	// Close passes on what is in the buffer, and ends. Calls after the first do nothing.
 	Close(now time.Time) error

@@ -4,6 +4,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -34,12 +35,15 @@ type natsServer struct {
 	port   int // of clients
 	proc   *netlab.Process
 	way    *wire
+	routes []*wire // to and from the others of the cluster
 }
 
-// wire passes TCP connections on, unless it is cut: then nothing arrives, and nobody is told.
+// wire passes TCP connections on, unless it is cut: then nothing arrives, and nobody is told. While it is off it
+// ends all connections.
 type wire struct {
 	listener net.Listener
-	cut      atomic.Bool
+	cut, off atomic.Bool
+	passing  atomic.Int32 // connections
 }
 
 // newWire returns a wire to a port.
@@ -64,6 +68,8 @@ func newWire(t *testing.T, port int) *wire {
 					return
 				}
 				defer far.Close()
+				w.passing.Add(1)
+				defer w.passing.Add(-1)
 				var ends sync.WaitGroup
 				for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
 					ends.Go(func() {
@@ -83,7 +89,14 @@ func newWire(t *testing.T, port int) *wire {
 func (w *wire) pass(from, to net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
+		from.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		n, err := from.Read(buf)
+		if w.off.Load() {
+			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
 		for w.cut.Load() {
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -108,29 +121,46 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// natsCluster starts three servers.
+// natsCluster starts three servers. They reach each other over wires alone: what they advertise to each other is
+// a port at which nobody listens.
 func natsCluster(t *testing.T) (all []*natsServer) {
 	t.Helper()
-	var routes []string
 	var ports [3][2]int
+	var wires [3][]*wire
+	var routes [3][]string
 	for i := range ports {
 		ports[i] = [2]int{freePort(t), freePort(t)}
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[i][1]))
+		for from := range ports {
+			if from != i {
+				w := newWire(t, ports[i][1])
+				wires[i], wires[from] = append(wires[i], w), append(wires[from], w)
+				routes[from] = append(routes[from], "nats://"+w.listener.Addr().String())
+			}
+		}
 	}
 	for i, p := range ports {
 		dir := t.TempDir()
-		s := &natsServer{t: t, config: filepath.Join(dir, "nats.conf"), port: p[0], way: newWire(t, p[0])}
+		s := &natsServer{t: t, config: filepath.Join(dir, "nats.conf"), port: p[0], way: newWire(t, p[0]), routes: wires[i]}
 		writeFile(t, s.config, fmt.Sprintf(`
 server_name: n%d
 listen: "127.0.0.1:%d"
 log_file: %q
 jetstream { store_dir: %q }
-cluster { name: taps, listen: "127.0.0.1:%d", no_advertise: true, routes: [%s] }
-`, i+1, p[0], filepath.Join(dir, "log"), dir, p[1], strings.Join(routes, ", ")))
+cluster { name: taps, listen: "127.0.0.1:%d", advertise: "127.0.0.1:1", no_advertise: true, routes: [%s] }
+`, i+1, p[0], filepath.Join(dir, "log"), dir, p[1], strings.Join(routes[i], ", ")))
 		s.start()
 		all = append(all, s)
 	}
 	return all
+}
+
+// addressOf returns the address of a stream of a cluster, over its wires.
+func addressOf(servers []*natsServer) string {
+	var ways []string
+	for _, s := range servers {
+		ways = append(ways, s.way.listener.Addr().String())
+	}
+	return "nats://" + strings.Join(ways, ",") + "/TAPS"
 }
 
 func (s *natsServer) start() {
@@ -304,11 +334,7 @@ func TestManyTapsSoak(t *testing.T) {
 
 func manyTaps(t *testing.T, c chaos) {
 	servers := natsCluster(t)
-	var ways []string
-	for _, s := range servers {
-		ways = append(ways, s.way.listener.Addr().String())
-	}
-	address := "nats://" + strings.Join(ways, ",") + "/TAPS"
+	address := addressOf(servers)
 	dir, collect := t.TempDir(), netlab.Build(t, "./cmd/collect")
 	start := func(args ...string) *netlab.Process {
 		cmd := exec.Command(collect, args...)
@@ -455,6 +481,92 @@ func manyTaps(t *testing.T, c chaos) {
 		if want := fmt.Sprintf("%s/ethertap/eth%d\tinjected fault: bit flip\n", host, i+1); !strings.Contains(out, want) {
 			t.Errorf("tshark (status %d) does not show %q: %.300s%s", status, want, out, errs)
 		}
+	}
+}
+
+// A server that loses the others of its cluster keeps its clients. A collector and a reader at such a server go
+// to another one, and nothing is lost or doubled.
+func TestServerWithoutOthersSoak(t *testing.T) {
+	if !soak() {
+		t.Skip("ETHERTAP_SOAK=1, or make soak")
+	}
+	servers := natsCluster(t)
+	dir, collect := t.TempDir(), netlab.Build(t, "./cmd/collect")
+	start := func(args ...string) *netlab.Process {
+		cmd := exec.Command(collect, args...)
+		cmd.Env = append(os.Environ(), "ETHERTAP_RUNDIR="+filepath.Join(dir, "run"), "HOME="+dir)
+		return netlab.StartProcess(t, cmd)
+	}
+	address := addressOf(servers)
+	q := newTrafficQueue(t, "eth1")
+	var tap *netlab.Process
+	netlab.Await(t, "a collector has the stream", func() bool {
+		tap = start("--noreset", "--name", "tap", "-q", q.name, "--replicas", "3", address)
+		return tap.WaitOutput("nothing fills", time.Minute) == nil
+	})
+	netlab.Await(t, "three servers have the stream", func() bool { return whole(servers, "TAPS") })
+	at := slices.IndexFunc(servers, func(s *natsServer) bool { return s.way.passing.Load() == 1 })
+	alone, others := servers[at], slices.Delete(slices.Clone(servers), at, at+1)
+	clients := func() (n int) {
+		for _, s := range servers {
+			n += int(s.way.passing.Load())
+		}
+		return n
+	}
+	file := filepath.Join(dir, "all.pcapng")
+	var reader *netlab.Process
+	for reader == nil || alone.way.passing.Load() != 2 { // until it is at the same server
+		if reader != nil {
+			reader.Signal(os.Interrupt)
+			if status, err := reader.Wait(time.Minute); err != nil || status != 0 {
+				t.Fatalf("status %d, %v: %s", status, err, reader.Output())
+			}
+			netlab.Await(t, "the reader is gone", func() bool { return clients() == 1 })
+		}
+		reader = start("--noreset", "--name", "reader", "-q", address, file)
+		netlab.Await(t, "the reader is at a server", func() bool { return clients() == 2 })
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() { defer close(ended); q.traffic(t, 1000, stop) }()
+	netlab.Await(t, "the reader reads", func() bool { return acknowledged(servers, "ethertap-reader") > 10 })
+	for _, w := range alone.routes {
+		w.off.Store(true)
+	}
+	if err := tap.WaitOutput("trying another server than "+alone.way.listener.Addr().String(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Await(t, "the stream takes packets", func() bool { return strings.Contains(tap.Output(), "the stream takes packets again") })
+	close(stop)
+	<-ended
+	tap.Signal(os.Interrupt)
+	if status, err := tap.Wait(time.Minute); err != nil || status != 0 {
+		t.Fatalf("status %d, %v: %s", status, err, tap.Output())
+	}
+	info := streamOf(others, "TAPS")
+	if info == nil {
+		t.Fatal("no stream")
+	}
+	netlab.Await(t, "all is read", func() bool { return acknowledged(others, "ethertap-reader") >= info.State.LastSeq })
+	reader.Signal(os.Interrupt)
+	if status, err := reader.Wait(time.Minute); err != nil || status != 0 {
+		t.Fatalf("status %d, %v: %s", status, err, reader.Output())
+	}
+	if !strings.Contains(reader.Output(), "trying another server than "+alone.way.listener.Addr().String()) {
+		t.Errorf("the reader has not left the server:\n%s", reader.Output())
+	}
+	numbers, _ := numbersOf(t, file)
+	for _, got := range numbers {
+		for n := 1; n < len(got); n++ {
+			if got[n] <= got[n-1] {
+				t.Fatalf("frame %d comes after %d", got[n], got[n-1])
+			}
+		}
+		if uint64(len(got)+len(q.refused)) != q.sent {
+			t.Errorf("%d read and %d refused of %d", len(got), len(q.refused), q.sent)
+		}
+	}
+	if len(numbers) != 1 {
+		t.Errorf("%d interfaces", len(numbers))
 	}
 }
 

@@ -26,11 +26,22 @@ const (
 	patience     = 10 * time.Second
 	openPatience = 30 * time.Second
 
+	// closePatience is how long the end waits for a server when no packet hangs on it: until it has taken back
+	// what a reader has not written, or knows that a run has ended.
+	closePatience = 2 * time.Second
+
 	// A connection whose server has not answered two questions, one every pingEvery, is given up.
 	pingEvery = 3 * time.Second
 
 	// A server that is gone is tried again after retryFirst, then after twice that, up to retryLast.
 	retryFirst, retryLast = 100 * time.Millisecond, 5 * time.Second
+
+	// leaderPatience is how long a cluster has to choose a leader: its servers call for a vote within 9 s
+	// (minElectionTimeout and maxElectionTimeout of nats-server), and may need a second one.
+	leaderPatience = 15 * time.Second
+
+	// sayEvery is how often it is said that a stream does not answer, and how often another server is tried.
+	sayEvery = time.Minute
 
 	// leastPayload is the least limit of a server for messages, in bytes.
 	leastPayload = 72 << 10
@@ -108,6 +119,7 @@ type link struct {
 	mu     sync.Mutex
 	notify func()    // the connection was lost or made again, or something is not allowed; nil: nobody wants to know
 	lost   time.Time // since when there is no server; zero: there is one
+	left   time.Time // when a server was left for another
 	closed bool
 	denied error // what the server said last that it does not allow
 }
@@ -153,8 +165,11 @@ func connect(ctx context.Context, a Address, access Access, logf func(string, ..
 }
 
 // backoff returns how long to wait before another attempt.
-func backoff(attempts int) time.Duration {
-	d := min(retryFirst<<min(max(attempts-1, 0), 10), retryLast)
+func backoff(attempts int) time.Duration { return pause(attempts, retryLast) }
+
+// pause returns how long to wait before another attempt, and no longer than longest and a quarter.
+func pause(attempts int, longest time.Duration) time.Duration {
+	d := min(retryFirst<<min(max(attempts-1, 0), 10), longest)
 	return d + rand.N(d/4) // not all taps at once
 }
 
@@ -228,7 +243,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (l *link) disconnected(err error) {
 	l.mu.Lock()
 	said := !l.lost.IsZero() || l.closed
-	if l.lost.IsZero() {
+	if !said {
 		l.lost = time.Now()
 	}
 	l.mu.Unlock()
@@ -250,6 +265,37 @@ func (l *link) reconnected(nc *nats.Conn) {
 	l.mu.Unlock()
 	l.logf("%s: connected to %s, after %.1f s", l.address, nc.ConnectedAddr(), since.Seconds())
 	l.changed()
+}
+
+// elsewhere leaves a server for another one that the address or the server names, if a stream has not answered
+// there since a time for the reason why. The first time it waits for leaderPatience, then for sayEvery. A
+// server that has lost the others of its cluster is such a one: it has clients, and no leader.
+func (l *link) elsewhere(since time.Time, wait time.Duration, why error) {
+	if len(l.nc.Servers()) < 2 {
+		return
+	}
+	l.mu.Lock()
+	due := since.Add(wait)
+	if l.left.After(since) {
+		due = l.left.Add(sayEvery)
+	}
+	now := time.Now()
+	leave := now.After(due) && l.lost.IsZero() && !l.closed
+	if leave {
+		l.left, l.lost = now, now
+	}
+	l.mu.Unlock()
+	if leave {
+		l.logf("%s: %v; trying another server than %s", l.address, why, l.nc.ConnectedAddr())
+		l.nc.ForceReconnect()
+	}
+}
+
+// hasten has a server that is gone tried again now.
+func (l *link) hasten() {
+	if !l.gone().IsZero() {
+		l.nc.ForceReconnect()
+	}
 }
 
 // told takes what the server or the client says on its own.

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,11 +35,12 @@ const (
 	// server takes messages in their order.
 	passes = 3
 
-	// endPatience is how long the end waits while no acknowledgement comes.
-	endPatience = 2 * time.Second
+	// endPatience is how long the end waits while no acknowledgement comes: as long as a cluster may need to
+	// choose a leader. The end says so after endQuiet.
+	endPatience, endQuiet = leaderPatience, time.Second
 
-	// sayEvery is how often it is said that the stream takes nothing.
-	sayEvery = time.Minute
+	// troubleLast is the longest pause before a message is sent again that no stream has taken.
+	troubleLast = time.Second
 
 	// DefaultHold is how many bytes are held for a server that is gone.
 	DefaultHold = 64 << 20
@@ -66,7 +68,8 @@ type PublishOptions struct {
 
 	Logf func(format string, args ...any)
 
-	ackWait time.Duration // 0: as the constant says; other values are for tests
+	// 0: as the constants say; other values are for tests
+	ackWait, endPatience, leaderPatience time.Duration
 }
 
 // Output puts packets into a stream. It implements collect.Output. A packet is held until the stream has
@@ -106,9 +109,10 @@ type Output struct {
 	retryAt   time.Time // nothing is sent before that
 	failures  int       // in a row
 	trouble   error     // why nothing is acknowledged, as said last; nil: nothing is wrong
+	troubled  time.Time // since when
 	said      time.Time
-	failed    error // the run cannot go on
-	hurry     time.Time
+	failed    error     // the run cannot go on
+	hurry     time.Time // when the end began
 	ending    bool
 }
 
@@ -142,9 +146,9 @@ func Publish(ctx context.Context, o PublishOptions) (*Output, error) {
 	if o.Hold == 0 {
 		o.Hold = DefaultHold
 	}
-	if o.ackWait == 0 {
-		o.ackWait = ackWait
-	}
+	o.ackWait = cmp.Or(o.ackWait, ackWait)
+	o.endPatience = cmp.Or(o.endPatience, endPatience)
+	o.leaderPatience = cmp.Or(o.leaderPatience, leaderPatience)
 	p := &Output{o: o, wake: make(chan struct{}, 1), done: make(chan struct{}), run: fmt.Sprintf("%x-%x", time.Now().UnixNano(), os.Getpid())}
 	p.room = sync.NewCond(&p.mu)
 	var err error
@@ -377,19 +381,35 @@ func (p *Output) unsent(m *message) {
 	p.status.Behind += m.packets
 }
 
-// fail notes why nothing is acknowledged, says it now and then, and has all sent again later. The
-// caller holds mu.
+// fail notes why nothing is acknowledged, says it now and then, and has all sent again later, at another
+// server if this goes on. The caller holds mu.
 func (p *Output) fail(err error) {
 	p.unsend()
 	p.failures++
-	p.retryAt = time.Now().Add(backoff(p.failures))
+	p.retryAt = time.Now().Add(pause(p.failures, troubleLast))
 	fresh := p.trouble == nil || p.trouble.Error() != err.Error()
+	if p.trouble == nil {
+		p.troubled = time.Now()
+	}
 	p.trouble = err
+	if p.safe > 0 {
+		_, leader := p.patience()
+		go p.link.elsewhere(p.troubled, leader, err) // it calls linkChanged, which takes mu
+	}
 	if p.safe > 0 && (fresh || time.Since(p.said) > sayEvery) { // before that it is the error of Publish
 		p.said = time.Now()
 		p.o.Logf("%s: %v; %s held, trying again", p.o.Address, err, plural(p.heldPackets(), "packet"))
 	}
 	p.room.Broadcast()
+}
+
+// patience returns how long an acknowledgement is waited for, and how long a stream, before another server is
+// tried. Both together fit into the patience of the end when it has begun. The caller holds mu.
+func (p *Output) patience() (ack, leader time.Duration) {
+	if p.hurry.IsZero() {
+		return p.o.ackWait, p.o.leaderPatience
+	}
+	return min(p.o.ackWait, p.o.endPatience/3), min(p.o.leaderPatience, p.o.endPatience/2)
 }
 
 func plural(n uint64, what string) string {
@@ -450,7 +470,8 @@ func (p *Output) next() (*message, nats.Header, time.Duration) {
 		if p.progress.After(since) {
 			since = p.progress
 		}
-		if waited := now.Sub(since); waited > p.o.ackWait {
+		most, _ := p.patience()
+		if waited := now.Sub(since); waited > most {
 			p.fail(fmt.Errorf("the stream has acknowledged nothing for %.0f s, as it does without a majority of its servers or room on their disks", waited.Seconds()))
 			return nil, nil, p.retryAt.Sub(now)
 		}
@@ -459,7 +480,8 @@ func (p *Output) next() (*message, nats.Header, time.Duration) {
 		if m.acked || !m.sent.IsZero() {
 			continue
 		}
-		if p.flying > 0 && p.flying+len(m.data) > inFlight {
+		// While nothing is taken, one message at a time asks whether that has changed.
+		if p.flying > 0 && (p.trouble != nil || p.flying+len(m.data) > inFlight) {
 			break
 		}
 		if m.tries++; m.tries > 1 {
@@ -674,22 +696,26 @@ func (p *Output) Status() Status {
 	return s
 }
 
-// HurryUp implements collect.Output: from now on two seconds without an acknowledgement are the end.
+// HurryUp implements collect.Output: from now on endPatience without an acknowledgement is the end. What
+// waits for another attempt makes it now.
 func (p *Output) HurryUp() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.hurry = time.Now()
+	p.retryAt, p.failures = time.Time{}, 0
 	p.room.Broadcast()
+	p.mu.Unlock()
+	p.rouse()
+	p.link.hasten()
 }
 
-// Close implements collect.Output. It waits until all is acknowledged.
+// Close implements collect.Output. It waits until all is acknowledged, and says so if that takes long.
 func (p *Output) Close(now time.Time) error {
 	if p.closed {
 		return nil
 	}
 	p.closed = true
 	p.cut(now, true)
-	tick := time.NewTicker(endPatience / 10)
+	tick := time.NewTicker(p.o.endPatience / 50)
 	defer tick.Stop()
 	stop := make(chan struct{})
 	go func() { // the time passes without an event
@@ -703,12 +729,22 @@ func (p *Output) Close(now time.Time) error {
 		}
 	}()
 	p.mu.Lock()
-	for len(p.held) > 0 && p.failed == nil && !p.over() {
-		p.room.Wait()
+	for said := false; len(p.held) > 0 && p.failed == nil; p.room.Wait() {
+		waited, packets := p.idle(), p.heldPackets()
+		if waited > p.o.endPatience || packets == 0 && waited > closePatience {
+			break
+		}
+		if waited > endQuiet && packets > 0 && !said {
+			said = true
+			p.o.Logf("%s: %s not acknowledged; waiting for the stream, up to %v while it takes nothing; another signal gives them up", p.o.Address, plural(packets, "packet"), p.o.endPatience)
+		}
 	}
 	lost, safe, err := p.heldPackets(), p.status.Acknowledged, p.failed
 	if err == nil && lost > 0 {
-		if err = p.trouble; err == nil {
+		switch err = p.trouble; {
+		case !p.link.gone().IsZero():
+			err = errors.New("the server is gone")
+		case err == nil:
 			err = errors.New("the stream has acknowledged nothing more")
 		}
 		err = p.link.wrong(err)
@@ -722,16 +758,17 @@ func (p *Output) Close(now time.Time) error {
 	return err
 }
 
-// over says whether the end has waited long enough. The caller holds mu.
-func (p *Output) over() bool {
+// idle returns how long the end has waited without an acknowledgement; 0 if it has not begun. The caller
+// holds mu.
+func (p *Output) idle() time.Duration {
 	if p.hurry.IsZero() {
-		return false
+		return 0
 	}
 	since := p.hurry
 	if p.progress.After(since) {
 		since = p.progress
 	}
-	return time.Since(since) > endPatience
+	return time.Since(since)
 }
 
 // abandon ends the goroutine that sends, and the connection.

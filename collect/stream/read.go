@@ -47,6 +47,8 @@ type ReadOptions struct {
 	Hold   uint64        // bytes; 0: DefaultHold
 
 	Logf func(format string, args ...any)
+
+	leaderPatience time.Duration // 0: as the constant says; other values are for tests
 }
 
 // Reader takes packets out of a stream. It implements collect.Input. A message is acknowledged when the
@@ -99,12 +101,9 @@ type arrival struct {
 
 // Read opens a stream for reading.
 func Read(ctx context.Context, o ReadOptions) (*Reader, error) {
-	if o.Window == 0 {
-		o.Window = DefaultWindow
-	}
-	if o.Hold == 0 {
-		o.Hold = DefaultHold
-	}
+	o.Window = cmp.Or(o.Window, DefaultWindow)
+	o.Hold = cmp.Or(o.Hold, DefaultHold)
+	o.leaderPatience = cmp.Or(o.leaderPatience, leaderPatience)
 	r := &Reader{o: o, ended: make(chan struct{}), roused: make(chan struct{}, 1), merge: newMerge(o.Window, o.Logf)}
 	r.room = sync.NewCond(&r.mu)
 	var err error
@@ -213,18 +212,21 @@ func (r *Reader) subscribe(ctx context.Context, after uint64) (jetstream.Consume
 // get gets messages until ctx is done.
 func (r *Reader) get(ctx context.Context) {
 	defer close(r.ended)
+	var since time.Time // of the first failure in a row
 	for failures := 0; ctx.Err() == nil; failures++ {
-		begun := time.Now()
+		begun, expected := time.Now(), r.expected
 		err := r.pull(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(begun) > retryLast {
+		if r.expected != expected || time.Since(begun) > sayEvery {
 			failures = 0
 		}
 		if failures == 0 {
+			since = time.Now()
 			r.o.Logf("%s: %v; trying again", r.o.Address, reason(err))
 		}
+		r.link.elsewhere(since, r.o.leaderPatience, reason(err))
 		if !sleep(ctx, backoff(failures+1)) {
 			return
 		}
@@ -462,7 +464,7 @@ func (r *Reader) Close() error {
 	for _, a := range slices.Concat(r.done, arrived, r.merge.rest()) {
 		a.msg.Nak()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
 	r.link.nc.FlushWithContext(ctx) // without a server they come again after redeliverAfter
 	if r.o.Name == "" && r.link.gone().IsZero() {

@@ -119,7 +119,7 @@ func TestServerGoneForGood(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
 	q, p := queue(t, shm.Options{})
-	pub := publish(t, q, PublishOptions{Address: address(t, "TAPS", s)})
+	pub := publish(t, q, PublishOptions{Address: address(t, "TAPS", s), endPatience: 2 * time.Second})
 	put(t, p, "tap", 0, 10)
 	eventually(t, "they are acknowledged", func() bool { return pub.out.Status().Acknowledged == 10 })
 	s.Shutdown()
@@ -130,6 +130,122 @@ func TestServerGoneForGood(t *testing.T) {
 	if err == nil || !strings.HasSuffix(err.Error(), "; 10 packets are safe, 5 more are lost") {
 		t.Errorf("%v", err)
 	}
+}
+
+// The end waits for a stream that has no leader, and asks it again at once, however long the pause was that it
+// is in.
+func TestEndWaitsForLeader(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	q, p := queue(t, shm.Options{})
+	log := &notes{t: t}
+	pub := publish(t, q, PublishOptions{Address: address(t, "TAPS", s), Logf: log.logf, endPatience: 20 * time.Second})
+	put(t, p, "tap", 0, 10)
+	eventually(t, "they are acknowledged", func() bool { return pub.out.Status().Acknowledged == 10 })
+	stream, err := js.Stream(t.Context(), "TAPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), "TAPS"); err != nil { // to who writes, it is as if it had no leader
+		t.Fatal(err)
+	}
+	put(t, p, "tap", 10, 5)
+	eventually(t, "it is said", func() bool {
+		return log.has("no stream takes the packets; it may be gone, or have no leader; 5 packets are held")
+	})
+	pub.out.mu.Lock()
+	pub.out.retryAt = time.Now().Add(time.Hour)
+	pub.out.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- pub.end() }()
+	eventually(t, "the end says what it waits for", func() bool { return log.has("5 packets are not acknowledged; waiting for the stream") })
+	if _, err := js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if st := pub.out.Status(); st.Acknowledged != 15 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// While no stream takes packets, one message at a time asks for it, not all that are held.
+func TestOneMessageAsks(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	q, p := queue(t, shm.Options{})
+	log := &notes{t: t}
+	pub := publish(t, q, PublishOptions{Address: address(t, "TAPS", s), Logf: log.logf, endPatience: time.Millisecond})
+	if err := js.DeleteStream(t.Context(), "TAPS"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, p, "tap", 0, 1)
+	eventually(t, "it is said", func() bool { return log.has("no stream takes the packets") })
+	big := make([]byte, 1400)
+	for n := 0; n < 4000; { // ten messages
+		if p.Put([]shm.Record{{Timestamp: time.Now().UnixNano(), Direction: shm.RX, OrigLen: 1400, Data: big}}) == 1 {
+			n++
+		}
+	}
+	eventually(t, "it is asked again and again", func() bool { return pub.out.Status().Retried >= 5 })
+	pub.out.mu.Lock()
+	defer pub.out.mu.Unlock()
+	if len(pub.out.held) < 5 {
+		t.Errorf("%d messages are held", len(pub.out.held))
+	}
+	for _, m := range pub.out.held[1:] {
+		if m.tries > 0 {
+			t.Errorf("message %d was sent too", m.number)
+		}
+	}
+}
+
+// A server at which a stream does not answer for long, as one that has lost the others of its cluster, is left
+// for another one, by who writes and by who reads.
+func TestAnotherServer(t *testing.T) {
+	t.Parallel()
+	alone, well := serve(t, nil), serve(t, nil)
+	q, p := queue(t, shm.Options{})
+	log := &notes{t: t}
+	at := address(t, "TAPS", alone, well)
+	const patience = 500 * time.Millisecond
+	pub := publish(t, q, PublishOptions{Address: at, Logf: log.logf, leaderPatience: patience})
+	if pub.out.link.nc.ConnectedUrl() == well.ClientURL() { // the client begins with any of them
+		alone, well = well, alone
+	}
+	js := jetStream(t, alone)
+	stream, err := js.Stream(t.Context(), "TAPS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := stream.CachedInfo().Config
+	other.FirstSeq = 1000 // as if it went on there
+	if _, err := jetStream(t, well).CreateStream(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	var r *reading
+	for r == nil { // one that reads at the first server too
+		r = read(t, ReadOptions{Address: at, All: true, Logf: log.logf, leaderPatience: patience})
+		if r.in.link.nc.ConnectedUrl() != alone.ClientURL() {
+			r.end(t)
+			r = nil
+		}
+	}
+	put(t, p, "tap", 0, 10)
+	eventually(t, "they are read", func() bool { return r.out.count() == 10 })
+	if err := js.DeleteStream(t.Context(), "TAPS"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, p, "tap", 10, 5)
+	eventually(t, "they are acknowledged", func() bool { return pub.out.Status().Acknowledged == 15 })
+	if !log.has("it may be gone, or have no leader; trying another server than ") {
+		t.Error("it does not say so")
+	}
+	eventually(t, "they are read", func() bool { return r.out.count() == 15 })
+	ordered(t, r.out.got())
 }
 
 // Whatever keeps packets out of a stream is one clear line, before anything is taken from the queue.
