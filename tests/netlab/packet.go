@@ -125,6 +125,7 @@ func (s *Sender) Close() error {
 // before any socket can have it.
 type Receiver struct {
 	link  string
+	first *os.File // a socket that nobody reads: see NewReceiver
 	file  *os.File
 	raw   syscall.RawConn
 	frame []byte
@@ -138,14 +139,13 @@ type Receiver struct {
 // frames. It is closed when the test ends.
 func (n *Namespace) NewReceiver(link string) *Receiver {
 	n.t.Helper()
-	if OnNICs() {
-		// Of a batch that a NIC received, the socket that was opened first gets the frames of
-		// each protocol when the batch is over, and those of unknown ones before: so
-		// let that be another.
-		first, err := n.packetSocket(link, unix.ETH_P_ALL, func(int) error { return nil })
-		n.must(err)
-		n.t.Cleanup(func() { unix.Close(first) })
-	}
+	// Of frames that the kernel takes in a list, as those of NICs and of veths with GRO, the socket that was
+	// opened first gets those of protocols that nobody else takes when the list is over, and so behind later
+	// ones. Let that be another.
+	first, err := n.packetSocket(link, unix.ETH_P_ALL, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1) // the least: nobody reads it
+	})
+	n.must(err)
 	fd, err := n.packetSocket(link, unix.ETH_P_ALL, func(fd int) error {
 		return errors.Join(
 			unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
@@ -157,6 +157,7 @@ func (n *Namespace) NewReceiver(link string) *Receiver {
 	n.must(err)
 	r := &Receiver{
 		link:  link,
+		first: os.NewFile(uintptr(first), "first socket on "+link),
 		file:  os.NewFile(uintptr(fd), "receiver on "+link),
 		frame: make([]byte, maxFrame),
 		oob:   make([]byte, 256),
@@ -263,10 +264,12 @@ func (r *Receiver) Drops() (uint64, error) {
 	return r.drops, nil
 }
 
-// Close closes the socket. Closing twice is no error.
+// Close closes the sockets. Closing twice is no error.
 func (r *Receiver) Close() error {
-	if err := r.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
+	for _, f := range []*os.File{r.file, r.first} {
+		if err := f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			return err
+		}
 	}
 	return nil
 }
