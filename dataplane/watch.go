@@ -131,7 +131,7 @@ func (e *Engine) adaptLocked(p *enginePort, before int) (again bool) {
 		}
 	}
 	if f.MTU > port.LongMTU {
-		e.config.Logf("port %s: frames longer than MTU %d are lost; to fix this, run: ip link set %s mtu %d", f.Name, port.LongMTU, f.Device, port.LongMTU)
+		e.config.Logf("port %s: frames longer than MTU %d are lost; to fix this, run: ip link set %s mtu %d", f.Name, port.LongMTU, port.Word(f.Device), port.LongMTU)
 		return false
 	}
 	again = f.Chunk > e.workers[0].umem.FrameSize() || f.MTU > port.MaxMTU && !e.long

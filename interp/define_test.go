@@ -187,3 +187,23 @@ func TestRedefined(t *testing.T) {
 		t.Errorf("-e says %q (%v)", errs.String(), err)
 	}
 }
+
+// A set of words that ask completes nothing but words: names of files, for one, are not for everybody.
+func TestAskingCompletesNoNames(t *testing.T) {
+	s := interp.Set{
+		Name: "test", Help: "For a test.", Words: []interp.Word{{Name: "x", Stack: "( - )", Help: "does nothing", Example: "x", Func: func(*interp.Session) error { return nil }}},
+		Names: func(*interp.Dict, string) []string { return []string{"/secret"} },
+	}
+	for _, c := range []struct {
+		set  interp.Set
+		want int
+	}{{s, 1}, {s.Asking("no"), 0}} {
+		d, err := interp.NewDict(c.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Names("/"); len(got) != c.want {
+			t.Errorf("%q", got)
+		}
+	}
+}

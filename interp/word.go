@@ -61,7 +61,8 @@ func (a *Absent) error() string {
 }
 
 // Asking returns the set with only those words that ask. The names of the others are errors that say
-// why. A dictionary of such sets can be served to those who may know everything and change nothing.
+// why. A dictionary of such sets can be served to those who may know everything and change nothing; it
+// completes words alone, since names of files are not theirs to see.
 func (s Set) Asking(why string) Set {
 	var asking []Word
 	missing := Absent{Why: why}
@@ -72,7 +73,7 @@ func (s Set) Asking(why string) Set {
 			missing.Names += " " + w.Name
 		}
 	}
-	s.Words = asking
+	s.Words, s.Names = asking, nil
 	s.Absent = append(slices.Clone(s.Absent), missing)
 	return s
 }

@@ -22,6 +22,7 @@ plain() { sed -e "s|ip netns exec $dut ||; s|$queue|ixdp.pqueue.tap|g; s|$dir|/t
 
 cleanup() {
 	trap - EXIT INT TERM
+	[ -z "${pinging:-}" ] || kill "$pinging" 2>/dev/null
 	for name in collect ethertap; do control $name stop --all >/dev/null 2>&1; done
 	for ns in $a $b $dut; do ip netns del $ns 2>/dev/null; done
 	rm -rf "$dir" "/dev/shm/$queue"
@@ -64,7 +65,7 @@ for link in "$a a0" "$b b0"; do # what a host on a veth needs for the fast path,
 done
 
 say "A bridge between d0 and d1, in the background"
-show ip netns exec $dut ethertap --daemon --tap-queue $queue d0 d1
+show ip netns exec $dut ethertap --daemon --config /dev/null --tap-queue $queue d0 d1
 show control ethertap status
 
 say "Traffic through it"
@@ -74,6 +75,7 @@ ip netns exec $a ping -q -i 0.05 10.99.0.2 >/dev/null &
 pinging=$!
 rpcl 'if.rates'
 kill $pinging
+pinging=
 
 say "The tap: all frames go into the queue, or those that a filter takes"
 rpcl '"icmp and src host 10.99.0.1" 0 tap.rx.filter 0 tap.rx.enable'

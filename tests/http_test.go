@@ -191,8 +191,21 @@ func TestHTTPAddressMistakes(t *testing.T) {
 	}
 	defer l.Close()
 	_, errs, status := r.run(r.ethertap, "--tap-queue", r.queue, "--config", "/dev/null", "--http", socket, netlab.D0, netlab.D1)
-	if status != 1 || !strings.HasPrefix(errs, "ethertap: --http: somebody listens on ") {
+	if status != 1 || errs != "ethertap: --http: "+socket+": somebody listens on it\n" {
 		t.Errorf("a socket in use: status %d, %q", status, errs)
 	}
 	r.untouched()
+
+	// An address that the machine no longer has is found before a restart stops anything; one that the instance itself
+	// has is no mistake.
+	r.must("ip", "addr", "add", "192.0.2.7/32", "dev", "lo")
+	r.must("ip", "link", "set", "lo", "up")
+	r.daemon("--http", "192.0.2.7:9977")
+	r.must(r.control, "ethertap", "restart")
+	pid := r.daemonPID()
+	r.must("ip", "addr", "del", "192.0.2.7/32", "dev", "lo")
+	_, errs, status = r.run(r.control, "ethertap", "restart")
+	if status != 1 || !strings.HasPrefix(errs, "ethertap: --http: ") || !strings.Contains(errs, "would not start again and was left running") || r.daemonPID() != pid {
+		t.Errorf("a restart without the address: status %d, %q", status, errs)
+	}
 }

@@ -85,6 +85,7 @@ await booted
 version() { dpkg-deb --field "$1" Version; }
 echo "$release: $(inside systemctl --version | head -n 1); $(version "$older"), then $(version "$package")"
 cp "$package" "$root/root/ethertap.deb" && cp "$older" "$root/root/older.deb"
+must useradd --gid daemon someone && must userdel someone # these leave copies of their files
 files >"/tmp/etdeb$id-before"
 
 echo "install"
@@ -133,14 +134,34 @@ for unit in ethertap ethertap-collect; do
 	[ "${exposure%.*}" -lt 4 ] || fail "$unit is exposed by $exposure"
 done
 
-echo "remove"
+echo "an interface that comes late"
+must systemctl stop ethertap
+must ethertap --clear # the bypass of d0 and d1
+sed -i -e 's/^INTERFACES=.*/INTERFACES="late0 d1"/' "$root/etc/default/ethertap"
+inside systemctl start ethertap >/dev/null 2>&1 && fail "ethertap starts without its interface"
+must ip link add late0 type veth peer name late1
+must ip link set late0 up
+must ip link set late1 up
+active() { inside systemctl is-active --quiet ethertap; }
+await active
+
+echo "remove, with an instance of a recording and a user of the group"
+echo 'COLLECT="-q ixdp.pqueue.tap /var/log/ethertap/one.pcap"' >"$root/etc/default/ethertap-collect-one"
+must systemctl enable --now ethertap-collect@one
+must useradd --gid ethertap someone
 must dpkg -r ethertap
+inside systemctl is-active --quiet ethertap-collect@one && fail "the instance goes on"
+inside sh -c 'ls /etc/systemd/system/*.wants/ethertap*' 2>/dev/null && fail "units are still enabled"
+rm "$root/etc/default/ethertap-collect-one"
 inside sh -c "cat /proc/[0-9]*/comm" 2>/dev/null | grep -qx ethertap && fail "ethertap goes on"
 [ -e "$root/etc/ethertap.rpcl" ] || fail "remove took the configuration"
 
 echo "purge"
 inside test -e /usr/sbin/ethertap && fail "ethertap is still there"
 must dpkg -P ethertap
+must userdel someone
+must groupdel ethertap
+must ip link del late0
 rm -f "$root/root/tap.pcapng"* 
 files >"/tmp/etdeb$id-after"
 diff "/tmp/etdeb$id-before" "/tmp/etdeb$id-after" || fail "files are left, or missing"

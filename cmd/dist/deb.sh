@@ -14,8 +14,8 @@ ppc64le) arch=ppc64el triplet=powerpc64le-linux-gnu ;;
 loong64) arch=loong64 triplet=loongarch64-linux-gnu ;;
 *) echo "deb: no package for ${GOARCH:-this architecture}" >&2; exit 1 ;;
 esac
-# a Debian version begins with a digit, and a dash would begin its revision
-version=$(printf %s "$1" | sed -e 's/^v\([0-9]\)/\1/' -e 's/^[^0-9]/0+&/' -e 's/-/+/g')
+# a Debian version begins with a digit, a dash would begin its revision, and what comes before a release has a tilde
+version=$(printf %s "$1" | sed -e 's/^v\([0-9]\)/\1/' -e 's/^[^0-9]/0+&/' -e 's/-\(alpha\|beta\|rc\)/~\1/' -e 's/-/+/g')
 case $version in
 *.*) ;;
 *) version=0+git.${version#0+} ;; # a commit's name, which is no number

@@ -39,7 +39,7 @@ for arch in $ARCHS; do
 	make -s --no-print-directory install-files DESTDIR="$stage" PREFIX=/usr BINARIES="$bin" VERSION="$version"
 	find "$stage/usr/share/man" -type f -exec gzip -9n {} +
 	find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-	STAGE=$stage RPMARCH=$arch RPMVERSION=$(printf %s "$number" | tr - +) \
+	STAGE=$stage RPMARCH=$arch RPMVERSION=$(printf %s "$number" | sed -e 's/-\(alpha\|beta\|rc\)/~\1/' -e 's/-/+/g') \
 		$nfpm package --config cmd/dist/nfpm.yaml --packager rpm --target "$out" >/dev/null
 done
 for p in $programs; do

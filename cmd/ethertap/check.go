@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -34,7 +35,7 @@ func (p *program) check(probe *dataplane.Engine, caught *signals.Caught) (status
 	if err != nil {
 		mistake(err)
 	}
-	for _, err := range append(probe.Mistakes(running), p.surroundings()...) {
+	for _, err := range append(probe.Mistakes(running), p.surroundings(running)...) {
 		mistake(err)
 	}
 	if err := p.rehearse(caught, mistake); err != nil {
@@ -56,8 +57,9 @@ func (p *program) alreadyRuns(caught *signals.Caught) (running bool, err error) 
 	return running, err
 }
 
-// surroundings returns what is wrong with the queue and the log.
-func (p *program) surroundings() (all []error) {
+// surroundings returns what is wrong with the queue, the log and the address of --http. replacing says that an instance of
+// this name runs, which is the one to be replaced.
+func (p *program) surroundings(replacing bool) (all []error) {
 	q, err := shm.Open(p.tapQueue, shm.Options{Role: shm.RoleOther, Name: "check", NoCreate: true, Slots: p.slots, SlotSize: p.slotSize, Exact: true})
 	switch {
 	case err == nil:
@@ -69,6 +71,11 @@ func (p *program) surroundings() (all []error) {
 	}
 	if err := detach.CheckLog(p.log); err != nil {
 		all = append(all, err)
+	}
+	if p.http != nil {
+		if err := p.http.Check(replacing); err != nil {
+			all = append(all, fmt.Errorf("--http: %w", err))
+		}
 	}
 	return all
 }

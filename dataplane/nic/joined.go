@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+
+	"ethertap/dataplane/port"
 )
 
 // joining lists the features by which an interface makes one frame of several received ones. On our
@@ -33,7 +35,7 @@ func (j joiner) String() string {
 
 // command returns the command that ends the joining.
 func (j joiner) command() string {
-	return fmt.Sprintf("ethtool -K %s %s off", j.name, strings.Join(j.options, " off "))
+	return fmt.Sprintf("ethtool -K %s %s off", port.Word(j.name), strings.Join(j.options, " off "))
 }
 
 // joiners returns the interfaces beneath the port that join frames before the program of the port

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/port"
 )
 
 // linkHeader is what the kernel adds to an MTU before it compares the length of a frame with it, in
@@ -53,7 +55,7 @@ func (p *Port) aboutMTU(err error) string {
 	case p.mtu <= n.mtu || p.long && n.long:
 		return ""
 	}
-	return fmt.Sprintf("; its MTU is %d, and the driver takes %d at most for native XDP; to fix this, run: ip link set %s mtu %d", p.mtu, n.mtu, p.device, n.mtu)
+	return fmt.Sprintf("; its MTU is %d, and the driver takes %d at most for native XDP; to fix this, run: ip link set %s mtu %d", p.mtu, n.mtu, port.Word(p.device), n.mtu)
 }
 
 // limits are the lengths in bytes of the longest frames that can leave by an interface.

@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/port"
 )
 
 // peer is the other end of a veth, as far as it can be found out.
@@ -65,9 +67,9 @@ func (p peer) fix(features string) string {
 	case p.name == "":
 		return fmt.Sprintf("; to fix this, run in the namespace of its other end, where ip link shows its NAME for the number %d: ethtool -K NAME %s", p.index, features)
 	case p.nsid >= 0 && p.commandPrefix == "":
-		return fmt.Sprintf("; to fix this, run in the namespace of its other end: ethtool -K %s %s", p.name, features)
+		return fmt.Sprintf("; to fix this, run in the namespace of its other end: ethtool -K %s %s", port.Word(p.name), features)
 	}
-	return fmt.Sprintf("; to fix this, run: %sethtool -K %s %s", p.commandPrefix, p.name, features)
+	return fmt.Sprintf("; to fix this, run: %sethtool -K %s %s", p.commandPrefix, port.Word(p.name), features)
 }
 
 // linkElsewhere looks up an interface in the namespace that has the id nsid here. The kernel
@@ -103,7 +105,7 @@ func enterCommand(nsid int) string {
 		id, err := netlink.GetNetNsIdByFd(int(f.Fd()))
 		f.Close()
 		if err == nil && id == nsid {
-			return fmt.Sprintf("ip netns exec %s ", e.Name())
+			return fmt.Sprintf("ip netns exec %s ", port.Word(e.Name()))
 		}
 	}
 	var pids []int

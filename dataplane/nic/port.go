@@ -144,7 +144,7 @@ func (p *Port) inspect() error {
 		return p.programPresent(a.Xdp.ProgId)
 	case a.MTU > port.LongMTU:
 		return fmt.Errorf("port %s: MTU %d does not fit in %d chunks of user memory, which hold %d; to fix this, run: ip link set %s mtu %d",
-			p.name, a.MTU, port.MaxChunks, port.LongMTU, a.Name, port.LongMTU)
+			p.name, a.MTU, port.MaxChunks, port.LongMTU, port.Word(a.Name), port.LongMTU)
 	}
 	if p.options.Stamps == StampsHardware { // some reasons show only when it is attached
 		if why := p.stampsLack(a.Index, a.Name, p.options.Attach == AttachSKB); why != "" {
@@ -239,7 +239,7 @@ func (p *Port) warn(tool *ethtool) {
 	a := l.Attrs()
 	p.up = working(a)
 	if a.Flags&net.FlagUp == 0 {
-		p.logf("port %s: the link is down; to fix this, run: ip link set %s up", p.name, p.device)
+		p.logf("port %s: the link is down; to fix this, run: ip link set %s up", p.name, port.Word(p.device))
 	} else if !p.up {
 		p.logf("port %s: the link has no carrier", p.name)
 	}
@@ -286,9 +286,9 @@ func (p *Port) countQueues(tool *ethtool) {
 // QueueCommand implements port.Port.
 func (p *Port) QueueCommand(n int) string {
 	if p.combined {
-		return fmt.Sprintf("ethtool -L %s combined %d", p.device, n)
+		return fmt.Sprintf("ethtool -L %s combined %d", port.Word(p.device), n)
 	}
-	return fmt.Sprintf("ethtool -L %s rx %d tx %d", p.device, n, n)
+	return fmt.Sprintf("ethtool -L %s rx %d tx %d", port.Word(p.device), n, n)
 }
 
 func sysfsQueues(name, direction string) int {

@@ -83,7 +83,7 @@ func (p *Port) openBest(q *port.Queue) (s *xsk.Socket, err error) {
 	}
 	if q.Long {
 		return nil, fmt.Errorf("frames of several chunks are needed for an MTU above %d, and the driver (%s) or the kernel lacks them (%w); to fix this, run: ip link set %s mtu %d",
-			port.MaxMTU, p.driver, err, p.device, port.MaxMTU)
+			port.MaxMTU, p.driver, err, port.Word(p.device), port.MaxMTU)
 	}
 	if want == xsk.ZeroCopy {
 		return nil, fmt.Errorf("the driver (%s) has no zero-copy: %w", p.driver, err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+
+	"ethertap/dataplane/port"
 )
 
 // An interface may carry other things of this host: it may belong to a bridge or a bond, and VLANs
@@ -41,7 +43,7 @@ func (p *Port) warnMaster(a *netlink.LinkAttrs) {
 		}
 	}
 	p.logf("port %s: the interface %s, which no longer gets the frames that arrive at %s; to fix this, run: "+is.out,
-		p.name, fmt.Sprintf(is.part, name), p.device, p.device)
+		p.name, fmt.Sprintf(is.part, name), p.device, port.Word(p.device))
 }
 
 // peerKinds lists the kinds of interfaces whose lower device is the other end of a cable.

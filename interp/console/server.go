@@ -30,7 +30,13 @@ type Server struct {
 	conns     map[*conn]bool
 	closing   bool
 	wg        sync.WaitGroup // of connections
+
+	refused int       // clients since the last line of the log about them
+	told    time.Time // when that was
 }
+
+// tellEvery is how often the log tells of clients that were refused, however often they come again.
+const tellEvery = time.Minute
 
 // ServerOptions are the limits of a Server; the zero value gives the defaults.
 type ServerOptions struct {
@@ -139,7 +145,7 @@ func (s *Server) admit(nc *net.UnixConn) {
 		nc.Close()
 	}
 	if err := checkPeer(nc); err != nil {
-		s.o.Logf("control: client refused: %v", err)
+		s.tellRefused(err.Error())
 		refuse("refused: " + err.Error())
 		return
 	}
@@ -148,7 +154,7 @@ func (s *Server) admit(nc *net.UnixConn) {
 	if s.closing || full {
 		s.mu.Unlock()
 		if full {
-			s.o.Logf("control: client refused: %d are connected", s.o.MaxClients)
+			s.tellRefused(fmt.Sprintf("%d are connected", s.o.MaxClients))
 			refuse(fmt.Sprintf("refused: %d clients are connected already", s.o.MaxClients))
 		} else {
 			refuse("shutting down")
@@ -166,6 +172,25 @@ func (s *Server) admit(nc *net.UnixConn) {
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
+}
+
+// tellRefused logs that a client was refused, once a minute at most, since clients can come as fast as they like.
+func (s *Server) tellRefused(why string) {
+	s.mu.Lock()
+	s.refused++
+	n, now := s.refused, time.Now()
+	tell := s.told.IsZero() || now.Sub(s.told) >= tellEvery
+	if tell {
+		s.refused, s.told = 0, now
+	}
+	s.mu.Unlock()
+	switch {
+	case !tell:
+	case n == 1:
+		s.o.Logf("control: client refused: %s", why)
+	default:
+		s.o.Logf("control: %d clients refused since the last such line; the last one: %s", n, why)
+	}
 }
 
 // Close stops serving: running words are interrupted and clients are told. It waits for them, but

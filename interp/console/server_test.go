@@ -278,6 +278,35 @@ func TestServerFull(t *testing.T) {
 	}
 }
 
+// However often clients are refused, the log tells of them once a minute.
+func TestRefusedClientsDoNotFillTheLog(t *testing.T) {
+	var mu sync.Mutex
+	var logged []string
+	path, _, s := startServer(t, ServerOptions{MaxClients: 1, Logf: func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		logged = append(logged, fmt.Sprintf(format, args...))
+	}})
+	dial(t, path)
+	for range 50 {
+		if _, err := Dial(path); err == nil {
+			t.Fatal("a second client was not refused")
+		}
+	}
+	s.mu.Lock()
+	s.told = s.told.Add(-tellEvery)
+	s.mu.Unlock()
+	if _, err := Dial(path); err == nil {
+		t.Fatal("a second client was not refused")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	want := []string{"control: client refused: 1 are connected", "control: 50 clients refused since the last such line; the last one: 1 are connected"}
+	if !slices.Equal(logged, want) {
+		t.Errorf("%q", logged)
+	}
+}
+
 func TestServerClose(t *testing.T) {
 	path, _, s := startServer(t, ServerOptions{})
 	idle, busy, flooded := dial(t, path), dial(t, path), rawDial(t, path)

@@ -68,12 +68,12 @@ type portState struct {
 	counts  map[string]uint64 // by key
 }
 
-// counters are the keys of the counters of an interface, in the order in which they are shown.
+// counters are the keys of all counters of an interface, in the order in which they are shown.
 var counters = []string{
 	"rx", "tx", "rx_bytes", "tx_bytes", "drop", "noif", "err", "mirrored", "bypassed", "lost", "held",
-	"dropped_by_fi", "random_by_fi", "burst_by_fi", "outage_by_fi", "rate_by_fi", "hold_by_fi",
-	"bitflipped_by_fi", "duplicated_by_fi", "length_by_fi", "delayed_by_fi", "reordered_by_fi", "held_by_fi",
-	"tap_qualified", "tapped", "tap_lost", "tap_full",
+	"dropped_by_fi", "random_by_fi", "burst_by_fi", "outage_by_fi", "trace_by_fi", "rate_by_fi", "hold_by_fi",
+	"bitflipped_by_fi", "duplicated_by_fi", "length_by_fi", "ecn_by_fi", "corrupted_by_fi", "delayed_by_fi", "reordered_by_fi", "held_by_fi",
+	"tap_qualified", "tapped", "tap_lost", "tap_full", "tap_unstamped",
 }
 
 // gauges are the counters that can also fall.

@@ -7,6 +7,7 @@ package metrics
 import (
 	"context"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,9 +55,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	o := output{ch, r.Since}
 	o.engine(r)
-	for i := range r.Ports {
-		o.port(r, i)
-		o.top(&r.Ports[i], c.Top)
+	for i, name := range portNames(r) {
+		o.port(r, i, name)
+		o.top(&r.Ports[i], name, c.Top)
 	}
 	o.queues(r)
 	o.streams(ctx, r)
@@ -71,9 +72,10 @@ type output struct {
 // labels are names and values in turn.
 type labels []string
 
+// split returns the names, and the values as Prometheus takes them: names of interfaces and files may have any bytes.
 func (l labels) split() (names, values []string) {
 	for i := 0; i < len(l); i += 2 {
-		names, values = append(names, l[i]), append(values, l[i+1])
+		names, values = append(names, l[i]), append(values, strings.ToValidUTF8(l[i+1], "\ufffd"))
 	}
 	return names, values
 }

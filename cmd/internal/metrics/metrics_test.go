@@ -255,3 +255,29 @@ func TestAlertsAndDashboardAskForMetrics(t *testing.T) {
 		t.Errorf("promtool: %v: %s", err, out)
 	}
 }
+
+// Names of interfaces that are no UTF-8, and that of an interface that has disappeared and which another one has now,
+// do not make a scrape fail.
+func TestOddNames(t *testing.T) {
+	for _, c := range []struct {
+		names [2]string
+		gone  [2]bool
+		want  [2]string
+	}{
+		{names: [2]string{"d\xff", "caf\xe9.pcap"}, want: [2]string{"d\ufffd", "caf\ufffd.pcap"}},
+		{names: [2]string{"d1", "d1"}, gone: [2]bool{true, false}, want: [2]string{"d1 (port 0)", "d1"}},
+		{names: [2]string{"d1", "d1"}, gone: [2]bool{false, true}, want: [2]string{"d1", "d1 (port 1)"}},
+		{names: [2]string{"d1", "d1"}, gone: [2]bool{true, true}, want: [2]string{"d1 (port 0)", "d1 (port 1)"}},
+	} {
+		r := full()
+		for i := range r.Ports {
+			r.Ports[i].Name, r.Ports[i].Gone = c.names[i], c.gone[i]
+		}
+		got := text(t, registry(r, 3))
+		for _, name := range c.want {
+			if want := fmt.Sprintf("ethertap_receive_frames_total{interface=%q}", name); !strings.Contains(got, want) {
+				t.Errorf("%q: no %s", c.names, want)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,10 +14,25 @@ import (
 	"ethertap/lib/oui"
 )
 
+// portNames returns the names of the interfaces. One that has disappeared may have the name that another has now; it then has its
+// number behind it, since two metrics with the same labels make a scrape fail.
+func portNames(r *reading.Reading) (names []string) {
+	for i := range r.Ports {
+		name := r.Ports[i].Name
+		for j := range r.Ports {
+			if i != j && name == r.Ports[j].Name && (r.Ports[i].Gone || !r.Ports[j].Gone && i > j) {
+				name = fmt.Sprintf("%s (port %d)", name, i)
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // port sends what is of one interface.
-func (o output) port(r *reading.Reading, i int) {
+func (o output) port(r *reading.Reading, i int, named string) {
 	p := &r.Ports[i]
-	name := []string{"interface", p.Name}
+	name := []string{"interface", named}
 	with := func(l ...string) []string { return slices.Concat(name, l) }
 	o.gauge("interface_info", "How the interface is attached; always 1.", 1, with("index", strconv.Itoa(i), "driver", p.Driver, "mode", p.Mode, "address", p.MAC.String())...)
 	o.flag("interface_up", "Whether the link is up and has carrier.", p.Up && !p.Gone, name...)
@@ -125,9 +141,9 @@ func find(all dataplane.Counts, name string) (n uint64) {
 }
 
 // top sends the senders of most frames.
-func (o output) top(p *dataplane.PortSnapshot, most int) {
+func (o output) top(p *dataplane.PortSnapshot, name string, most int) {
 	for _, r := range p.MACs.Rows[:min(most, len(p.MACs.Rows))] {
-		l := []string{"interface", p.Name, "source", r.MAC.String(), "vendor", oui.Describe(r.MAC)}
+		l := []string{"interface", name, "source", r.MAC.String(), "vendor", oui.Describe(r.MAC)}
 		o.counterSince(noTime, "source_receive_frames", "Frames received from the source; only the sources of most frames are shown.", r.Frames, l...)
 		o.counterSince(noTime, "source_receive_bytes", "Bytes of the frames received from the source.", r.Bytes, l...)
 	}

@@ -295,11 +295,11 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// createPidFile makes a new file, so that nobody but this process ever locks it, takes the lock
-// and writes the pid and the time of start. The directory is locked, so nobody sees an incomplete
-// file.
+// createPidFile makes a new file, so that nobody but this process ever locks it for writing, takes
+// the lock and writes the pid and the time of start. The directory is locked, so nobody sees an
+// incomplete file. Others may read it only then: a lock for reading would keep us from ours.
 func createPidFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, pidMode)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -309,6 +309,9 @@ func createPidFile(path string) (*os.File, error) {
 		err = &fs.PathError{Op: "lock", Path: path, Err: err}
 	} else {
 		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), time.Now().Format(time.RFC3339Nano))
+	}
+	if err == nil {
+		err = f.Chmod(pidMode)
 	}
 	if err != nil {
 		os.Remove(path)
@@ -371,11 +374,12 @@ func inspect(f *os.File) (pidFile, error) {
 	return pidFile{pid: pid, started: started, held: true}, nil
 }
 
-// isHeld checks the lock without taking it.
+// isHeld checks the lock without taking it. The lock of an instance is one for writing, which only who may
+// write the file can take. Whoever may read the file can take one for reading, which says nothing.
 func isHeld(f *os.File) (bool, error) {
 	lk := unix.Flock_t{Type: unix.F_WRLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lk); err != nil {
 		return false, &fs.PathError{Op: "query lock", Path: f.Name(), Err: err}
 	}
-	return lk.Type != unix.F_UNLCK, nil
+	return lk.Type == unix.F_WRLCK, nil
 }

@@ -388,3 +388,33 @@ func TestLogPath(t *testing.T) {
 		t.Errorf("the directory: %v, %v", st, err)
 	}
 }
+
+// Who may read a pid file can lock it for reading. That does not make a dead instance live, nor keep another one
+// from its name.
+func TestReaderOfPidFile(t *testing.T) {
+	dir := newDir(t)
+	cmd := start(t, "obedient", "prog")
+	f, err := os.Open(filepath.Join(dir, "prog.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || st.Mode().Perm() != pidMode {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	cmd.Process.Kill()
+	lk := unix.Flock_t{Type: unix.F_RDLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLKW, &lk); err != nil { // when the instance is dead
+		t.Fatal(err)
+	}
+	if all := list(t, "prog"); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+	in, err := Register(t.Context(), "prog", "prog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -49,35 +49,66 @@ func (a Address) Listen() (net.Listener, error) {
 	if a.network == "tcp" {
 		return net.Listen(a.network, a.address)
 	}
-	if err := removeStale(a.address); err != nil {
+	stale, err := isStale(a.address)
+	if err == nil && stale {
+		err = os.Remove(a.address)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return console.Listen(a.address, console.OwnGroup)
 }
 
-// removeStale removes a socket on which nobody listens. What is not a socket stays, and so does a socket of
+// Check returns the error with which Listen would fail now, and leaves nothing behind. With replacing, the address may be in use,
+// by the process in whose place this one is to come.
+func (a Address) Check(replacing bool) error {
+	if a.network == "tcp" {
+		l, err := net.Listen(a.network, a.address)
+		switch {
+		case err == nil:
+			return l.Close()
+		case replacing && errors.Is(err, unix.EADDRINUSE):
+			return nil
+		}
+		return err
+	}
+	if _, err := isStale(a.address); err != nil && !(replacing && errors.Is(err, errInUse)) {
+		return err
+	}
+	// A socket beside it shows what else there may be: no such directory, no right to write, a path that is too long.
+	beside := a.address[:len(a.address)-1] + "~"
+	l, err := console.Listen(beside, console.OwnGroup)
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.address, err)
+	}
+	return l.Close()
+}
+
+var errInUse = errors.New("somebody listens on it")
+
+// isStale says whether there is a socket on which nobody listens. What is no socket is an error, and so is a socket of
 // somebody who lives.
-func removeStale(path string) error {
+func isStale(path string) (bool, error) {
 	st, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	case st.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and is no socket", path)
+		return false, fmt.Errorf("%s is there and is no socket", path)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.Close()
-		return fmt.Errorf("somebody listens on %s", path)
+		return false, fmt.Errorf("%s: %w", path, errInUse)
+	case errors.Is(err, unix.ECONNREFUSED):
+		return true, nil
 	}
-	if errors.Is(err, unix.ECONNREFUSED) {
-		return os.Remove(path)
-	}
-	return fmt.Errorf("%s: %w", path, err)
+	return false, fmt.Errorf("%s: %w", path, err)
 }
 
 // loopback says whether only processes of this machine reach a listener by its address.

@@ -223,6 +223,12 @@ func TestUnixSocket(t *testing.T) {
 	if _, err := a.Listen(); err == nil || !strings.Contains(err.Error(), "somebody listens") {
 		t.Errorf("a second one: %v", err)
 	}
+	if err := a.Check(false); err == nil || !strings.Contains(err.Error(), "somebody listens") {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := a.Check(true); err != nil {
+		t.Errorf("one in the place of the first: %v", err)
+	}
 	stale.(*net.UnixListener).SetUnlinkOnClose(false)
 	stale.Close()
 	l, err := a.Listen()
@@ -252,6 +258,45 @@ func TestUnixSocket(t *testing.T) {
 	os.WriteFile(path, []byte("precious"), 0o600)
 	if _, err := a.Listen(); err == nil {
 		t.Error("a file was replaced")
+	}
+}
+
+// What Listen would say is known before, and nothing is left of the question.
+func TestCheckAddress(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		address   string
+		replacing bool
+		want      string // part of the error; "": none
+	}{
+		{address: "0"},
+		{address: l.Addr().String(), want: "address already in use"},
+		{address: l.Addr().String(), replacing: true},
+		{address: "192.0.2.1:9977", replacing: true, want: "cannot assign requested address"},
+		{address: filepath.Join(dir, "sock")},
+		{address: file, replacing: true, want: "is no socket"},
+		{address: filepath.Join(dir, "none/sock"), replacing: true, want: "none/sock: "},
+		{address: "/" + strings.Repeat("x", 120), want: "longer than"},
+	} {
+		a, err := ParseAddress(c.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Check(c.replacing); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, %v: %v", c.address, c.replacing, err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
+		t.Errorf("left: %q", left)
 	}
 }
 
