@@ -45,6 +45,23 @@ func (r *rig) runDirectory() (names []string) {
 	return names
 }
 
+// A signal that cuts a line of -e short is told by the status, 128 and its number, and nothing is left.
+func TestSignalCutsLineShort(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		p := netlab.StartProcess(t, r.command(r.ethertap, "--config", os.DevNull, "--tap-queue", r.queue, "-e", `"begun\n" type 1000000 ms`, netlab.D0, netlab.D1))
+		if err := p.WaitOutput("begun", patience); err != nil {
+			t.Fatal(err)
+		}
+		p.Signal(sig)
+		if status, err := p.Wait(patience); err != nil || status != 128+int(sig) || !strings.HasSuffix(p.Stderr(), "ms: interrupted\n") {
+			t.Errorf("%v: status %d, %v, %q", sig, status, err, p.Output())
+		}
+		r.untouched()
+	}
+}
+
 // A signal that comes twice, as from timeout(1), is one wish: collect writes its file
 // out, names it and sums up, ethertap gives the interfaces back; both end with 0.
 func TestSignalledTwice(t *testing.T) {

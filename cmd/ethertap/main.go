@@ -116,6 +116,9 @@ func run(args []string, stdin, stdout, stderr *os.File) int {
 			return ok // it was told to end while it waited
 		}
 		p.say(err)
+		if s := signals.By(caught.Context()); s != nil && errors.Is(err, interp.ErrInterrupted) {
+			return signals.Status(s) // it cut a line short
+		}
 		return failed
 	}
 	return status
