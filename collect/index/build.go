@@ -150,7 +150,8 @@ type maker struct {
 }
 
 // known is a flow of which there were packets, with its keys, so that they need not be looked up
-// again; block is 1 + the last block that they were noted for.
+// again; block is 1 + the last block that they were noted for. It is 0 in a slot without a flow, which
+// looks like that of a frame of zeros.
 type known struct {
 	flow
 	block uint32
@@ -255,7 +256,7 @@ func (m *maker) packet(d []byte, now uint32) {
 		return
 	}
 	slot := &m.recent[f.hash()>>52]
-	if slot.is(&f) {
+	if slot.block != 0 && slot.is(&f) {
 		if slot.block != now {
 			slot.block = now
 			for _, id := range slot.ids[:slot.n] {

@@ -22,7 +22,7 @@ import (
 // It is for one stream after the other, and one goroutine. The zero value begins with Begin.
 type Digest struct {
 	b     []byte
-	block uint32 // number of the block, counted over all files; 0: none yet
+	block uint64 // number of the block, counted over all files; 0: none yet, and it never comes again
 	at    capture.Position
 	min   int64
 	max   int64
@@ -30,7 +30,7 @@ type Digest struct {
 	other bool   // the block has what is no packet
 	seen  [1 << 9]struct {
 		flow
-		block uint32
+		block uint64
 	}
 }
 

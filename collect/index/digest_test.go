@@ -155,6 +155,24 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// A frame of zeros is noted in each block, also behind the number of blocks that has 32 bits.
+func TestDigestZeros(t *testing.T) {
+	var d Digest
+	d.block = 1<<32 - 1
+	d.Begin(capture.Position{File: 24, Raw: 24}, false)
+	for i := range int64(3) {
+		d.Take()
+		at := capture.Position{File: 24 + i*leastBlock, Raw: 24 + i*leastBlock}
+		d.Packet(at, false, 0, make([]byte, 60))
+		if !bytes.Contains(d.Take(), append([]byte{noteHead + 60}, make([]byte, 60)...)) {
+			t.Errorf("block %d lacks it", i)
+		}
+		if d.Packet(at, false, 0, make([]byte, 60)); len(d.Take()) > 0 {
+			t.Errorf("block %d has it twice", i)
+		}
+	}
+}
+
 // Whatever a digest has in it, taking it ends.
 func FuzzDigest(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "a.pcap")

@@ -47,6 +47,9 @@ func random(seed uint64, n int) []byte {
 	r := frames.New(seed)
 	return stream(n, func(int) ([]byte, int) {
 		data := r.Frame()
+		if r.IntN(20) == 0 { // a frame of zeros
+			data = make([]byte, 14+r.IntN(60))
+		}
 		if r.IntN(10) == 0 { // ARP with addresses that filters look for
 			data = append([]byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01\x02\x00\x00\x00\x00\x01\x0a\x00\x00"), byte(r.IntN(4)), 0, 0, 0, 0, 0, 0, 10, 0, 0, byte(r.IntN(8)))
 		}
@@ -133,7 +136,16 @@ var others = []string{
 	"", "mpls and ip", "mpls and udp port 80", "pppoes and tcp", "vlan and mpls and ip", "not vlan and host 10.0.0.1", "vlan or host 10.0.0.1", "vlan and vlan and vlan and ip", "not vlan and vlan and ip",
 	"vlan and not host 10.0.0.1", "(vlan 5 or vlan 7) and tcp", "not (vlan and not tcp)", "ip6 proto 6 and not tcp port 80", "not (not (not ip))", "ether[12:2] = 0x8100 and ether[16:2] = 0x800 and ether[30:4] = 0x0a000001",
 	"1 = 1", "1 = 2", "1 = 2 or arp", "ether proto 46", "ether proto 5", "not ether proto 46", "ip[0:4] = 5 or tcp", "ether[26:4] & 0xffffff00 = 0x0a000000", "ether[26:4] & 0xff = 1 and ip",
+	"ether[12:2] != 0x10800", "not ether[12:2] = 0x10800", "ether[12:2] = 0x10800 or arp", "not ip and not ip6 and not arp", "ether host 00:00:00:00:00:00", "ether proto 0",
 	"net 10.0.0.0 mask 255.0.255.0", "net 0.0.0.0/0", "net ::/0", "host 10.0.0.1 or not (tcp or ip6)", "not (tcp or udp or arp or ip6)",
+}
+
+// wide returns a comparison of what the index knows with a number that may be longer than the field.
+func wide(r frames.Random) string {
+	fields := []string{"ether[0:2]", "ether[12:2]", "ether[16:2]", "ether[14:2] & 0xfff", "ether[23]", "ip[9]", "ip[16:4]", "ip6[6]", "ip6[40]", "ip6[40:2]", "tcp[0:2]", "udp[2:2]"}
+	low := []int{0, 1, 5, 6, 17, 46, 80, 0x200, 0x800, 0x806, 0x86dd, 0x8100}
+	high := []int{0, 1 << 8, 1 << 12, 1 << 16, 1 << 17, 0xffff << 16}
+	return fmt.Sprintf("%s %s %#x", fields[r.IntN(len(fields))], []string{"=", "!="}[r.IntN(2)], low[r.IntN(len(low))]|high[r.IntN(len(high))])
 }
 
 // A plan has all packets that the filter takes: with a block for each packet, and with longer ones,
@@ -146,8 +158,11 @@ func TestPlanIsSure(t *testing.T) {
 		useful := 0
 		for i := range 300 {
 			expr := r.Filter(3)
-			if i < len(others) {
+			switch {
+			case i < len(others):
 				expr = others[i]
+			case i%3 == 0:
+				expr = []string{"", "not ", "vlan and ", "ip6 and not ", "(" + expr + ") or ", "(" + expr + ") and not "}[r.IntN(6)] + "(" + wide(r) + ")"
 			}
 			f, err := filter.Compile(expr)
 			if err != nil {
@@ -179,6 +194,36 @@ func TestPlanIsSure(t *testing.T) {
 		}
 		if least == 1 && useful < 80 {
 			t.Errorf("only %d plans of 300 leave out more than half of the packets", useful)
+		}
+	}
+}
+
+// The plan of a filter that takes a frame of zeros has its block, though such a frame has the flow of a slot
+// that is not in use.
+func TestPlanOfZeros(t *testing.T) {
+	const at = 70
+	ip := append([]byte("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00\x45"), make([]byte, 585)...)
+	path := write(t, stream(200, func(i int) ([]byte, int) {
+		if i == at {
+			return make([]byte, 60), 60
+		}
+		return ip, len(ip)
+	}))
+	x := made(t, path, leastBlock, 1<<40)
+	for expr, want := range map[string]bool{
+		"not ip and not ip6 and not arp": true, "ether host 00:00:00:00:00:00": true, "ether proto 0": true, // as the length of IEEE 802.3
+		"ether[12:2] != 0x10800": true, "not ether[12:2] = 0x10800": true, "ether[12:2] = 0x10800": false, "ether[12:2] = 0x10000": false, "arp": false,
+	} {
+		f, err := filter.Compile(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, err := x.Plan(f.Tree(), -forever, forever)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := in(runs, 24+at*616); got != want {
+			t.Errorf("%s: the frame is in the plan: %v", expr, got)
 		}
 	}
 }

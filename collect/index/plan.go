@@ -166,6 +166,12 @@ func (w *walk) compare(e p.Compare, in facts, want bool) (*roaring.Bitmap, facts
 		if !ok {
 			break
 		}
+		if uint32(k)&^of.mask != 0 { // such a number never is in the frame
+			if want {
+				return roaring.New(), in
+			}
+			return w.x.whole(), in
+		}
 		set := w.leaf(of, uint32(k), uint32(k), in, want)
 		if want {
 			in = in.with(of, uint32(k))
