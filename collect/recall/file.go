@@ -50,7 +50,8 @@ func (r *run) open(from File, left int) (*file, error) {
 			if in, err = from.content(); err == nil {
 				f.reader, err = capture.NewReader(in, from.Path)
 			}
-		} else if f.handle, err = os.Open(from.Path); err == nil {
+		} else if f.handle, err = from.open(); err == nil {
+			f.path = from.Path
 			f.reader, err = capture.NewReader(f.handle, from.Path)
 		}
 		if err != nil {
@@ -76,10 +77,9 @@ func (r *run) open(from File, left int) (*file, error) {
 	return f, nil
 }
 
-// fail logs why a file cannot be read at all. One that has just been begun, or was removed since
-// its directory was read, is no failure.
+// fail logs why a file cannot be read at all.
 func (r *run) fail(f File, err error) {
-	if f.Found && (errors.Is(err, os.ErrNotExist) || errors.Is(err, capture.ErrEmpty)) {
+	if f.passed(err) {
 		return
 	}
 	r.Broken++
@@ -244,9 +244,6 @@ func (f *file) close() {
 	}
 	f.reader = nil
 }
-
-// part is the end of the name of a file of a set of collect that is being written.
-const part = ".part"
 
 // growing says whether the file is being written, so that it may end within a packet: by its name,
 // or because a collector holds its lock.

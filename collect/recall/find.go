@@ -115,8 +115,8 @@ func Find(ctx context.Context, names []string, stdin *os.File, logf func(string,
 					fail(err)
 					return nil
 				}
-				if info, ierr := e.Info(); ierr == nil && e.Type().IsRegular() && !strings.HasSuffix(path, index.Suffix) {
-					files = append(files, File{Path: path, Size: info.Size(), Found: true})
+				if f, is := found(path, e, files[n:]); is {
+					files = append(files, f)
 				}
 				return nil
 			})
@@ -134,6 +134,48 @@ func Find(ctx context.Context, names []string, stdin *os.File, logf func(string,
 	return files, broken + also, err
 }
 
+// found returns the File of an entry of a directory, if it is one that may be read and is not among those
+// before it.
+func found(path string, e fs.DirEntry, before []File) (File, bool) {
+	if !e.Type().IsRegular() || strings.HasSuffix(path, index.Suffix) {
+		return File{}, false
+	}
+	info, err := e.Info()
+	if done, is := strings.CutSuffix(path, part); is && errors.Is(err, fs.ErrNotExist) { // as in open
+		if slices.ContainsFunc(before, func(f File) bool { return f.Path == done }) {
+			return File{}, false
+		}
+		path = done
+		info, err = os.Lstat(done)
+	}
+	if err != nil {
+		return File{}, false
+	}
+	return File{Path: path, Size: info.Size(), Found: true}, true
+}
+
+// part is the end of the name of a file of a set of collect that is being written.
+const part = ".part"
+
+// open opens a file by the name that it has now: one that was being written when it was found may have
+// been closed since, and have its final name.
+func (f *File) open() (*os.File, error) {
+	h, err := os.Open(f.Path)
+	if done, is := strings.CutSuffix(f.Path, part); is && errors.Is(err, fs.ErrNotExist) {
+		if h, derr := os.Open(done); derr == nil {
+			f.Path = done
+			return h, nil
+		}
+	}
+	return h, err
+}
+
+// passed says whether an error is no failure: the file was found in a directory, and has just been begun,
+// or was removed since.
+func (f *File) passed(err error) bool {
+	return f.Found && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, capture.ErrEmpty))
+}
+
 // begin reads how each file begins, drops what is no capture, and puts the files in the order of
 // time. A single file is not opened, since it may be a pipe.
 func begin(ctx context.Context, files []File, logf func(string, ...any)) (kept []File, broken int, err error) {
@@ -148,7 +190,7 @@ func begin(ctx context.Context, files []File, logf func(string, ...any)) (kept [
 		switch err := f.begin(); {
 		case err == nil:
 			kept = append(kept, f)
-		case errors.Is(err, capture.ErrForeign) && f.Found, errors.Is(err, capture.ErrEmpty) && f.Found, errors.Is(err, fs.ErrNotExist) && f.Found:
+		case errors.Is(err, capture.ErrForeign) && f.Found, f.passed(err):
 		default:
 			logf("%v", err)
 			broken++
@@ -169,7 +211,7 @@ func (f *File) begin() error {
 		f.first = Begin
 		return nil
 	}
-	h, err := os.Open(f.Path)
+	h, err := f.open()
 	if err != nil {
 		return err
 	}

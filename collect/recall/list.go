@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
 	"strings"
 
 	"ethertap/collect/index"
@@ -34,7 +33,9 @@ func List(ctx context.Context, files []File, p *Progress, each func(Listing)) er
 		if err != nil {
 			return err
 		}
-		each(l)
+		if !f.passed(l.Err) {
+			each(l)
+		}
 	}
 	return nil
 }
@@ -44,10 +45,11 @@ func list(ctx context.Context, from File, p *Progress) (Listing, error) {
 	r := from.reader
 	if r == nil {
 		var err error
-		if from.handle, err = os.Open(from.Path); err != nil {
+		if from.handle, err = from.open(); err != nil {
 			l.Err = err
 			return l, nil
 		}
+		l.Path = from.Path
 		if r, err = capture.NewReader(from.handle, from.Path); err != nil {
 			from.handle.Close()
 			l.Err = err
@@ -106,12 +108,12 @@ func list(ctx context.Context, from File, p *Progress) (Listing, error) {
 // was made and its length in bytes, or the error.
 func Index(ctx context.Context, files []File, p *Progress, each func(path string, bytes int64, err error)) error {
 	for _, from := range files {
-		n, err := makeIndex(ctx, from)
+		n, err := makeIndex(ctx, &from)
 		p.Read.Add(from.Size)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, index.ErrNoUse), errors.Is(err, os.ErrNotExist) && from.Found:
+		case errors.Is(err, index.ErrNoUse), from.passed(err):
 		case n > 0 || err != nil:
 			each(index.Path(from.Path), n, err)
 		}
@@ -119,11 +121,11 @@ func Index(ctx context.Context, files []File, p *Progress, each func(path string
 	return nil
 }
 
-func makeIndex(ctx context.Context, from File) (int64, error) {
+func makeIndex(ctx context.Context, from *File) (int64, error) {
 	if from.reader != nil {
 		return 0, index.ErrNoUse
 	}
-	h, err := os.Open(from.Path)
+	h, err := from.open()
 	if err != nil {
 		return 0, err
 	}

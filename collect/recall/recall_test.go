@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -277,6 +278,62 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	if len(said) != 4 {
 		t.Errorf("%d messages:\n%s", len(said), all)
+	}
+}
+
+// A file that collect closes during the search, and so gives its name, is read under that name, wherever the
+// search is at that time; one that a ring removes is passed.
+func TestClosedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"1.pcapng", "2.pcapng.part", "3.pcapng.part"} {
+		m := newSection("eth1")
+		m.packet(0, int64(10+i), frame(0x806, name))
+		write(t, dir+"/"+name, m.b)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Rename(dir+"/2.pcapng.part", dir+"/2.pcapng"), os.Remove(dir+"/3.pcapng.part")); err != nil {
+		t.Fatal(err)
+	}
+	// The directory is read before, and the files are looked at behind that.
+	var all []File
+	for range 2 { // both names are there
+		for _, e := range entries[1:] {
+			if f, is := found(dir+"/"+e.Name(), e, all); is {
+				all = append(all, f)
+			}
+		}
+	}
+	if len(all) != 1 || all[0].Path != dir+"/2.pcapng" || all[0].Size == 0 {
+		t.Errorf("found are %+v", all)
+	}
+	// The files are found before, and read behind that.
+	var before []File
+	for _, e := range entries {
+		before = append(before, File{Path: dir + "/" + e.Name(), Found: true})
+	}
+	begun, broken, err := begin(t.Context(), before, t.Errorf)
+	if err != nil || broken != 0 || len(begun) != 2 || begun[1].Path != dir+"/2.pcapng" || begun[1].first != 11 {
+		t.Errorf("%+v, %d are broken: %v", begun, broken, err)
+	}
+	q := Query{From: Begin, To: Forever, Logf: t.Errorf}
+	if r, err := q.Run(t.Context(), before, nil, &Progress{}); err != nil || r.Packets != 2 || r.Files != 2 || r.Broken != 0 {
+		t.Errorf("%+v: %v", r, err)
+	}
+	var listed, made []string
+	lerr := List(t.Context(), before, &Progress{}, func(l Listing) {
+		listed = append(listed, fmt.Sprintf("%s %d %v %v", filepath.Base(l.Path), l.Packets, l.Growing, l.Err))
+	})
+	ierr := Index(t.Context(), before, &Progress{}, func(path string, _ int64, err error) {
+		made = append(made, fmt.Sprintf("%s %v", filepath.Base(path), err))
+	})
+	if want := []string{"1.pcapng 1 false <nil>", "2.pcapng 1 false <nil>"}; lerr != nil || !slices.Equal(listed, want) {
+		t.Errorf("listed are %q, not %q: %v", listed, want, lerr)
+	}
+	if want := []string{"1.pcapng.index <nil>", "2.pcapng.index <nil>"}; ierr != nil || !slices.Equal(made, want) {
+		t.Errorf("indexes are made: %q, not %q: %v", made, want, ierr)
 	}
 }
 
