@@ -63,16 +63,19 @@ type Progress struct {
 func (q *Query) Run(ctx context.Context, files []File, w *Writer, p *Progress) (Result, error) {
 	r := &run{Query: q, ctx: ctx, w: w, progress: p, seen: map[string]bool{}}
 	err := r.merge(files)
-	if err == errEnough {
+	enough := err == errEnough
+	if enough {
 		err = nil
 	}
-	r.keep.give(r)
+	if kerr := r.keep.give(r); err == nil {
+		err = kerr
+	}
 	if w != nil && !errors.Is(err, ErrReaderGone) {
 		if ferr := w.Finish(); err == nil {
 			err = ferr
 		}
 	}
-	if err == nil && ctx.Err() == nil && len(q.Interfaces) > 0 {
+	if err == nil && !enough && ctx.Err() == nil { // otherwise not all was read
 		err = r.missing()
 	}
 	return r.Result, err

@@ -254,6 +254,65 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// What cannot be written is an error, also of the last packets, which are given at the end. What is written
+// before it is there.
+func TestUnwritable(t *testing.T) {
+	m := newSection("eth1")
+	m.block(pcapngInterface, u32(113, 0), opt(ifResolution, []byte{9})) // Linux cooked
+	m.packet(0, 10, frame(0x806, "a"))
+	m.packet(1, 20, frame(0x806, "b"))
+	m.packet(0, 30, frame(0x806, "c"))
+	dir := t.TempDir()
+	files := []File{{Path: write(t, dir+"/a.pcapng", m.b)}}
+	for _, q := range []Query{{}, {Limit: 3}, {Limit: 3, Last: true}} {
+		q.From, q.To, q.Logf = Begin, Forever, t.Errorf
+		out, err := os.Create(dir + "/out.pcap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := NewWriter(out, "out", capture.PCAP, false, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Run(t.Context(), files, w, &Progress{}); err == nil || err.Error() != "out: a pcap file has one link type, and there are packets of 1 and 113; write pcapng" {
+			t.Errorf("the last ones %v: %v", q.Last, err)
+		}
+		out.Close()
+		b, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, b); got != "0 a\n" {
+			t.Errorf("the last ones %v: written are\n%s", q.Last, got)
+		}
+	}
+}
+
+// An interface that is in no file is an error, unless the limit has ended the search before all was read.
+func TestMissing(t *testing.T) {
+	dir := recordings(t)
+	files, _, err := Find(t.Context(), []string{dir}, nil, t.Errorf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = "no file has packets of an interface eth9; there are eth1, eth2, eth3"
+	for _, c := range []struct {
+		interfaces string
+		limit      uint64
+		last       bool
+		want       string
+	}{
+		{"eth1,eth3", 1, false, ""}, {"eth1,eth3", 0, false, ""}, {"eth1,eth9", 1, false, ""},
+		{"eth1,eth9", 0, false, none}, {"eth1,eth9", 100, false, none}, {"eth1,eth9", 1, true, none},
+	} {
+		q := Query{From: Begin, To: Forever, Interfaces: strings.Split(c.interfaces, ","), Limit: c.limit, Last: c.last, Logf: t.Errorf}
+		_, err := q.Run(t.Context(), files, nil, &Progress{})
+		if err == nil && c.want != "" || err != nil && err.Error() != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 // What is wrong with a file is logged, and the others are read.
 func TestDamagedFiles(t *testing.T) {
 	dir := recordings(t)
