@@ -245,18 +245,34 @@ func (f *file) close() {
 	f.reader = nil
 }
 
-// growing says whether the file is being written, so that it may end within a packet: by its name,
-// or because a collector holds its lock.
-func (f *file) growing() bool {
-	if strings.HasSuffix(f.path, part) {
+// unfinished says whether an error is only that the file ends within a packet, since it is being written.
+func (f *file) unfinished(err error) bool {
+	var d *capture.DamageError
+	if !errors.As(err, &d) || !d.Cut || f.handle == nil {
+		return false
+	}
+	if f.growing() {
 		return true
 	}
+	// Its recorder may have ended since, and then it is longer now.
+	at, err := f.handle.Seek(0, io.SeekCurrent)
+	st, serr := f.handle.Stat()
+	return err == nil && serr == nil && st.Size() > at
+}
+
+// growing says whether the file is being written: a collector holds its lock, or its name says so where
+// there are no locks.
+func (f *file) growing() bool {
 	if f.handle == nil {
 		return false
 	}
 	err := unix.Flock(int(f.handle.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if err == nil {
+	switch {
+	case err == nil:
 		unix.Flock(int(f.handle.Fd()), unix.LOCK_UN)
+		return false
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true
 	}
-	return errors.Is(err, unix.EWOULDBLOCK)
+	return strings.HasSuffix(f.path, part)
 }

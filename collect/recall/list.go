@@ -95,9 +95,9 @@ func list(ctx context.Context, from File, p *Progress) (Listing, error) {
 			l.Interfaces = append(l.Interfaces, on.Name)
 		}
 	}
-	var d *capture.DamageError
-	l.Growing = f.growing()
-	if err != io.EOF && !(errors.As(err, &d) && d.Cut && l.Growing) {
+	cut := f.unfinished(err)
+	l.Growing = cut || f.growing()
+	if err != io.EOF && !cut {
 		l.Err = err
 	}
 	return l, nil
@@ -130,7 +130,8 @@ func makeIndex(ctx context.Context, from *File) (int64, error) {
 		return 0, err
 	}
 	defer h.Close()
-	if (&file{path: from.Path, handle: h}).growing() {
+	// One that a killed run has left gets another name when the next run begins.
+	if strings.HasSuffix(from.Path, part) || (&file{path: from.Path, handle: h}).growing() {
 		return 0, nil
 	}
 	if x, err := index.Open(from.Path, h); err == nil {

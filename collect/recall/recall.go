@@ -189,12 +189,11 @@ func (r *run) advance(f *file) (bool, error) {
 		return true, nil
 	}
 	defer f.close()
-	var d *capture.DamageError
 	switch {
 	case r.ctx.Err() != nil:
 		return false, r.ctx.Err()
 	case err == io.EOF:
-	case errors.As(err, &d) && d.Cut && f.growing():
+	case f.unfinished(err):
 	default:
 		r.Broken++
 		r.Logf("%v", err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"ethertap/collect/index"
 	"ethertap/lib/capture"
@@ -187,10 +188,24 @@ func recordings(t *testing.T) (dir string) {
 	write(t, dir+"/deeper/down/b.pcapng.zst", z.EncodeAll(b.b, nil))
 	c := newSection("eth1")
 	c.packet(0, 35, frame(0x806, "g"))
-	write(t, dir+"/c.pcapng.part", append(c.b, 6, 0, 0, 0, 60)) // being written
+	lock(t, write(t, dir+"/c.pcapng.part", append(c.b, 6, 0, 0, 0, 60))) // being written
 	write(t, dir+"/empty", nil)
 	write(t, dir+"/notes.txt", []byte("no capture"))
 	return dir
+}
+
+// lock locks a file as its collector does, until the test ends or the lock is closed.
+func lock(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 const allOfThem = `10 a eth1 in
@@ -393,6 +408,77 @@ func TestClosedMeanwhile(t *testing.T) {
 	}
 	if want := []string{"1.pcapng.index <nil>", "2.pcapng.index <nil>"}; ierr != nil || !slices.Equal(made, want) {
 		t.Errorf("indexes are made: %q, not %q: %v", made, want, ierr)
+	}
+}
+
+// A file that ends within a packet is damaged, whatever its name, unless a collector is writing it.
+func TestCut(t *testing.T) {
+	m := newSection("eth1")
+	m.packet(0, 10, frame(0x806, "a"))
+	m.packet(0, 20, frame(0x806, "b"))
+	for _, name := range []string{"a.pcapng", "a.pcapng.part", "a.pcapng.zst.part"} {
+		path := filepath.Join(t.TempDir(), name)
+		b := m.b
+		if strings.Contains(name, "zst") {
+			z, err := zstd.NewWriter(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = z.EncodeAll(b, z.EncodeAll(b, nil))
+		}
+		write(t, path, b[:len(b)-5])
+		check := func(growing bool) {
+			t.Helper()
+			var said []string
+			q := Query{From: Begin, To: Forever, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+			r, err := q.Run(t.Context(), []File{{Path: path, Found: true}}, nil, &Progress{})
+			if told := r.Broken == 1 && len(said) == 1 && strings.HasPrefix(said[0], path+": "); err != nil || r.Packets == 0 || told == growing || r.Broken != len(said) {
+				t.Errorf("%s, being written %v: %+v, %q: %v", name, growing, r, said, err)
+			}
+			err = List(t.Context(), []File{{Path: path, Found: true}}, &Progress{}, func(l Listing) {
+				if l.Growing != growing || (l.Err == nil) != growing || l.Packets == 0 {
+					t.Errorf("%s, being written %v: %+v", name, growing, l)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		check(false)
+		collector := lock(t, path)
+		check(true)
+		// The collector ends when the reader is at the place.
+		h, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		f := &file{r: &run{Query: &Query{From: Begin, To: Forever}, ctx: t.Context(), progress: &Progress{}, seen: map[string]bool{}}, path: path, handle: h}
+		if f.reader, err = capture.NewReader(h, path); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			err = f.next()
+		}
+		if !f.unfinished(err) {
+			t.Errorf("%s: it is damaged: %v", name, err)
+		}
+		if _, err := collector.Write(b[len(b)-5:]); err != nil {
+			t.Fatal(err)
+		}
+		collector.Close()
+		if f.growing() || !f.unfinished(err) {
+			t.Errorf("%s: it is damaged, though its collector has ended it: %v", name, err)
+		}
+		// The index of a part would keep its name.
+		err = Index(t.Context(), []File{{Path: path}}, &Progress{}, func(made string, _ int64, err error) {
+			if strings.HasSuffix(path, part) || err != nil {
+				t.Errorf("%s: %v", made, err)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }
 
