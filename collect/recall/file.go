@@ -52,7 +52,7 @@ func (r *run) open(from File, left int) (*file, error) {
 			}
 		} else if f.handle, err = from.open(); err == nil {
 			f.path = from.Path
-			f.reader, err = capture.NewReader(f.handle, from.Path)
+			f.reader, err = newReader(f.handle, from.Path)
 		}
 		if err != nil {
 			if f.handle != nil {

@@ -173,7 +173,18 @@ func (f *File) open() (*os.File, error) {
 // passed says whether an error is no failure: the file was found in a directory, and has just been begun,
 // or was removed since.
 func (f *File) passed(err error) bool {
-	return f.Found && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, capture.ErrEmpty))
+	return f.Found && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, capture.ErrEmpty) || errors.Is(err, errBegun))
+}
+
+var errBegun = errors.New("it has just been begun, and nothing in it is whole")
+
+// newReader returns the reader of an open file.
+func newReader(h *os.File, path string) (*capture.Reader, error) {
+	r, err := capture.NewReader(h, path)
+	if (&file{path: path, handle: h}).unfinished(err) {
+		err = fmt.Errorf("%s: %w", path, errBegun)
+	}
+	return r, err
 }
 
 // begin reads how each file begins, drops what is no capture, and puts the files in the order of
@@ -215,7 +226,7 @@ func (f *File) begin() error {
 	if err != nil {
 		return err
 	}
-	r, err := capture.NewReader(h, f.Path)
+	r, err := newReader(h, f.Path)
 	if err != nil {
 		h.Close()
 		return err

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ethertap/collect/index"
-	"ethertap/lib/capture"
 )
 
 // Listing is what is known of a file.
@@ -50,7 +49,7 @@ func list(ctx context.Context, from File, p *Progress) (Listing, error) {
 			return l, nil
 		}
 		l.Path = from.Path
-		if r, err = capture.NewReader(from.handle, from.Path); err != nil {
+		if r, err = newReader(from.handle, from.Path); err != nil {
 			from.handle.Close()
 			l.Err = err
 			return l, nil

@@ -191,6 +191,7 @@ func recordings(t *testing.T) (dir string) {
 	lock(t, write(t, dir+"/c.pcapng.part", append(c.b, 6, 0, 0, 0, 60))) // being written
 	write(t, dir+"/empty", nil)
 	write(t, dir+"/notes.txt", []byte("no capture"))
+	write(t, dir+"/odd", []byte("\x1f\x8bxx")) // begins like gzip
 	return dir
 }
 
@@ -478,6 +479,28 @@ func TestCut(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A compressed file of which nothing is whole yet is passed while a collector is writing it.
+func TestJustBegun(t *testing.T) {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := z.EncodeAll(newSection("eth1").b, nil)
+	dir := t.TempDir()
+	path := write(t, dir+"/a.pcapng.zst.part", b[:len(b)-5])
+	for _, growing := range []bool{false, true} {
+		if growing {
+			lock(t, path)
+		}
+		var said []string
+		logf := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+		files, broken, err := Find(t.Context(), []string{dir}, nil, logf)
+		if err != nil || len(files) != 0 || broken != len(said) || growing != (broken == 0) {
+			t.Errorf("being written %v: %+v, %d are broken, %q: %v", growing, files, broken, said, err)
 		}
 	}
 }

@@ -269,7 +269,10 @@ func TestDamage(t *testing.T) {
 			t.Errorf("%s: cut is %v", c.want, d.Cut)
 		}
 	}
-	for text, want := range map[string]error{"": ErrEmpty, "abc": ErrForeign, "#!/bin/sh\n": ErrForeign} {
+	for text, want := range map[string]error{"": ErrEmpty, "abc": ErrForeign, "#!/bin/sh\n": ErrForeign,
+		"\x1f\x8b": ErrForeign, "\x1f\x8bxx": ErrForeign, "\x1f\x8bno gzip at all": ErrForeign, // only begin as a compressed file
+		"\x28\xb5\x2f\xfd": ErrForeign, "\x28\xb5\x2f\xfdxx": ErrForeign, "\x50\x2a\x4d\x18\x02\x00\x00\x00xxno frame": ErrForeign, "\x50\x2a\x4d\x18\x20\x00\x00\x00xx": ErrForeign,
+	} {
 		if _, _, err := readAll(strings.NewReader(text)); !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "test: ") {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -261,7 +261,9 @@ func (r *Reader) Consumed() int64 {
 // begin recognizes the format.
 func (r *Reader) begin() error {
 	if !r.need(4) {
+		z, _ := r.src.(*zstdSource)
 		switch {
+		case z != nil && z.foreign(r.ended):
 		case r.end == 0 && r.ended == io.EOF:
 			return fmt.Errorf("%s: %w", r.name, ErrEmpty)
 		case r.ended != io.EOF:

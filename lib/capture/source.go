@@ -57,6 +57,9 @@ func newSource(in io.Reader) (source, error) {
 	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
 		counted := &counter{r: b}
 		z, err := gzip.NewReader(counted)
+		if errors.Is(err, gzip.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, ErrForeign // two bytes do not make a gzip file
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -193,6 +196,13 @@ func (s *zstdSource) Read(b []byte) (int, error) {
 	}
 }
 
+var errNoFrame = errors.New("no frame begins there")
+
+// foreign says whether what has failed is that no frame ever began.
+func (s *zstdSource) foreign(err error) bool {
+	return len(s.begun) == 0 && (errors.Is(err, errNoFrame) || errors.Is(err, io.ErrUnexpectedEOF))
+}
+
 func (s *zstdSource) failed(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.ErrUnexpectedEOF
@@ -215,7 +225,7 @@ func (s *zstdSource) next() (*frame, error) {
 		magic := binary.LittleEndian.Uint32(h)
 		if magic&skippableMask != skippable {
 			if magic != zstdMagic {
-				return nil, s.failed(errors.New("no frame begins there"))
+				return nil, s.failed(errNoFrame)
 			}
 			return &frame{s: s, at: s.at, state: inHeader}, nil
 		}
