@@ -33,7 +33,9 @@ import (
 // gets no core, so that more than maxPending wait for it, the rest of that file is not noted, and the
 // child reads the file when it comes to it.
 type indexer struct {
-	logf func(format string, args ...any)
+	logf     func(format string, args ...any)
+	patience time.Duration // indexPatience
+	parting  time.Duration // indexParting
 
 	mu      sync.Mutex
 	pending []byte        // messages for the child
@@ -53,6 +55,9 @@ const indexerEnv = "ETHERTAP_COLLECT_INDEXER"
 const (
 	// indexPatience is how long the last indexes may delay the end.
 	indexPatience = 5 * time.Second
+	// indexParting is how long the child has to obey when it is told to end. At its priority it may get no core
+	// in this time. Then it is killed, and left if even that does not end it.
+	indexParting = time.Second
 	// maxPending bounds the memory for what the child has not taken yet, in bytes.
 	maxPending = 32 << 20
 	// leastPending is what the child is woken for, in bytes.
@@ -71,7 +76,7 @@ const (
 )
 
 func newIndexer(logf func(string, ...any)) *indexer {
-	return &indexer{logf: logf, changed: make(chan struct{}, 1)}
+	return &indexer{logf: logf, patience: indexPatience, parting: indexParting, changed: make(chan struct{}, 1)}
 }
 
 // digest passes a part of a digest on. It does not block.
@@ -150,21 +155,38 @@ func (x *indexer) end() {
 		return
 	}
 	x.nudge()
-	select {
-	case <-ended:
-	case <-time.After(indexPatience):
-	}
+	within(x.patience, ended)
 	x.mu.Lock()
-	n, child := len(x.files), x.child
+	n := len(x.files)
 	x.told = true
 	x.mu.Unlock()
 	if n > 0 {
 		x.logf("the last files have no index yet (%d wait); recall --index makes them", n)
 	}
-	if child != nil {
-		child.Signal(unix.SIGTERM) // no harm if it has ended
+	x.signal(unix.SIGTERM)
+	if !within(x.parting, ended) {
+		x.signal(unix.SIGKILL)
+		within(x.parting, ended)
 	}
-	<-ended
+}
+
+// within waits for something, but not longer than a time, and says whether it has come.
+func within(d time.Duration, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+// signal sends a signal to the child, if there is one. It does no harm if the child has ended.
+func (x *indexer) signal(s os.Signal) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.child != nil {
+		x.child.Signal(s)
+	}
 }
 
 // run starts the child and has it work.

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ethertap/collect"
 	"ethertap/collect/index"
@@ -23,6 +26,62 @@ import (
 func TestIndexer(t *testing.T) {
 	for name, at := range map[string]int{"none is killed": -1, "one is killed early": 1100, "one is killed at the end": 2499} {
 		t.Run(name, func(t *testing.T) { testIndexer(t, at) })
+	}
+}
+
+// The end does not wait for a process that cannot obey, as one that gets no core: here it is stopped.
+func TestIndexerEnd(t *testing.T) {
+	setup(t)
+	var mu sync.Mutex
+	var said []string
+	x := newIndexer(func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, fmt.Sprintf(format, args...))
+	})
+	x.patience, x.parting = 0, 10*time.Millisecond
+	files, err := collect.Create(filepath.Join(t.TempDir(), "x.pcapng"), collect.Options{
+		Format: collect.PCAPNG, Rotate: collect.Rotation{Packets: 1000}, Digest: x.digest, Closed: x.closed,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var child *os.Process
+	for i := range 2500 {
+		if err := files.Append(time.Now(), int64(i), &shm.Record{Data: make([]byte, 60)}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1100 {
+			netlab.Await(t, "it runs", func() bool {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				child = x.child
+				return child != nil && child.Signal(unix.SIGSTOP) == nil
+			})
+			t.Cleanup(func() { child.Kill() })
+		}
+	}
+	if err := files.Close(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var ended atomic.Bool
+	go func() {
+		x.end()
+		ended.Store(true)
+	}()
+	netlab.Await(t, "the end", ended.Load)
+	netlab.Await(t, "the end of the process", func() bool {
+		select {
+		case <-x.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if len(said) != 1 || !strings.HasPrefix(said[0], "the last files have no index yet (") {
+		t.Errorf("%q", said)
 	}
 }
 
