@@ -48,7 +48,7 @@ type ReadOptions struct {
 
 	Logf func(format string, args ...any)
 
-	leaderPatience time.Duration // 0: as the constant says; other values are for tests
+	leaderPatience, redeliverAfter time.Duration // 0: as the constants say; other values are for tests
 }
 
 // Reader takes packets out of a stream. It implements collect.Input. A message is acknowledged when the
@@ -65,6 +65,8 @@ type Reader struct {
 	done     []*arrival // to be acknowledged at the next Written
 	stop     context.CancelFunc
 	ended    chan struct{} // the goroutine has ended
+
+	unwritten map[stored]bool // the messages in the merge, and those of them in done
 
 	// of the goroutine that gets messages
 	expected   uint64    // number of the next delivery; 0: not known
@@ -99,12 +101,22 @@ type arrival struct {
 	err    error
 }
 
+// stored is a message at its place in the stream. The place alone is that of another message in a stream that
+// was made again, and the message alone is at two places if it was stored twice.
+type stored struct {
+	run           string
+	number, place uint64
+}
+
+func (a *arrival) at() stored { return stored{a.run, a.number, a.place} }
+
 // Read opens a stream for reading.
 func Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	o.Window = cmp.Or(o.Window, DefaultWindow)
 	o.Hold = cmp.Or(o.Hold, DefaultHold)
 	o.leaderPatience = cmp.Or(o.leaderPatience, leaderPatience)
-	r := &Reader{o: o, ended: make(chan struct{}), roused: make(chan struct{}, 1), merge: newMerge(o.Window, o.Logf)}
+	o.redeliverAfter = cmp.Or(o.redeliverAfter, redeliverAfter)
+	r := &Reader{o: o, ended: make(chan struct{}), roused: make(chan struct{}, 1), merge: newMerge(o.Window, o.Logf), unwritten: map[stored]bool{}}
 	r.room = sync.NewCond(&r.mu)
 	var err error
 	if r.d, err = newDecoder(); err != nil {
@@ -118,8 +130,8 @@ func Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 		return nil, err
 	}
 	if n := r.consumer.CachedInfo().NumAckPending; n > 0 {
-		r.again, r.gate = uint64(n), time.Now().Add(redeliverAfter+redeliverAfter/2)
-		o.Logf("%s: %d messages were given to a reader of this name and not acknowledged; they come again within %v", o.Address, n, redeliverAfter)
+		r.again, r.gate = uint64(n), time.Now().Add(o.redeliverAfter+o.redeliverAfter/2)
+		o.Logf("%s: %d messages were given to a reader of this name and not acknowledged; they come again within %v", o.Address, n, o.redeliverAfter)
 	}
 	run, stop := context.WithCancel(context.Background())
 	r.stop = stop
@@ -187,7 +199,7 @@ func consumerName(name string) string {
 func (r *Reader) subscribe(ctx context.Context, after uint64) (jetstream.Consumer, error) {
 	c := jetstream.ConsumerConfig{
 		Description: "EtherTAP", FilterSubject: r.o.Address.subject(),
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: redeliverAfter, MaxDeliver: -1, MaxAckPending: 20_000,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: r.o.redeliverAfter, MaxDeliver: -1, MaxAckPending: 20_000,
 		DeliverPolicy: jetstream.DeliverNewPolicy, ReplayPolicy: jetstream.ReplayInstantPolicy,
 	}
 	if r.o.Name != "" {
@@ -275,7 +287,7 @@ func (r *Reader) pull(ctx context.Context) error {
 			continue // not from a stream
 		}
 		if r.expected != 0 && about.Sequence.Consumer > r.expected {
-			r.lossyUntil = now.Add(2 * redeliverAfter)
+			r.lossyUntil = now.Add(2 * r.o.redeliverAfter)
 		}
 		r.expected = about.Sequence.Consumer + 1
 		a := &arrival{msg: msg, place: about.Sequence.Stream, stored: about.Timestamp, came: now, latest: about.NumPending == 0, lossy: now.Before(r.lossyUntil)}
@@ -320,7 +332,6 @@ func (r *Reader) take() {
 		r.again, r.gate = 0, time.Time{}
 		slices.SortStableFunc(all, func(a, b *arrival) int { return cmp.Compare(a.place, b.place) })
 	}
-	full := uint64(r.held) >= r.o.Hold
 	r.mu.Unlock()
 	for _, a := range all {
 		switch {
@@ -329,13 +340,26 @@ func (r *Reader) take() {
 			r.finished(a)
 		case !r.o.Address.matches(a.Tap):
 			r.finished(a)
+		case r.merge.add(a):
+			r.unwritten[a.at()] = true
+		case r.unwritten[a.at()]:
+			r.dropped(a) // the first of it is acknowledged when it is written
 		default:
-			if !r.merge.add(a) {
-				r.finished(a) // it was there before
-			}
+			r.finished(a) // it was written before, or is at another place too
 		}
 	}
-	r.merge.full = full
+	r.mu.Lock()
+	r.merge.full = uint64(r.held) >= r.o.Hold
+	r.mu.Unlock()
+}
+
+// dropped forgets a message that has come again while it waits. It is not to be acknowledged yet.
+func (r *Reader) dropped(a *arrival) {
+	r.mu.Lock()
+	r.held -= len(a.msg.Data())
+	r.status.InFlight -= a.packets
+	r.room.Broadcast()
+	r.mu.Unlock()
 }
 
 // finished notes that a message is to be acknowledged at the next Written.
@@ -424,6 +448,7 @@ func (r *Reader) Written() {
 	r.mu.Unlock()
 	for _, a := range r.done {
 		a.msg.Ack() // if it gets lost, the message comes again, and is known
+		delete(r.unwritten, a.at())
 	}
 	clear(r.done)
 	r.done = r.done[:0]

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
@@ -503,4 +505,85 @@ func TestCollectorKilled(t *testing.T) {
 	r := read(t, ReadOptions{Address: at, All: true})
 	eventually(t, "all is read", func() bool { return r.out.count() == 500 })
 	ordered(t, r.out.got())
+}
+
+// sendOne puts one message of a run into a stream, with an id, "" is none, and packets of these times.
+func sendOne(t testing.TB, js jetstream.JetStream, tap Tap, run string, number, safe uint64, id string, times ...int64) {
+	t.Helper()
+	sections, err := collect.NewSections(collect.Options{Interfaces: []shm.Interface{{Name: "eth1"}}}, sectionSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections.Begin(0)
+	for _, at := range times {
+		sections.Append(at, &shm.Record{Data: fmt.Appendf(nil, "%s %d", run, number)})
+	}
+	data, about := sections.End(0)
+	h := heading{Tap: tap, run: run, number: number, first: about.First, last: about.Last, packets: about.Packets, bytes: uint64(len(data))}
+	n := h.header()
+	n.Set(headerSafe, fmt.Sprint(safe))
+	if id != "" {
+		n.Set(jetstream.MsgIDHeader, id)
+	}
+	if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: tap.subject(), Header: n, Data: data}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeStream makes a stream TAPS, in which a message with the id of an earlier one is dropped for a while.
+func makeStream(t testing.TB, js jetstream.JetStream, duplicates time.Duration) {
+	t.Helper()
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "TAPS", Subjects: []string{"ethertap.>"}, Duplicates: duplicates, AllowDirect: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var oneTap = Tap{"rack1", "ethertap", "tap"}
+
+// A message that waits for longer than the server does, before its packets are written, comes again. It is not
+// acknowledged for that: the next reader of the name gets it.
+func TestWaitingIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	makeStream(t, js, time.Minute)
+	o := ReadOptions{Address: address(t, "TAPS", s), Name: "keeper", All: true, Logf: t.Logf, redeliverAfter: 200 * time.Millisecond}
+	now := time.Now().UnixNano()
+	sendOne(t, js, oneTap, "a", 1, 0, "", now)
+	for n := uint64(3); n <= 7; n++ { // the second is late
+		sendOne(t, js, oneTap, "a", n, 1, "", now+int64(n))
+	}
+	first, err := Read(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	drain := func(in *Reader) {
+		in.Drain(64, func(r *shm.Record) error { got = append(got, string(r.Data)); return nil })
+		in.Written()
+	}
+	eventually(t, "those that wait have come again", func() bool {
+		drain(first)
+		return first.Status().Retried >= 5
+	})
+	drain(first)
+	if st := first.Status(); st.Acknowledged != 1 || st.InFlight != 5 {
+		t.Errorf("%+v", st)
+	}
+	first.Close()
+	sendOne(t, js, oneTap, "a", 2, 1, "", now+2)
+	second, err := Read(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	eventually(t, "the next reader gets them", func() bool { drain(second); return len(got) >= 7 })
+	if want := []string{"a 1", "a 2", "a 3", "a 4", "a 5", "a 6", "a 7"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	eventually(t, "all are acknowledged", func() bool {
+		drain(second)
+		c, err := js.Consumer(t.Context(), "TAPS", consumerName("keeper"))
+		return err == nil && c.CachedInfo().NumAckPending == 0 && c.CachedInfo().AckFloor.Stream == 7
+	})
 }
