@@ -427,10 +427,9 @@ func (p *Output) send() {
 	defer close(p.done)
 	timer := time.NewTimer(time.Hour)
 	for {
-		m, header, wait := p.next()
+		m, packed, wait := p.next()
 		if m != nil {
-			err := p.link.nc.PublishMsg(&nats.Msg{Subject: m.subject, Reply: p.reply + strconv.FormatUint(m.number, 10), Header: header, Data: m.data})
-			if err != nil {
+			if err := p.link.nc.PublishMsg(packed); err != nil {
 				p.mu.Lock()
 				if m.tries--; m.tries > 0 {
 					p.status.Retried--
@@ -452,8 +451,9 @@ func (p *Output) send() {
 	}
 }
 
-// next returns the message to be sent now with its headers, or how long to wait; less than 0 is the end.
-func (p *Output) next() (*message, nats.Header, time.Duration) {
+// next returns the message to be sent now and what the client is to send, or how long to wait; less than 0 is the
+// end. While it is sent, an acknowledgement of an earlier attempt may come, which takes the data off the message.
+func (p *Output) next() (*message, *nats.Msg, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -494,7 +494,7 @@ func (p *Output) next() (*message, nats.Header, time.Duration) {
 		h := m.header()
 		h.Set(headerSafe, strconv.FormatUint(p.safe, 10))
 		h.Set(jetstream.MsgIDHeader, m.id)
-		return m, h, 0
+		return m, &nats.Msg{Subject: m.subject, Reply: p.reply + strconv.FormatUint(m.number, 10), Header: h, Data: m.data}, 0
 	}
 	return nil, nil, time.Second
 }

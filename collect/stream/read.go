@@ -475,6 +475,7 @@ func (r *Reader) Name() string { return r.o.Address.String() }
 
 // Close ends the reading. What was got and not written is given to the next reader of this name at once.
 func (r *Reader) Close() error {
+	r.stop() // before closed is set: a failure of what gets messages is none then
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -484,7 +485,6 @@ func (r *Reader) Close() error {
 	arrived := r.arrived
 	r.room.Broadcast()
 	r.mu.Unlock()
-	r.stop()
 	<-r.ended
 	for _, a := range slices.Concat(r.done, arrived, r.merge.rest()) {
 		a.msg.Nak()

@@ -587,3 +587,57 @@ func TestWaitingIsNotAcknowledged(t *testing.T) {
 		return err == nil && c.CachedInfo().NumAckPending == 0 && c.CachedInfo().AckFloor.Stream == 7
 	})
 }
+
+// A reader may be ended while a message comes for which there is no room.
+func TestReaderEndsAsMessageComes(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	makeStream(t, js, time.Minute)
+	log := &notes{t: t}
+	in, err := Read(t.Context(), ReadOptions{Address: address(t, "TAPS", s), Name: "keeper", All: true, Hold: 1, Logf: log.logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendOne(t, js, oneTap, "a", 1, 0, "", time.Now().UnixNano())
+	sendOne(t, js, oneTap, "a", 2, 1, "", time.Now().UnixNano())
+	pending := func(n int) bool {
+		c, err := js.Consumer(t.Context(), "TAPS", consumerName("keeper"))
+		return err == nil && c.CachedInfo().NumAckPending == n
+	}
+	eventually(t, "the second has come", func() bool { return pending(2) && in.Status().InFlight == 1 })
+	stop := in.stop
+	in.stop = func() { // the goroutine that gets messages goes on until it is told
+		in.mu.Lock()
+		closed := in.closed
+		in.mu.Unlock()
+		if closed {
+			eventually(t, "it has seen the end", func() bool { return log.has("trying again") })
+		}
+		stop()
+	}
+	in.Close()
+	if log.has("trying again") {
+		t.Error("the end is taken for a failure")
+	}
+}
+
+// A message may be acknowledged while it is sent once more, as after a reconnect. What is sent is whole all the
+// same.
+func TestAcknowledgedWhileSent(t *testing.T) {
+	t.Parallel()
+	p := &Output{reply: "inbox.", held: []*message{{heading: heading{number: 1}, data: []byte("packets")}}}
+	p.room = sync.NewCond(&p.mu)
+	m, packed, _ := p.next()
+	p.unsend()
+	_, again, _ := p.next()
+	p.took(0, m) // of the first attempt
+	for _, sent := range []*nats.Msg{packed, again} {
+		if string(sent.Data) != "packets" || sent.Reply != "inbox.1" {
+			t.Errorf("%q, %q", sent.Data, sent.Reply)
+		}
+	}
+	if p.flying != 0 || len(p.held) != 0 || p.status.Retried != 1 {
+		t.Errorf("%d bytes are in flight; %d messages are held; %+v", p.flying, len(p.held), p.status)
+	}
+}
