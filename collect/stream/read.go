@@ -72,6 +72,7 @@ type Reader struct {
 	expected   uint64    // number of the next delivery; 0: not known
 	lossyUntil time.Time // until then a delivery that got lost comes again
 	sure       uint64    // all messages up to that number in the stream have come
+	made       time.Time // when the stream was made
 
 	roused chan struct{} // capacity 1
 
@@ -158,7 +159,7 @@ func (r *Reader) open(ctx context.Context) error {
 			return l.asked(err)
 		}
 	}
-	if !r.o.All {
+	if r.made = s.CachedInfo().Created; !r.o.All {
 		r.sure = s.CachedInfo().State.LastSeq
 	}
 	if r.consumer, err = r.subscribe(ctx, 0); err != nil {
@@ -195,8 +196,9 @@ func consumerName(name string) string {
 	return "ethertap-" + strings.NewReplacer("/", "_", "\\", "_").Replace(token(name))
 }
 
-// subscribe makes the consumer, or finds it. One that the server has forgotten goes on after a message.
-func (r *Reader) subscribe(ctx context.Context, after uint64) (jetstream.Consumer, error) {
+// subscribe makes the consumer, or finds it. One that the server has forgotten goes on from a message; 0 is where
+// the options say.
+func (r *Reader) subscribe(ctx context.Context, from uint64) (jetstream.Consumer, error) {
 	c := jetstream.ConsumerConfig{
 		Description: "EtherTAP", FilterSubject: r.o.Address.subject(),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: r.o.redeliverAfter, MaxDeliver: -1, MaxAckPending: 20_000,
@@ -213,8 +215,8 @@ func (r *Reader) subscribe(ctx context.Context, after uint64) (jetstream.Consume
 		c.InactiveThreshold = 5 * time.Minute
 	}
 	switch {
-	case after > 0:
-		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
+	case from > 0:
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
 	case r.o.All:
 		c.DeliverPolicy = jetstream.DeliverAllPolicy
 	}
@@ -255,8 +257,16 @@ func (r *Reader) resubscribe(ctx context.Context) (jetstream.Consumer, error) {
 	name := r.consumer.CachedInfo().Name
 	c, err := r.link.js.Consumer(ctx, r.o.Address.Stream, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		s, err := r.link.js.Stream(ctx, r.o.Address.Stream)
+		if err != nil {
+			return nil, err
+		}
+		if now := s.CachedInfo(); !now.Created.Equal(r.made) || now.State.LastSeq < r.sure {
+			r.o.Logf("%s: the stream was made again, or has lost messages that were read; going on with the first in it", r.o.Address)
+			r.made, r.sure = now.Created, 0
+		}
 		r.expected = 0
-		return r.subscribe(ctx, r.sure)
+		return r.subscribe(ctx, r.sure+1)
 	}
 	return c, err
 }

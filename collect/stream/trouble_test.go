@@ -641,3 +641,38 @@ func TestAcknowledgedWhileSent(t *testing.T) {
 		t.Errorf("%d bytes are in flight; %d messages are held; %+v", p.flying, len(p.held), p.status)
 	}
 }
+
+// A stream may be deleted and made again while it is read. Its numbers begin anew then, and what is in it is read
+// from the first on, also by a reader that began with what came.
+func TestStreamMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, all := range []bool{true, false} {
+		t.Run(fmt.Sprintf("all=%v", all), func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, nil)
+			js := jetStream(t, s)
+			c := jetstream.StreamConfig{Name: "TAPS", Subjects: []string{"ethertap.>"}, FirstSeq: 1000}
+			if _, err := js.CreateStream(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			at := address(t, "TAPS", s)
+			log := &notes{t: t}
+			r := read(t, ReadOptions{Address: at, All: all, Logf: log.logf})
+			q, p := queue(t, shm.Options{})
+			pub := publish(t, q, PublishOptions{Address: at})
+			put(t, p, "tap", 0, 100)
+			eventually(t, "the first are read", func() bool { return r.out.count() == 100 })
+			if err := js.DeleteStream(t.Context(), "TAPS"); err != nil {
+				t.Fatal(err)
+			}
+			put(t, p, "tap", 100, 100)
+			eventually(t, "they are held", func() bool { return pub.out.Status().Held > 0 && pub.c.Tally().Packets == 200 })
+			makeStream(t, js, time.Minute)
+			eventually(t, "they are read", func() bool { return r.out.count() >= 200 })
+			ordered(t, r.out.got())
+			if !log.has("the stream was made again") {
+				t.Error("it does not say so")
+			}
+		})
+	}
+}
