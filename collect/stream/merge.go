@@ -37,6 +37,7 @@ type merge struct {
 	window time.Duration
 	logf   func(format string, args ...any)
 	full   bool // no more is taken before something is given
+	chosen bool // an instance was asked for, and a run may have messages of others
 
 	runs   map[string]*tap
 	awaits bool    // a run that has nothing now may send an earlier packet
@@ -117,7 +118,7 @@ func (m *merge) add(a *arrival) bool {
 		t.early = slices.Insert(t.early, at, a)
 		if !a.lossy && a.safe >= t.next {
 			// All up to safe was in the stream before this one, so what has not come was removed from it.
-			t.next = min(a.safe+1, t.early[0].number)
+			t.without(m, min(a.safe+1, t.early[0].number))
 		}
 	} else {
 		t.ready = append(t.ready, a) // in its turn, or so late that the others are gone
@@ -140,10 +141,19 @@ func (t *tap) follow(m *merge) {
 
 // skip gives up what is missing before the early messages.
 func (t *tap) skip(m *merge) {
-	m.logf("%s: messages %d to %d of a collector there are missing; going on without them", t.Tap, t.next, t.early[0].number-1)
-	t.next = t.early[0].number
+	t.without(m, t.early[0].number)
 	t.follow(m)
 	m.push(t)
+}
+
+// without goes on with the message of a number, and says that those before it do not come.
+func (t *tap) without(m *merge, number uint64) {
+	missing := "are missing"
+	if m.chosen {
+		missing += " or of an instance that was not asked for"
+	}
+	m.logf("%s: messages %d to %d of a collector there %s; going on without them", t.Tap, t.next, number-1, missing)
+	t.next = number
 }
 
 // push puts a run into the heap if it has something.

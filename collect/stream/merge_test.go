@@ -5,6 +5,7 @@ package stream
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,4 +123,37 @@ func TestMerge(t *testing.T) {
 			t.Errorf("%q, %d late", got, m.late)
 		}
 	})
+}
+
+// What is missing is said, whether it was waited for or a later message told that it was removed, and once.
+func TestMissingIsSaid(t *testing.T) {
+	t.Parallel()
+	base := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		what   string
+		safe   uint64
+		chosen bool
+		at     float64
+		want   string
+	}{
+		{"waited for", 1, false, 62, "a/x/y: messages 2 to 29 of a collector there are missing; going on without them"},
+		{"removed", 29, false, 5, "a/x/y: messages 2 to 29 of a collector there are missing; going on without them"},
+		{"partly removed", 20, false, 62, "a/x/y: messages 2 to 20 of a collector there are missing; going on without them\na/x/y: messages 21 to 29 of a collector there are missing; going on without them"},
+		{"of an instance", 29, true, 5, "a/x/y: messages 2 to 29 of a collector there are missing or of an instance that was not asked for; going on without them"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			log := &notes{t: t}
+			m := newMerge(time.Second, log.logf)
+			m.chosen = c.chosen
+			m.add(sent{run: "a", number: 1, stored: 1, times: []float64{0.1}}.arrival(t, base))
+			m.add(sent{run: "a", number: 30, safe: c.safe, stored: 1, times: []float64{0.3}}.arrival(t, base))
+			m.add(sent{run: "a", number: 31, safe: c.safe, stored: 1, times: []float64{0.4}}.arrival(t, base))
+			if got := given(t, m, base, c.at); !slices.Equal(got, []string{"a 0.1", "a 0.3", "a 0.4"}) {
+				t.Errorf("%q", got)
+			}
+			if got := strings.Join(log.lines, "\n"); got != c.want {
+				t.Errorf("%s", got)
+			}
+		})
+	}
 }

@@ -118,6 +118,7 @@ func Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	o.leaderPatience = cmp.Or(o.leaderPatience, leaderPatience)
 	o.redeliverAfter = cmp.Or(o.redeliverAfter, redeliverAfter)
 	r := &Reader{o: o, ended: make(chan struct{}), roused: make(chan struct{}, 1), merge: newMerge(o.Window, o.Logf), unwritten: map[stored]bool{}}
+	r.merge.chosen = o.Address.Instance != ""
 	r.room = sync.NewCond(&r.mu)
 	var err error
 	if r.d, err = newDecoder(); err != nil {
