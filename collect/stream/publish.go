@@ -436,6 +436,11 @@ func (p *Output) send() {
 				}
 				p.unsent(m)
 				p.retryAt = time.Now().Add(retryFirst) // the connection is being made again
+				if errors.Is(err, nats.ErrMaxPayload) && p.failed == nil {
+					size := packed.Size() - len(packed.Subject) - len(packed.Reply) // as the server counts
+					p.failed = p.link.wrong(fmt.Errorf("the server takes messages of %d bytes now (max_payload), and one that is held has %d", p.link.nc.MaxPayload(), size))
+					p.room.Broadcast()
+				}
 				p.mu.Unlock()
 			}
 			continue

@@ -676,3 +676,35 @@ func TestStreamMadeAgain(t *testing.T) {
 		})
 	}
 }
+
+// A server that comes back with a lower limit for messages ends the run, with one line, when a message is longer.
+func TestLowerPayload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, func(o *server.Options) { o.StoreDir = dir })
+	at, o := address(t, "TAPS", s), optionsOf(s, dir)
+	q, p := queue(t, shm.Options{})
+	log := &notes{t: t}
+	pub := publish(t, q, PublishOptions{Address: at, Logf: log.logf})
+	put(t, p, "tap", 0, 10)
+	eventually(t, "they are acknowledged", func() bool { return pub.out.Status().Acknowledged == 10 })
+	s.Shutdown()
+	s.WaitForShutdown()
+	o.MaxPayload = 100 << 10
+	again(t, s, o)
+	eventually(t, "it is back", func() bool { return log.has("connected to") })
+	put(t, p, "tap", 10, 10)
+	eventually(t, "a short message is acknowledged", func() bool { return pub.out.Status().Acknowledged == 20 })
+	big := make([]byte, 1400)
+	eventually(t, "it ends", func() bool {
+		for range 500 {
+			p.Put([]shm.Record{{Timestamp: time.Now().UnixNano(), Direction: shm.RX, OrigLen: 1400, Data: big}})
+		}
+		return len(pub.err) > 0
+	})
+	err := pub.end()
+	if err == nil || !strings.Contains(err.Error(), "/TAPS: the server takes messages of 102400 bytes now (max_payload), and one that is held has ") ||
+		!strings.Contains(err.Error(), "; 20 packets are safe, ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
