@@ -83,7 +83,11 @@ func Open(ctx context.Context, o FindOptions) (*Archive, error) {
 	return s, nil
 }
 
-// look reads the headers. asked is for questions, which have less time.
+// errCut says that headers were sent to us and have not come, or come no more.
+var errCut = errors.New("the connection was cut while headers were read")
+
+// look reads the headers. asked is for the first question, which has less time. If they do not all come, it goes on
+// after the last one that has, for as long as openPatience without another.
 func (s *Archive) look(ctx, asked context.Context) error {
 	s.messages = nil
 	a, l := s.o.Address, s.link
@@ -93,63 +97,109 @@ func (s *Archive) look(ctx, asked context.Context) error {
 	} else if err != nil {
 		return l.asked(err)
 	}
-	c, err := l.js.CreateConsumer(asked, a.Stream, jetstream.ConsumerConfig{
-		Description: "EtherTAP recall", FilterSubject: a.subject(), HeadersOnly: true, MemoryStorage: true,
-		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: time.Minute,
-	})
-	if err != nil {
-		return l.asked(err)
-	}
-	defer l.js.DeleteConsumer(context.WithoutCancel(ctx), a.Stream, c.CachedInfo().Name)
-	left := c.CachedInfo().NumPending
-	if left == 0 {
-		return nil
-	}
-	all, err := c.Messages(jetstream.PullMaxMessages(headersPull), jetstream.PullExpiry(patience), jetstream.PullHeartbeat(patience/4))
-	if err != nil {
-		return l.asked(err)
-	}
-	defer all.Stop()
-	stop := context.AfterFunc(ctx, all.Stop)
-	defer stop()
-	for ; left > 0; left-- {
-		msg, err := all.Next(jetstream.NextMaxWait(patience))
-		switch {
-		case ctx.Err() != nil:
+	next, last := uint64(1), s.stream.CachedInfo().State.LastSeq
+	since := time.Now()
+	for attempt := 1; next <= last; attempt++ {
+		came, err := s.headers(ctx, next, last)
+		if came > next {
+			next, attempt, since = came, 1, time.Now()
+		}
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case errors.Is(err, nats.ErrTimeout) && s.nothingLeft(c):
-			return nil
-		case err != nil:
-			return l.asked(err)
 		}
-		about, err := msg.Metadata()
-		if err != nil {
-			return l.wrong(err)
+		err = l.asked(err)
+		if !errors.Is(err, errCut) && !errors.Is(err, errUnanswered) || time.Since(since) > openPatience {
+			return err
 		}
-		h, err := parseHeading(msg.Headers())
-		switch {
-		case err != nil:
-			s.o.Logf("%s: a message of %s is %v; it is left out", a, msg.Subject(), err)
-		case !a.matches(h.Tap), h.packets == 0, h.last < s.o.From, h.first >= s.o.To:
-		default:
-			s.messages = append(s.messages, Message{
-				Name: fmt.Sprintf("%s message %d (%s)", a, about.Sequence.Stream, h.Tap), Tap: h.Tap,
-				First: h.first, Last: h.last, Bytes: int64(h.bytes), Packets: h.packets, at: len(s.messages), place: about.Sequence.Stream,
-			})
+		if attempt == 1 {
+			s.o.Logf("%v; asking again", err)
 		}
-		if about.NumPending == 0 {
-			break
-		}
+		sleep(ctx, backoff(attempt))
 	}
 	return nil
 }
 
-// nothingLeft says whether a consumer has no more messages: the stream may have removed some meanwhile.
-func (s *Archive) nothingLeft(c jetstream.Consumer) bool {
+// headers reads the headers of the messages in the stream from next to last. It returns which is the next one then,
+// also with an error.
+func (s *Archive) headers(ctx context.Context, next, last uint64) (uint64, error) {
+	a, l := s.o.Address, s.link
+	asked, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	c, err := l.js.CreateConsumer(asked, a.Stream, jetstream.ConsumerConfig{
+		Description: "EtherTAP recall", FilterSubject: a.subject(), HeadersOnly: true, MemoryStorage: true,
+		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return next, err
+	}
+	defer l.js.DeleteConsumer(context.WithoutCancel(ctx), a.Stream, c.CachedInfo().Name)
+	if c.CachedInfo().NumPending == 0 {
+		return last + 1, nil
+	}
+	all, err := c.Messages(jetstream.PullMaxMessages(headersPull), jetstream.PullExpiry(patience), jetstream.PullHeartbeat(patience/4))
+	if err != nil {
+		return next, err
+	}
+	defer all.Stop()
+	stop := context.AfterFunc(ctx, all.Stop)
+	defer stop()
+	// Nothing is acknowledged, so what is on its way when the connection is cut does not come again.
+	l.tell(all.Stop)
+	defer l.tell(nil)
+	for due := uint64(1); ; due++ {
+		msg, err := all.Next(jetstream.NextMaxWait(patience))
+		switch {
+		case ctx.Err() != nil:
+			return next, ctx.Err()
+		case errors.Is(err, nats.ErrTimeout) && s.nothingLeft(c, due):
+			return last + 1, nil
+		case errors.Is(err, nats.ErrTimeout), errors.Is(err, jetstream.ErrNoHeartbeat), errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrMsgIteratorClosed):
+			return next, errCut
+		case err != nil:
+			return next, err
+		}
+		about, err := msg.Metadata()
+		switch {
+		case err != nil:
+			return next, err
+		case about.Sequence.Consumer != due:
+			return next, errCut
+		case about.Sequence.Stream > last:
+			return last + 1, nil
+		}
+		s.consider(msg, about.Sequence.Stream)
+		if next = about.Sequence.Stream + 1; about.NumPending == 0 || next > last {
+			return last + 1, nil
+		}
+	}
+}
+
+// consider keeps a message if it can have packets that are looked for.
+func (s *Archive) consider(msg jetstream.Msg, place uint64) {
+	a := s.o.Address
+	h, err := parseHeading(msg.Headers())
+	switch {
+	case err != nil:
+		s.o.Logf("%s: a message of %s is %v; it is left out", a, msg.Subject(), err)
+	case !a.matches(h.Tap), h.packets == 0, h.last < s.o.From, h.first >= s.o.To:
+	default:
+		s.messages = append(s.messages, Message{
+			Name: fmt.Sprintf("%s message %d (%s)", a, place, h.Tap), Tap: h.Tap,
+			First: h.first, Last: h.last, Bytes: int64(h.bytes), Packets: h.packets, at: len(s.messages), place: place,
+		})
+	}
+}
+
+// nothingLeft says whether a consumer has no more messages from the due one on, which it neither has nor has sent:
+// the stream may have removed some meanwhile.
+func (s *Archive) nothingLeft(c jetstream.Consumer, due uint64) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	info, err := c.Info(ctx)
-	return err == nil && info.NumPending == 0
+	return err == nil && info.NumPending == 0 && info.Delivered.Consumer < due
 }
 
 // Name returns the address.
