@@ -41,6 +41,7 @@ type Archive struct {
 	stream   jetstream.Stream
 	d        *zstd.Decoder
 	messages []Message
+	seen     map[string]*spans // the numbers of the messages that were in the stream, by their runs
 
 	mu      sync.Mutex
 	fetched map[uint64]*fetch
@@ -89,7 +90,7 @@ var errCut = errors.New("the connection was cut while headers were read")
 // look reads the headers. asked is for the first question, which has less time. If they do not all come, it goes on
 // after the last one that has, for as long as openPatience without another.
 func (s *Archive) look(ctx, asked context.Context) error {
-	s.messages = nil
+	s.messages, s.seen = nil, map[string]*spans{}
 	a, l := s.o.Address, s.link
 	var err error
 	if s.stream, err = l.js.Stream(asked, a.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -184,6 +185,7 @@ func (s *Archive) consider(msg jetstream.Msg, place uint64) {
 	switch {
 	case err != nil:
 		s.o.Logf("%s: a message of %s is %v; it is left out", a, msg.Subject(), err)
+	case !s.first(&h): // it is stored twice: it was sent again when the server had forgotten its id
 	case !a.matches(h.Tap), h.packets == 0, h.last < s.o.From, h.first >= s.o.To:
 	default:
 		s.messages = append(s.messages, Message{
@@ -191,6 +193,16 @@ func (s *Archive) consider(msg jetstream.Msg, place uint64) {
 			First: h.first, Last: h.last, Bytes: int64(h.bytes), Packets: h.packets, at: len(s.messages), place: place,
 		})
 	}
+}
+
+// first says whether a message is the first of its number in its run.
+func (s *Archive) first(h *heading) bool {
+	numbers := s.seen[h.run]
+	if numbers == nil {
+		numbers = new(spans)
+		s.seen[h.run] = numbers
+	}
+	return numbers.add(h.number)
 }
 
 // nothingLeft says whether a consumer has no more messages from the due one on, which it neither has nor has sent:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -148,5 +149,28 @@ func TestNothingLeft(t *testing.T) {
 	}
 	if !a.nothingLeft(c, 2) {
 		t.Error("something is left")
+	}
+}
+
+// A message that is in the stream twice is found once.
+func TestFindStoredTwice(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	makeStream(t, js, time.Minute)
+	for _, m := range []struct {
+		run    string
+		number uint64
+	}{{"a", 1}, {"a", 2}, {"b", 2}, {"a", 3}, {"a", 2}, {"b", 2}, {"a", 4}} { // without ids the server keeps all
+		sendOne(t, js, oneTap, m.run, m.number, 0, "", int64(m.number))
+	}
+	found := opened(t, address(t, "TAPS", s), t.Logf)
+	var got []string
+	for _, m := range found.Messages() {
+		got = append(got, packetsOf(t, found, m)...)
+	}
+	slices.Sort(got)
+	if want := []string{"a 1", "a 2", "a 3", "a 4", "b 2"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
