@@ -4,10 +4,12 @@ package stream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,6 +122,11 @@ func (s *Archive) look(ctx, asked context.Context) error {
 		}
 		sleep(ctx, backoff(attempt))
 	}
+	// They are fetched in the order in which they are used.
+	slices.SortStableFunc(s.messages, func(a, b Message) int { return cmp.Compare(a.First, b.First) })
+	for i := range s.messages {
+		s.messages[i].at = i
+	}
 	return nil
 }
 
@@ -190,7 +197,7 @@ func (s *Archive) consider(msg jetstream.Msg, place uint64) {
 	default:
 		s.messages = append(s.messages, Message{
 			Name: fmt.Sprintf("%s message %d (%s)", a, place, h.Tap), Tap: h.Tap,
-			First: h.first, Last: h.last, Bytes: int64(h.bytes), Packets: h.packets, at: len(s.messages), place: place,
+			First: h.first, Last: h.last, Bytes: int64(h.bytes), Packets: h.packets, place: place,
 		})
 	}
 }
@@ -217,10 +224,12 @@ func (s *Archive) nothingLeft(c jetstream.Consumer, due uint64) bool {
 // Name returns the address.
 func (s *Archive) Name() string { return s.o.Address.String() }
 
-// Messages returns the messages in the order of the stream.
+// Messages returns the messages in the order of their first packets, and those of the same time in that of the
+// stream.
 func (s *Archive) Messages() []Message { return s.messages }
 
-// Section returns the section of a message. Some that follow it are fetched meanwhile.
+// Section returns the section of a message. Some that follow it in the order of Messages are fetched meanwhile, and
+// kept until they are asked for.
 func (s *Archive) Section(m Message) (io.Reader, error) {
 	f := s.fetch(m.at)
 	for i := 1; i < ahead && m.at+i < len(s.messages); i++ {

@@ -3,6 +3,8 @@
 package stream
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -172,5 +174,40 @@ func TestFindStoredTwice(t *testing.T) {
 	slices.Sort(got)
 	if want := []string{"a 1", "a 2", "a 3", "a 4", "b 2"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
+	}
+}
+
+// Few messages are fetched ahead, also if the clock of a tap is an hour ahead of that of another one, as messages are
+// used in the order of time.
+func TestFindFetchesAhead(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	js := jetStream(t, s)
+	makeStream(t, js, time.Minute)
+	const n = 50
+	for i := uint64(1); i <= n; i++ {
+		sendOne(t, js, Tap{"rack2", "x", "y"}, "b", i, i-1, "", int64(time.Hour)+int64(i/2))
+		sendOne(t, js, Tap{"rack1", "x", "y"}, "a", i, i-1, "", int64(i))
+	}
+	found := opened(t, address(t, "TAPS", s), t.Logf)
+	all := slices.Clone(found.Messages())
+	slices.SortStableFunc(all, func(a, b Message) int { return cmp.Compare(a.First, b.First) }) // as recall does
+	if len(all) != 2*n {
+		t.Fatalf("%d messages", len(all))
+	}
+	for i, m := range all {
+		want := fmt.Sprintf("a %d", i+1)
+		if i >= n {
+			want = fmt.Sprintf("b %d", i-n+1)
+		}
+		if got := packetsOf(t, found, m); !slices.Equal(got, []string{want}) {
+			t.Fatalf("message %d has %q, not %q", i, got, want)
+		}
+		found.mu.Lock()
+		held := len(found.fetched)
+		found.mu.Unlock()
+		if held >= ahead {
+			t.Fatalf("%d messages are held after %d", held, i+1)
+		}
 	}
 }
