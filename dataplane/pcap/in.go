@@ -123,16 +123,20 @@ func (p *In) Inspect() error {
 	return p.Port.Inspect()
 }
 
+// openLocked opens the file, also anew. If it cannot be opened, the reader stays as it is.
 func (p *In) openLocked() error {
+	r, err := capture.Open(p.path)
+	if err != nil {
+		return err
+	}
 	if p.r != nil {
 		p.r.Close()
 	}
-	var err error
-	p.r, err = capture.Open(p.path)
-	if st, serr := os.Stat(p.path); serr == nil && st.Mode().IsRegular() {
+	p.r = r
+	if st, err := os.Stat(p.path); err == nil && st.Mode().IsRegular() {
 		p.state.Size = st.Size()
 	}
-	return err
+	return nil
 }
 
 // Admit implements port.Port: it begins to read, or goes on where it was stopped.
