@@ -34,6 +34,7 @@ func (w *worker) frameComes(in int, d xsk.Desc, p *plan, out int) int {
 	for {
 		if out > len(w.sending)-2 {
 			w.transmit(l.output, p, out)
+			w.recycle() // transmit has freed chunks to which taps still point, and faults of this batch take free ones
 			w.stamp, out = w.umem.Meta(d.Addr).Time, 0
 		}
 		if !l.held.isDue(w.clock) {

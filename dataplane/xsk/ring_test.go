@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 var small = Options{Fill: 8, Completion: 8, RX: 8, TX: 8}
@@ -311,4 +313,29 @@ func TestTXRingSpan(t *testing.T) {
 func (p *producer) pending() int {
 	p.taken = p.theirs.Load()
 	return int(p.next - p.taken)
+}
+
+// A kick transmits no more than the completion ring has room for, and says that there is more; whatever it has taken is complete.
+func TestKickLeavesWhatHasNoRoomToComplete(t *testing.T) {
+	o := small
+	o.TX = 16
+	_, s, k := simulated(t, 16, o)
+	sent := 0
+	k.Copying(32, func() unix.Errno { return 0 }, func([]byte) bool { sent++; return true })
+	for i := range uint64(12) {
+		s.TX.Put([]Desc{{Addr: i * 2048, Len: 60}})
+	}
+	var back [16]uint64
+	for _, want := range []struct {
+		errno unix.Errno
+		sent  int
+		back  int
+	}{{unix.EAGAIN, 8, 0}, {unix.EAGAIN, 8, 3}, {unix.EAGAIN, 11, 8}, {0, 12, 1}} {
+		if errno := s.Kick(); errno != want.errno || sent != want.sent || k.Holding() != 0 {
+			t.Errorf("the kick returns %d after %d frames, of which %d are not complete; want %d after %d", errno, sent, k.Holding(), want.errno, want.sent)
+		}
+		if n := s.Completion.Get(back[:want.back]); n != want.back {
+			t.Errorf("%d came back, want %d", n, want.back)
+		}
+	}
 }

@@ -37,7 +37,8 @@ type Kernel struct {
 }
 
 // Copying makes the socket one that copies: its thread kicks, and a kick transmits up to budget
-// entries before it returns. ready is called before each; unless it returns 0, nothing is taken,
+// entries, and no more than the completion ring has room for, before it returns; EAGAIN says that
+// there are more. ready is called before each kick; unless it returns 0, nothing is taken,
 // and the kick returns that error. send gets the frames, like fn of Transmit. If it returns
 // false, the device has dropped the frame, and the kick ends with EBUSY. The thread of the socket
 // calls both. Copying must be called before that thread runs.
@@ -49,14 +50,14 @@ func (k *Kernel) Copying(budget int, ready func() unix.Errno, send func(frame []
 			return errno
 		}
 		taken, ok := 0, true
-		for taken < k.budget && ok && k.Transmit(1, func(frame []byte) { ok = send(frame) }) == 1 {
+		for taken < k.budget && ok && k.mayComplete(len(k.sent)+1) && k.Transmit(1, func(frame []byte) { ok = send(frame) }) == 1 {
 			taken++
 		}
 		k.Complete(len(k.sent))
 		switch {
 		case !ok:
 			return unix.EBUSY
-		case taken == k.budget && k.tx.Ready() > 0:
+		case k.tx.Ready() > 0:
 			return unix.EAGAIN
 		}
 		return 0
@@ -199,6 +200,9 @@ func (k *Kernel) Complete(n int) int {
 	k.sent = append(k.sent[:0], k.sent[n:]...)
 	return n
 }
+
+// mayComplete says whether the completion ring has room for n frames.
+func (k *Kernel) mayComplete(n int) bool { return int(k.done.room(uint32(n))) == n }
 
 // Holding returns how many frames of the fill ring and the TX ring the simulated kernel has taken
 // and not given back.

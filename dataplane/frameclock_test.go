@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ethertap/dataplane/policy"
+	"ethertap/dataplane/xsk"
+	"ethertap/shm"
+)
+
+// offline makes the worker one between two files. send gets the frames that leave by the second one, with what is known of them.
+func (b *bench) offline(send func(frame []byte, m xsk.Meta)) {
+	b.w.frames = new(frameClock)
+	b.w.lanes[1].described = true
+	b.kernel[1].Copying(batchSize, func() unix.Errno { return 0 }, func(f []byte) bool { send(f, b.kernel[1].Meta()); return true })
+}
+
+// comes gives the worker a frame of a file, and says whether there was room.
+func (b *bench) comes(seq int, at time.Duration) bool {
+	return b.kernel[0].ReceiveWith(testFrame(125, 1, uint32(seq)), xsk.Meta{Time: int64(at)})
+}
+
+// ends serves the worker until all frames have left, after the last one has come.
+func (b *bench) ends() {
+	b.t.Helper()
+	b.kernel[0].Ended.Store(true)
+	for b.w.round() > 0 {
+	}
+	b.check()
+	if c := b.w.countChunks(); c.RX+c.TX+c.Completion+c.Held > 0 {
+		b.t.Errorf("frames are still on their way: %+v", c)
+	}
+}
+
+// Frames that become due at once, more than a batch sends, leave while a batch is received. The taps get the bytes that each had,
+// though faults of the same batch take the chunks that come back.
+func TestTapsOfFramesThatBecomeDueAtOnce(t *testing.T) {
+	name := fmt.Sprintf("et-frameclock-%d", os.Getpid())
+	q, err := shm.Open(name, shm.Options{Slots: 4096, Role: shm.RoleEthertap, Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Delete(name)
+	defer q.Close()
+	producer, err := q.NewProducer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	consumer, err := q.NewConsumer("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer consumer.Close()
+	p := faulty(policy.Fault{Dup: policy.Chance{Every: 1}, Delay: 10 * time.Millisecond}, 1)
+	p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
+	b := newBench(t, 2, p)
+	b.w.lanes[0].held.heap = make([]heldFrame, 0, benchFrames)
+	now, err := planOf(p, producer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.plan.Store(now)
+	sent := map[uint32]int{}
+	b.offline(func(f []byte, _ xsk.Meta) { sent[binary.BigEndian.Uint32(f[14:])]++ })
+	const early, all = 300, 400 // twice the first ones are more than are sent at a time
+	for seq := 0; seq < all; {
+		at := time.Duration(seq) * time.Microsecond
+		if seq >= early {
+			at += time.Second
+		}
+		if seq == early && b.w.lanes[0].sock.RX.Ready() > 0 || !b.comes(seq, at) {
+			b.w.round()
+			continue
+		}
+		seq++
+	}
+	b.ends()
+	copies := map[shm.Direction]map[uint32]int{shm.RX: {}, shm.TX: {}}
+	for {
+		r, ok, err := consumer.Get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		copies[r.Direction][binary.BigEndian.Uint32(r.Data[14:])]++
+	}
+	for seq := range uint32(all) {
+		if rx, tx := copies[shm.RX][seq], copies[shm.TX][seq]; rx != 1 || tx != 2 || sent[seq] != 2 {
+			t.Errorf("frame %d: sent %d times, %d RX and %d TX copies; want 2, 1 and 2", seq, sent[seq], rx, tx)
+		}
+	}
+}
