@@ -101,3 +101,30 @@ func TestTapsOfFramesThatBecomeDueAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A jitter that is larger than the delay sends no frame before it has arrived, and none before those that were due by then.
+func TestNoFrameLeavesBeforeItArrives(t *testing.T) {
+	b := newBench(t, 2, faulty(policy.Fault{Delay: time.Millisecond, Jitter: 10 * time.Millisecond}, 1))
+	var last int64
+	sent := 0
+	b.offline(func(f []byte, m xsk.Meta) {
+		sent++
+		if seq := binary.BigEndian.Uint32(f[14:]); m.Time < int64(seq)*1000 {
+			t.Errorf("frame %d leaves %d ns before it arrives", seq, int64(seq)*1000-m.Time)
+		}
+		if m.Time < last {
+			t.Errorf("a frame leaves at %d ns behind one that leaves at %d ns", m.Time, last)
+		}
+		last = m.Time
+	})
+	const all = 200
+	for seq := 0; seq < all; seq++ {
+		for !b.comes(seq, time.Duration(seq)*time.Microsecond) {
+			b.w.round()
+		}
+	}
+	b.ends()
+	if sent != all {
+		t.Errorf("%d of %d frames left", sent, all)
+	}
+}

@@ -111,7 +111,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 		t[countFault+policy.FaultDelay]++
 		due += int64(f.Delay)
 		if f.Jitter > 0 {
-			due += l.dice.jitter(f)
+			due = max(due+l.dice.jitter(f), w.clock) // no frame is sent before it arrived, nor before others that were due then
 		}
 	}
 	if f.KeepOrder {
