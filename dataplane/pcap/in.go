@@ -37,13 +37,57 @@ type In struct {
 	target int64 // where to go, in ns since the first packet; -1: nowhere
 	err    error // why there are no more packets; nil: the file was read to its end
 
-	begun      bool   // there was a packet
-	shift      int64  // added to the times of packets in a later round
-	skip       int64  // packets before this time are left out
-	roundFirst int64  // time of the first packet of the round
-	inRound    uint64 // packets of the round
+	begun bool  // there was a packet
+	shift int64 // added to the times of packets in a later round
+	skip  int64 // packets before this time are left out
+	round round
 
 	pending pending
+}
+
+// round is what was read of the file since it was begun, packets that were left out by a seek too.
+type round struct {
+	packets     uint64
+	timed       uint64 // of these, packets that have a time
+	first, last int64  // the smallest and the largest time of these
+}
+
+// add adds a packet.
+func (r *round) add(at int64, untimed bool) {
+	r.packets++
+	if untimed {
+		return
+	}
+	if r.timed == 0 {
+		r.first, r.last = at, at
+	}
+	r.timed++
+	r.first, r.last = min(r.first, at), max(r.last, at)
+}
+
+// length is how much later the packets of the next round come: it begins as long after this one as packets follow each other on
+// the average.
+func (r *round) length() int64 {
+	whole, gap := r.last-r.first, int64(time.Microsecond)
+	if whole < 0 {
+		whole = math.MaxInt64 // more than a number can say
+	}
+	if r.timed > 1 {
+		gap = max(whole/int64(r.timed-1), 1)
+	}
+	return plus(whole, gap)
+}
+
+// plus is the sum of two times, or the first or last time of all if the sum is beyond.
+func plus(a, b int64) int64 {
+	sum := a + b
+	switch {
+	case a > 0 && b > 0 && sum < 0:
+		return math.MaxInt64
+	case a < 0 && b < 0 && sum >= 0:
+		return math.MinInt64
+	}
+	return sum
 }
 
 // InOptions say how a file is read.
@@ -312,7 +356,7 @@ func (p *In) advanceLocked() {
 	case err == io.EOF && !p.choice.there(p.r):
 		p.endLocked(p.noInterface())
 		return
-	case err == io.EOF && p.state.Round < p.state.Rounds && p.inRound > 0:
+	case err == io.EOF && p.state.Round < p.state.Rounds && p.round.packets > 0:
 		p.againLocked()
 		return
 	case err == io.EOF:
@@ -335,8 +379,9 @@ func (p *In) advanceLocked() {
 	case n.Untimed:
 		n.Time = p.state.At
 	default:
-		n.Time += p.shift
+		n.Time = plus(n.Time, p.shift)
 	}
+	p.round.add(n.Time, n.Untimed)
 	if !p.begun {
 		p.begun, p.state.First = true, n.Time
 	}
@@ -344,40 +389,31 @@ func (p *In) advanceLocked() {
 		return
 	}
 	p.skip = math.MinInt64
-	if p.inRound == 0 {
-		p.roundFirst = n.Time
-	}
-	p.inRound++
 	p.state.At, p.pending.here = n.Time, true
 }
 
-// againLocked begins the file anew. Its first packet comes after the last one as late as packets do on the average.
+// againLocked begins the file anew, for the next round.
 func (p *In) againLocked() {
-	gap := int64(time.Microsecond)
-	if p.inRound > 1 {
-		gap = max((p.state.At-p.roundFirst)/int64(p.inRound-1), 1)
-	}
-	first := p.roundFirst
 	if err := p.openLocked(); err != nil {
 		p.endLocked(fmt.Errorf("port %s: %w", p.Name(), err))
 		return
 	}
-	p.shift += p.state.At + gap - first
-	p.inRound = 0
+	p.shift = plus(p.shift, p.round.length())
+	p.round = round{}
 	p.state.Round++
 }
 
 // seekLocked goes to the time target after the first packet.
 func (p *In) seekLocked() {
-	to := p.state.First + p.target
+	to := plus(p.state.First, p.target)
 	p.target = -1
 	p.pending.here = false
-	if to <= p.state.At {
+	if p.round.packets == 0 || to <= max(p.round.last, p.state.At) {
 		if err := p.openLocked(); err != nil {
 			p.endLocked(fmt.Errorf("port %s: %w", p.Name(), err))
 			return
 		}
-		p.shift, p.inRound, p.state.Round = 0, 0, 1
+		p.shift, p.round, p.state.Round = 0, round{}, 1
 	}
 	p.skip = to
 }

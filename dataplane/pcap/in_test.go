@@ -5,6 +5,7 @@ package pcap
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,6 +93,53 @@ func TestFileGoneBeforeItIsReadAgain(t *testing.T) {
 		}
 		if err := p.Err(); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: it ends with %v", name, err)
+		}
+	}
+}
+
+// Each round comes after the one before, whatever the order of the packets in the file, and also after a seek back into the first
+// one. A seek goes to a time, also where that is in a later round, or between packets that another seek left out.
+func TestRounds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		loop  int
+		times []int64
+		seeks map[int]time.Duration // before the packet with this number
+		want  []int64
+	}{
+		{"in order", 3, []int64{1000, 1010, 1020}, nil, []int64{1000, 1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080}},
+		{"the latest first", 3, []int64{1090, 1000, 1010}, nil, []int64{1090, 1000, 1010, 1225, 1135, 1145, 1360, 1270, 1280}},
+		{"one packet", 3, []int64{1000}, nil, []int64{1000, 2000, 3000}},
+		{"seek back into the first round", 2, []int64{1000, 1010, 1020}, map[int]time.Duration{3: 10}, []int64{1000, 1010, 1020, 1010, 1020, 1030, 1040, 1050}},
+		{"seek back out of the second round", 2, []int64{1000, 1010, 1020}, map[int]time.Duration{5: 20}, []int64{1000, 1010, 1020, 1030, 1040, 1020, 1030, 1040, 1050}},
+		{"seek into the third round", 3, []int64{1000, 1010, 1020}, map[int]time.Duration{1: 65}, []int64{1000, 1070, 1080}},
+		{"seek to a packet behind a later one", 1, []int64{1000, 1090, 1010, 1020}, map[int]time.Duration{3: 50}, []int64{1000, 1090, 1010, 1090, 1010, 1020}},
+		{"seek beyond all times", 2, []int64{1000, 1010}, map[int]time.Duration{1: math.MaxInt64}, []int64{1000}},
+	} {
+		p := opened(t, written(t, c.times...), InOptions{Loop: c.loop})
+		var got []int64
+		for at, ok := p.next(); ok; at, ok = p.next() {
+			got = append(got, at)
+			if to, ok := c.seeks[len(got)]; ok {
+				if err := p.Seek(to); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !slices.Equal(got, c.want) || p.Err() != nil {
+			t.Errorf("%s: packets at %v, %v; want %v", c.name, got, p.Err(), c.want)
+		}
+	}
+	for _, c := range []struct {
+		times []int64
+		want  int64
+	}{{[]int64{math.MinInt64, math.MaxInt64}, math.MaxInt64}, {[]int64{-5, 5}, 20}} {
+		var r round
+		for _, at := range c.times {
+			r.add(at, false)
+		}
+		if got := r.length(); got != c.want {
+			t.Errorf("a round with packets at %v is %d long, not %d", c.times, got, c.want)
 		}
 	}
 }
