@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"runtime"
@@ -111,7 +112,7 @@ type Status struct {
 	First    int64         // time of the first packet read, in ns since 1970
 	At       int64         // that of the last one
 	Consumed int64         // bytes of the file
-	Size     int64         // of the file, 0 if it is no plain file
+	Size     int64         // of the file
 	Pace     Pace
 	Paused   bool
 	Ended    bool
@@ -149,10 +150,19 @@ func (p *In) Check() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("port %s: %w", p.Name(), err)
-	case st.IsDir():
-		return fmt.Errorf("port %s: a directory", p.Name())
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("port %s: %w", p.Name(), noFile(st.Mode()))
 	}
 	return nil
+}
+
+// noFile is the error for what is no regular file. Reading a pipe or a terminal lasts until somebody writes into it, opening a pipe
+// until somebody else does; a stop and words would have to wait for that.
+func noFile(m fs.FileMode) error {
+	if m.IsDir() {
+		return errors.New("a directory")
+	}
+	return errors.New("neither a file nor a link to one; write the packets to a file first, and give that")
 }
 
 // Inspect implements port.Port. It opens the file, once.
@@ -169,6 +179,10 @@ func (p *In) Inspect() error {
 
 // openLocked opens the file, also anew. If it cannot be opened, the reader stays as it is.
 func (p *In) openLocked() error {
+	st, err := os.Stat(p.path)
+	if err == nil && !st.Mode().IsRegular() {
+		return noFile(st.Mode())
+	}
 	r, err := capture.Open(p.path)
 	if err != nil {
 		return err
@@ -177,7 +191,7 @@ func (p *In) openLocked() error {
 		p.r.Close()
 	}
 	p.r = r
-	if st, err := os.Stat(p.path); err == nil && st.Mode().IsRegular() {
+	if st != nil {
 		p.state.Size = st.Size()
 	}
 	return nil
@@ -319,7 +333,8 @@ func (p *In) interrupted() bool {
 	return p.stop || p.state.Paused || p.target >= 0
 }
 
-// ready waits until there is a pending packet that may be given. It returns false at the end and after a stop.
+// ready waits until there is a pending packet that may be given. It returns false at the end and after a stop. Others may get the lock
+// between any two packets.
 func (p *In) ready(t *timer, c *counts) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -343,6 +358,8 @@ func (p *In) ready(t *timer, c *counts) bool {
 			return true
 		default:
 			p.advanceLocked()
+			p.mu.Unlock() // many packets may be left out, and words and a stop do not wait for that
+			p.mu.Lock()
 		}
 	}
 }

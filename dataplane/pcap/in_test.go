@@ -8,13 +8,16 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
+	"golang.org/x/sys/unix"
 )
 
 // written returns the path of a capture whose packets have these times, in ns since 1970.
@@ -141,5 +144,62 @@ func TestRounds(t *testing.T) {
 		if got := r.length(); got != c.want {
 			t.Errorf("a round with packets at %v is %d long, not %d", c.times, got, c.want)
 		}
+	}
+}
+
+// A pipe is neither read nor written, since it may block for ever. It is refused though somebody has it open, and a header is there.
+func TestPipesAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	header, err := os.ReadFile(written(t))
+	if err == nil {
+		_, err = pipe.Write(header)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := NewIn(Prefix+path, InOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "port pcap:" + path + ": neither a file nor a link to one; write the packets to a file first, and give that"
+	for name, f := range map[string]func() error{"Check": in.Check, "Inspect": in.Inspect} {
+		if err := f(); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	out, err := NewOut(Prefix+path, OutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Prepare(); err == nil || !strings.Contains(err.Error(), ": a pipe, whose reader could stop the engine; give a file") {
+		t.Errorf("the pipe is written: %v", err)
+	}
+}
+
+// Words and a stop do not wait until packets that a seek leaves out are behind.
+func TestStopWhilePacketsAreLeftOut(t *testing.T) {
+	p := opened(t, written(t, 1, 2, 3), InOptions{Loop: math.MaxInt})
+	if _, ok := p.next(); !ok {
+		t.Fatal("there is no packet")
+	}
+	if err := p.Seek(math.MaxInt64); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan bool)
+	go func() { left <- p.ready(&timer{}, &counts{}) }()
+	for p.Status().Round < 3 {
+		runtime.Gosched()
+	}
+	p.set(func() { p.stop = true })
+	if <-left {
+		t.Error("there is a packet at the end of all times")
 	}
 }
