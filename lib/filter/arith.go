@@ -184,25 +184,27 @@ func (c *compiler) loadOf() *arith {
 }
 
 // header returns the offset of a byte of the header of a protocol, and the test that says whether
-// the header is there. Offsets are numbers of 32 bits, which wrap.
+// the header is there. As in libpcap, the place where the header begins is added without wrapping:
+// no frame has a byte at 2³² or beyond.
 func (c *compiler) header(t token, proto string, index tree) (offset, guard tree) {
 	at := c.payload + c.nl
-	behind := func(n int) tree {
-		return predicate.Calculate{Op: predicate.Add, A: index, B: predicate.Number(n), Narrow: true}
+	behind := func(index tree, n int) tree {
+		return predicate.Calculate{Op: predicate.Add, A: index, B: predicate.Number(n)}
 	}
 	switch proto {
 	case "ether":
 		return index, nil
 	case "ip", "ip6", "arp", "rarp", "decnet", "lat", "moprc", "mopdl", "sca":
-		return behind(at), c.etherType(t, ethertypes[proto])
+		return behind(index, at), c.etherType(t, ethertypes[proto])
 	case "tcp", "udp", "sctp", "icmp", "igmp", "igrp", "pim", "vrrp", "carp":
 		is := and(c.etherType(t, etherIP), c.abbreviation(t, proto), is(masked(halfAt(at+6), 0x1fff), 0))
 		if n, fixed := predicate.Fixed(index); fixed && n < maxBehind {
 			return predicate.BehindIP4(at, int(n)), is
 		}
-		return predicate.Calculate{Op: predicate.Add, A: index, B: predicate.BehindIP4(at, 0), Narrow: true}, is
+		size := predicate.Calculate{Op: predicate.Multiply, A: masked(byteAt(at), 0xf), B: predicate.Number(4)}
+		return behind(predicate.Calculate{Op: predicate.Add, A: index, B: size, Narrow: true}, at), is
 	case "icmp6":
-		return behind(at + 40), and(c.etherType(t, etherIP6), is(byteAt(at+6), 58))
+		return behind(index, at+40), and(c.etherType(t, etherIP6), is(byteAt(at+6), 58))
 	}
 	c.fail(t, "the bytes of %s cannot be asked for", t.text)
 	return nil, nil

@@ -241,6 +241,9 @@ func TestExpressionsLikeTcpdump(t *testing.T) {
 		"not (tcp or udp or arp)", "ip and not tcp", "not ip6 host 2001::1", "not ip host 10.0.0.1", "not ether[90] = 3", "ether[90] = 3 or tcp", "tcp or ether[90] = 3", "not (not (not tcp))", "((tcp)) or (((udp)))",
 		"tcp && port 80 || udp", "(tcp[13] & 2 != 0)", "(len > 80) and (ip[8] = 64)", "((len)) > 80", "(1 + 2) * 3 < len", "ip[0] & 0xf = 5 and tcp[12] > 3 and len > 60",
 		"ip[9] & 3 | 4 = 5", "ip[9] | 4 & 3 = 1", "1 + 2 * 3 = 7", "20 - 5 - 5 = 10", "2 ^ 3 + 1 = 2", "7 % 4 * 2 = 6", "2 * 7 % 4 = 6", "8 >> 1 + 1 = 2", "1 | 2 << 1 = 5", "6 & 3 ^ 1 = 2", "-1 = 0xffffffff", "010 = 8", "ip[8]-1 = 63",
+		"ip[0xffffffff] = 0", "ip[ip[2:2] - 101] = 0", "ip[ip[8] - 65] = 0", "arp[arp[7] - 3] = 0", "icmp6[icmp6[0] - 200] = 0", "vlan and ip[ip[8] - 65] = 0", "ip[ip[8] - 64] > 0",
+		"tcp[0xffffffff] >= 0", "tcp[0xffffffe0] >= 0", "tcp[0xffffffe4] >= 0", "tcp[ip[8] - 92] >= 0", "tcp[ip[8] - 80] >= 0", "tcp[ip[8] - 65] >= 0", "udp[ip[8] - 100] >= 0",
+		"portrange ssh-telnet", "portrange http-https", "portrange https-http", "portrange domain-gopher", "portrange 80-https", "portrange ntp-tftp", "portrange http-tftp", "portrange ssh-443",
 		"dst host 10.0.0.1 and src port 80", "ip src net 10", "src or dst port 53", "ether src host 02:00:00:00:00:01", "host 10.0.0.1 and (tcp or udp)", "ip and (host 10.0.0.1 or host 10.0.0.2) and not icmp",
 		"tcp[tcpflags] & tcp-syn != 0 and not src and dst net 10", "ip proto 6 or 17", `ip proto (\tcp or \udp)`, "len >= 60 and len <= 80", "port 53 and not host 10.0.0.1",
 	} {

@@ -99,8 +99,8 @@ func (c *compiler) portID(t token, q quals) tree {
 	}
 	from, fromProto := c.port(t, low, q.proto)
 	to, toProto := c.port(t, high, q.proto)
-	if only := fromProto | toProto; only == 6 || only == 17 { // a name that only one of them has
-		protos = []uint32{only}
+	if fromProto == toProto && fromProto != 0 { // only one of them has the names
+		protos = []uint32{fromProto}
 	}
 	if from > to {
 		from, to = to, from
