@@ -70,10 +70,10 @@ func (u unit) times(whole, fraction string) (uint64, error) {
 		return 0, strconv.ErrRange
 	}
 	high, steps := bits.Mul64(n, u.steps)
-	if high != 0 {
+	if high != 0 || steps >= 1<<63 {
 		return 0, strconv.ErrRange
 	}
-	part := u.steps
+	part := u.steps // the fraction is less than that, so the sum does not wrap
 	for _, digit := range fraction {
 		if part%10 != 0 {
 			return 0, errTooFine
