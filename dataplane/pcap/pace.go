@@ -72,10 +72,14 @@ func (t *timer) due(at int64) (when time.Time, ok bool) {
 		*t = timer{pace: t.pace, begun: true, start: time.Now(), first: at, last: at}
 	}
 	t.last = max(t.last, at) // packets that stand behind later ones in the file do not wait
-	ns := float64(t.last-t.first) / t.pace.Speed
+	ns := float64(uint64(t.last-t.first)) / t.pace.Speed
 	if t.pace.Rate > 0 {
 		ns = t.given / t.pace.Rate * 1e9
 	}
 	t.given++
-	return t.start.Add(time.Duration(ns)), true
+	wait := time.Duration(math.MaxInt64) // what is slower still has to wait for 292 years
+	if ns < math.MaxInt64 {
+		wait = time.Duration(ns)
+	}
+	return t.start.Add(wait), true
 }

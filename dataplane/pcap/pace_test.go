@@ -3,6 +3,7 @@
 package pcap
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,17 @@ func TestDue(t *testing.T) {
 			if got := when.Sub(k.start); !ok || got != c.want[i] {
 				t.Errorf("%v: packet %d is due after %v, not %v", c.pace, i, got, c.want[i])
 			}
+		}
+	}
+	// A pace that is slower than a time can say is the slowest.
+	for _, c := range []struct {
+		pace Pace
+		last int64
+	}{{Pace{Speed: 1e-10}, first + 10e9}, {Pace{Rate: 1e-10}, first}, {Pace{Speed: 5e-324}, first + 1}, {Original, math.MaxInt64}} {
+		k := timer{pace: c.pace}
+		k.due(min(first, -c.last))
+		if when, ok := k.due(c.last); !ok || when.Sub(k.start) != math.MaxInt64 {
+			t.Errorf("%v: the second packet is due after %v", c.pace, when.Sub(k.start))
 		}
 	}
 	if _, ok := (&timer{}).due(first); ok {
