@@ -415,6 +415,7 @@ func TestOfflineMistakes(t *testing.T) {
 		{[]string{"eth1", "--loop", "2"}, 2, "ethertap: --pace and --loop are for a file that is read: ethertap pcap:FILE …; ethertap -h shows usage\n"},
 		{[]string{"pcap:in.pcap", "pcap:no/out"}, 1, "ethertap: port pcap:no/out: open no/out: no such file or directory; make the directory no first\n"},
 		{[]string{"pcap:in.pcap", "pcap:/dev/full"}, 1, " more are lost\n"},
+		{[]string{"pcap:in.pcap", "pcap:out", "-e", "replay.wait"}, 1, "replay.wait: the reading begins after the configuration and the lines of -e; wait in a line of standard input, with --stay\n"},
 		{[]string{"pcap:/dev/zero"}, 1, "ethertap: port pcap:/dev/zero: neither a file nor a link to one; write the packets to a file first, and give that\n"},
 	} {
 		out, errs, status := offline(t, dir, c.args...)

@@ -38,10 +38,11 @@ type In struct {
 	target int64 // where to go, in ns since the first packet; -1: nowhere
 	err    error // why there are no more packets; nil: the file was read to its end
 
-	begun bool  // there was a packet
-	shift int64 // added to the times of packets in a later round
-	skip  int64 // packets before this time are left out
-	round round
+	admitted bool  // the engine was started once
+	begun    bool  // there was a packet
+	shift    int64 // added to the times of packets in a later round
+	skip     int64 // packets before this time are left out
+	round    round
 
 	pending pending
 }
@@ -204,7 +205,7 @@ func (p *In) Admit() (func() error, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	p.stop = false
+	p.stop, p.admitted = false, true
 	p.mu.Unlock()
 	var reader sync.WaitGroup
 	reader.Go(p.read)
@@ -477,6 +478,13 @@ var (
 	errEnded  = errors.New("the replay has ended")
 	errBefore = errors.New("a replay has no time before its first packet")
 )
+
+// Began says whether the reading has begun: with the first start of the engine.
+func (p *In) Began() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.admitted
+}
 
 // Pause stops the reading for a while. It is no error to pause twice.
 func (p *In) Pause() error { return p.setRunning(true) }

@@ -21,6 +21,8 @@ type words struct {
 
 var errNone = errors.New("no capture is read; ethertap pcap:FILE … reads one")
 
+var errNotBegun = errors.New("the reading begins after the configuration and the lines of -e; wait in a line of standard input, with --stay")
+
 // Words returns the words that work on a capture; nil means that none is read. forwarded says whether nothing that was read is
 // still on its way.
 func Words(in *pcap.In, forwarded func() bool, from report.Source) interp.Set {
@@ -34,7 +36,7 @@ func Words(in *pcap.In, forwarded func() bool, from report.Source) interp.Set {
 			{Name: "replay.resume", Stack: "( - )", Help: "go on reading the capture after replay.pause", Example: "\"replay.resume\" try drop", Func: w.do((*pcap.In).Resume)},
 			{Name: "replay.seek", Stack: "( milliseconds - )", Help: "go on with the packets from so many milliseconds after the first one; also back, as long as the end has not come", Example: "\"1000 replay.seek\" try drop", Func: w.seek},
 			{Name: "replay.ended", Stack: "( - flag )", Help: "whether nothing more comes from a capture: it was read to its end, and all that was read has been forwarded", Example: "replay.ended .", Func: w.ended},
-			{Name: "replay.wait", Stack: "( - )", Help: "wait until the capture was read to its end, and all that was read has been forwarded", Example: "\"replay.wait\" try drop", Func: w.wait},
+			{Name: "replay.wait", Stack: "( - )", Help: "wait until the capture was read to its end, and all that was read has been forwarded; not in the configuration and in lines of -e, which run before", Example: "\"replay.wait\" try drop", Func: w.wait},
 		}...),
 	}
 }
@@ -73,8 +75,11 @@ func (w words) ended(s *interp.Session) error {
 }
 
 func (w words) wait(s *interp.Session) error {
-	if w.in == nil {
+	switch {
+	case w.in == nil:
 		return errNone
+	case !w.in.Began():
+		return errNotBegun
 	}
 	for {
 		select {
