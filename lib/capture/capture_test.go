@@ -371,6 +371,7 @@ func TestCompressed(t *testing.T) {
 	w.Write(b[len(b)/2:])
 	w.Close()
 	check(t, z.Bytes(), want...)
+	check(t, append(z.Bytes(), make([]byte, 10_000)...), want...) // filled up, as by tar and dd
 	var d *DamageError
 	packets, _, err := readAll(bytes.NewReader(z.Bytes()[:z.Len()-100]))
 	if !errors.As(err, &d) || !d.Cut || !slices.Equal(packets, want[:len(packets)]) || len(packets) < 1000 {

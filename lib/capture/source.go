@@ -56,14 +56,16 @@ func newSource(in io.Reader) (source, error) {
 		return newZstd(in, b, file)
 	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
 		counted := &counter{r: b}
-		z, err := gzip.NewReader(counted)
+		ahead := bufio.NewReader(counted)
+		z, err := gzip.NewReader(ahead)
 		if errors.Is(err, gzip.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, ErrForeign // two bytes do not make a gzip file
 		}
 		if err != nil {
 			return nil, err
 		}
-		return &gzipSource{counted: counted, z: z}, nil
+		z.Multistream(false)
+		return &gzipSource{counted: counted, ahead: ahead, z: z}, nil
 	case file != nil:
 		return &plain{in: in, file: file}, nil // without the copy through the small buffer
 	}
@@ -107,16 +109,43 @@ func (c *counter) Read(b []byte) (int, error) {
 // gzipSource is a gzip file. It has no places to go back to.
 type gzipSource struct {
 	counted *counter
+	ahead   *bufio.Reader // z reads no byte behind the member from it
 	z       *gzip.Reader
 }
 
-func (s *gzipSource) Read(b []byte) (int, error) { return s.z.Read(b) }
-func (s *gzipSource) kind() string               { return "gzip" }
-func (s *gzipSource) consumed() int64            { return s.counted.n }
-func (s *gzipSource) place(raw int64) Position   { return Position{Skip: raw, Raw: raw} }
-func (s *gzipSource) within(Position) bool       { return true }
-func (s *gzipSource) seek(Position) error        { return errNoSeek }
-func (s *gzipSource) close()                     {}
+func (s *gzipSource) Read(b []byte) (int, error) {
+	n, err := s.z.Read(b)
+	if err == io.EOF {
+		err = s.next()
+	}
+	return n, err
+}
+
+// next goes to the next member of the file. Zeros between members and at the end fill up a block, and mean nothing, as for gzip(1).
+func (s *gzipSource) next() error {
+	for {
+		next, err := s.ahead.Peek(1)
+		if err != nil {
+			return err
+		}
+		if next[0] != 0 {
+			break
+		}
+		s.ahead.Discard(1)
+	}
+	if err := s.z.Reset(s.ahead); err != nil {
+		return err
+	}
+	s.z.Multistream(false)
+	return nil
+}
+
+func (s *gzipSource) kind() string             { return "gzip" }
+func (s *gzipSource) consumed() int64          { return s.counted.n }
+func (s *gzipSource) place(raw int64) Position { return Position{Skip: raw, Raw: raw} }
+func (s *gzipSource) within(Position) bool     { return true }
+func (s *gzipSource) seek(Position) error      { return errNoSeek }
+func (s *gzipSource) close()                   {}
 
 // zstdSource is a zstd file, which is a sequence of frames. It decodes one after the other, so it
 // knows where each begins.
