@@ -399,6 +399,10 @@ func (p *In) advanceLocked() {
 	default:
 		n.Time = plus(n.Time, p.shift)
 	}
+	if fcs := uint32(p.r.FCS(n)); n.Wire >= fcs { // an interface does not give it either
+		n.Wire -= fcs
+		n.Data = n.Data[:min(len(n.Data), int(n.Wire))]
+	}
 	p.round.add(n.Time, n.Untimed)
 	if !p.begun {
 		p.begun, p.state.First = true, n.Time

@@ -203,3 +203,25 @@ func TestStopWhilePacketsAreLeftOut(t *testing.T) {
 		t.Error("there is a packet at the end of all times")
 	}
 }
+
+// A frame check sequence that the header of the file speaks of is no part of the frame, also where a part of it was captured.
+func TestFrameCheckSequenceIsLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		link       byte // the highest byte of the link type
+		captured   int
+		data, wire int
+	}{{0, 64, 64, 64}, {0x20, 64, 64, 64}, {0x24, 64, 60, 60}, {0x24, 62, 60, 60}, {0x24, 30, 30, 60}, {0xf4, 64, 34, 34}} {
+		file := slices.Concat([]byte{
+			0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, c.link, // the header
+			1, 0, 0, 0, 0, 0, 0, 0, byte(c.captured), 0, 0, 0, 64, 0, 0, 0,
+		}, make([]byte, c.captured))
+		path := filepath.Join(t.TempDir(), "in.pcap")
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := opened(t, path, InOptions{})
+		if _, ok := p.next(); !ok || len(p.pending.Data) != c.data || int(p.pending.Wire) != c.wire {
+			t.Errorf("%d bytes captured of 64, link type %#x: a frame of %d with %d bytes, %v; want %d with %d", c.captured, c.link, p.pending.Wire, len(p.pending.Data), p.Err(), c.wire, c.data)
+		}
+	}
+}

@@ -51,6 +51,10 @@ func received(path string) (list []packet, err error) {
 			p.Time = last
 		}
 		last = p.Time
+		if fcs := r.FCS(p); fcs <= int(p.Wire) {
+			p.Wire -= uint32(fcs)
+			p.Data = p.Data[:min(len(p.Data), int(p.Wire))]
+		}
 		list = append(list, packet{p.Time, bytes.Clone(p.Data), p.Wire - uint32(len(p.Data))})
 	}
 }

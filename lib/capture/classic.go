@@ -40,10 +40,11 @@ func (r *Reader) beginClassic(magic uint32) error {
 	if major := r.order.Uint16(r.buf[4:]); major != 2 {
 		return r.damage("version %d of pcap, not 2,", major)
 	}
-	r.interfaces = []*Interface{{
-		SnapLen:  r.order.Uint32(r.buf[16:]),
-		LinkType: r.order.Uint32(r.buf[20:]) & 0x03ffffff, // above are the length of the FCS and its like
-	}}
+	link := r.order.Uint32(r.buf[20:])
+	r.interfaces = []*Interface{{SnapLen: r.order.Uint32(r.buf[16:]), LinkType: link & 0x03ffffff}}
+	if link&0x04000000 != 0 {
+		r.interfaces[0].FCS = 2 * int(link>>28)
+	}
 	r.start += classicHeader
 	return nil
 }

@@ -78,6 +78,7 @@ func (p *Packet) Direction() Direction {
 type Interface struct {
 	LinkType uint32
 	SnapLen  uint32 // 0: no limit
+	FCS      int    // bytes of the frame check sequence at the end of each packet, if a classic stream says so
 	Name     string
 	Section  int // number of the section, from 0
 	Options  Options
@@ -357,6 +358,14 @@ func (r *Reader) broken() error {
 		err.What = "the compressed data end early"
 	}
 	return err
+}
+
+// FCS returns how many bytes of frame check sequence a packet has at the end of its length on the wire, as far as the stream says so.
+func (r *Reader) FCS(p *Packet) int {
+	if n := int(p.Flags >> 5 & 0xf); n > 0 {
+		return n
+	}
+	return r.interfaces[p.Interface].FCS
 }
 
 // Again lets Next try again after io.EOF or an error with Cut, for a plain file that grows.
