@@ -105,12 +105,13 @@ func (w *worker) spoil(in int, f *policy.Fault, d xsk.Desc, id uint64, out int) 
 		t[countFault+policy.FaultLength]++
 		m.fault |= shm.FaultLength
 	}
-	length := w.length(d)
+	length := w.wire(d)
 	if l.dice.hit(policy.FaultBitflip, f.Bitflip) && length > protected {
 		w.flushTaps()
 		bit := l.dice.below(policy.FaultBitflip, 1, uint32(length-protected)*8)
-		chunk, i := w.byteAt(d, protected+int(bit/8))
-		chunk[i] ^= 1 << (bit % 8)
+		if chunk, i := w.byteAt(d, protected+int(bit/8)); i < len(chunk) { // else the recorder has cut it off
+			chunk[i] ^= 1 << (bit % 8)
+		}
 		t[countFault+policy.FaultBitflip]++
 		m.fault |= shm.FaultBitflip
 	}
@@ -140,19 +141,29 @@ func (w *worker) lose(in, fault int, d xsk.Desc, out int) int {
 
 // stretch gives a frame another length, between protected and the limit of the lane. A longer frame
 // gets random bytes at its end. It draws whether to cut or to lengthen, and does the other if that
-// is not possible. It returns false if neither is.
+// is not possible. It returns false if neither is. Bytes that a recorder has cut off count: they are
+// the first that go, and where they are missing, those behind them are too.
 func (w *worker) stretch(l *lane, d *xsk.Desc) bool {
 	shorter := l.dice.below(policy.FaultLength, 1, 2) == 0
-	length, last := w.length(*d), d
+	there, length, last := w.length(*d), w.wire(*d), d
+	missing := length - there
 	for continued(*last) {
 		last = w.follow(*last)
 	}
-	behind := w.umem.FrameSize() - int(last.Addr-w.umem.Frame(last.Addr)) - int(last.Len)
+	behind := w.umem.FrameSize() - int(last.Addr-w.umem.Frame(last.Addr)) - int(last.Len) - missing
 	room := min(int(l.limit.Load())-length, behind)
 	canShrink, canGrow := length > protected, room > 0
 	switch {
 	case canShrink && (shorter || !canGrow):
-		w.cut(d, protected+int(l.dice.below(policy.FaultLength, 2, uint32(length-protected))))
+		left := protected + int(l.dice.below(policy.FaultLength, 2, uint32(length-protected)))
+		if left < there {
+			w.cut(d, left)
+		}
+		if missing > 0 {
+			w.umem.Meta(d.Addr).Missing = uint32(max(left-there, 0))
+		}
+	case canGrow && missing > 0:
+		w.umem.Meta(d.Addr).Missing += 1 + l.dice.below(policy.FaultLength, 2, uint32(room))
 	case canGrow:
 		old := last.Len
 		last.Len += 1 + l.dice.below(policy.FaultLength, 2, uint32(room))

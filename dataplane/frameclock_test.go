@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"ethertap/dataplane/policy"
 	"ethertap/dataplane/xsk"
+	"ethertap/lib/filter"
 	"ethertap/shm"
 )
 
@@ -40,35 +42,54 @@ func (b *bench) ends() {
 	}
 }
 
-// Frames that become due at once, more than a batch sends, leave while a batch is received. The taps get the bytes that each had,
-// though faults of the same batch take the chunks that come back.
-func TestTapsOfFramesThatBecomeDueAtOnce(t *testing.T) {
-	name := fmt.Sprintf("et-frameclock-%d", os.Getpid())
+// newTappedBench returns a bench with a TAP queue, which gets what interface 0 receives and interface 1 sends. It holds as many frames
+// as it has. drain empties the queue.
+func newTappedBench(t *testing.T, p policy.Policy) (b *bench, drain func() []shm.Record) {
+	t.Helper()
+	name := fmt.Sprintf("et-frameclock-%d-%d", os.Getpid(), time.Now().UnixNano())
 	q, err := shm.Open(name, shm.Options{Slots: 4096, Role: shm.RoleEthertap, Name: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer shm.Delete(name)
-	defer q.Close()
+	t.Cleanup(func() { shm.Delete(name) })
+	t.Cleanup(func() { q.Close() })
 	producer, err := q.NewProducer("test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer producer.Close()
+	t.Cleanup(func() { producer.Close() })
 	consumer, err := q.NewConsumer("test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer consumer.Close()
-	p := faulty(policy.Fault{Dup: policy.Chance{Every: 1}, Delay: 10 * time.Millisecond}, 1)
+	t.Cleanup(func() { consumer.Close() })
 	p.Taps[0].RX[0], p.Taps[0].TX[1] = true, true
-	b := newBench(t, 2, p)
+	b = newBench(t, 2, p)
 	b.w.lanes[0].held.heap = make([]heldFrame, 0, benchFrames)
 	now, err := planOf(p, producer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.plan.Store(now)
+	return b, func() (records []shm.Record) {
+		for {
+			r, ok, err := consumer.Get(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				return records
+			}
+			records = append(records, r)
+		}
+	}
+}
+
+// Frames that become due at once, more than a batch sends, leave while a batch is received. The taps get the bytes that each had,
+// though faults of the same batch take the chunks that come back.
+func TestTapsOfFramesThatBecomeDueAtOnce(t *testing.T) {
+	p := faulty(policy.Fault{Dup: policy.Chance{Every: 1}, Delay: 10 * time.Millisecond}, 1)
+	b, drain := newTappedBench(t, p)
 	sent := map[uint32]int{}
 	b.offline(func(f []byte, _ xsk.Meta) { sent[binary.BigEndian.Uint32(f[14:])]++ })
 	const early, all = 300, 400 // twice the first ones are more than are sent at a time
@@ -85,14 +106,7 @@ func TestTapsOfFramesThatBecomeDueAtOnce(t *testing.T) {
 	}
 	b.ends()
 	copies := map[shm.Direction]map[uint32]int{shm.RX: {}, shm.TX: {}}
-	for {
-		r, ok, err := consumer.Get(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
+	for _, r := range drain() {
 		copies[r.Direction][binary.BigEndian.Uint32(r.Data[14:])]++
 	}
 	for seq := range uint32(all) {
@@ -126,5 +140,59 @@ func TestNoFrameLeavesBeforeItArrives(t *testing.T) {
 	b.ends()
 	if sent != all {
 		t.Errorf("%d of %d frames left", sent, all)
+	}
+}
+
+// Frames of which a recorder has cut off the end have their whole length for rates, filters, taps and faults: they fare like the
+// whole ones.
+func TestFramesThatARecorderHasCutOff(t *testing.T) {
+	type result struct {
+		seq     uint32
+		length  int // on the link
+		when    int64
+		fault   uint32
+		content []byte
+	}
+	chance := policy.Chance{Every: 3}
+	p := faulty(policy.Fault{Length: chance, Bitflip: policy.Chance{Every: 2}, Dup: policy.Chance{Every: 5}, Rate: policy.Rate{Kbits: 10000, Queue: time.Minute}}, 1)
+	tree, err := filter.Parse("len < 1127")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.DropFilter = policy.Filter{Source: "len < 1127", Tree: tree}
+	const whole = 1125
+	run := func(captured int) (results []result, records []shm.Record) {
+		b, drain := newTappedBench(t, p)
+		b.offline(func(f []byte, m xsk.Meta) {
+			results = append(results, result{binary.BigEndian.Uint32(f[14:]), len(f) + int(m.Missing), m.Time, m.Fault, bytes.Clone(f)})
+		})
+		for seq := range 200 {
+			n := whole + seq%100
+			m := xsk.Meta{Time: int64(seq) * 1000, Missing: uint32(n - min(n, captured))}
+			for !b.kernel[0].ReceiveWith(testFrame(n, 1, uint32(seq))[:min(n, captured)], m) {
+				b.w.round()
+			}
+		}
+		b.ends()
+		return results, drain()
+	}
+	want, wholeRecords := run(2000)
+	got, records := run(100)
+	if len(want) < 200 || len(got) != len(want) {
+		t.Fatalf("%d frames left, of the whole ones %d", len(got), len(want))
+	}
+	for i, g := range got {
+		w := want[i]
+		if g.seq != w.seq || g.length != w.length || g.when != w.when || g.fault != w.fault || len(g.content) != min(100, w.length) || !bytes.Equal(g.content, w.content[:len(g.content)]) {
+			t.Errorf("frame %d is %+v, as a whole one %+v", i, g, w)
+		}
+	}
+	if len(records) != len(wholeRecords) {
+		t.Fatalf("%d records, of the whole frames %d", len(records), len(wholeRecords))
+	}
+	for i, r := range records {
+		if w := wholeRecords[i]; r.OrigLen != w.OrigLen || r.Direction != w.Direction || r.Timestamp != w.Timestamp {
+			t.Errorf("record %d has the length %d, of the whole frame %d", i, r.OrigLen, w.OrigLen)
+		}
 	}
 }

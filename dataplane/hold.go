@@ -97,7 +97,7 @@ func (w *worker) schedule(in int, f *policy.Fault, d xsk.Desc, m mark, out int) 
 		return w.lose(in, policy.FaultHold, d, out)
 	case f.Rate.Kbits > 0:
 		var ok bool
-		if due, ok = pace.reserve(w.clock, w.length(d), &f.Rate, &l.rest); !ok { // another thread was faster
+		if due, ok = pace.reserve(w.clock, w.wire(d), &f.Rate, &l.rest); !ok { // another thread was faster
 			return w.lose(in, policy.FaultRate, d, out)
 		}
 	}

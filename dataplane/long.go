@@ -46,6 +46,16 @@ func (w *worker) length(d xsk.Desc) int {
 	return n
 }
 
+// wire returns the length that a frame has on the link, in bytes. It is larger than that of its bytes if it comes from a file whose
+// recorder has cut it off.
+func (w *worker) wire(d xsk.Desc) int {
+	n := w.length(d)
+	if w.frames != nil {
+		n += int(w.umem.Meta(d.Addr).Missing)
+	}
+	return n
+}
+
 // chunks returns the number of chunks of a frame.
 func (w *worker) chunks(d xsk.Desc) int {
 	n := 1

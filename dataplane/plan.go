@@ -181,11 +181,11 @@ func (w *worker) choosing(p *plan, y *way, frame []byte, d *xsk.Desc) tapSet {
 func (w *worker) matches(code *predicate.Code, d xsk.Desc, outbound bool) bool {
 	f := predicate.Frame{Data: w.umem.Bytes(d), Outbound: outbound}
 	f.Wire = len(f.Data)
-	if continued(d) {
-		f.Wire = w.length(d)
+	if continued(d) || w.frames != nil {
+		f.Wire = w.wire(d)
 	}
 	v := code.Match(&w.filter, &f)
-	if v == predicate.Undecided {
+	if v == predicate.Undecided && continued(d) {
 		f.Data = w.contiguous(d)
 		v = code.Match(&w.filter, &f)
 	}

@@ -18,11 +18,15 @@ func (w *worker) tapFrame(p *plan, wanting tapSet, number int, dir shm.Direction
 		w.flushTaps() // keeps the order, and frees the buffer, which holds one long frame
 		frame = w.contiguous(d)
 	}
+	wire := len(frame)
+	if w.frames != nil {
+		wire = w.wire(d)
+	}
 	for ; wanting != 0; wanting &= wanting - 1 {
 		r := w.newRecord(p.outlets[bits.TrailingZeros16(uint16(wanting))], number)
 		r.Timestamp = when
 		r.PacketID = m.id
-		r.OrigLen = uint32(len(frame))
+		r.OrigLen = uint32(wire)
 		r.Interface = uint16(number)
 		r.Queue = uint16(w.queue)
 		r.Direction = dir

@@ -106,6 +106,7 @@ type Status struct {
 	Other    uint64        // not read: of other interfaces
 	Foreign  uint64        // not read: not Ethernet
 	Long     uint64        // not read: longer than the other port takes
+	Cut      uint64        // given without their last bytes, which the recorder has cut off
 	Late     uint64        // given more than 100 µs after they were due
 	Latest   time.Duration // how late the latest was
 	Round    int           // number of the reading, from 1
@@ -265,6 +266,9 @@ func (p *In) read() {
 		} else {
 			c.packets++
 			c.bytes += uint64(len(p.pending.Data))
+			if p.pending.Wire > uint32(len(p.pending.Data)) {
+				c.cut++
+			}
 		}
 		p.pending.here = false
 		if unseen++; unseen == wakeEvery || t.pace != Max {
@@ -276,8 +280,8 @@ func (p *In) read() {
 
 // counts are what the goroutine has not told yet.
 type counts struct {
-	packets, bytes, long, late uint64
-	latest                     time.Duration
+	packets, bytes, long, cut, late uint64
+	latest                          time.Duration
 }
 
 // give gives the pending packet to the engine. It returns false if the engine does not run any more.
@@ -342,6 +346,7 @@ func (p *In) ready(t *timer, c *counts) bool {
 	p.state.Packets += c.packets
 	p.state.Bytes += c.bytes
 	p.state.Long += c.long
+	p.state.Cut += c.cut
 	p.state.Late += c.late
 	p.state.Latest = max(p.state.Latest, c.latest)
 	*c = counts{latest: c.latest}
@@ -542,6 +547,7 @@ func (p *In) Summary() string {
 	}{
 		{s.Sent, "left out, which the file calls sent (name an interface to read them: #0)"}, {s.Other, "of other interfaces left out"},
 		{s.Foreign, "left out, which are not Ethernet"}, {s.Long, "left out, too long for the other port"},
+		{s.Cut, "of which the recorder has cut off the end"},
 		{s.Late, fmt.Sprintf("late, by up to %v", s.Latest.Round(time.Microsecond))},
 	} {
 		if o.n > 0 {

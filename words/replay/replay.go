@@ -105,6 +105,7 @@ type status struct {
 	Other    uint64    `json:"left_out_other"`
 	Foreign  uint64    `json:"left_out_foreign"`
 	Long     uint64    `json:"left_out_long"`
+	Cut      uint64    `json:"cut_off"`
 	Late     uint64    `json:"late"`
 	Latest   int64     `json:"latest_ns"`
 	Round    int       `json:"round"`
@@ -122,7 +123,7 @@ func (w words) status(*interp.Session) (status, error) {
 	}
 	n := w.in.Status()
 	v := status{
-		State: "running", Name: w.in.Name(), Packets: n.Packets, Bytes: n.Bytes, Sent: n.Sent, Other: n.Other, Foreign: n.Foreign, Long: n.Long, Late: n.Late, Latest: int64(n.Latest),
+		State: "running", Name: w.in.Name(), Packets: n.Packets, Bytes: n.Bytes, Sent: n.Sent, Other: n.Other, Foreign: n.Foreign, Long: n.Long, Cut: n.Cut, Late: n.Late, Latest: int64(n.Latest),
 		Round: n.Round, Rounds: n.Rounds, Pace: n.Pace.String(), First: time.Unix(0, n.First), At: time.Unix(0, n.At), Consumed: n.Consumed, Size: n.Size,
 	}
 	switch {
@@ -155,7 +156,7 @@ func show(s *interp.Session, v status) {
 	for _, o := range []struct {
 		name string
 		n    uint64
-	}{{"left out, sent", v.Sent}, {"left out, other", v.Other}, {"left out, no Ethernet", v.Foreign}, {"left out, too long", v.Long}} {
+	}{{"left out, sent", v.Sent}, {"left out, other", v.Other}, {"left out, no Ethernet", v.Foreign}, {"left out, too long", v.Long}, {"cut off by recorder", v.Cut}} {
 		if o.n > 0 {
 			row(o.name, "%d", o.n)
 		}
