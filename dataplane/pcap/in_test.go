@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -147,7 +146,7 @@ func TestRounds(t *testing.T) {
 	}
 }
 
-// A pipe is neither read nor written, since it may block for ever. It is refused though somebody has it open, and a header is there.
+// A pipe is not read, since that may block for ever. It is refused though somebody has it open, and a header is there.
 func TestPipesAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -174,13 +173,6 @@ func TestPipesAreRefused(t *testing.T) {
 		if err := f(); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
-	}
-	out, err := NewOut(Prefix+path, OutOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.Prepare(); err == nil || !strings.Contains(err.Error(), ": a pipe, whose reader could stop the engine; give a file") {
-		t.Errorf("the pipe is written: %v", err)
 	}
 }
 

@@ -69,9 +69,6 @@ func (p *Out) Prepare() (func() error, error) {
 	if p.files != nil {
 		return nil, nil
 	}
-	if collect.IsFIFO(p.path) { // a thread would wait for its reader, and a stop for the thread
-		return nil, fmt.Errorf("port %s: a pipe, whose reader could stop the engine; give a file, or tap the frames, since collect writes into pipes", p.Name())
-	}
 	path, zstd := strings.CutSuffix(p.path, ".zst")
 	if zstd {
 		path += ".zst"
