@@ -669,3 +669,47 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 	send(7)
 	d.checkBooks()
 }
+
+// Frames that faults spare leave in front of their chunks what the programs said of them. Once the fast path is
+// off, frames in the same chunks are not spared by that.
+func TestSparedFramesLeaveNoDice(t *testing.T) {
+	netlab.Needs(t, netlab.FastPath)
+	lab := fastLab(t)
+	lab.Src.SetMTU(netlab.S0, 1600)
+	lab.Dut.SetMTU(netlab.D0, 1600)
+	d := newDevice(t, lab, dataplane.Config{FastPath: true, Rings: 64})
+	spoiled, spared := netlab.MAC{2, 0, 0, 0, 0, 0xa}, netlab.MAC{2, 0, 0, 0, 0, 0xb}
+	d.wish(func(p *policy.Policy) {
+		p.Ports[0].Fault = policy.Fault{Enabled: true, Drop: policy.Chance{Probability: policy.Certain}}
+		p.Fault = p.Fault.With(policy.MAC(spoiled))
+	})
+	d.mustStart()
+	d.mustUseFastPath()
+	s := lab.Src.NewSender(netlab.S0, true)
+	sent := uint64(0)
+	send := func(f netlab.Frame) {
+		t.Helper()
+		for range 400 {
+			f.Seq = sent
+			if err := s.Send(f.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+			if sent++; sent%20 == 0 {
+				d.await("they are received", func() bool { return d.stats(0).RX == sent })
+			}
+		}
+	}
+	// A frame that is too long for a redirect goes to the thread.
+	send(netlab.Frame{Src: spared, Size: 1522, Tags: []netlab.Tag{{Type: netlab.TypeQinQ, TCI: 5}, {Type: netlab.TypeVLAN, TCI: 6}}})
+	if n := d.Snapshot(false).Ports[0].Kernel.RX; n != 0 {
+		t.Fatalf("%d frames stayed in the kernel", n)
+	}
+	if err := lab.Dut.Do(func() error { return d.SetFastPath(false) }); err != nil {
+		t.Fatal(err)
+	}
+	send(netlab.Frame{Src: spoiled, Size: 200})
+	if st := d.stats(0); st.DroppedByFI != 400 {
+		t.Errorf("%d of 400 frames are lost, which all should be", st.DroppedByFI)
+	}
+	d.checkBooks()
+}

@@ -61,7 +61,8 @@ func (f *fastPath) doneInKernel(number, fault int) bool {
 }
 
 // heed tells the dice of a lane which frame they are thrown for. frame is its number if nothing in
-// front of it says otherwise.
+// front of it says otherwise. Each frame that has a number is heeded in its turn, so that nothing is
+// believed that was written in front of an earlier frame in the same chunk.
 func (w *worker) heed(in int, d xsk.Desc, frame uint64) {
 	dice := &w.lanes[in].dice
 	dice.frame, dice.thrown = frame, false
@@ -97,14 +98,17 @@ func (f *fastPath) giveDice(path *fastpath.Path) error {
 	})
 }
 
-// takeDice gives the dice of the programs to the threads. The programs are on no interface any more.
+// takeDice gives the dice of the programs to the threads. The programs are on no interface any more. The
+// frames that wait in a ring were diverted by them, with what their dice say in front. Once these are
+// through, whatever stands in front of a frame is old.
 func (f *fastPath) takeDice(path *fastpath.Path) error {
 	return f.exchangeDice(func(w *worker, port int, d *dice) error {
+		w.receiveWaiting(port)
 		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, uint32(w.seed.Epoch))
 		if err != nil || !ok {
 			return err
 		}
-		d.next, d.bad = taken.Next, taken.Bad
+		d.next, d.least, d.bad = taken.Next, taken.Next, taken.Bad
 		for i := range fastpath.FaultsKnown {
 			d.turn[i] = turn{every: taken.Every[i], seen: taken.Seen[i]}
 			d.last[i] = taken.Last>>i&1 != 0

@@ -78,6 +78,19 @@ func (w *worker) receive(in int) int {
 	return received
 }
 
+// receiveWaiting takes those frames of an interface through the chain that wait in its ring when it
+// is called.
+func (w *worker) receiveWaiting(in int) {
+	for waiting := w.lanes[in].sock.RX.Ready(); waiting > 0; {
+		n := w.receive(in)
+		if n == 0 {
+			break
+		}
+		waiting -= n
+	}
+	w.publish()
+}
+
 // fate is what becomes of the frames of a batch after the RX taps. Mostly it is the same for all,
 // and the loop over them has little to keep in registers: with all decisions in the loop a bridged frame
 // took 1 ns more.
@@ -123,6 +136,7 @@ func (w *worker) decide(in int, p *plan, i int, frame []byte, id uint64, out int
 	l, t, fault := &w.lanes[in], &w.tally[in], &p.Ports[in].Fault
 	d := w.descs[i]
 	d.Options &= xsk.Continued // pieces of frames that are not joined were discarded
+	passes := false
 	switch {
 	case l.output != mirror && w.lanes[l.output].gone:
 		t[countNoIf]++
@@ -135,6 +149,12 @@ func (w *worker) decide(in int, p *plan, i int, frame []byte, id uint64, out int
 	case fault.Enabled && (p.suffers == nil || p.suffers.has(source(frame))) && (p.spoils == nil || w.matches(p.spoils, d, false)):
 		return w.spoil(in, fault, d, id, out)
 	default:
+		passes = true
+	}
+	if fault.Enabled {
+		w.heed(in, d, 0) // what stands in front of it stays there for the next frame in its chunk
+	}
+	if passes {
 		w.sending[out], w.sent[out] = d, mark{id: id}
 		return out + 1
 	}
