@@ -622,8 +622,7 @@ func TestFastPathOfJumboFrames(t *testing.T) {
 	d.checkBooks()
 }
 
-// The dice go on where they were when the fast path is switched off and on: every fifth frame is lost, whoever
-// takes it.
+// The dice go on where they were, or begin anew, whoever takes the frames then: every fifth frame is lost.
 func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 	netlab.Needs(t, netlab.FastPath)
 	lab := fastLab(t)
@@ -635,17 +634,18 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 	d.mustUseFastPath()
 	s := lab.Src.NewSender(netlab.S0, true)
 	r := lab.Snk.NewReceiver(netlab.K1)
-	sent, lost := 0, 0
+	sent, lost, since := 0, 0, 0 // since is the number of frames since the dice began
 	send := func(n int) {
 		t.Helper()
 		arriving := 0
 		for range n {
-			if sent++; sent%5 == 0 {
+			sent++
+			if since++; since%5 == 0 {
 				lost++
 			} else {
 				arriving++
 			}
-			if err := s.Send(netlab.UDP(100, uint64(sent))); err != nil {
+			if err := s.Send(netlab.UDP(100, uint64(since))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -655,16 +655,28 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 		}
 		for _, f := range frames {
 			if number, _ := netlab.Seq(f); number%5 == 0 {
-				t.Errorf("frame %d of %d came", number, sent)
+				t.Errorf("frame %d of %d came", number, since)
 			}
 		}
 		d.await("all are counted", func() bool { st := d.stats(0); return st.RX == uint64(sent) && st.DroppedByFI == uint64(lost) })
 	}
-	for _, on := range []bool{false, true, false} {
-		send(7)
-		if err := lab.Dut.Do(func() error { return d.SetFastPath(on) }); err != nil {
-			t.Fatal(err)
+	turn := func(on bool) func() {
+		return func() {
+			if err := lab.Dut.Do(func() error { return d.SetFastPath(on) }); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	seed := func() {
+		d.wish(func(p *policy.Policy) { p.Seed = policy.Seed{Seed: 42, Epoch: p.Seed.Epoch + 1} })
+		since = 0
+	}
+	for _, change := range []func(){
+		turn(false), turn(true), turn(false),
+		seed, turn(true), seed, turn(false), turn(true),
+	} {
+		send(7)
+		change()
 	}
 	send(7)
 	d.checkBooks()

@@ -125,6 +125,7 @@ func (f *fastPath) exchangeDice(do func(w *worker, port int, d *dice) error) err
 	var errs []error
 	for _, w := range f.threads.workers {
 		err := w.between(func() {
+			w.followSeed(f.plan.Load().Seed) // which the thread would do with the next frame that it gets
 			for port := range w.lanes {
 				errs = append(errs, do(w, port, &w.lanes[port].dice))
 			}

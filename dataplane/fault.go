@@ -62,6 +62,13 @@ func (e *Engine) faultPlacesLocked(number int) (places [policy.FaultKinds]Place)
 	return places
 }
 
+// followSeed begins the dice anew if another seed was set.
+func (w *worker) followSeed(seed policy.Seed) {
+	if w.seed != seed {
+		w.reseed(seed)
+	}
+}
+
 func (w *worker) reseed(seed policy.Seed) {
 	w.seed = seed
 	for i := range w.lanes {

@@ -110,9 +110,7 @@ func (w *worker) fate(in int, p *plan, n int, flags uint32) fate {
 	output := l.output
 	faults := p.Ports[in].Fault.Enabled && output != mirror
 	if faults {
-		if w.seed != p.Seed {
-			w.reseed(p.Seed)
-		}
+		w.followSeed(p.Seed)
 		l.dice.ahead = l.dice.next - w.frameID
 		l.dice.next += uint64(n)
 	}
