@@ -23,7 +23,7 @@ import (
 // tables are added to those of the threads.
 //
 // Engine.mu guards it, and its methods need that lock. The fields that an Update reads (wanted,
-// path, denied, limits, bypass.deadAfter) are written under Engine.update as well, so that either lock
+// path, denied, limits, own, bypass.deadAfter) are written under Engine.update as well, so that either lock
 // suffices to read them. Methods that need Engine.update as well end in Locked.
 type fastPath struct {
 	ports  []*enginePort
@@ -42,6 +42,7 @@ type fastPath struct {
 	why     string                           // why there is no path though it is wanted
 	denied  [2]string                        // by port of reception: why frames are diverted though there is a path
 	limits  [2]redirectLimits                // by port of reception: what the other port takes of frames redirected to it
+	own     [2]bool                          // by port of reception: the threads throw the dice, and the programs know it; see followTraces
 	lacked  [2]bool                          // by port of reception: the other port took no redirected frames, as it lacked something
 	silent  [2]silence                       // by port of reception: whether the kernel reports what becomes of redirected frames
 	filters [2]atomic.Pointer[filterProgram] // by port of reception: where filters are evaluated; written under update, read by anybody
@@ -181,7 +182,7 @@ func (f *fastPath) installLocked(path *fastpath.Path) error {
 	if err := f.connectThreadsLocked(); err != nil {
 		return err
 	}
-	f.denied, f.lacked, f.silent = [2]string{}, [2]bool{}, [2]silence{}
+	f.denied, f.lacked, f.silent, f.own = [2]string{}, [2]bool{}, [2]silence{}, f.tracedLocked()
 	f.examineLocked()
 	f.sayUnknown()
 	rules := f.rulesLocked()
@@ -378,7 +379,7 @@ func (f *fastPath) rulesLocked() (r fastpath.Rules) {
 			Forward: bridge,
 			Divert:  !f.wanted || f.denied[i] != "",
 			Fault:   bridge && p.Ports[i].Fault.Enabled,
-			Away:    !inKernel(&p.Ports[i].Fault),
+			Away:    f.own[i] || !inKernel(&p.Ports[i].Fault),
 			Faults:  f.faultsLocked(i),
 			Longest: int(f.limits[i].longest),
 			Whole:   f.limits[i].whole,

@@ -671,9 +671,21 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 		d.wish(func(p *policy.Policy) { p.Seed = policy.Seed{Seed: 42, Epoch: p.Seed.Epoch + 1} })
 		since = 0
 	}
+	trace := func(steps ...policy.Step) func() {
+		return func() {
+			var tr policy.Trace
+			if len(steps) > 0 {
+				tr, _ = policy.TraceOf("of no loss", steps, 0)
+			}
+			if err := d.Trace(0, tr); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for _, change := range []func(){
 		turn(false), turn(true), turn(false),
 		seed, turn(true), seed, turn(false), turn(true),
+		trace(policy.Step{}), trace(), trace(policy.Step{}), turn(false), turn(true), trace(), trace(policy.Step{}), seed, trace(),
 	} {
 		send(7)
 		change()

@@ -34,7 +34,7 @@ func (f *fastPath) faultsLocked(number int) fastpath.Faults {
 	p := f.plan.Load()
 	w := &p.Ports[number].Fault
 	faults := fastpath.Faults{
-		Seed: p.Seed.Seed, Epoch: uint32(p.Seed.Epoch), Own: w.Trace != policy.Trace{},
+		Seed: p.Seed.Seed, Epoch: uint32(p.Seed.Epoch), Own: f.own[number],
 		Burst: fastpath.Burst{Enter: w.Burst.Enter, Leave: w.Burst.Leave, Bad: w.Burst.LossBad, Good: w.Burst.LossGood},
 	}
 	switch {
@@ -83,18 +83,57 @@ func (w *worker) heed(in int, d xsk.Desc, frame uint64) {
 	}
 }
 
+// tracedLocked says on which interfaces a trace loses frames. The threads throw the dice for these, since
+// that happens between faults that the programs know.
+func (f *fastPath) tracedLocked() (traced [2]bool) {
+	p := f.plan.Load()
+	for i := range f.ports {
+		traced[i] = p.Ports[i].Fault.Trace != policy.Trace{}
+	}
+	return traced
+}
+
+// tracesMovedLocked says whether a path is in force for other traces than the policy has: see
+// followTraces.
+func (f *fastPath) tracesMovedLocked() bool { return f.path != nil && f.own != f.tracedLocked() }
+
+// followTraces has the threads throw the dice of the interfaces with a trace, and the programs those of the
+// others. What the dice remember goes with that; the numbers of frames are the programs' all the time.
+// Frames that come in the few milliseconds that this takes may be forgotten.
+func (f *fastPath) followTraces() {
+	f.update.Lock()
+	defer f.update.Unlock()
+	if !f.tracesMovedLocked() {
+		return
+	}
+	path, before, now := f.path, f.own, f.tracedLocked()
+	err := f.exchangeDice(func(w *worker, port int, d *dice) error {
+		if !before[port] || now[port] {
+			return nil
+		}
+		return path.SetMemory(port, w.queue, d.memory())
+	})
+	f.own = now
+	err = errors.Join(err, f.applyLocked(false), f.exchangeDice(func(w *worker, port int, d *dice) error {
+		if before[port] || !now[port] {
+			return nil
+		}
+		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, uint32(w.seed.Epoch))
+		if err == nil && ok {
+			d.remember(&taken.Memory)
+		}
+		return err
+	}))
+	if err != nil {
+		f.logf("fast path: after a change of a trace: %v", err)
+	}
+}
+
 // giveDice gives the dice of the threads to the programs, which go on with them. The programs are on
 // no interface yet.
 func (f *fastPath) giveDice(path *fastpath.Path) error {
 	return f.exchangeDice(func(w *worker, port int, d *dice) error {
-		given := fastpath.Dice{Next: d.next, Bad: d.bad}
-		for i := range fastpath.FaultsKnown {
-			given.Every[i], given.Seen[i] = d.turn[i].every, d.turn[i].seen
-			if d.last[i] {
-				given.Last |= 1 << i
-			}
-		}
-		return path.SetDice(port, w.queue, d.key, w.seed.Seed, uint32(w.seed.Epoch), given)
+		return path.SetDice(port, w.queue, d.key, w.seed.Seed, uint32(w.seed.Epoch), fastpath.Dice{Next: d.next, Memory: d.memory()})
 	})
 }
 
@@ -108,13 +147,32 @@ func (f *fastPath) takeDice(path *fastpath.Path) error {
 		if err != nil || !ok {
 			return err
 		}
-		d.next, d.least, d.bad = taken.Next, taken.Next, taken.Bad
-		for i := range fastpath.FaultsKnown {
-			d.turn[i] = turn{every: taken.Every[i], seen: taken.Seen[i]}
-			d.last[i] = taken.Last>>i&1 != 0
+		d.next, d.least = taken.Next, taken.Next
+		if !f.own[port] {
+			d.remember(&taken.Memory)
 		}
 		return nil
 	})
+}
+
+// memory returns what dice remember of the faults that the programs know.
+func (d *dice) memory() (m fastpath.Memory) {
+	m.Bad = d.bad
+	for i := range fastpath.FaultsKnown {
+		m.Every[i], m.Seen[i] = d.turn[i].every, d.turn[i].seen
+		if d.last[i] {
+			m.Last |= 1 << i
+		}
+	}
+	return m
+}
+
+func (d *dice) remember(m *fastpath.Memory) {
+	d.bad = m.Bad
+	for i := range fastpath.FaultsKnown {
+		d.turn[i] = turn{every: m.Every[i], seen: m.Seen[i]}
+		d.last[i] = m.Last>>i&1 != 0
+	}
 }
 
 // exchangeDice has each thread call do for its lanes, between two batches.

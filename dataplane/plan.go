@@ -201,19 +201,24 @@ func (e *Engine) Policy() policy.Policy { return e.plan.Load().Policy }
 //
 // With the fast path on, Update takes some ten milliseconds longer: it waits until no frame in the
 // kernel is under way under the old policy. A change that sets an interface down or up waits for a
-// start that is under way, and has to be made in the network namespace of the interfaces.
+// start that is under way, and has to be made in the network namespace of the interfaces. One that sets or
+// ends a trace in the fast path waits for the threads.
 func (e *Engine) Update(fn func(*policy.Policy) error) error {
 	e.update.Lock()
 	before := carriersDown(&e.plan.Load().Policy)
 	err := e.changeLocked(fn, e.outlets)
-	again := carriersDown(&e.plan.Load().Policy) != before
+	again, moved := carriersDown(&e.plan.Load().Policy) != before, e.fast.tracesMovedLocked()
 	e.update.Unlock()
-	if again {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.workers != nil {
-			e.followCarriersLocked()
-		}
+	if !again && !moved {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if again && e.workers != nil {
+		e.followCarriersLocked()
+	}
+	if moved {
+		e.fast.followTraces()
 	}
 	return err
 }

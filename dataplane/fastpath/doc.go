@@ -10,5 +10,5 @@
 // again.
 package fastpath
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type policy -type faults -type chance -type dice -type suffered -type told -type told_layout -type front_layout -type fault -type dice_size -type fates -type bucket -type entry -type interface -type life -type tapped -type missed -type size -type flag -type in -type life_layout -type tapped_layout -type table -type key -type frame -type filter_size -type verdict -type layer -type tag -type depth -type dissected -type headers_layout object fastpath.c -- -O2 -g -Wall -Werror -mcpu=v3
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type policy -type faults -type chance -type dice -type memory -type suffered -type told -type told_layout -type front_layout -type fault -type dice_size -type fates -type bucket -type entry -type interface -type life -type tapped -type missed -type size -type flag -type in -type life_layout -type tapped_layout -type table -type key -type frame -type filter_size -type verdict -type layer -type tag -type depth -type dissected -type headers_layout object fastpath.c -- -O2 -g -Wall -Werror -mcpu=v3
 //go:generate sh -c "sha256sum fastpath.c headers.h faults.h bpf.h object_bpfel.o object_bpfeb.o >object.sum"

@@ -429,6 +429,7 @@ const struct {
 	struct faults faults;
 	struct chance chance;
 	struct dice dice;
+	struct memory memory;
 	struct tapped tapped;
 	struct told told;
 } *shared;

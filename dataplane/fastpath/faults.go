@@ -75,10 +75,15 @@ func (f *Faults) object() objectFaults {
 	return o
 }
 
-// Dice are those of a queue of a port: what they remember from one frame to the next.
+// Dice are those of a queue of a port.
 type Dice struct {
 	Next uint64 // the number of the next frame
-	Bad  bool   // the state of bursts
+	Memory
+}
+
+// Memory is what dice remember from one frame to the next.
+type Memory struct {
+	Bad bool // the state of bursts
 	// Every and Seen are the counts up to the n-th frame, by fault.
 	Every, Seen [FaultsKnown]uint32
 	Last        uint32 // a bit for each fault: the last outcome under a correlation
@@ -91,19 +96,33 @@ func (p *Path) Dice(port, queue int, seed uint64, epoch uint32) (d Dice, ok bool
 	if err := p.maps[objectMapThrows].Lookup(uint32(port*queues+queue), &o); err != nil {
 		return d, false, fmt.Errorf("read %s: %w", objectMapThrows, err)
 	}
-	d = Dice{Next: o.Next, Bad: o.Bad != 0, Every: o.Every, Seen: o.Seen, Last: o.Last}
+	var m objectMemory
+	if err := p.maps[objectMapMemories].Lookup(uint32(port*queues+queue), &m); err != nil {
+		return d, false, fmt.Errorf("read %s: %w", objectMapMemories, err)
+	}
+	d = Dice{Next: o.Next, Memory: Memory{Bad: m.Bad != 0, Every: m.Every, Seen: m.Seen, Last: m.Last}}
 	return d, o.Begun != 0 && o.Seed == seed && o.Epoch == epoch, nil
 }
 
 // SetDice gives a queue of a port the dice with which it goes on. key is that of the lane. The
 // programs must be on no interface.
 func (p *Path) SetDice(port, queue int, key, seed uint64, epoch uint32, d Dice) error {
-	o := objectDice{Key: key, Next: d.Next, Seed: seed, Epoch: epoch, Begun: 1, Every: d.Every, Seen: d.Seen, Last: d.Last}
-	if d.Bad {
-		o.Bad = 1
-	}
+	o := objectDice{Key: key, Next: d.Next, Seed: seed, Epoch: epoch, Begun: 1}
 	if err := p.maps[objectMapThrows].Put(uint32(port*queues+queue), &o); err != nil {
 		return fmt.Errorf("write %s: %w", objectMapThrows, err)
+	}
+	return p.SetMemory(port, queue, d.Memory)
+}
+
+// SetMemory gives the dice of a queue of a port another memory. The program must not throw them: it is on
+// no interface, or Faults.Own is in force.
+func (p *Path) SetMemory(port, queue int, m Memory) error {
+	o := objectMemory{Every: m.Every, Seen: m.Seen, Last: m.Last}
+	if m.Bad {
+		o.Bad = 1
+	}
+	if err := p.maps[objectMapMemories].Put(uint32(port*queues+queue), &o); err != nil {
+		return fmt.Errorf("write %s: %w", objectMapMemories, err)
 	}
 	return nil
 }

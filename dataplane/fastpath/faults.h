@@ -58,7 +58,12 @@ struct dice {
 	__u64 seed; /* of policy, when the dice were begun */
 	__u32 epoch;
 	__u32 begun; /* 0: not at all */
-	__u32 bad;   /* the state of bursts */
+};
+
+/* What they remember from one frame to the next. User space writes this also while the program is on
+ * an interface and the thread throws the dice, since the program then only begins anew. */
+struct memory {
+	__u32 bad; /* the state of bursts */
 	__u32 every[FAULTS_KNOWN];
 	__u32 seen[FAULTS_KNOWN]; /* frames since the last n-th */
 	__u32 last;		  /* a bit for each fault: the last outcome under a correlation */
@@ -70,6 +75,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct dice);
 } throws SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORTS *QUEUES);
+	__type(key, __u32);
+	__type(value, struct memory);
+} memories SEC(".maps");
 
 /* Frames that suffered faults here. */
 struct suffered {
@@ -98,48 +110,48 @@ inlined __u64 draw(__u64 key, __u64 frame, __u32 fault, __u32 number)
 
 inlined __u32 below_limit(__u64 drawn, __u32 limit) { return (drawn >> 32) * limit >> 32; }
 
-inlined int hit(const struct faults *f, struct dice *d, __u64 frame, const __u32 fault)
+inlined int hit(const struct faults *f, struct memory *m, __u64 key, __u64 frame, const __u32 fault)
 {
 	const struct chance *c = &f->chances[fault];
 	__u32 every = c->every;
 
 	if (every) {
-		if (d->every[fault] != every) {
-			d->every[fault] = every;
-			d->seen[fault] = 0;
+		if (m->every[fault] != every) {
+			m->every[fault] = every;
+			m->seen[fault] = 0;
 		}
-		if (++d->seen[fault] < every)
+		if (++m->seen[fault] < every)
 			return 0;
-		d->seen[fault] = 0;
+		m->seen[fault] = 0;
 		return 1;
 	}
 	if (!c->probability)
 		return 0;
-	if (c->correlation && below_limit(draw(d->key, frame, fault, DRAW_AGAIN), CERTAIN) < c->correlation)
-		return d->last >> fault & 1;
-	__u32 now = below_limit(draw(d->key, frame, fault, 0), CERTAIN) < c->probability;
+	if (c->correlation && below_limit(draw(key, frame, fault, DRAW_AGAIN), CERTAIN) < c->correlation)
+		return m->last >> fault & 1;
+	__u32 now = below_limit(draw(key, frame, fault, 0), CERTAIN) < c->probability;
 	if (c->correlation)
-		d->last = (d->last & ~(1u << fault)) | now << fault;
+		m->last = (m->last & ~(1u << fault)) | now << fault;
 	return now;
 }
 
-inlined int lost_in_burst(const struct faults *f, struct dice *d, __u64 frame)
+inlined int lost_in_burst(const struct faults *f, struct memory *m, __u64 key, __u64 frame)
 {
 	if (!(f->enter | f->leave | f->bad | f->good)) {
-		d->bad = 0;
+		m->bad = 0;
 		return 0;
 	}
-	__u32 change = below_limit(draw(d->key, frame, FAULT_BURST, 0), CERTAIN);
-	if (d->bad)
-		d->bad = change >= f->leave;
+	__u32 change = below_limit(draw(key, frame, FAULT_BURST, 0), CERTAIN);
+	if (m->bad)
+		m->bad = change >= f->leave;
 	else
-		d->bad = change < f->enter;
-	__u32 loss = d->bad ? f->bad : f->good;
-	return loss && below_limit(draw(d->key, frame, FAULT_BURST, 1), CERTAIN) < loss;
+		m->bad = change < f->enter;
+	__u32 loss = m->bad ? f->bad : f->good;
+	return loss && below_limit(draw(key, frame, FAULT_BURST, 1), CERTAIN) < loss;
 }
 
 /* Begins the dice of a lane anew if another seed was set. */
-inlined void reseed(struct dice *d, const struct faults *f, __u32 place)
+inlined void reseed(struct dice *d, struct memory *m, const struct faults *f, __u32 place)
 {
 	if (d->begun && d->seed == f->seed && d->epoch == f->epoch)
 		return;
@@ -148,10 +160,10 @@ inlined void reseed(struct dice *d, const struct faults *f, __u32 place)
 	d->seed = f->seed;
 	d->epoch = f->epoch;
 	d->begun = 1;
-	d->bad = 0;
-	d->last = 0;
+	m->bad = 0;
+	m->last = 0;
 	for (int i = 0; i < FAULTS_KNOWN; i++)
-		d->every[i] = 0;
+		m->every[i] = 0;
 }
 
 /* What a copy says of its frame besides the bytes. */
@@ -169,16 +181,16 @@ struct damage {
 	__u32 taps;	      /* those that want it as it was received; they get it before it is spoiled */
 };
 
-inlined int hits(const struct faults *f, struct dice *d, __u64 frame)
+inlined int hits(const struct faults *f, struct memory *m, __u64 key, __u64 frame)
 {
 	if (f->outage && f->outage > bpf_ktime_get_ns())
 		return 1 << FAULT_OUTAGE;
-	if (lost_in_burst(f, d, frame))
+	if (lost_in_burst(f, m, key, frame))
 		return 1 << FAULT_BURST;
-	if (hit(f, d, frame, FAULT_DROP))
+	if (hit(f, m, key, frame, FAULT_DROP))
 		return 1 << FAULT_DROP;
-	return hit(f, d, frame, FAULT_LENGTH) << FAULT_LENGTH | hit(f, d, frame, FAULT_BITFLIP) << FAULT_BITFLIP |
-	       hit(f, d, frame, FAULT_DUP) << FAULT_DUP;
+	return hit(f, m, key, frame, FAULT_LENGTH) << FAULT_LENGTH | hit(f, m, key, frame, FAULT_BITFLIP) << FAULT_BITFLIP |
+	       hit(f, m, key, frame, FAULT_DUP) << FAULT_DUP;
 }
 
 /* Gives a frame its number, and throws the dice for it unless it is spared. Returns 0 if there are
@@ -186,13 +198,14 @@ inlined int hits(const struct faults *f, struct dice *d, __u64 frame)
 __attribute__((noinline)) int roll(const struct faults *f, struct damage *b, __u32 place, int spared)
 {
 	struct dice *d = bpf_map_lookup_elem(&throws, &place);
-	if (!f || !b || !d)
+	struct memory *m = bpf_map_lookup_elem(&memories, &place);
+	if (!f || !b || !d || !m)
 		return 0;
-	reseed(d, f, place);
+	reseed(d, m, f, place);
 	__u64 frame = d->next++;
 	b->key = d->key;
 	b->copied.frame = frame + 1;
-	b->hits = spared ? 0 : f->own ? UNROLLED : hits(f, d, frame);
+	b->hits = spared ? 0 : f->own ? UNROLLED : hits(f, m, d->key, frame);
 	return 1;
 }
 

@@ -238,7 +238,10 @@ func TestDiceAreHandedOver(t *testing.T) {
 	r.Port[0] = PortRules{Forward: true, Fault: true, Faults: Faults{Seed: 42, Epoch: 3, Limit: 1514, Chunk: 1792}}
 	r.Port[0].Faults.Chances[FaultDrop] = Chance{Every: 5}
 	apply(t, p, r)
-	if err := p.SetDice(0, 0, 7, 42, 3, Dice{Next: 100, Bad: true, Every: [FaultsKnown]uint32{FaultDrop: 5}, Seen: [FaultsKnown]uint32{FaultDrop: 3}, Last: 1 << FaultDup}); err != nil {
+	memory := func(seen uint32, bad bool) Memory {
+		return Memory{Bad: bad, Every: [FaultsKnown]uint32{FaultDrop: 5}, Seen: [FaultsKnown]uint32{FaultDrop: seen}, Last: 1 << FaultDup}
+	}
+	if err := p.SetDice(0, 0, 7, 42, 3, Dice{100, memory(3, true)}); err != nil {
 		t.Fatal(err)
 	}
 	frame := netlab.Frame{Src: macA, Dst: macB, Size: 64}.Bytes()
@@ -248,9 +251,27 @@ func TestDiceAreHandedOver(t *testing.T) {
 		}
 	}
 	d, ok, err := p.Dice(0, 0, 42, 3)
-	want := Dice{Next: 103, Every: [FaultsKnown]uint32{FaultDrop: 5}, Seen: [FaultsKnown]uint32{FaultDrop: 1}, Last: 1 << FaultDup}
+	want := Dice{103, memory(1, false)}
 	if !ok || err != nil || d != want {
 		t.Errorf("%+v, %v, %v, want %+v", d, ok, err, want)
+	}
+	// While the thread throws them, the program counts the frames and leaves the memory alone.
+	r.Port[0].Away, r.Port[0].Faults.Own = true, true
+	apply(t, p, r)
+	run(t, p, 0, frame)
+	if d, ok, err := p.Dice(0, 0, 42, 3); !ok || err != nil || d != (Dice{104, memory(1, false)}) {
+		t.Errorf("%+v, %v, %v while a thread throws them", d, ok, err)
+	}
+	if err := p.SetMemory(0, 0, memory(4, true)); err != nil {
+		t.Fatal(err)
+	}
+	r.Port[0].Away, r.Port[0].Faults.Own = false, false
+	apply(t, p, r)
+	if action := run(t, p, 0, frame); action != dropped {
+		t.Errorf("after that: action %d, want %d", action, dropped)
+	}
+	if d, ok, err := p.Dice(0, 0, 42, 3); !ok || err != nil || d != (Dice{105, memory(0, false)}) {
+		t.Errorf("%+v, %v, %v after that", d, ok, err)
 	}
 	if _, ok, _ := p.Dice(0, 0, 42, 4); ok {
 		t.Error("these dice were begun anew since")

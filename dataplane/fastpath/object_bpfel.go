@@ -48,10 +48,6 @@ type objectDice struct {
 	Seed  uint64
 	Epoch uint32
 	Begun uint32
-	Bad   uint32
-	Every [6]uint32
-	Seen  [6]uint32
-	Last  uint32
 }
 
 type objectDiceSize uint32
@@ -241,6 +237,14 @@ const (
 	objectLifeLayoutLIFE_SIZE   objectLifeLayout = 64
 )
 
+type objectMemory struct {
+	_     structs.HostLayout
+	Bad   uint32
+	Every [6]uint32
+	Seen  [6]uint32
+	Last  uint32
+}
+
 type objectMissed struct {
 	_  structs.HostLayout
 	Rx [9]uint64
@@ -371,6 +375,7 @@ const (
 	objectMapLinks        = "links"
 	objectMapLives        = "lives"
 	objectMapMacs         = "macs"
+	objectMapMemories     = "memories"
 	objectMapMisses       = "misses"
 	objectMapOutputs      = "outputs"
 	objectMapPolicies     = "policies"
@@ -457,6 +462,7 @@ type objectMapSpecs struct {
 	Links      *ebpf.MapSpec `ebpf:"links"`
 	Lives      *ebpf.MapSpec `ebpf:"lives"`
 	Macs       *ebpf.MapSpec `ebpf:"macs"`
+	Memories   *ebpf.MapSpec `ebpf:"memories"`
 	Misses     *ebpf.MapSpec `ebpf:"misses"`
 	Outputs    *ebpf.MapSpec `ebpf:"outputs"`
 	Policies   *ebpf.MapSpec `ebpf:"policies"`
@@ -509,6 +515,7 @@ type objectMaps struct {
 	Links      *ebpf.Map `ebpf:"links"`
 	Lives      *ebpf.Map `ebpf:"lives"`
 	Macs       *ebpf.Map `ebpf:"macs"`
+	Memories   *ebpf.Map `ebpf:"memories"`
 	Misses     *ebpf.Map `ebpf:"misses"`
 	Outputs    *ebpf.Map `ebpf:"outputs"`
 	Policies   *ebpf.Map `ebpf:"policies"`
@@ -536,6 +543,7 @@ func (m *objectMaps) Close() error {
 		m.Links,
 		m.Lives,
 		m.Macs,
+		m.Memories,
 		m.Misses,
 		m.Outputs,
 		m.Policies,
