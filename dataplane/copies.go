@@ -19,6 +19,7 @@ type kernelSide struct {
 	life  *xsk.Life     // the thread writes it
 	ring  *xsk.Ringbuf  // copies of frames that the kernel forwarded; only the thread reads it
 	epoch int64         // the engine's epoch on the programs' clock (CLOCK_MONOTONIC), ns
+	begin uint32        // fastPath.begin
 	nap   time.Duration // the longest sleep; with bypass on, shorter than the limit after which a thread counts as dead
 }
 

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type fastPath struct {
 	stats   *fastpath.Stats                  // made at the first use, and kept as long as the engine
 	lives   []xsk.Life                       // by queue; made and kept likewise
 	boot    int64                            // epoch on the programs' clock (CLOCK_MONOTONIC), ns; as of the last start
+	begin   uint32                           // another number at each start: see diceEpoch
 	path    *fastpath.Path                   // the programs on the interfaces; nil means that all frames go through the threads
 	why     string                           // why there is no path though it is wanted
 	denied  [2]string                        // by port of reception: why frames are diverted though there is a path
@@ -63,7 +65,7 @@ const copyRing = 4 << 20
 // start installs the fast path on interfaces whose threads run, if it or a bypass is wanted. It
 // replaces or removes what an earlier process has left there.
 func (f *fastPath) start(r *startedThreads) {
-	f.threads = r
+	f.threads, f.begin = r, rand.Uint32()
 	if f.wanted || f.bypass.deadAfter > 0 {
 		f.engage()
 	}
@@ -261,7 +263,7 @@ func (f *fastPath) connectThreadsLocked() error {
 	}
 	f.boot = -zero
 	for _, w := range f.threads.workers {
-		k := &kernelSide{life: &f.lives[w.queue], epoch: f.boot, nap: napTime}
+		k := &kernelSide{life: &f.lives[w.queue], epoch: f.boot, nap: napTime, begin: f.begin}
 		if after := f.bypass.deadAfter; after > 0 {
 			k.nap = min(napTime, after/4)
 		}

@@ -5,6 +5,7 @@ package dataplane_test
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -692,6 +693,70 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 	}
 	send(7)
 	d.checkBooks()
+}
+
+// The programs of a bypass go on with their dice until a start takes them over. Then the dice begin anew, as at
+// every start: in another process, whose seed may be the same, as in this one.
+func TestDiceBeginAnewWhenABypassIsTakenOver(t *testing.T) {
+	netlab.Needs(t, netlab.FastPath, netlab.Bypass)
+	lab := fastLab(t)
+	pins := t.TempDir()
+	if err := unix.Mount("bpf", pins, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(pins, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	c := dataplane.Config{FastPath: true, BypassDir: filepath.Join(pins, "dice"), RunDir: t.TempDir()}
+	s := lab.Src.NewSender(netlab.S0, true)
+	r := lab.Snk.NewReceiver(netlab.K1)
+	engine := func() *device {
+		d := newDevice(t, lab, c)
+		d.wish(func(p *policy.Policy) {
+			p.Seed = policy.Seed{Seed: 42, Epoch: p.Seed.Epoch + 1}
+			p.Ports[0].Fault = policy.Fault{Enabled: true, Drop: policy.Chance{Every: 5}}
+		})
+		return d
+	}
+	bypass := func(d *device, on bool) {
+		if err := lab.Dut.Do(func() error { return d.SetBypass(on) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(d *device) {
+		t.Helper()
+		d.mustStart()
+		d.mustUseFastPath()
+		for i := range uint64(7) {
+			if err := s.Send(netlab.UDP(100, i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		frames, err := r.Collect(6, 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range frames {
+			if number, _ := netlab.Seq(f); number == 5 {
+				t.Error("the fifth frame after the start came")
+			}
+		}
+	}
+	first := engine()
+	bypass(first, true)
+	run(first)
+	first.mustStop()
+	second := engine()
+	run(second)
+	if second.said("taking over") != 1 {
+		t.Error("it has taken over nothing")
+	}
+	second.mustStop()
+	run(second)
+	bypass(second, false)
+	second.mustStop()
 }
 
 // Frames that faults spare leave in front of their chunks what the programs said of them. Once the fast path is

@@ -34,7 +34,7 @@ func (f *fastPath) faultsLocked(number int) fastpath.Faults {
 	p := f.plan.Load()
 	w := &p.Ports[number].Fault
 	faults := fastpath.Faults{
-		Seed: p.Seed.Seed, Epoch: uint32(p.Seed.Epoch), Own: f.own[number],
+		Seed: p.Seed.Seed, Epoch: f.diceEpoch(p.Seed), Own: f.own[number],
 		Burst: fastpath.Burst{Enter: w.Burst.Enter, Leave: w.Burst.Leave, Bad: w.Burst.LossBad, Good: w.Burst.LossGood},
 	}
 	switch {
@@ -54,6 +54,10 @@ func (f *fastPath) faultsLocked(number int) fastpath.Faults {
 	return faults
 }
 
+// diceEpoch is the number by which the programs tell that dice begin anew: after fault.seed, and at a start
+// that takes over programs, whose dice go on until then.
+func (f *fastPath) diceEpoch(seed policy.Seed) uint32 { return f.begin + uint32(seed.Epoch) }
+
 // doneInKernel says whether the programs carry out a fault of frames received on an interface. A frame that
 // is sent twice goes to the thread.
 func (f *fastPath) doneInKernel(number, fault int) bool {
@@ -66,7 +70,8 @@ func (f *fastPath) doneInKernel(number, fault int) bool {
 func (w *worker) heed(in int, d xsk.Desc, frame uint64) {
 	dice := &w.lanes[in].dice
 	dice.frame, dice.thrown = frame, false
-	if w.kernel.Load() == nil {
+	k := w.kernel.Load()
+	if k == nil {
 		return
 	}
 	front := w.umem.Front(d, stamp.FrontSize+fastpath.ToldSize)
@@ -74,7 +79,7 @@ func (w *worker) heed(in int, d xsk.Desc, frame uint64) {
 		return
 	}
 	for _, at := range [...]int{stamp.FrontSize, 0} { // without a time stamp between, or with one
-		told, ok := fastpath.ParseTold(front[at:at+fastpath.ToldSize], in, uint32(w.seed.Epoch))
+		told, ok := fastpath.ParseTold(front[at:at+fastpath.ToldSize], in, k.begin+uint32(w.seed.Epoch))
 		if ok && told.Frame >= dice.least {
 			dice.frame, dice.least = told.Frame, told.Frame+1
 			dice.thrown, dice.hits = !told.Own, told.Hits
@@ -118,7 +123,7 @@ func (f *fastPath) followTraces() {
 		if before[port] || !now[port] {
 			return nil
 		}
-		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, uint32(w.seed.Epoch))
+		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, f.diceEpoch(w.seed))
 		if err == nil && ok {
 			d.remember(&taken.Memory)
 		}
@@ -133,7 +138,7 @@ func (f *fastPath) followTraces() {
 // no interface yet.
 func (f *fastPath) giveDice(path *fastpath.Path) error {
 	return f.exchangeDice(func(w *worker, port int, d *dice) error {
-		return path.SetDice(port, w.queue, d.key, w.seed.Seed, uint32(w.seed.Epoch), fastpath.Dice{Next: d.next, Memory: d.memory()})
+		return path.SetDice(port, w.queue, d.key, w.seed.Seed, f.diceEpoch(w.seed), fastpath.Dice{Next: d.next, Memory: d.memory()})
 	})
 }
 
@@ -143,7 +148,7 @@ func (f *fastPath) giveDice(path *fastpath.Path) error {
 func (f *fastPath) takeDice(path *fastpath.Path) error {
 	return f.exchangeDice(func(w *worker, port int, d *dice) error {
 		w.receiveWaiting(port)
-		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, uint32(w.seed.Epoch))
+		taken, ok, err := path.Dice(port, w.queue, w.seed.Seed, f.diceEpoch(w.seed))
 		if err != nil || !ok {
 			return err
 		}
