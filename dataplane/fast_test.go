@@ -329,15 +329,18 @@ func TestFaultsAreTheSameOnBothEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		name  string
-		place dataplane.Place // with the fast path
-		fault policy.Fault
+		name   string
+		place  dataplane.Place // with the fast path
+		fault  policy.Fault
+		filter string // of the TX taps
 	}{
-		{"losses", dataplane.InKernel, policy.Fault{Length: policy.Chance{Every: 1000}, Drop: policy.Chance{Probability: 20000, Correlation: 50000}, Burst: policy.Burst{Enter: 5000, Leave: 30000, LossBad: 90000, LossGood: 1000}}},
-		{"every third, every fourth", dataplane.InKernel, policy.Fault{Drop: policy.Chance{Every: 3}, Bitflip: policy.Chance{Every: 4}, Length: policy.Chance{Every: 5}}},
-		{"all by chance", dataplane.InKernel, policy.Fault{Drop: some, Bitflip: some, Length: some, Dup: some}},
-		{"with faults that only threads know", dataplane.InThreads, policy.Fault{Trace: fifth, Drop: policy.Chance{Every: 5}, Corrupt: some, ECN: some, Length: some}},
-		{"all, and a delay", dataplane.InThreads, policy.Fault{Drop: some, Bitflip: some, Length: some, Dup: some, Delay: time.Millisecond, Reorder: some}},
+		{"losses", dataplane.InKernel, policy.Fault{Length: policy.Chance{Every: 1000}, Drop: policy.Chance{Probability: 20000, Correlation: 50000}, Burst: policy.Burst{Enter: 5000, Leave: 30000, LossBad: 90000, LossGood: 1000}}, ""},
+		{"every third, every fourth", dataplane.InKernel, policy.Fault{Drop: policy.Chance{Every: 3}, Bitflip: policy.Chance{Every: 4}, Length: policy.Chance{Every: 5}}, ""},
+		{"all by chance", dataplane.InKernel, policy.Fault{Drop: some, Bitflip: some, Length: some, Dup: some}, ""},
+		{"with faults that only threads know", dataplane.InThreads, policy.Fault{Trace: fifth, Drop: policy.Chance{Every: 5}, Corrupt: some, ECN: some, Length: some}, ""},
+		{"all, and a delay", dataplane.InThreads, policy.Fault{Drop: some, Bitflip: some, Length: some, Dup: some, Delay: time.Millisecond, Reorder: some}, ""},
+		{"all by chance, and a filter for what is sent", dataplane.InThreads, policy.Fault{Drop: some, Bitflip: some, Length: some, Dup: some}, "outbound and len < 300"},
+		{"a bit of each, and a filter that looks at it", dataplane.InThreads, policy.Fault{Length: policy.Chance{Every: 100}, Drop: policy.Chance{Every: 50}, Bitflip: policy.Chance{Every: 1}}, "not (ether[14] & 1 = 0 and ether[20] & 0xf < 8)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.fault.Enabled = true
@@ -345,6 +348,9 @@ func TestFaultsAreTheSameOnBothEngines(t *testing.T) {
 				p.Seed = policy.Seed{Seed: 11, Epoch: p.Seed.Epoch + 1}
 				for i := range p.Ports {
 					p.Taps[0].RX[i], p.Taps[0].TX[i] = true, true
+					if test.filter != "" {
+						p.Taps[0].TXFilter[i] = filterOf(t, test.filter)
+					}
 					p.Ports[i].Fault = test.fault
 				}
 			}

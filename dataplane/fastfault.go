@@ -59,9 +59,16 @@ func (f *fastPath) faultsLocked(number int) fastpath.Faults {
 func (f *fastPath) diceEpoch(seed policy.Seed) uint32 { return f.begin + uint32(seed.Epoch) }
 
 // doneInKernel says whether the programs carry out a fault of frames received on an interface. A frame that
-// is sent twice goes to the thread.
+// is sent twice goes to the thread, and one that a fault changes if a filter has to be asked about it then.
 func (f *fastPath) doneInKernel(number, fault int) bool {
-	return fault < fastpath.FaultsKnown && fault != policy.FaultDup && f.without(number) == "" && inKernel(&f.plan.Load().Ports[number].Fault)
+	p := f.plan.Load()
+	switch {
+	case fault >= fastpath.FaultsKnown || fault == policy.FaultDup:
+		return false
+	case fastpath.Losses>>fault&1 == 0 && p.ports[other(number)].tx.filtered != 0:
+		return false
+	}
+	return f.without(number) == "" && inKernel(&p.Ports[number].Fault)
 }
 
 // heed tells the dice of a lane which frame they are thrown for. frame is its number if nothing in

@@ -840,7 +840,7 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 	if (flags & FAULT) {
 		if (!roll(&policy->faults[port], &damage, place, !w.fault))
 			goto divert;
-		w.divert |= damage.hits >> FAULT_DUP & 1;
+		w.divert |= damage.hits & policy->faults[port].diverted;
 	}
 
 	int bypassed = 0;

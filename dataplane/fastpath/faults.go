@@ -38,7 +38,8 @@ const (
 
 // Faults are those of frames received on a port. The programs lose, cut, lengthen and damage frames
 // as a thread would with the same dice. A frame that is to be sent twice goes to the thread, and so
-// does one that cannot be made longer where it is.
+// does one that cannot be made longer where it is, and one that is to be changed where a tap has a filter for
+// the frames that leave: it is for the frame as it leaves, and the programs ask filters before.
 type Faults struct {
 	Outage time.Duration // its end on CLOCK_MONOTONIC; 0: there is none
 	Seed   uint64

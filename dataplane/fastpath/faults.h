@@ -47,6 +47,7 @@ struct faults {
 	__u32 epoch; /* another one begins the dice anew, as another seed does */
 	__u32 limit; /* bytes of a frame that is made longer, at most */
 	__u32 chunk; /* bytes of a frame that a thread takes in one piece */
+	__u32 diverted; /* the faults for which a frame goes to the thread, one bit each */
 	__u32 own;   /* 1: the thread throws the dice, as it knows faults between these; the program only numbers frames */
 };
 

@@ -71,6 +71,8 @@ func TestFaultsOfAFrame(t *testing.T) {
 			}
 		}
 	}
+	is := compiled(t, isFrom(macA))
+	ofSent := func(r *Rules) { r.Taps[0].TXFilter[1] = is }
 	untouched := func(f []byte, _ uint64) []byte { return f }
 	one := func(fault int) (n [FaultsKnown]uint64) { n[fault] = 1; return n }
 	both := one(FaultLength)
@@ -103,6 +105,12 @@ func TestFaultsOfAFrame(t *testing.T) {
 		{"length and bitflip", all(certain(FaultLength), certain(FaultBitflip)), forwarded, func(f []byte, n uint64) []byte { return flipped(lengthened(f, n, 1514), n) }, both, false},
 		{"dup", certain(FaultDup), diverted, untouched, [FaultsKnown]uint64{}, false},
 		{"dup of what is spoiled", all(certain(FaultLength), certain(FaultDup)), diverted, untouched, [FaultsKnown]uint64{}, false},
+		{"length, and a filter of what is sent", all(certain(FaultLength), ofSent), diverted, untouched, [FaultsKnown]uint64{}, false},
+		{"bitflip, and a filter of what is sent", all(certain(FaultBitflip), ofSent), diverted, untouched, [FaultsKnown]uint64{}, false},
+		{"drop, and a filter of what is sent", all(certain(FaultDrop), ofSent), dropped, untouched, one(FaultDrop), false},
+		{"none, and a filter of what is sent", all(ofSent), forwarded, untouched, [FaultsKnown]uint64{}, false},
+		{"bitflip, and a filter of what comes", all(certain(FaultBitflip), func(r *Rules) { r.Taps[0].RXFilter[0] = is }), forwarded, flipped, one(FaultBitflip), false},
+		{"bitflip, and a filter of what is sent the other way", all(certain(FaultBitflip), func(r *Rules) { r.Taps[0].TX[0], r.Taps[0].TXFilter[0] = true, is }), forwarded, flipped, one(FaultBitflip), false},
 		{"a thread's faults", all(certain(FaultDrop), func(r *Rules) { r.Port[0].Away = true }), diverted, untouched, [FaultsKnown]uint64{}, false},
 		{"of others", all(certain(FaultDrop), func(r *Rules) { r.Fault = []MAC{macC} }), forwarded, untouched, [FaultsKnown]uint64{}, false},
 		{"dropped by the list", all(certain(FaultDrop), func(r *Rules) { r.Drop = []MAC{macA} }), dropped, untouched, [FaultsKnown]uint64{}, false},

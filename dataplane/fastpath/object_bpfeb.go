@@ -103,18 +103,20 @@ const (
 )
 
 type objectFaults struct {
-	_       structs.HostLayout
-	Outage  uint64
-	Seed    uint64
-	Chances [6]objectChance
-	Enter   uint32
-	Leave   uint32
-	Bad     uint32
-	Good    uint32
-	Epoch   uint32
-	Limit   uint32
-	Chunk   uint32
-	Own     uint32
+	_        structs.HostLayout
+	Outage   uint64
+	Seed     uint64
+	Chances  [6]objectChance
+	Enter    uint32
+	Leave    uint32
+	Bad      uint32
+	Good     uint32
+	Epoch    uint32
+	Limit    uint32
+	Chunk    uint32
+	Diverted uint32
+	Own      uint32
+	_        [4]byte
 }
 
 type objectFilterSize uint32

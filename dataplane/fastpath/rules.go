@@ -87,6 +87,7 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 		p.Flags[port] = r.flags(port)
 		if r.Port[port].Fault {
 			p.Faults[port] = r.Port[port].Faults.object()
+			p.Faults[port].Diverted = r.diverted(port)
 		}
 		p.Longest[port] = math.MaxUint32
 		if l := r.Port[port].Longest; l > 0 && r.Port[port].Forward {
@@ -108,6 +109,18 @@ func (r *Rules) policy(set uint32, n int) objectPolicy {
 		}
 	}
 	return p
+}
+
+// diverted returns the faults for which a frame received on a port goes to the thread: that by which it is sent
+// twice, and those that change a frame about which a filter has to be asked afterwards.
+func (r *Rules) diverted(port int) uint32 {
+	faults := uint32(1 << FaultDup)
+	for _, t := range r.Taps {
+		if out := ports - 1 - port; t.TX[out] && t.TXFilter[out] != nil {
+			faults |= uint32(objectFaultSPOILS)
+		}
+	}
+	return faults
 }
 
 // addresses returns the lists that each address is in, by its key.
