@@ -19,15 +19,20 @@ func Check(path string, o Options) error {
 	if err := namesFile(path); err != nil {
 		return err
 	}
-	if o.Zstd && !strings.HasSuffix(path, ".zst") {
-		path += ".zst"
-	}
+	path = zstdName(path, o)
 	if set := o.Rotate.Any(); set || strings.Contains(path, "%") {
 		if _, err := newPattern(path, set); err != nil {
 			return err
 		}
 		first, _, _ := strings.Cut(path, "%") // directories with conversions in their names are made
-		return checkWritable(filepath.Dir(first + "x"))
+		dir := filepath.Dir(first + "x")
+		if err := checkWritable(dir); err != nil {
+			return err
+		}
+		if err := unix.Access(dir, unix.R_OK); err != nil { // the files of earlier runs are looked for
+			return &fs.PathError{Op: "open", Path: dir, Err: err}
+		}
+		return nil
 	}
 	st, err := os.Stat(path)
 	switch {

@@ -163,12 +163,12 @@ func (c *Collector) loop(ctx context.Context) error {
 	flushed := time.Now()
 	slept, fresh := flushed, 0 // beginning of the last sleep, packets taken since
 	for ctx.Err() == nil {
-		n, err := c.take()
+		n, more, err := c.take()
 		fresh += n
 		if err != nil {
 			return err
 		}
-		if n == batch && !out.Full() {
+		if more && !out.Full() {
 			continue
 		}
 		now := time.Now()
@@ -180,7 +180,7 @@ func (c *Collector) loop(ctx context.Context) error {
 			}
 			flushed = now
 		}
-		if n == batch {
+		if more {
 			continue
 		}
 		slept, fresh = now, 0
@@ -188,12 +188,12 @@ func (c *Collector) loop(ctx context.Context) error {
 			time.Sleep(nap)
 			continue
 		}
-		more, err := c.r.Source.Wait(idleWait)
+		again, err := c.r.Source.Wait(idleWait)
 		c.looked = time.Time{} // reads the table before a packet that comes alone, so that the packet is written with the drops before it
 		if err != nil {
 			return err
 		}
-		if !more && out.ReaderGone() {
+		if !again && out.ReaderGone() {
 			return errReaderGone
 		}
 	}
@@ -209,31 +209,32 @@ func (c *Collector) flush() error {
 	return err
 }
 
-// take moves up to a batch of packets from the queue to the stream.
-func (c *Collector) take() (int, error) {
+// take moves up to a batch of packets from the queue to the stream. more says that it was as many as it
+// asked for, so that others may wait. Near the limit of packets, that is less than a batch.
+func (c *Collector) take() (n int, more bool, err error) {
 	c.now = time.Now()
 	c.stamps.readClock(c.now)
 	if since := c.now.Sub(c.looked); since < 0 || since >= idleWait {
 		c.describe()
 	}
 	if err := c.r.Output.Due(c.now); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if c.reopen.Swap(false) {
 		if err := c.r.Output.Reopen(c.now); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	most := uint64(batch)
 	if c.r.Packets > 0 {
 		most = min(most, c.r.Packets-c.packets.Load())
 	}
-	n, err := c.r.Source.Drain(int(most), c.put)
+	n, err = c.r.Source.Drain(int(most), c.put)
 	c.publish()
 	if err == nil && c.r.Packets > 0 && c.packets.Load() >= c.r.Packets {
 		err = ErrLimit
 	}
-	return n, err
+	return n, n == int(most), err
 }
 
 // describe reads the queue's table of interfaces, if the format can use it.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -74,9 +75,13 @@ func rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// drop removes the oldest file of the set.
-func (s *Files) drop() {
+// drop removes the oldest file of the set, and returns how many bytes of the disk that will free.
+func (s *Files) drop() (frees uint64) {
 	oldest := s.kept[0]
+	var st unix.Stat_t
+	if unix.Lstat(oldest, &st) == nil && st.Nlink == 1 {
+		frees = uint64(st.Blocks) * 512
+	}
 	s.kept = s.kept[1:]
 	if s.earlier > 0 {
 		s.earlier--
@@ -88,11 +93,36 @@ func (s *Files) drop() {
 	}
 	os.Remove(index.Path(oldest)) // there may be none
 	s.set.removeDirs(oldest)
+	return frees
+}
+
+// promiseAfter is how long to wait for the space of a removed file. XFS frees it in the background, btrfs
+// with its next commit (30 s), and a file that somebody reads stays until it is closed.
+const promiseAfter = time.Minute
+
+// promises is what is known of the space of removed files.
+type promises struct {
+	bytes uint64    // removed, and not free yet
+	since time.Time // of the last removal
+	free  uint64    // at the last look
+	wrote uint64    // by us, up to then
+}
+
+// look notes what is free now, and returns what will be.
+func (p *promises) look(now time.Time, free, wrote uint64) uint64 {
+	if came := int64(free + (wrote - p.wrote) - p.free); came > 0 {
+		p.bytes -= min(p.bytes, uint64(came))
+	}
+	if now.Sub(p.since) >= promiseAfter {
+		p.bytes = 0
+	}
+	p.free, p.wrote = free, wrote
+	return free + p.bytes
 }
 
 // enoughDisk keeps the floor. It removes files of a ring, the oldest first, and fails if that is
 // not enough.
-func (s *Files) enoughDisk() error {
+func (s *Files) enoughDisk(now time.Time) error {
 	if s.o.Floor == 0 || s.file == nil {
 		return nil
 	}
@@ -102,14 +132,15 @@ func (s *Files) enoughDisk() error {
 			return nil // the file system does not say how much is free
 		}
 		free := st.Bavail * uint64(st.Bsize)
-		if free >= s.o.Floor {
+		if s.promised.look(now, free, s.bytes+s.out.written) >= s.o.Floor {
 			return nil
 		}
 		if s.o.Ring == 0 || len(s.kept) == 0 {
 			return &lost{s.done, fmt.Errorf("%s are free on the disk, less than the floor of %s", size(free), size(s.o.Floor)), s.packets + s.out.Packets(), uint64(s.out.pending)}
 		}
 		s.o.Logf("%s are free on the disk, less than the floor: %s is removed", size(free), s.kept[0])
-		s.drop()
+		s.promised.bytes += s.drop()
+		s.promised.since = now
 	}
 }
 
@@ -153,5 +184,7 @@ func (s *Files) restore() error {
 	}
 	s.out.f.Close()
 	s.out.f, s.file = to, to
+	s.out.early.end() // it holds the removed file, and with it the space on the disk
+	s.out.early = &early{w: &s.back}
 	return nil
 }

@@ -80,19 +80,20 @@ type Files struct {
 	done  string   // the final name: path without ".part"
 	set   *pattern // nil: no set
 
-	number  int       // number of the file in the set
-	due     time.Time // when the next file is due; zero: never
-	closed  bool      // out is closed
-	kept    []string  // closed files of the set, the oldest first
-	earlier int       // how many of them are from earlier runs
-	made    int       // number of files of this run
-	last    string    // where the file closed last is, "" if there is none
-	dropped int       // how many of them the ring has removed
-	packets uint64    // in closed files
-	bytes   uint64    // in closed files
-	checked time.Time // last look at the disk and the file
-	back    writeback
-	noted   *noted // nil: without Options.Digest
+	number   int       // number of the file in the set
+	due      time.Time // when the next file is due; zero: never
+	closed   bool      // out is closed
+	kept     []string  // closed files of the set, the oldest first
+	earlier  int       // how many of them are from earlier runs
+	made     int       // number of files of this run
+	last     string    // where the file closed last is, "" if there is none
+	dropped  int       // how many of them the ring has removed
+	packets  uint64    // in closed files
+	bytes    uint64    // in closed files
+	checked  time.Time // last look at the disk and the file
+	back     writeback
+	promised promises
+	noted    *noted // nil: without Options.Digest
 }
 
 // Stream returns Files for a file that is open, such as standard output. The name is for errors.
@@ -113,6 +114,14 @@ func Stream(f *os.File, name string, o Options) (*Files, error) {
 	return s, nil
 }
 
+// zstdName returns the name of a file as it is with Options.Zstd. A device keeps its name.
+func zstdName(path string, o Options) string {
+	if st, err := os.Stat(path); !o.Zstd || strings.HasSuffix(path, ".zst") || err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return path
+	}
+	return path + ".zst"
+}
+
 // Create returns Files that begin with a new file. If the path has conversions (see pattern), it
 // is the name of each file. If there are neither conversions nor rotation, an existing file is
 // overwritten.
@@ -124,9 +133,7 @@ func Create(path string, o Options) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Zstd && !strings.HasSuffix(path, ".zst") {
-		path += ".zst"
-	}
+	path = zstdName(path, o)
 	s.path, s.done = path, path
 	if o.Rotate.Any() || hasConversion(path) {
 		if s.set, err = newPattern(path, o.Rotate.Any()); err != nil {
@@ -185,6 +192,16 @@ func (s *Files) blank(now time.Time) *stream {
 	return next
 }
 
+// midnight returns when a day begins. Where the clock is put forward at midnight, time.Date may give
+// 23:00 of the day before.
+func midnight(y int, m time.Month, d int, where *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, where)
+	if _, end := t.ZoneBounds(); t.Hour() >= 12 && !end.IsZero() {
+		return end
+	}
+	return t
+}
+
 // next returns when a file that is begun now is due.
 func (r Rotation) next(now time.Time) time.Time {
 	var due time.Time
@@ -193,7 +210,7 @@ func (r Rotation) next(now time.Time) time.Time {
 	}
 	if r.Every > 0 {
 		y, m, d := now.Date()
-		midnight, at := time.Date(y, m, d, 0, 0, 0, 0, now.Location()), time.Date(y, m, d+1, 0, 0, 0, 0, now.Location())
+		midnight, at := midnight(y, m, d, now.Location()), midnight(y, m, d+1, now.Location())
 		// At midnight the count begins anew. A day may have 23 or 25 hours.
 		if next := midnight.Add(now.Sub(midnight)/r.Every*r.Every + r.Every); r.Every < 24*time.Hour && next.Before(at) {
 			at = next
@@ -390,13 +407,18 @@ func (s *Files) Due(now time.Time) error {
 		return nil
 	}
 	s.checked = now
+	if every := s.o.Rotate.Every; every > 0 { // if the clock was put back, it is due earlier than it seemed
+		if at := (Rotation{Every: every}).next(now); at.Before(s.due) {
+			s.due = at
+		}
+	}
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
 	if err := s.rescue(); err != nil {
 		return err
 	}
-	return s.enoughDisk()
+	return s.enoughDisk(now)
 }
 
 // Describes says whether the streams have a place for names of interfaces.

@@ -673,6 +673,35 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// Near its limit a collector asks for fewer packets at a time than are in a batch. As many as it has asked for are a
+// sign that more wait: with a filter that takes few, it slept after each packet otherwise, and the queue filled.
+func TestLimitWithFilterDoesNotSleep(t *testing.T) {
+	name := newQueue(t, shm.Options{})
+	p := producer(t, name)
+	const n = 10
+	for i := range n {
+		put(p, shm.Record{Data: frame(1, i, 60)})
+	}
+	f, err := filter.Compile("arp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := newFile(t)
+	files, err := Stream(file, file.Name(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := collectorOf(t, name, Run{Output: files, Filter: f, Packets: 1})
+	for i := range n + 1 {
+		if taken, more, err := c.take(); err != nil || (taken == 1) != (i < n) || more != (i < n) {
+			t.Fatalf("take %d: %d, %v, %v", i, taken, more, err)
+		}
+	}
+	if err := files.Close(time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
 // The filter knows which way a packet went.
 func TestFilterOfADirection(t *testing.T) {
 	name := newQueue(t, shm.Options{})
@@ -741,5 +770,126 @@ func TestSetDiskFull(t *testing.T) {
 		if !errors.Is(err, unix.ENOSPC) || packets == 0 || !strings.Contains(err.Error(), fmt.Sprintf("; %d packets are safe", packets)) {
 			t.Errorf("%d packets in %v, said %v", packets, names(t, dir), err)
 		}
+	}
+}
+
+// Where the clock goes forward at midnight there is no midnight; a file is due later all the same, at every minute of the year.
+func TestRotationIsDueLater(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"America/Santiago", "America/Havana", "Africa/Cairo", "Europe/Vienna", "Asia/Kathmandu", "UTC"} {
+		where, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, every := range []time.Duration{time.Hour, 7 * time.Hour, 24 * time.Hour} {
+			for at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() == 2026; at = at.Add(time.Minute) {
+				now := at.In(where)
+				if due := (Rotation{Every: every}).next(now); !due.After(now) || due.Sub(now) > every+time.Hour {
+					t.Fatalf("%s, every %v: a file begun at %v is due at %v", zone, every, now, due)
+				}
+			}
+		}
+	}
+}
+
+// A clock that is put back does not keep the file of its former future.
+func TestRotationAfterClockWasPutBack(t *testing.T) {
+	at := time.Date(2026, 9, 5, 12, 10, 0, 0, time.UTC)
+	s := create(t, filepath.Join(t.TempDir(), "x.pcap"), Options{Rotate: Rotation{Every: time.Hour}, Ring: 48})
+	s.due = s.o.Rotate.next(at)
+	back := at.AddDate(-1, 0, 0)
+	for h := range 10 {
+		if err := s.Due(back.Add(time.Duration(h) * time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.made != 10 {
+		t.Errorf("%d files in ten hours", s.made)
+	}
+	if err := s.Close(back); err != nil {
+		t.Error(err)
+	}
+}
+
+// The space of a removed file may come later; until then no other one is removed for it.
+func TestSpaceOfRemovedFiles(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	var p promises
+	for i, c := range []struct {
+		after       time.Duration
+		free, wrote uint64
+		remove      uint64 // after the look
+		want        uint64
+	}{
+		{0, 100, 0, 50, 100},
+		{time.Second, 100, 0, 0, 150},   // it has not come
+		{time.Second, 90, 10, 0, 140},   // we have written
+		{time.Second, 110, 20, 0, 130},  // 30 of it have come
+		{time.Second, 130, 20, 0, 130},  // and the rest
+		{time.Second, 120, 30, 40, 120}, // another one
+		{59 * time.Second, 120, 30, 0, 160},
+		{time.Second, 120, 30, 0, 120}, // it does not come
+	} {
+		now = now.Add(c.after)
+		if got := p.look(now, c.free, c.wrote); got != c.want {
+			t.Errorf("look %d: %d, not %d", i, got, c.want)
+		}
+		if c.remove > 0 {
+			p.bytes, p.since = p.bytes+c.remove, now
+		}
+	}
+}
+
+// When a file was removed while it was written, and restored, nothing holds the space of the removed one.
+func TestRestoredFileFreesTheRemovedOne(t *testing.T) {
+	dir := t.TempDir()
+	s := create(t, filepath.Join(dir, "x.pcap"), Options{})
+	now := time.Now()
+	for round := range 2 {
+		for i := range 8000 { // beyond what is written back early
+			if err := s.Append(now, 1, record(i, 1500)); err != nil {
+				t.Fatal(err)
+			}
+			if s.Full() {
+				if err := s.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if round == 0 {
+			if err := os.Remove(filepath.Join(dir, "x.pcap")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now = now.Add(2 * time.Second)
+		if err := s.Due(now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range open {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir) && strings.HasSuffix(to, "(deleted)") {
+			t.Errorf("%s is held", to)
+		}
+	}
+	if err := s.Close(now); err != nil {
+		t.Error(err)
+	}
+}
+
+// A device keeps its name, also with compression.
+func TestCompressedDevice(t *testing.T) {
+	if err := Check("/dev/null", Options{Zstd: true}); err != nil {
+		t.Error(err)
+	}
+	s := create(t, "/dev/null", Options{Zstd: true})
+	if s.path != "/dev/null" {
+		t.Errorf("it is %s", s.path)
+	}
+	if err := s.Close(time.Now()); err != nil {
+		t.Error(err)
 	}
 }

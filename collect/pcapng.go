@@ -69,6 +69,7 @@ type section struct {
 	// The rest belongs to this section.
 	start     int64
 	described []statistics // by the number of the description, from 0
+	under     bool         // it is under way
 
 	// The state before the last packet, for undo.
 	last struct {
@@ -96,7 +97,8 @@ const maxInterfaces = 1 << 16
 // statistics are those of one interface in one section.
 type statistics struct {
 	taken, accepted uint64
-	table           int // the queue's number of the interface
+	dropped         uint64 // before its description was replaced
+	table           int    // the queue's number of the interface
 }
 
 // setInterfaces sets the table of the queue. Packets that were refused before the first call do
@@ -110,20 +112,35 @@ func (s *section) setInterfaces(list []shm.Interface) {
 			s.table = append(s.table, tableEntry{})
 		}
 		t := &s.table[i.Index]
-		if !t.known || t.iface.Name != i.Name || t.iface.MAC != i.MAC {
-			t.refused, t.stated, t.number = i.Refused, i.Refused, 0 // another interface: it is described anew
+		name, mac := t.iface.Name != i.Name, t.iface.MAC != i.MAC
+		if t.known && (name || mac || (t.iface.Taps^i.Taps)&shm.TapStamped != 0) {
+			until := i.Refused
+			if name && mac {
+				until = t.iface.Refused
+			}
+			s.replaced(t, until) // so is one whose time stamps come from elsewhere now
 		}
-		if (t.iface.Taps^i.Taps)&shm.TapStamped != 0 {
-			t.number = 0 // so is one whose time stamps come from elsewhere now
+		if !t.known || name && mac {
+			t.refused, t.stated = i.Refused, i.Refused // another interface; as the queue has it
 		}
 		t.refused, t.stated = min(t.refused, i.Refused), min(t.stated, i.Refused) // a producer may begin again at 0
 		t.known, t.iface = true, i
 	}
 }
 
+// replaced has an interface described anew. What it has lost until now is in the statistics of the former
+// description.
+func (s *section) replaced(t *tableEntry, until uint64) {
+	if s.under && t.number != 0 {
+		s.described[t.number-1].dropped += until - min(until, t.stated)
+		t.stated = until
+	}
+	t.number = 0
+}
+
 // begin appends the section header and the descriptions of the interfaces.
 func (s *section) begin(b []byte, now int64) []byte {
-	s.start, s.described = now, s.described[:0]
+	s.start, s.described, s.under = now, s.described[:0], true
 	if s.reproducible {
 		s.start = 0
 	}
@@ -302,12 +319,14 @@ func (s *section) trailerSize() int { return len(s.described) * statisticsSize }
 // end appends the statistics of the interfaces: packets taken from the queue, and packets for
 // which the queue had no room. Those of all sections of a run add up to the counts of the queue.
 func (s *section) end(b []byte, now int64) []byte {
+	s.under = false
 	le := binary.LittleEndian
 	for i, st := range s.described {
 		t := &s.table[st.table]
-		dropped := uint64(0)
-		if t.number == i+1 { // otherwise its description was replaced, and that one has the statistics
-			dropped, t.stated = t.iface.Refused-t.stated, t.iface.Refused
+		dropped := st.dropped
+		if t.number == i+1 { // otherwise its description was replaced
+			dropped += t.iface.Refused - t.stated
+			t.stated = t.iface.Refused
 		}
 		at := len(b)
 		b = le.AppendUint32(b, blockStatistics)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 
+	"ethertap/lib/capture"
 	"ethertap/shm"
 )
 
@@ -53,5 +54,71 @@ func TestStampsInDescription(t *testing.T) {
 	}
 	if n := r.NInterfaces(); n != 4 {
 		t.Errorf("%d descriptions", n)
+	}
+}
+
+// What an interface has lost is in the statistics once, also when it gets another address or other time stamps on the
+// way; and packets that newer ones overwrite are lost to their interface.
+func TestStatisticsAddUp(t *testing.T) {
+	change := map[string]func(*shm.Interface){
+		"nothing": func(*shm.Interface) {},
+		"address": func(i *shm.Interface) { i.MAC[5]++ },
+		"name":    func(i *shm.Interface) { i.Name = "bond1" },
+		"stamps":  func(i *shm.Interface) { i.Taps |= shm.TapStamped },
+	}
+	for what, do := range change {
+		for _, last := range []bool{false, true} { // whether a packet comes after the change
+			enc := newEncoder(PCAPNG, "test", "")
+			i := shm.Interface{Index: 0, Name: "bond0", MAC: [6]byte{2, 0, 0, 0, 0, 1}}
+			enc.SetInterfaces([]shm.Interface{i})
+			b := enc.AppendHeader(nil, 0)
+			b = enc.AppendRecord(b, 1, record(1, 60))
+			i.Refused = 1000
+			enc.SetInterfaces([]shm.Interface{i})
+			b = enc.AppendRecord(b, 2, record(2, 60))
+			i.Refused = 1500
+			do(&i)
+			enc.SetInterfaces([]shm.Interface{i})
+			if last {
+				b = enc.AppendRecord(b, 3, record(3, 60))
+			}
+			b = enc.AppendTrailer(b, 10)
+			r, err := capture.NewReader(bytes.NewReader(b), "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p capture.Packet
+			for err == nil {
+				err = r.Next(&p)
+			}
+			if err != io.EOF {
+				t.Fatal(err)
+			}
+			var dropped uint64
+			for _, on := range r.Interfaces() {
+				if on.Statistics != nil {
+					dropped += on.Statistics.Counts[capture.InterfDrop]
+				}
+			}
+			if dropped != 1500 {
+				t.Errorf("%s, a packet after that %v: the statistics tell of %d lost packets, the queue of 1500", what, last, dropped)
+			}
+		}
+	}
+
+	name := newQueue(t, shm.Options{Slots: 16})
+	q := attach(t, name)
+	if err := q.SetInterfaces([]shm.Interface{{Index: 0, Name: "a"}, {Index: 1, Name: "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.SetOverwrite(true); err != nil {
+		t.Fatal(err)
+	}
+	s, prod := sourceOf(t, name), producer(t, name)
+	for i := range 1000 {
+		put(prod, shm.Record{Data: frame(1, i, 60), Interface: uint16(i % 2)})
+	}
+	if list := s.Interfaces(); s.Refused() != 1000-16 || list[0].Refused+list[1].Refused != s.Refused() || list[0].Refused < 400 || list[1].Refused < 400 {
+		t.Errorf("%d lost, of the interfaces %d and %d", s.Refused(), list[0].Refused, list[1].Refused)
 	}
 }

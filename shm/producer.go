@@ -323,6 +323,9 @@ func (p *Producer) drop(s *slot, pos uint64, w word) {
 	if s.word.CompareAndSwap(uint64(w), uint64(r)) {
 		n := p.me.overwritten.get() + 1
 		p.me.intend(countOverwritten, pos, n)
+		if i := int(uint16(s.tags >> interfaceAt)); i < maxInterfaces { // a loss of its interface too
+			p.m.iface(i).refused.Add(1)
+		}
 		p.release(s, r)
 		p.step()
 		p.me.overwritten.set(n)
