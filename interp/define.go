@@ -182,10 +182,14 @@ func (s *Session) earlier(name string) *Entry {
 	}
 	if c.before == nil {
 		e := s.dict.find(name)
-		if e == nil || e.def.Load() == nil || e.word() != nil {
+		if e == nil {
 			return nil
 		}
-		c.before = hidden(name, e.def.Load())
+		def := e.def.Load() // once: another session may delete the name meanwhile
+		if def == nil || def.word != nil {
+			return nil
+		}
+		c.before = hidden(name, def)
 		c.before.cell.swap(e.cell.load())
 	}
 	return c.before

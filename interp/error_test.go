@@ -150,3 +150,15 @@ func TestErrorOfErrors(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A word that throws its own number again and again gives the same text each time: places and callers do not add up.
+func TestThrownTextDoesNotGrow(t *testing.T) {
+	s := sources(t, map[string]string{"f": `: check ( - ) -300 throw ; : poll ( n - ) 0 ?do "check" try drop loop ;`})
+	const want = "error -300 in check"
+	if err := s.Interpret(`"f" include 100 poll error-text`); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := s.Pop(); err != nil || !strings.HasSuffix(v.Text(), want) || strings.Count(v.Text(), "check") != 1 {
+		t.Errorf("%q, %v", v.Text(), err)
+	}
+}

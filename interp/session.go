@@ -161,6 +161,15 @@ func (s *Session) Room() error {
 	return nil
 }
 
+// RoomFor returns an error unless the stack has room for n more values. A word that pushes more
+// values than it takes calls it before it pushes the first one over an input.
+func (s *Session) RoomFor(n int) error {
+	if n > MaxStack-s.sp {
+		return errStack
+	}
+	return nil
+}
+
 // Push puts a value on the stack.
 func (s *Session) Push(v Value) error {
 	if err := s.Room(); err != nil {

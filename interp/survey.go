@@ -25,7 +25,7 @@ func (s *Session) interpretLine(line string, next func() (string, error)) error 
 		return err
 	}
 	s.mistake(err)
-	open, low := after(open, line)
+	open, low := s.dict.after(open, line)
 	s.conditions = conditions[:min(low, len(conditions))] // a condition that this line has begun is skipped
 	for len(open) > len(s.conditions) {
 		line, err := next()
@@ -33,7 +33,7 @@ func (s *Session) interpretLine(line string, next func() (string, error)) error 
 		if err != nil && err != io.EOF {
 			return &Error{Place: Place{s.source, s.line, 1}, Err: err}
 		}
-		open, low = after(open, strings.TrimSuffix(line, "\n"))
+		open, low = s.dict.after(open, strings.TrimSuffix(line, "\n"))
 		s.conditions = s.conditions[:min(low, len(s.conditions))]
 		if err == io.EOF {
 			break
@@ -73,7 +73,7 @@ func (s *Session) openNames() []string {
 
 // after returns what is open after a line if open was before it, by its words alone; low is the
 // lowest number of these that were open within it.
-func after(open []string, line string) (behind []string, low int) {
+func (d *Dict) after(open []string, line string) (behind []string, low int) {
 	low = len(open)
 	sc := scanner{line: line}
 	for {
@@ -84,16 +84,28 @@ func after(open []string, line string) (behind []string, low int) {
 		case tok.quoted:
 		case tok.text == "(":
 			sc.skipComment()
-		case begins[tok.text] != "":
-			open = append(open, begins[tok.text])
-		case ends[tok.text] != "":
-			for i := len(open) - 1; i >= 0; i-- {
-				if open[i] == ends[tok.text] {
-					open = open[:i]
-					low = min(low, i)
-					break
-				}
+		default:
+			open, low = effect(open, low, tok.text)
+			if w, ok := d.Word(tok.text); ok && w.takes != takesNothing {
+				_, _ = sc.take(w) // the text of ." may have words of structures
 			}
 		}
 	}
+}
+
+// effect returns what is open after a word.
+func effect(open []string, low int, word string) ([]string, int) {
+	switch {
+	case begins[word] != "":
+		open = append(open, begins[word])
+	case ends[word] != "":
+		for i := len(open) - 1; i >= 0; i-- {
+			if open[i] == ends[word] {
+				open = open[:i]
+				low = min(low, i)
+				break
+			}
+		}
+	}
+	return open, low
 }

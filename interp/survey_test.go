@@ -16,7 +16,8 @@ func TestSurvey(t *testing.T) {
 	load := Word{Name: "t.load", Stack: "( - )", Help: "runs a source", Func: func(s *Session) error {
 		return s.Load("inner", strings.NewReader("1\nt.fail\nt.fail 2\n"))
 	}}
-	dict, err := NewDict(Set{Name: "test", Help: "words for tests", Prefixes: []string{"t."}, Words: []Word{fails, load}})
+	say := Word{Name: `t."`, Stack: `( "text" - )`, Help: "takes a text", Func: func(s *Session) error { _, err := s.Pop(); return err }}
+	dict, err := NewDict(Set{Name: "test", Help: "words for tests", Prefixes: []string{"t."}, Words: []Word{fails, load, say}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +32,7 @@ func TestSurvey(t *testing.T) {
 		{"1 if\n1 if t.no else\nthen \"then\" ( then ) # then\nt.no\nthen\nt.no\n", []string{"x:2:6", "x:6:1"}},
 		{"begin 0 while\n t.no begin 1 until\n t.no\nrepeat t.no\nt.no", []string{"x:2:2", "x:5:1"}},
 		{"1 [if]\nt.no\n[then]\n0 [if] t.no\n[then] 1 [if] t.no\n t.no [then]\nt.no", []string{"x:2:1", "x:5:15", "x:7:1"}},
+		{"t.no t.\" tell if any\" t.\" begin\"\nt.no\nt.fail", []string{"x:1:1", "x:2:1", "x:3:1"}}, // words in a text open nothing
 		{"t.load\nt.fail\n", []string{"inner:2:1", "inner:3:1", "x:2:1"}},
 		{"t.no\n: a ( - )\n", []string{"x:1:1", "x:2:1"}},
 	} {

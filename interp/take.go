@@ -97,6 +97,7 @@ func (w *Word) late() *Word {
 
 func (w *Word) after(first func(*Session) error) *Word {
 	bound := *w
+	bound.inputs = w.inputs[:len(w.inputs)-1] // without what it takes, which is not on the stack when it is called
 	bound.Func = func(s *Session) error {
 		if err := first(s); err != nil {
 			return err

@@ -90,6 +90,9 @@ func (s *Session) Thrown(v Value) error {
 	case err != nil || n == 0:
 		return err
 	case s.caught != nil && errorCode(s.caught) == n:
+		if t := new(thrown); errors.As(s.caught, &t) { // its text, without places: they would add up
+			return &thrown{coded{n, t.text}}
+		}
 		return &thrown{coded{n, s.caught.Error()}}
 	}
 	return &thrown{coded{n, fmt.Sprintf("error %d", n)}}

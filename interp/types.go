@@ -38,6 +38,9 @@ func (t Subtype) Bounds() (lo, hi int64) {
 // range of one; strings that read as either convert.
 func (v Value) MACRange() (lo, hi [6]byte, err error) {
 	if v.Kind() == KindString {
+		if a, ok := parseMAC(v.ref.bytes); ok { // twelve decimal digits too, which are a number as a literal
+			return a, a, nil
+		}
 		if l, ok, err := ParseLiteral(v.ref.bytes); ok && err == nil {
 			v = l
 		}

@@ -105,17 +105,25 @@ func (s *Session) unknown(o *object) (u Unknown, ok bool) {
 	return u, true
 }
 
+// maxNear bounds the tokens for which Unknown looks for a near word: that takes a comparison with
+// every word, after each line of a prompt.
+const maxNear = 16
+
 // Unknown returns the unknown tokens on the stack without a warning so far, the deepest first.
 func (s *Session) Unknown() []Unknown {
 	var all []Unknown
 	list, _ := s.unknownObjects()
+	near := 0
 	for _, o := range list {
 		if s.unknowns.told[o] {
 			continue
 		}
 		u, _ := s.unknown(o)
 		u.Fresh = !s.unknowns.before[o]
-		u.Near = s.dict.Nearest(u.Token)
+		if near < maxNear && (u.Fresh || near < maxNear/2) {
+			u.Near = s.dict.Nearest(u.Token)
+			near++
+		}
 		all = append(all, u)
 	}
 	return all

@@ -105,3 +105,21 @@ func TestUnknownNote(t *testing.T) {
 		}
 	}
 }
+
+// However many tokens are left on the stack, near words are looked for only for some: that is work after each line.
+func TestNearWordsOfManyUnknowns(t *testing.T) {
+	s := NewSession(unknownDict(t), strings.NewReader(""), new(bytes.Buffer), new(bytes.Buffer))
+	s.Interpret(strings.Repeat("dupp ", 300))
+	s.Interpret("1")
+	s.Interpret("dupp")
+	all := s.Unknown()
+	near := 0
+	for i := range all {
+		if all[i].Near != "" {
+			near++
+		}
+	}
+	if last := all[len(all)-1]; near == 0 || near > maxNear || last.Near != "dup" || !last.Fresh {
+		t.Errorf("%d near words of %d tokens; the last is %+v", near, len(all), last)
+	}
+}

@@ -118,3 +118,23 @@ func TestLoadableNames(t *testing.T) {
 		}
 	}
 }
+
+// A word that has no room for its results leaves its inputs.
+func TestNoRoomForParts(t *testing.T) {
+	s, _ := newSession(t)
+	err := s.Interpret(`7 "x," 5000 str.repeat "," str.split`)
+	if err == nil || !strings.Contains(err.Error(), "stack overflow") || s.Depth() != 3 || len(s.Peek(1).Text()) != 10_000 || s.Peek(0).Text() != "," {
+		t.Errorf("%v, %d values are left", err, s.Depth())
+	}
+}
+
+// Twelve decimal digits in a string are an address where one is wanted, and an input with a wrong type is called by its name.
+func TestAddressOfDigits(t *testing.T) {
+	s, out := newSession(t)
+	if err := s.Interpret(`"001122334455" 1 address+ .`); err != nil || out.String() != "00:11:22:33:44:56\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if err := s.Interpret(`"abc" buffer: t`); err == nil || !strings.Contains(err.Error(), `buffer:: size: "abc" is not a number`) {
+		t.Errorf("%v", err)
+	}
+}

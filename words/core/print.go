@@ -54,6 +54,9 @@ func printHex(s *interp.Session) error {
 
 func printStack(s *interp.Session) error {
 	for i := range s.Depth() {
+		if s.Interrupted() {
+			return interp.ErrInterrupted
+		}
 		s.Printf("%2d %s\n", i, s.Peek(i).Source())
 	}
 	return nil

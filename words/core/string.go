@@ -172,6 +172,9 @@ func strSplit(s *interp.Session) error {
 	} else {
 		parts = strings.SplitN(text, separator, interp.MaxStack+1)
 	}
+	if err := s.RoomFor(len(parts) + 1); err != nil {
+		return err
+	}
 	for _, p := range parts {
 		if err := s.Push(interp.NewPart(p, text)); err != nil {
 			return err

@@ -203,6 +203,9 @@ func vlans(s *interp.Session) error {
 	if err != nil {
 		return err
 	}
+	if err := s.RoomFor(h.Tags + 1); err != nil {
+		return err
+	}
 	for _, id := range h.vlans() {
 		if err := s.Push(interp.NewInt(int64(id))); err != nil {
 			return err
