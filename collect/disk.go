@@ -102,22 +102,35 @@ const promiseAfter = time.Minute
 
 // promises is what is known of the space of removed files.
 type promises struct {
-	bytes uint64    // removed, and not free yet
-	since time.Time // of the last removal
+	open  []promise // not kept yet, the oldest first
 	free  uint64    // at the last look
 	wrote uint64    // by us, up to then
 }
 
+// promise is the space of one removed file, as far as it is not free yet. Each has its own time: a ring removes
+// one file after the other, and a promise that is not kept must not live on with later ones.
+type promise struct {
+	bytes uint64
+	since time.Time
+}
+
+// add notes that a file was removed.
+func (p *promises) add(now time.Time, bytes uint64) { p.open = append(p.open, promise{bytes, now}) }
+
 // look notes what is free now, and returns what will be.
 func (p *promises) look(now time.Time, free, wrote uint64) uint64 {
-	if came := int64(free + (wrote - p.wrote) - p.free); came > 0 {
-		p.bytes -= min(p.bytes, uint64(came))
-	}
-	if now.Sub(p.since) >= promiseAfter {
-		p.bytes = 0
-	}
+	came := uint64(max(0, int64(free+(wrote-p.wrote)-p.free)))
 	p.free, p.wrote = free, wrote
-	return free + p.bytes
+	will, left := free, p.open[:0]
+	for _, o := range p.open {
+		kept := min(o.bytes, came)
+		came -= kept
+		if o.bytes -= kept; o.bytes > 0 && now.Sub(o.since) < promiseAfter {
+			left, will = append(left, o), will+o.bytes
+		}
+	}
+	p.open = left
+	return will
 }
 
 // enoughDisk keeps the floor. It removes files of a ring, the oldest first, and fails if that is
@@ -139,8 +152,7 @@ func (s *Files) enoughDisk(now time.Time) error {
 			return &lost{s.done, fmt.Errorf("%s are free on the disk, less than the floor of %s", size(free), size(s.o.Floor)), s.packets + s.out.Packets(), uint64(s.out.pending)}
 		}
 		s.o.Logf("%s are free on the disk, less than the floor: %s is removed", size(free), s.kept[0])
-		s.promised.bytes += s.drop()
-		s.promised.since = now
+		s.promised.add(now, s.drop())
 	}
 }
 

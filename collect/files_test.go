@@ -835,7 +835,21 @@ func TestSpaceOfRemovedFiles(t *testing.T) {
 			t.Errorf("look %d: %d, not %d", i, got, c.want)
 		}
 		if c.remove > 0 {
-			p.bytes, p.since = p.bytes+c.remove, now
+			p.add(now, c.remove)
+		}
+	}
+}
+
+// A promise that is not kept ends after its time, also if files are removed more often than that.
+func TestSpaceThatDoesNotCome(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	var p promises
+	p.look(now, 100, 0)
+	for i := range 10 {
+		p.add(now, 10)
+		now = now.Add(promiseAfter / 2)
+		if got := p.look(now, 100, 0); got > 120 {
+			t.Fatalf("after %d removed files, %d will be free", i+1, got)
 		}
 	}
 }

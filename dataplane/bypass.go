@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf/link"
@@ -39,6 +40,7 @@ type bypass struct {
 	// The present state:
 	state     pinState
 	why       string           // why nothing is pinned though it is wanted
+	cut       []string         // which frames are lost without a thread though it is pinned, as last logged
 	inherited *fastpath.Pinned // what an earlier process left; nil except in state foundPins
 }
 
@@ -47,7 +49,7 @@ type BypassInfo struct {
 	On     bool
 	Limit  time.Duration // a thread without a sign of life for so long counts as dead
 	Pinned string        // where programs and maps are pinned; "" if they are not
-	Why    string        // why they are not
+	Why    string        // why they are not, or which frames are lost all the same
 }
 
 func (f *fastPath) bypassInfo() BypassInfo {
@@ -56,6 +58,7 @@ func (f *fastPath) bypassInfo() BypassInfo {
 	switch {
 	case b.state == ownPins || b.state == leftPins:
 		info.Pinned = b.dir
+		info.Why = strings.Join(b.cut, "; ")
 	case info.On && f.threads == nil:
 		info.Why = "not attached"
 	}
@@ -207,9 +210,35 @@ func (f *fastPath) pinLocked(over bool) (err error) {
 	return nil
 }
 
-// sayWhatAHangLoses logs that frames cannot leave by an interface while a thread hangs. Once the
-// process has ended there is no zero-copy any more.
+// cut says which frames the bypass loses though it is pinned, as the port by which they would leave takes
+// no redirected ones, as far as that is known.
+func (f *fastPath) cut() (list []string) {
+	for i, p := range f.ports {
+		out := f.ports[1-i]
+		if r := out.nic.Redirects(); r.Known && !r.Taken {
+			list = append(list, fmt.Sprintf("frames from port %s to port %s do not pass without a thread, as the latter takes no redirected frames%s",
+				p.Name(), out.Name(), out.nic.TakeRedirects()))
+		}
+	}
+	return list
+}
+
+// sayCut logs changes of that.
+func (f *fastPath) sayCut() {
+	cut := f.cut()
+	for _, what := range cut {
+		if !slices.Contains(f.bypass.cut, what) {
+			f.logf("bypass: %s", what)
+		}
+	}
+	f.bypass.cut = cut
+}
+
+// sayWhatAHangLoses logs which frames cannot leave by an interface without a thread, and which not while a
+// thread hangs. Once the process has ended there is no zero-copy any more.
 func (f *fastPath) sayWhatAHangLoses() {
+	f.bypass.cut = nil
+	f.sayCut()
 	for i, p := range f.ports {
 		if out := f.ports[1-i]; p.Facts().Mode == port.ZeroCopy && !out.nic.TakesFromZeroCopy() {
 			f.logf("bypass: while a thread hangs, frames from port %s to port %s are lost: the driver (%s) refuses frames from a port in zero-copy; when this process ends they pass",

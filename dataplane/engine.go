@@ -50,8 +50,10 @@ type Engine struct {
 	quit         chan struct{} // closed by Stop; nil when the engine is not started
 	workers      []*worker     // by queue; nil while nothing is forwarded
 	undo         port.Undo
-	said         string // why frames are not forwarded though they should be, as logged
-	chunksLeft   Chunks // as the last Stop found them
+	said         string        // why frames are not forwarded though they should be, as logged
+	pause        time.Duration // after the last try to start anew that failed half way; it grows while the reason stays
+	retryAt      time.Time     // no further try before then
+	chunksLeft   Chunks        // as the last Stop found them
 	base         [][2]tally
 	frameID      []uint64 // by queue: the first packet id of the next run
 	kernelCounts [][2]kernelCount

@@ -5,7 +5,6 @@ package dataplane_test
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -706,16 +705,7 @@ func TestDiceGoOnWhenTheFastPathIsSwitched(t *testing.T) {
 func TestDiceBeginAnewWhenABypassIsTakenOver(t *testing.T) {
 	netlab.Needs(t, netlab.FastPath, netlab.Bypass)
 	lab := fastLab(t)
-	pins := t.TempDir()
-	if err := unix.Mount("bpf", pins, "bpf", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(pins, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	c := dataplane.Config{FastPath: true, BypassDir: filepath.Join(pins, "dice"), RunDir: t.TempDir()}
+	c := dataplane.Config{FastPath: true, BypassDir: pinDir(t), RunDir: t.TempDir()}
 	s := lab.Src.NewSender(netlab.S0, true)
 	r := lab.Snk.NewReceiver(netlab.K1)
 	engine := func() *device {
@@ -725,11 +715,6 @@ func TestDiceBeginAnewWhenABypassIsTakenOver(t *testing.T) {
 			p.Ports[0].Fault = policy.Fault{Enabled: true, Drop: policy.Chance{Every: 5}}
 		})
 		return d
-	}
-	bypass := func(d *device, on bool) {
-		if err := lab.Dut.Do(func() error { return d.SetBypass(on) }); err != nil {
-			t.Fatal(err)
-		}
 	}
 	run := func(d *device) {
 		t.Helper()
@@ -751,7 +736,7 @@ func TestDiceBeginAnewWhenABypassIsTakenOver(t *testing.T) {
 		}
 	}
 	first := engine()
-	bypass(first, true)
+	first.bypass(true)
 	run(first)
 	first.mustStop()
 	second := engine()
@@ -761,7 +746,7 @@ func TestDiceBeginAnewWhenABypassIsTakenOver(t *testing.T) {
 	}
 	second.mustStop()
 	run(second)
-	bypass(second, false)
+	second.bypass(false)
 	second.mustStop()
 }
 

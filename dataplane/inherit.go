@@ -55,9 +55,7 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	old, err := fastpath.Open(b.dir, indexes, frags, &stamps)
 	if errors.Is(err, fastpath.ErrGone) {
 		f.logf("bypass of an earlier process: %v; it is removed", err)
-		_, restored := nic.RestoreChanges(b.runDir, f.logf)
-		f.moveBypass(startFindsNone)
-		return false, errors.Join(fastpath.Unpin(b.dir), restored)
+		return false, f.removeFound()
 	}
 	if err == nil && !slices.Equal(old.Programs, programs) { // the links are on interfaces with these indexes in another namespace
 		err = errors.Join(fmt.Errorf("%s: %w", b.dir, fastpath.ErrOther), old.Close())
@@ -72,7 +70,25 @@ func (f *fastPath) inherit(generic bool) (counting bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("bypass of an earlier process: %w; %s ends it", err, b.clear)
 	}
+	if old.Path == nil && f.stats != nil {
+		// This process has left them, for another MTU or other time stamps. They count in the maps in which
+		// ours will count, so they have to go before ours come.
+		f.logf("bypass: the link pauses, since the programs that were left do not fit any more")
+		return false, errors.Join(old.Close(), f.removeFound())
+	}
 	return f.takeInherited(old), nil
+}
+
+// removeFound removes what was found and is of no use, and then what it has left on the interfaces: the
+// records speak of a bypass that is in force while its directory exists.
+func (f *fastPath) removeFound() error {
+	b := &f.bypass
+	f.moveBypass(startFindsNone)
+	if err := fastpath.Unpin(b.dir); err != nil {
+		return err
+	}
+	_, err := nic.RestoreChanges(b.runDir, f.logf)
+	return err
 }
 
 // takeInherited hands what was found to the ports and, if the counters are of this version, to the

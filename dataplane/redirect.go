@@ -145,6 +145,9 @@ func (f *fastPath) adapt() {
 		err = f.applyLocked(false)
 	}
 	f.update.Unlock()
+	if f.bypass.state == ownPins {
+		f.sayCut()
+	}
 	if err != nil {
 		f.why = err.Error()
 		if f.bypass.deadAfter > 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -43,6 +44,7 @@ func (e *Engine) Start() error {
 		p.goneSaid = false
 	}
 	e.quit, e.said = make(chan struct{}), ""
+	e.pause, e.retryAt = 0, time.Time{}
 	go e.watch(e.quit, watch)
 	go e.watchQueues(e.quit)
 	return nil

@@ -35,6 +35,10 @@ func (e *Engine) watch(quit chan struct{}, w *nic.Watch) {
 	}
 }
 
+// longestPause is the longest time between two tries to start anew that fail half way: each of them logs what it changes
+// on the interfaces, and what it changes back.
+const longestPause = 10 * time.Second
+
 // observe compares the interfaces with what was known of them, and acts on the changes.
 func (e *Engine) observe(quit chan struct{}) {
 	e.mu.Lock()
@@ -67,6 +71,9 @@ func (e *Engine) observe(quit chan struct{}) {
 			again = true
 		}
 	}
+	if e.workers == nil && time.Now().Before(e.retryAt) {
+		return // a try changes the interfaces, which is why we are here again
+	}
 	if !again {
 		again = e.followQueuesLocked(more)
 	}
@@ -88,6 +95,9 @@ func (e *Engine) lastSeen(quit chan struct{}, a *netlink.LinkAttrs) {
 		return
 	}
 	for _, p := range e.ports {
+		if p.nic != nil && p.nic.Index() == a.Index {
+			e.retryAt = time.Time{} // another one may be there next
+		}
 		if p.nic != nil && p.nic.LastSeen(a, p.gone.Load()) {
 			e.sayNamesLocked()
 		}
@@ -163,8 +173,13 @@ func (e *Engine) restartLocked() error {
 		if failed := e.rollbackLocked(0); failed != nil {
 			e.config.Logf("while stopping: %v", failed)
 		}
-		return err // this is tried every second, and only a new reason is logged
+		if e.pause = min(2*e.pause, longestPause); e.said != err.Error() {
+			e.pause = nic.WatchTime
+		}
+		e.retryAt = time.Now().Add(e.pause)
+		return err // only a new reason is logged
 	}
+	e.pause, e.retryAt = 0, time.Time{}
 	for _, p := range e.ports {
 		if p.goneSaid {
 			p.goneSaid = false

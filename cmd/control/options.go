@@ -25,7 +25,7 @@ const usage = `usage: control [options] ethertap               prompt of a runni
        -e|--eval <line>      run the line and exit (repeatable)
           --name <name>      instance, by its name or PID
           --all              all instances (stop, restart, reload, rotate)
-          --timeout <secs>   wait so long for a shutdown (default 10)
+          --timeout <secs>   wait so long for a shutdown (default 20)
           --kill             kill what has not ended by then
        -h|--help             show usage
        -v|--version          show version
@@ -72,7 +72,7 @@ func flags(o *options, seconds *int) *pflag.FlagSet {
 	f.StringArrayVarP(&o.lines, "eval", "e", nil, "")
 	f.StringVar(&o.name, "name", "", "")
 	f.BoolVar(&o.all, "all", false, "")
-	f.IntVar(seconds, "timeout", 10, "")
+	f.IntVar(seconds, "timeout", 20, "")
 	f.BoolVar(&o.kill, "kill", false, "")
 	o.info = about.Flags(f)
 	return f

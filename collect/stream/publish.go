@@ -394,7 +394,7 @@ func (p *Output) fail(err error) {
 	p.trouble = err
 	if p.safe > 0 {
 		_, leader := p.patience()
-		go p.link.elsewhere(p.troubled, leader, err) // it calls linkChanged, which takes mu
+		go p.link.elsewhere(p.troubled, leader, err) // it waits for locks of the client, and our caller holds mu
 	}
 	if p.safe > 0 && (fresh || time.Since(p.said) > sayEvery) { // before that it is the error of Publish
 		p.said = time.Now()
@@ -404,12 +404,13 @@ func (p *Output) fail(err error) {
 }
 
 // patience returns how long an acknowledgement is waited for, and how long a stream, before another server is
-// tried. Both together fit into the patience of the end when it has begun. The caller holds mu.
+// tried. When the end has begun, that comes after two waits for an acknowledgement, and leaves a third of its
+// patience for the other server. The caller holds mu.
 func (p *Output) patience() (ack, leader time.Duration) {
 	if p.hurry.IsZero() {
 		return p.o.ackWait, p.o.leaderPatience
 	}
-	return min(p.o.ackWait, p.o.endPatience/3), min(p.o.leaderPatience, p.o.endPatience/2)
+	return min(p.o.ackWait, p.o.endPatience/3), min(p.o.leaderPatience, p.o.endPatience/3)
 }
 
 func plural(n uint64, what string) string {

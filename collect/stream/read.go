@@ -234,7 +234,7 @@ func (r *Reader) get(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if r.expected != expected || time.Since(begun) > sayEvery {
+		if r.expected != expected || time.Since(begun) > patience { // a server that says nothing is noticed earlier
 			failures = 0
 		}
 		if failures == 0 {

@@ -754,17 +754,21 @@ inlined void tell(struct xdp_md *ctx, __u32 port, const struct faults *f, const 
 	t->check = (__u32)frame ^ (__u32)(frame >> 32) ^ b->hits ^ f->epoch ^ (CHECK + port);
 }
 
+/* Gives a frame whose queue has no socket to the network stack. */
+inlined long unserve(__u32 port)
+{
+	__u64 *count = bpf_map_lookup_elem(&unserved, &port);
+	if (count)
+		++*count;
+	return XDP_PASS;
+}
+
 /* Gives a frame to the socket of its queue. */
 inlined long divert(struct xdp_md *ctx, void *sockets, __u32 queue, __u32 port)
 {
 	mark(ctx, port);
 	long action = bpf_redirect_map(sockets, queue, XDP_PASS);
-	if (action == XDP_PASS) {
-		__u64 *count = bpf_map_lookup_elem(&unserved, &port);
-		if (count)
-			++*count;
-	}
-	return action;
+	return action == XDP_PASS ? unserve(port) : action;
 }
 
 inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
@@ -864,10 +868,19 @@ inlined int chain(struct xdp_md *ctx, const int port, void *sockets)
 		damage.taps = w.rx;
 		w.rx = 0;
 		if (!spoil(ctx, &policy->faults[port], &damage, place, policy->kept)) {
-			long action = divert(ctx, sockets, queue, port);
-			if (action == XDP_REDIRECT)
-				tell(ctx, port, &policy->faults[port], &damage);
-			return action;
+			if (!(flags & ALONE) && lives_on(policy, queue)) {
+				mark(ctx, port);
+				long action = bpf_redirect_map(sockets, queue, XDP_PASS);
+				if (action == XDP_REDIRECT)
+					tell(ctx, port, &policy->faults[port], &damage);
+				if (action == XDP_REDIRECT || !(flags & BYPASS))
+					return action == XDP_REDIRECT ? action : unserve(port);
+			} else if (!(flags & BYPASS))
+				goto divert;
+			bypassed = 1; /* nothing was done to it */
+			c->bypassed++;
+			damage.hits = 0;
+			w.rx = damage.taps;
 		}
 	}
 

@@ -203,6 +203,9 @@ func restoreFrom(name, boot string, netns uint64, tool *ethtool, logf func(strin
 	if err == nil && r.Bypass != "" && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 		return nil // the bypass is in force, though its file system is not mounted here
 	}
+	if r.Boot == boot && errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil // it may be in another namespace for a while, with the offloads that it had here
+	}
 	if r.Boot != boot || err != nil || !sameInterface(l.Attrs(), r.Index, r.Name, r.MAC) {
 		return os.Remove(name) // the interface is gone, and its settings with it
 	}

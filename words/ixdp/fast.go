@@ -58,10 +58,7 @@ type bypassPort struct {
 func (w words) bypass(*interp.Session) (bypass, error) {
 	now := w.engine.Snapshot(false)
 	b := now.Bypass
-	v := bypass{Enabled: b.On, Limit: b.Limit.Milliseconds(), Pinned: b.Pinned}
-	if b.Pinned == "" {
-		v.Why = b.Why
-	}
+	v := bypass{Enabled: b.On, Limit: b.Limit.Milliseconds(), Pinned: b.Pinned, Why: b.Why}
 	for i, p := range now.Ports {
 		v.Interfaces = append(v.Interfaces, bypassPort{i, p.Name, p.Stats.Bypassed})
 	}
@@ -73,6 +70,9 @@ func showBypass(s *interp.Session, v bypass) {
 	switch {
 	case v.Pinned != "":
 		s.Printf("pinned in %s\n", v.Pinned)
+		if v.Why != "" {
+			s.Printf("%s\n", v.Why)
+		}
 	case v.Why != "":
 		s.Printf("not in use: %s\n", v.Why)
 	}

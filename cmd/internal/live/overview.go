@@ -126,7 +126,7 @@ func (m *model) rules() string {
 	f := &m.state.now
 	bypass := "bypass " + onOff(f.Bypass.Enabled)
 	if f.Bypass.Enabled && f.Bypass.Why != "" {
-		bypass = m.style.bad.Render("bypass not ready: " + interp.Printable(f.Bypass.Why))
+		bypass = m.style.bad.Render("bypass: " + interp.Printable(f.Bypass.Why))
 	}
 	hosts := func(list []string) string {
 		if len(list) == 0 {

@@ -17,10 +17,11 @@ import (
 // portNames returns the names of the interfaces. One that has disappeared may have the name that another has now; it then has its
 // number behind it, since two metrics with the same labels make a scrape fail.
 func portNames(r *reading.Reading) (names []string) {
+	valid := func(i int) string { return strings.ToValidUTF8(r.Ports[i].Name, "\ufffd") } // as labels have it
 	for i := range r.Ports {
-		name := r.Ports[i].Name
+		name := valid(i)
 		for j := range r.Ports {
-			if i != j && name == r.Ports[j].Name && (r.Ports[i].Gone || !r.Ports[j].Gone && i > j) {
+			if i != j && valid(i) == valid(j) && (r.Ports[i].Gone || !r.Ports[j].Gone && i > j) {
 				name = fmt.Sprintf("%s (port %d)", name, i)
 			}
 		}

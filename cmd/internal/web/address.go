@@ -76,7 +76,13 @@ func (a Address) Check(replacing bool) error {
 		return err
 	}
 	// A socket beside it shows what else there may be: no such directory, no right to write, a path that is too long.
-	beside := a.address[:len(a.address)-1] + "~"
+	beside := a.address
+	for _, end := range "~+-_0123456789" {
+		beside = a.address[:len(a.address)-1] + string(end)
+		if _, err := os.Lstat(beside); errors.Is(err, fs.ErrNotExist) && beside != a.address {
+			break
+		}
+	}
 	l, err := console.Listen(beside, console.OwnGroup)
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.address, err)
