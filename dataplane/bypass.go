@@ -206,7 +206,7 @@ func (f *fastPath) pinLocked(over bool) (err error) {
 	f.moveBypass(pinsMade)
 	b.why = ""
 	f.logf("bypass: pinned in %s: the link goes on without this process", b.dir)
-	f.sayWhatAHangLoses()
+	f.sayWhatItLoses()
 	return nil
 }
 
@@ -214,10 +214,9 @@ func (f *fastPath) pinLocked(over bool) (err error) {
 // no redirected ones, as far as that is known.
 func (f *fastPath) cut() (list []string) {
 	for i, p := range f.ports {
-		out := f.ports[1-i]
-		if r := out.nic.Redirects(); r.Known && !r.Taken {
+		if l := &f.limits[i]; l.none {
 			list = append(list, fmt.Sprintf("frames from port %s to port %s do not pass without a thread, as the latter takes no redirected frames%s",
-				p.Name(), out.Name(), out.nic.TakeRedirects()))
+				p.Name(), f.ports[1-i].Name(), l.help))
 		}
 	}
 	return list
@@ -234,9 +233,9 @@ func (f *fastPath) sayCut() {
 	f.bypass.cut = cut
 }
 
-// sayWhatAHangLoses logs which frames cannot leave by an interface without a thread, and which not while a
+// sayWhatItLoses logs which frames cannot leave by an interface without a thread, and which not while a
 // thread hangs. Once the process has ended there is no zero-copy any more.
-func (f *fastPath) sayWhatAHangLoses() {
+func (f *fastPath) sayWhatItLoses() {
 	f.bypass.cut = nil
 	f.sayCut()
 	for i, p := range f.ports {

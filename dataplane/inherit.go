@@ -195,7 +195,7 @@ func (f *fastPath) settleInheritedLocked() (over bool, errs []error) {
 	switch {
 	case old.Path != nil && old.Path == f.path:
 		f.moveBypass(startTakes)
-		f.sayWhatAHangLoses()
+		f.sayWhatItLoses()
 	case f.path != nil && b.deadAfter > 0:
 		over = true
 	default:

@@ -15,6 +15,8 @@ import (
 type redirectLimits struct {
 	longest uint32 // the longest frame, in bytes
 	whole   bool   // it takes no frame of several buffers
+	none    bool   // it takes none
+	help    string // with none: the end of a sentence, what makes it take some
 	stretch uint32 // bytes to which a fault may lengthen a frame
 	unknown bool   // the kernel does not tell whether it takes any
 }
@@ -55,15 +57,18 @@ const redirectBulk = 16
 func (f *fastPath) refusal(i int) string {
 	in, out := f.ports[i], f.ports[1-i]
 	facts, to := in.Facts(), out.Name()
-	f.limits[i].stretch = stretchLimit(facts, out.Facts())
+	l, r := &f.limits[i], out.nic.Redirects()
+	l.stretch = stretchLimit(facts, out.Facts())
+	if l.none, l.help = r.Known && !r.Taken, ""; l.none {
+		l.help = out.nic.TakeRedirects()
+	}
 	if facts.Mode == port.ZeroCopy {
 		return fmt.Sprintf("port %s: with zero-copy a thread forwards without a copy, and a redirect in the kernel would copy", facts.Name)
 	}
-	r := out.nic.Redirects()
-	f.limits[i] = redirectLimits{longest: min(r.Longest, in.nic.Untold()), whole: r.Known && !r.Buffers, stretch: f.limits[i].stretch, unknown: !r.Known}
-	if r.Known && !r.Taken {
+	l.longest, l.whole, l.unknown = min(r.Longest, in.nic.Untold()), r.Known && !r.Buffers, !r.Known
+	if l.none {
 		f.lacked[i] = true
-		return fmt.Sprintf("port %s takes no redirected frames%s", to, out.nic.TakeRedirects())
+		return fmt.Sprintf("port %s takes no redirected frames%s", to, l.help)
 	}
 	if f.silent[i].found {
 		return fmt.Sprintf("port %s: the driver (%s) does not tell what becomes of redirected frames; fastpath.enable tries again", facts.Name, facts.Driver)

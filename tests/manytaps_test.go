@@ -219,6 +219,18 @@ func whole(servers []*natsServer, name string) bool {
 	return !slices.ContainsFunc(info.Cluster.Replicas, func(r *jetstream.PeerInfo) bool { return !r.Current || r.Offline })
 }
 
+// collectors returns a directory of a test, and what starts collectors in it.
+func collectors(t *testing.T) (dir string, start func(args ...string) *netlab.Process) {
+	t.Helper()
+	collect := netlab.Build(t, "./cmd/collect")
+	dir = t.TempDir()
+	return dir, func(args ...string) *netlab.Process {
+		cmd := exec.Command(collect, args...)
+		cmd.Env = append(os.Environ(), "ETHERTAP_RUNDIR="+filepath.Join(dir, "run"), "HOME="+dir)
+		return netlab.StartProcess(t, cmd)
+	}
+}
+
 // trafficQueue is a queue that gets numbered frames, as from a tap. Who finds no room loses the frame.
 type trafficQueue struct {
 	name    string
@@ -335,12 +347,7 @@ func TestManyTapsSoak(t *testing.T) {
 func manyTaps(t *testing.T, c chaos) {
 	servers := natsCluster(t)
 	address := addressOf(servers)
-	dir, collect := t.TempDir(), netlab.Build(t, "./cmd/collect")
-	start := func(args ...string) *netlab.Process {
-		cmd := exec.Command(collect, args...)
-		cmd.Env = append(os.Environ(), "ETHERTAP_RUNDIR="+filepath.Join(dir, "run"), "HOME="+dir)
-		return netlab.StartProcess(t, cmd)
-	}
+	dir, start := collectors(t)
 	queues := []*trafficQueue{newTrafficQueue(t, "eth1"), newTrafficQueue(t, "eth2")}
 	tap := func(i int) *netlab.Process {
 		return start("--noreset", "--name", fmt.Sprintf("tap%d", i), "-q", queues[i].name, "--replicas", "3", "--zstd", address)
@@ -488,12 +495,7 @@ func TestServerWithoutOthersSoak(t *testing.T) {
 		t.Skip("ETHERTAP_SOAK=1, or make soak")
 	}
 	servers := natsCluster(t)
-	dir, collect := t.TempDir(), netlab.Build(t, "./cmd/collect")
-	start := func(args ...string) *netlab.Process {
-		cmd := exec.Command(collect, args...)
-		cmd.Env = append(os.Environ(), "ETHERTAP_RUNDIR="+filepath.Join(dir, "run"), "HOME="+dir)
-		return netlab.StartProcess(t, cmd)
-	}
+	dir, start := collectors(t)
 	address := addressOf(servers)
 	q := newTrafficQueue(t, "eth1")
 	var tap *netlab.Process

@@ -141,7 +141,7 @@ func found(path string, e fs.DirEntry, before []File) (File, bool) {
 		return File{}, false
 	}
 	info, err := e.Info()
-	if done, is := strings.CutSuffix(path, part); is && errors.Is(err, fs.ErrNotExist) { // as in open
+	if done, is := closed(path, err); is {
 		if slices.ContainsFunc(before, func(f File) bool { return f.Path == done }) {
 			return File{}, false
 		}
@@ -157,11 +157,18 @@ func found(path string, e fs.DirEntry, before []File) (File, bool) {
 // part is the end of the name of a file of a set of collect that is being written.
 const part = ".part"
 
+// closed returns the name of a file that was being written, and is closed since, as an error of its former name
+// says.
+func closed(path string, err error) (name string, is bool) {
+	name, is = strings.CutSuffix(path, part)
+	return name, is && errors.Is(err, fs.ErrNotExist)
+}
+
 // open opens a file by the name that it has now: one that was being written when it was found may have
 // been closed since, and have its final name.
 func (f *File) open() (*os.File, error) {
 	h, err := os.Open(f.Path)
-	if done, is := strings.CutSuffix(f.Path, part); is && errors.Is(err, fs.ErrNotExist) {
+	if done, is := closed(f.Path, err); is {
 		if h, derr := os.Open(done); derr == nil {
 			f.Path = done
 			return h, nil

@@ -268,7 +268,7 @@ func (l *link) reconnected(nc *nats.Conn) {
 }
 
 // elsewhere leaves a server for another one that the address or the server names, if a stream has not answered
-// there since a time for the reason why. The first time it waits for leaderPatience, then for sayEvery. A
+// there since a time for the reason why. It does so after wait, and then every sayEvery. A
 // server that has lost the others of its cluster is such a one: it has clients, and no leader.
 func (l *link) elsewhere(since time.Time, wait time.Duration, why error) {
 	if len(l.nc.Servers()) < 2 {

@@ -71,7 +71,7 @@ type fetch struct {
 // Open reads the headers of all messages of a stream, and keeps those that can have packets of the times
 // asked for. The times are those of the packets, so clocks that differ do not matter.
 func Open(ctx context.Context, o FindOptions) (*Archive, error) {
-	s := &Archive{o: o, fetched: map[uint64]*fetch{}}
+	s := &Archive{o: o, seen: map[string]*spans{}, fetched: map[uint64]*fetch{}}
 	var err error
 	if s.d, err = newDecoder(); err != nil {
 		return nil, err
@@ -79,27 +79,32 @@ func Open(ctx context.Context, o FindOptions) (*Archive, error) {
 	if s.link, err = connect(ctx, o.Address, o.Access, o.Logf); err != nil {
 		return nil, err
 	}
-	if err := s.link.opening(ctx, func(asked context.Context) error { return s.look(ctx, asked) }); err != nil {
+	if err = s.link.opening(ctx, s.open); err == nil {
+		err = s.look(ctx)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
+// open finds the stream.
+func (s *Archive) open(ctx context.Context) (err error) {
+	if s.stream, err = s.link.js.Stream(ctx, s.o.Address.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return s.link.wrong(errors.New("there is no such stream"))
+	} else if err != nil {
+		return s.link.asked(err)
+	}
+	return nil
+}
+
 // errCut says that headers were sent to us and have not come, or come no more.
 var errCut = errors.New("the connection was cut while headers were read")
 
-// look reads the headers. asked is for the first question, which has less time. If they do not all come, it goes on
-// after the last one that has, for as long as openPatience without another.
-func (s *Archive) look(ctx, asked context.Context) error {
-	s.messages, s.seen = nil, map[string]*spans{}
-	a, l := s.o.Address, s.link
-	var err error
-	if s.stream, err = l.js.Stream(asked, a.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
-		return l.wrong(errors.New("there is no such stream"))
-	} else if err != nil {
-		return l.asked(err)
-	}
+// look reads the headers. If they do not all come, it goes on after the last one that has, for as long as openPatience
+// without another.
+func (s *Archive) look(ctx context.Context) error {
 	next, last := uint64(1), s.stream.CachedInfo().State.LastSeq
 	since := time.Now()
 	for attempt := 1; next <= last; attempt++ {
@@ -111,9 +116,9 @@ func (s *Archive) look(ctx, asked context.Context) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return s.link.wrong(context.Cause(ctx))
 		}
-		err = l.asked(err)
+		err = s.link.asked(err)
 		if !errors.Is(err, errCut) && !errors.Is(err, errUnanswered) || time.Since(since) > openPatience {
 			return err
 		}
